@@ -1,0 +1,12 @@
+//! The sizes that decoders enforce before they allocate.
+
+/// Longest JSON frame of the client protocol, bytes. Longer ones close the connection.
+pub const CLIENT_FRAME_BYTES_MAX: usize = 256 << 20;
+/// Longest frame between nodes, bytes; a snapshot travels in chunks below it.
+pub const PEER_FRAME_BYTES_MAX: usize = 64 << 20;
+/// Longest single persist (one log entry), bytes of its encoded records.
+pub const PERSIST_BYTES_MAX: usize = 32 << 20;
+/// Longest compressed chunk on an RPC connection, bytes (zstd's `ZSTD_CStreamOutSize`).
+pub const ZSTD_CHUNK_BYTES_MAX: usize = 131_591;
+/// Most ids, sizes or contents in one request.
+pub const ITEMS_MAX: usize = 1 << 20;

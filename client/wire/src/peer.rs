@@ -1,0 +1,99 @@
+//! What our own nodes say to each other: bincode frames on the node's one TCP port.
+//!
+//! A connection opens with `MAGIC`, then a mutual challenge: each side proves that it knows the cluster's secret, which
+//! itself never travels. After that the connection serves one `Purpose`. Raft's own messages are the raft crate's; they
+//! use `encode` and `decode` from here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{InstanceId, NodeId, ObjectId};
+use crate::reply::NodeFigures;
+use crate::status::Status;
+
+/// The first bytes of a peer connection. Bytes 4 to 7 are not zero, so no vineyard client frame starts like this.
+pub const MAGIC: [u8; 8] = *b"vypeer1\n";
+/// Version of everything below. A node refuses another version by name.
+pub const VERSION: u8 = 1;
+/// Bytes of a nonce and of a proof.
+pub const PROOF_BYTES: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Purpose {
+    /// Raft's messages, forwarded commands and read barriers.
+    Raft,
+    /// `Ask` and `Answer`.
+    Node,
+    /// `Ask::Read` only, answered with raw bytes off the actor thread.
+    Bulk,
+}
+
+/// First frame, from the side that dialled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    pub version: u8,
+    /// Cluster id, as in the token.
+    pub cluster: String,
+    /// Raised when a cluster is recovered by hand, so that nodes of the old one cannot return.
+    pub epoch: u64,
+    /// Absent while joining.
+    pub from: Option<NodeId>,
+    pub purpose: Purpose,
+    pub nonce: [u8; PROOF_BYTES],
+}
+
+/// Second frame: the listener's nonce, and its proof over both nonces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Challenge {
+    Proceed { nonce: [u8; PROOF_BYTES], proof: [u8; PROOF_BYTES] },
+    Refused(String),
+}
+
+/// Third frame: the dialler's proof over both nonces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Response {
+    pub proof: [u8; PROOF_BYTES],
+}
+
+/// Fourth frame. After `Welcome` the connection serves its purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Welcome {
+    Welcome { node: NodeId, epoch: u64 },
+    Refused(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    Join(Join),
+    /// The figures of this node for `cluster_status`.
+    Figures,
+    /// `len` bytes of a sealed blob from `offset`. The answer is `Bytes`, then `len` raw bytes, then their xxh3 (u64 LE).
+    Read { blob: ObjectId, offset: u64, len: u64 },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// Random, made once per data directory: joining twice gives the same node id.
+    pub key: u128,
+    /// Where the joiner listens, `host:port`.
+    pub endpoint: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    Joined { node: NodeId, cluster: String, epoch: u64 },
+    Figures { instance: InstanceId, figures: NodeFigures },
+    /// Raw bytes follow.
+    Bytes { len: u64 },
+    Refused(Status),
+}
+
+/// A frame that is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerCodecError {
+    #[error("message version {found}; this node speaks {VERSION}")]
+    Version { found: u8 },
+    #[error("malformed peer message: {0}")]
+    Malformed(String),
+    #[error("{0} bytes after the message")]
+    Trailing(usize),
+}

@@ -1,0 +1,203 @@
+//! Replies of the client protocol. An error reply is a `Status` and has no `type`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{InstanceId, ObjectId, Signature};
+use crate::meta::Tree;
+
+/// A blob's place in the arena.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Payload {
+    pub object_id: ObjectId,
+    /// The number under which the client maps the arena; -1 for the empty blob.
+    pub store_fd: i32,
+    pub data_offset: i64,
+    pub data_size: i64,
+    /// The arena's size plus 8, as the released client expects.
+    pub map_size: i64,
+    /// `base + data_offset` for some constant base.
+    pub pointer: u64,
+    #[serde(default)]
+    pub is_sealed: bool,
+    #[serde(default = "yes")]
+    pub is_owner: bool,
+    #[serde(default)]
+    pub is_gpu: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Payload {
+    pub fn empty() -> Self {
+        Self {
+            object_id: ObjectId::EMPTY_BLOB,
+            store_fd: -1,
+            data_offset: 0,
+            data_size: 0,
+            map_size: 0,
+            pointer: 0,
+            is_sealed: false,
+            is_owner: true,
+            is_gpu: false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    Register(Registered),
+    /// `result` is null.
+    DebugCommand,
+
+    /// Also the reply to `CreateRemoteBuffer`. `fd` is -1 unless a memory handle follows the frame.
+    CreateBuffer { id: ObjectId, created: Payload, fd: i32 },
+    CreateBuffers { ids: Vec<ObjectId>, payloads: Vec<Payload>, fds: Vec<i32> },
+    Seal,
+    /// Also the reply to `GetRemoteBuffers`.
+    GetBuffers { payloads: Vec<Payload>, fds: Vec<i32>, compress: bool },
+    DropBuffer,
+    ShrinkBuffer,
+    IncreaseReferenceCount,
+    Release,
+    IsInUse { is_in_use: bool },
+
+    CreateData { id: ObjectId, signature: Signature, instance_id: InstanceId },
+    CreateDatas { ids: Vec<ObjectId>, signatures: Vec<Signature>, instance_ids: Vec<InstanceId> },
+    /// Reply to `GetData` and `ListData`: `content` keyed by id text, null when empty.
+    GetData { content: BTreeMap<ObjectId, Tree> },
+    DelData,
+    DelDataWithFeedbacks { deleted_bids: Vec<ObjectId> },
+    Exists { exists: bool },
+    Persist,
+    /// Ours.
+    PersistMany,
+    IfPersist { persist: bool },
+    ShallowCopy { target_id: ObjectId },
+    Label,
+    Clear,
+    MemoryTrim { trimmed: bool },
+    MigrateObject { object_id: ObjectId },
+
+    PutName,
+    GetName { object_id: ObjectId },
+    ListName { names: BTreeMap<String, ObjectId> },
+    DropName,
+
+    ClusterMeta { meta: BTreeMap<InstanceId, InstanceInfo> },
+    InstanceStatus(InstanceStatus),
+    /// Ours.
+    ClusterStatus(ClusterStatus),
+    /// Ours.
+    Token { token: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registered {
+    pub ipc_socket: String,
+    pub rpc_endpoint: String,
+    pub instance_id: InstanceId,
+    pub session_id: i64,
+    #[serde(default)]
+    pub version: String,
+    #[serde(default = "yes")]
+    pub store_match: bool,
+    #[serde(default)]
+    pub support_rpc_compression: bool,
+    /// Ours: additions this node understands. Absent when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+}
+
+/// One instance in `cluster_meta`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceInfo {
+    pub hostid: u64,
+    pub hostname: String,
+    pub nodename: String,
+    pub ipc_socket: String,
+    /// `host:port`, exactly one colon.
+    pub rpc_endpoint: String,
+    pub timestamp: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceStatus {
+    pub deployment: String,
+    pub instance_id: InstanceId,
+    /// Bytes of live blobs, not rounded.
+    pub memory_usage: u64,
+    pub memory_limit: u64,
+    pub deferred_requests: u64,
+    pub ipc_connections: u64,
+    pub rpc_connections: u64,
+}
+
+/// Ours: `vineyardctl status -o json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    pub cluster: GroupStatus,
+    pub nodes: Vec<NodeStatus>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    pub id: String,
+    /// Instance id of the leader; absent while there is none.
+    pub leader: Option<InstanceId>,
+    pub voters: u64,
+    /// Reachable voters minus a majority, now; 0 when the quorum is just met or lost.
+    pub tolerates: u64,
+    pub commit_index: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Leader,
+    Voter,
+    Learner,
+}
+
+/// What the leader's watch says of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Liveness {
+    Up,
+    Unreachable,
+    /// Replaced by a later boot of its node.
+    Gone,
+}
+
+/// One node. The figures are absent when the node did not answer in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    pub instance_id: InstanceId,
+    pub role: Role,
+    pub state: Liveness,
+    pub endpoint: String,
+    pub ipc_socket: String,
+    #[serde(flatten)]
+    pub figures: Option<NodeFigures>,
+}
+
+/// Bytes unless the name says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFigures {
+    pub memory_usage: u64,
+    pub memory_limit: u64,
+    /// Pairs of (connection, blob).
+    pub references: u64,
+    pub unsealed: u64,
+    pub blobs: u64,
+    pub objects: u64,
+    pub ipc_connections: u64,
+    pub rpc_connections: u64,
+    /// Requests that wait for something to appear.
+    pub waiting: u64,
+    pub open_fds: u64,
+    pub rss: u64,
+}

@@ -1,0 +1,36 @@
+//! A small ordered key-value disk with one write queue.
+//!
+//! Promise: batches become durable in the order they were handed over, each whole or not at all; `done` is called with
+//! `Ok` only after the batch would survive a power loss. After one failure every later batch fails: a disk that lost a
+//! write is not trusted with the next.
+
+use std::io;
+
+/// One change to one key or key range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Put(Vec<u8>, Vec<u8>),
+    Delete(Vec<u8>),
+    /// Deletes every key in `from..to` (`to` exclusive).
+    DeleteRange(Vec<u8>, Vec<u8>),
+}
+
+/// Changes that become durable together, applied in order.
+pub type Batch = Vec<Change>;
+
+/// Called once, from any thread, when the batch is durable or has failed.
+pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+pub trait Disk: Send + Sync {
+    /// What a committed batch left under `key`. Batches whose `done` has not been called may or may not be seen.
+    fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
+
+    /// Pairs with `from <= key < to`, in key order.
+    fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>>;
+
+    /// Queues `batch`; returns at once.
+    fn commit(&self, batch: Batch, done: Done);
+}

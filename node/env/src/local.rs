@@ -1,0 +1,30 @@
+//! Sockets between processes of one machine, which can carry memory.
+
+use std::io;
+
+use crate::{BoxFuture, MemoryHandle, Stream};
+
+pub trait Local: Send + Sync {
+    /// Connects to the socket at `path`.
+    fn connect<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Box<dyn LocalStream>>>;
+
+    /// Listens at `path` with file mode `mode`. Creates missing parent directories and replaces a stale socket;
+    /// `AddrInUse` if something accepts there. Dropping the listener removes the socket.
+    fn listen<'a>(
+        &'a self,
+        path: &'a str,
+        mode: u32,
+    ) -> BoxFuture<'a, io::Result<Box<dyn LocalListener>>>;
+}
+
+pub trait LocalListener: Send {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn LocalStream>>>;
+}
+
+pub trait LocalStream: Stream {
+    /// Sends one dummy byte with `handle` attached. Call it only between frames.
+    fn send_memory<'a>(&'a mut self, handle: &'a MemoryHandle) -> BoxFuture<'a, io::Result<()>>;
+
+    /// Receives one dummy byte and the handle attached to it.
+    fn receive_memory(&mut self) -> BoxFuture<'_, io::Result<MemoryHandle>>;
+}

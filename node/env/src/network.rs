@@ -1,0 +1,39 @@
+//! Byte streams between machines.
+
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::BoxFuture;
+
+pub trait Network: Send + Sync {
+    /// Connects to `address`, `host:port`.
+    fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>>;
+
+    /// Listens on `address`, `host:port`; port 0 picks a free one.
+    fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
+}
+
+pub trait Listener: Send {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn Stream>>>;
+
+    /// The address that was bound, `ip:port`.
+    fn address(&self) -> String;
+}
+
+/// A connected byte stream. Small writes leave at once (no Nagle), and small reads are acknowledged at once.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The local address, `ip:port` (empty for a local socket).
+    fn local_address(&self) -> String;
+
+    /// The other side, for messages to people.
+    fn peer_address(&self) -> String;
+
+    /// Takes the stream off this thread's reactor so that another thread may `attach` it.
+    fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>>;
+}
+
+/// A stream between two threads' reactors.
+pub trait Detached: Send {
+    fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>>;
+}

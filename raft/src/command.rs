@@ -1,0 +1,112 @@
+//! What the cluster agrees on, one entry of the log each. This is the log format: fields are only ever appended, and
+//! `VERSION` names the layout.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use vineyard_wire::{InstanceId, NodeId, ObjectId};
+
+use crate::state::instances::Instance;
+use crate::state::objects::{BlobRow, Record};
+
+pub const VERSION: u8 = 1;
+
+/// A command as it stands in the log: who asked, under which number (for at-most-once), and what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub version: u8,
+    /// Absent for commands that are idempotent by themselves.
+    pub request: Option<RequestKey>,
+    /// The leader's wall clock when it proposed, milliseconds: the only time `apply` knows.
+    pub at_unix_ms: u64,
+    pub command: Command,
+}
+
+/// One submit of one instance. A retry carries the same key and gets the first outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestKey {
+    pub instance: InstanceId,
+    pub sequence: u64,
+    /// Every sequence below this one has been answered; its outcome may be forgotten.
+    pub answered_below: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Names the cluster; the first entry of the first node.
+    Found { cluster: String },
+    /// Gives the data directory `key` a node id (the same one each time it asks).
+    Admit { key: u128, endpoint: String },
+    /// A boot of a node. Earlier boots of that node become gone, and blobs only they held become lost.
+    Register { instance: Instance },
+    /// A transition of the leader's watch.
+    Watch { instance: InstanceId, reachable: bool },
+
+    /// Makes objects persistent, all or nothing: every record whole, with its non-blob members among the records or
+    /// already persistent. Records already persistent are skipped.
+    Persist { records: Vec<Record>, blobs: Vec<BlobRow> },
+    /// Deletes persistent objects as design 4.7 of the wire protocol says, with their names. Unknown ids are ignored.
+    Delete { ids: Vec<ObjectId>, force: bool, deep: bool },
+    /// Sets or replaces attributes (raw JSON text) of a persistent object.
+    SetAttributes { id: ObjectId, attributes: BTreeMap<String, String> },
+    /// Merges labels into a persistent object's `__labels`.
+    Label { id: ObjectId, labels: BTreeMap<String, String> },
+
+    PutName { name: String, id: ObjectId, condition: Condition },
+    DropName { name: String },
+
+    AcquireLock { name: String, owner: InstanceId, lease_ms: u64 },
+    ReleaseLock { name: String, token: u64 },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Condition {
+    Always,
+    IfAbsent,
+    /// Only if the name points to this object now.
+    IfEquals(ObjectId),
+}
+
+/// What `apply` answers. Every replica computes the same one.
+pub type Outcome = Result<Applied, Refusal>;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Applied {
+    Done,
+    Admitted { node: NodeId, cluster: String },
+    /// Objects that went, and blobs nothing persistent refers to any more.
+    Deleted { objects: Vec<ObjectId>, blobs: Vec<ObjectId> },
+    Locked { token: u64 },
+}
+
+/// A refusal every replica shares; it is an answer, not a fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    #[error("no such object: {id}")]
+    NoObject { id: ObjectId },
+    #[error("object {id} refers to {member}, which is neither persistent nor part of this persist")]
+    NoMember { id: ObjectId, member: ObjectId },
+    #[error("the name {name:?} already points to {id}")]
+    NameTaken { name: String, id: ObjectId },
+    #[error("the name {name:?} does not point to {expected}")]
+    NameElsewhere { name: String, expected: ObjectId },
+    #[error("no such name: {name:?}")]
+    NoName { name: String },
+    /// The writer has been replaced by a later boot of its node.
+    #[error("instance {instance} has been replaced; its writes are refused")]
+    Stale { instance: InstanceId },
+    #[error("the cluster has no node id left below 65536")]
+    NodesExhausted,
+    #[error("node {node} is not part of this cluster")]
+    NoNode { node: NodeId },
+    #[error("lock {name:?} is held with token {token}")]
+    Locked { name: String, token: u64 },
+    #[error("lock {name:?} is not held with token {token}")]
+    NotLocked { name: String, token: u64 },
+    #[error("another cluster was founded here: {cluster:?}")]
+    Founded { cluster: String },
+    #[error("a newer node wrote this entry (version {version})")]
+    NewerVersion { version: u8 },
+    #[error("the outcome of this request was forgotten")]
+    Forgotten,
+}

@@ -1,0 +1,90 @@
+//! What a node needs to be told before it starts, as plain data.
+//!
+//! Promise: everything a `Node` may be told is a field here, and every bound is in `limits`. Reading the command line,
+//! the environment and the data directory happens in the submodules, before a node exists; a simulated node gets a
+//! `Config` written by hand. This file must never know sockets, actors or raft.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub mod flags;
+pub mod limits;
+mod load;
+pub mod machine;
+pub mod remembered;
+pub mod resolve;
+pub mod size;
+
+pub use flags::{FlagError, Flags};
+pub use limits::Limits;
+pub use load::{LoadError, Loaded, Startup, load};
+pub use machine::Machine;
+pub use remembered::Remembered;
+pub use resolve::ConfigError;
+
+/// The TCP port of a node that was not told another.
+pub const PORT_DEFAULT: u16 = 9600;
+/// Who may connect to the Unix socket unless the operator says otherwise: its user and group.
+pub const SOCKET_MODE_DEFAULT: u32 = 0o660;
+/// The arena of a node that was told nothing and cannot ask the machine.
+pub const SIZE_BYTES_DEFAULT: u64 = 256 << 20;
+
+/// One node's settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where clients over the network and other nodes find this one. One port serves both.
+    pub listen: Listen,
+    /// Path of the Unix socket for processes of this machine.
+    pub ipc_socket: String,
+    pub ipc_socket_mode: u32,
+    /// The arena: a multiple of 4096, in bytes.
+    pub size_bytes: u64,
+    /// For the makers of the disk only; a node itself never opens it.
+    pub data_dir: PathBuf,
+    /// Present: become part of that cluster, never form one. Ignored once the disk knows a cluster.
+    pub join: Option<Join>,
+    /// What `instance_status` reports: `local` or `distributed`.
+    pub deployment: String,
+    /// Compress blobs on RPC connections whose client asks for it.
+    pub compression: bool,
+    /// Serve clients over TCP. Without it the port serves other nodes only.
+    pub rpc: bool,
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults, with what has none.
+    pub fn new(data_dir: impl Into<PathBuf>, ipc_socket: impl Into<String>) -> Self {
+        Self {
+            listen: Listen::Auto { port: PORT_DEFAULT },
+            ipc_socket: ipc_socket.into(),
+            ipc_socket_mode: SOCKET_MODE_DEFAULT,
+            size_bytes: SIZE_BYTES_DEFAULT,
+            data_dir: data_dir.into(),
+            join: None,
+            deployment: "local".to_owned(),
+            compression: true,
+            rpc: true,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Which TCP address to bind. Port 0 is any free port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Loopback; but a node that joins a cluster at a non-loopback address binds the local address of that route.
+    Auto { port: u16 },
+    /// Exactly this `host:port`.
+    At(String),
+}
+
+/// The cluster to become part of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// `host:port` of nodes that may already be in the cluster; tried in turn until one answers.
+    pub endpoints: Vec<String>,
+    /// As `vineyardctl token` prints it.
+    pub token: String,
+}

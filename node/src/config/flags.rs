@@ -1,0 +1,281 @@
+//! The command line of `vineyardd`, in the style of gflags, which the released server uses.
+//!
+//! Understood: `--x v`, `--x=v`, `-x v`, `--flag`, `--noflag`, `--a_b` for `--a-b`, `--flagfile=F`. Promise: each flag of the
+//! released server is accepted, with one notice if it no longer means anything; an unknown one is an error that names
+//! the nearest known flag. Parsing touches nothing: whoever calls supplies the reader of flag files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::size;
+
+mod table;
+
+pub use table::help;
+use table::{Meaning, Ours, Spec, Takes};
+
+/// Flag files may name further flag files, this deep.
+const FLAGFILE_DEPTH_MAX: usize = 8;
+
+/// What the command line said; absent where it said nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    pub help: bool,
+    pub version: bool,
+    pub socket: Option<String>,
+    pub socket_mode: Option<u32>,
+    pub size_bytes: Option<u64>,
+    pub data_dir: Option<PathBuf>,
+    pub listen: Option<String>,
+    pub rpc_socket_port: Option<u16>,
+    pub join: Vec<String>,
+    pub token: Option<String>,
+    pub log: Option<String>,
+    pub deployment: Option<String>,
+    pub compression: Option<bool>,
+    pub rpc: Option<bool>,
+    /// Lines for the operator about flags that were accepted and mean nothing.
+    pub notices: Vec<String>,
+}
+
+/// A command line that cannot be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum FlagError {
+    #[error("unknown flag --{name}{}", hint(.nearest))]
+    Unknown {
+        name: String,
+        nearest: Option<&'static str>,
+    },
+    #[error("{text:?} is not a flag; flags begin with --, see --help")]
+    NotAFlag { text: String },
+    #[error("--{name} needs a value: {meaning}")]
+    NoValue {
+        name: &'static str,
+        meaning: &'static str,
+    },
+    #[error("--{name}={value}: {reason}")]
+    BadValue {
+        name: String,
+        value: String,
+        reason: String,
+    },
+    #[error("--{name} cannot be honoured: {reason}")]
+    Unsupported {
+        name: &'static str,
+        reason: &'static str,
+    },
+    #[error("cannot read the flag file {}: {source}", path.display())]
+    FlagFile { path: PathBuf, source: io::Error },
+    #[error("flag files name each other more than {FLAGFILE_DEPTH_MAX} deep, at {}", path.display())]
+    FlagFileDepth { path: PathBuf },
+}
+
+fn hint(nearest: &Option<&'static str>) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean --{name}? See --help"),
+        None => "; see --help".to_owned(),
+    }
+}
+
+/// Reads a flag file as text.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
+
+impl Flags {
+    /// `args` without the program's name. Later flags win over earlier ones.
+    pub fn parse<I>(args: I, read_file: ReadFile<'_>) -> Result<Self, FlagError>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let mut flags = Self::default();
+        flags.read(args.into_iter().map(Into::into).collect(), read_file, 0)?;
+        Ok(flags)
+    }
+
+    fn read(
+        &mut self,
+        args: Vec<String>,
+        read: ReadFile<'_>,
+        depth: usize,
+    ) -> Result<(), FlagError> {
+        let mut rest = args.into_iter();
+        while let Some(arg) = rest.next() {
+            let body = match arg.strip_prefix("--").or_else(|| arg.strip_prefix('-')) {
+                Some(body) if !body.is_empty() => body,
+                _ => return Err(FlagError::NotAFlag { text: arg }),
+            };
+            let (name, inline) = match body.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (body, None),
+            };
+            let (spec, negated) = find(name)?;
+            let value = match (spec.takes, inline) {
+                (Takes::Switch, None) => (!negated).to_string(),
+                (Takes::Switch, Some(value)) => value,
+                (Takes::Value(_), Some(value)) => value,
+                (Takes::Value(meaning), None) => {
+                    let missing = FlagError::NoValue {
+                        name: spec.name,
+                        meaning,
+                    };
+                    rest.next().ok_or(missing)?
+                }
+            };
+            match spec.meaning {
+                Meaning::Ours(Ours::FlagFile) => self.read_files(&value, read, depth)?,
+                Meaning::Ours(ours) => self.set(ours, spec.name, &value)?,
+                Meaning::Nothing(why) => self.notices.push(format!("--{}: {why}", spec.name)),
+                Meaning::Refused(reason) if !value.is_empty() => {
+                    return Err(FlagError::Unsupported {
+                        name: spec.name,
+                        reason,
+                    });
+                }
+                Meaning::Refused(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn read_files(
+        &mut self,
+        names: &str,
+        read: ReadFile<'_>,
+        depth: usize,
+    ) -> Result<(), FlagError> {
+        for name in names.split(',').filter(|name| !name.is_empty()) {
+            let path = PathBuf::from(name);
+            if depth >= FLAGFILE_DEPTH_MAX {
+                return Err(FlagError::FlagFileDepth { path });
+            }
+            let text = match read(&path) {
+                Ok(text) => text,
+                Err(source) => return Err(FlagError::FlagFile { path, source }),
+            };
+            self.read(words(&text), read, depth + 1)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, ours: Ours, name: &str, value: &str) -> Result<(), FlagError> {
+        let bad = |reason: String| FlagError::BadValue {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            reason,
+        };
+        let text = || Some(value.to_owned()).filter(|v| !v.is_empty());
+        match ours {
+            Ours::Help => self.help = switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?,
+            Ours::Version => {
+                self.version = switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?
+            }
+            Ours::Socket => self.socket = text(),
+            Ours::SocketMode => self.socket_mode = Some(mode(value).map_err(bad)?),
+            Ours::Size => self.size_bytes = size::parse(value).map_err(|e| bad(e.to_string()))?,
+            Ours::DataDir => self.data_dir = text().map(PathBuf::from),
+            Ours::Listen => self.listen = text(),
+            Ours::RpcSocketPort => self.rpc_socket_port = Some(port(value).map_err(bad)?),
+            Ours::Join => self.join = endpoints(value).map_err(bad)?,
+            Ours::Token => self.token = text(),
+            Ours::Log => self.log = text(),
+            Ours::Deployment => self.deployment = Some(deployment(value).map_err(bad)?),
+            Ours::Compression => {
+                self.compression = Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?);
+            }
+            Ours::Rpc => {
+                self.rpc = Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?)
+            }
+            Ours::FlagFile => unreachable!("flag files are read before values are set"),
+        }
+        Ok(())
+    }
+}
+
+const NOT_A_SWITCH: &str = "write true or false";
+
+/// The flag called `name` in any of its spellings, and whether it was `--noname`.
+fn find(name: &str) -> Result<(&'static Spec, bool), FlagError> {
+    let plain = name.replace('_', "-");
+    if let Some(spec) = table::named(&plain) {
+        return Ok((spec, false));
+    }
+    if let Some(spec) = plain.strip_prefix("no").and_then(table::named)
+        && matches!(spec.takes, Takes::Switch)
+    {
+        return Ok((spec, true));
+    }
+    Err(FlagError::Unknown {
+        name: name.to_owned(),
+        nearest: table::nearest(&plain),
+    })
+}
+
+/// The arguments in a flag file: one flag a line, `--x=v` or `--x v`; `#` begins a comment line.
+fn words(text: &str) -> Vec<String> {
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with('#'));
+    lines
+        .flat_map(|line| match line.split_once(char::is_whitespace) {
+            Some((flag, value)) if !flag.contains('=') => {
+                vec![flag.to_owned(), value.trim().to_owned()]
+            }
+            _ => vec![line.to_owned()],
+        })
+        .collect()
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" | "t" | "yes" | "y" | "1" => Some(true),
+        "false" | "f" | "no" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+pub(crate) fn mode(value: &str) -> Result<u32, String> {
+    let digits = value.strip_prefix("0o").unwrap_or(value);
+    let parsed = u32::from_str_radix(digits, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o777);
+    parsed.ok_or_else(|| "write a file mode in octal, as in 0660".to_owned())
+}
+
+fn port(value: &str) -> Result<u16, String> {
+    value
+        .parse()
+        .map_err(|_| "write a port from 0 (any free one) to 65535".to_owned())
+}
+
+fn deployment(value: &str) -> Result<String, String> {
+    match value {
+        "local" | "distributed" => Ok(value.to_owned()),
+        _ => Err("write local or distributed".to_owned()),
+    }
+}
+
+/// `host:port,host:port`, each checked.
+pub(crate) fn endpoints(value: &str) -> Result<Vec<String>, String> {
+    let list: Vec<String> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|e| !e.is_empty())
+        .map(str::to_owned)
+        .collect();
+    for endpoint in &list {
+        let port = endpoint
+            .rsplit_once(':')
+            .filter(|(host, _)| !host.is_empty());
+        if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+            return Err(format!("{endpoint:?} is not host:port"));
+        }
+    }
+    if list.is_empty() {
+        return Err("write host:port of a node of the cluster".to_owned());
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,291 @@
+//! Every flag, in one table: ours, and the released server's with what became of them.
+
+/// One flag. Names use `-`; the command line may use `_`.
+pub(super) struct Spec {
+    pub(super) name: &'static str,
+    pub(super) takes: Takes,
+    pub(super) meaning: Meaning,
+    /// One line for `--help`.
+    about: &'static str,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Takes {
+    Switch,
+    /// What to write there.
+    Value(&'static str),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Meaning {
+    Ours(Ours),
+    /// Accepted, with this line.
+    Nothing(&'static str),
+    /// Ignoring it would be dangerous.
+    Refused(&'static str),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Ours {
+    Help,
+    Version,
+    FlagFile,
+    Socket,
+    SocketMode,
+    Size,
+    DataDir,
+    Listen,
+    RpcSocketPort,
+    Join,
+    Token,
+    Log,
+    Deployment,
+    Compression,
+    Rpc,
+}
+
+const fn ours(name: &'static str, takes: Takes, ours: Ours, about: &'static str) -> Spec {
+    Spec {
+        name,
+        takes,
+        meaning: Meaning::Ours(ours),
+        about,
+    }
+}
+
+const fn value(name: &'static str, why: &'static str) -> Spec {
+    Spec {
+        name,
+        takes: Takes::Value("VALUE"),
+        meaning: Meaning::Nothing(why),
+        about: why,
+    }
+}
+
+const fn switch(name: &'static str, why: &'static str) -> Spec {
+    Spec {
+        name,
+        takes: Takes::Switch,
+        meaning: Meaning::Nothing(why),
+        about: why,
+    }
+}
+
+const NO_ETCD: &str =
+    "not needed any more, nodes keep the metadata themselves; use --join to form a cluster";
+const NO_REDIS: &str = "not needed any more, nodes keep the metadata themselves";
+const NO_SPILL: &str = "this version does not spill to disk; a full store refuses with the facts";
+const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
+const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
+const NO_HTPASSWD: &str = "this version does not check passwords, and a node that was told to must not let everybody in; \
+     leave it out, and keep --listen on loopback or on a network you trust";
+
+static TABLE: [Spec; 57] = [
+    ours(
+        "socket",
+        Takes::Value("PATH"),
+        Ours::Socket,
+        "Unix socket for processes of this machine",
+    ),
+    ours(
+        "socket-mode",
+        Takes::Value("OCTAL"),
+        Ours::SocketMode,
+        "its file mode [0660]",
+    ),
+    ours(
+        "size",
+        Takes::Value("SIZE"),
+        Ours::Size,
+        "shared memory, as in 512M or 64G [half of the memory]",
+    ),
+    ours(
+        "data-dir",
+        Takes::Value("DIR"),
+        Ours::DataDir,
+        "what must survive a restart; alone it restarts a node",
+    ),
+    ours(
+        "listen",
+        Takes::Value("HOST[:PORT]"),
+        Ours::Listen,
+        "TCP address for clients and nodes [127.0.0.1:9600]",
+    ),
+    ours(
+        "rpc-socket-port",
+        Takes::Value("PORT"),
+        Ours::RpcSocketPort,
+        "the port alone; 0 is any free one [9600]",
+    ),
+    ours(
+        "join",
+        Takes::Value("HOST:PORT,..."),
+        Ours::Join,
+        "become part of the cluster of these nodes; needs --token",
+    ),
+    ours(
+        "token",
+        Takes::Value("TOKEN"),
+        Ours::Token,
+        "what `vineyardctl token` prints on a node of the cluster",
+    ),
+    ours(
+        "log",
+        Takes::Value("FILTER"),
+        Ours::Log,
+        "what to log on stderr, as in info or vineyard_node=debug [info]",
+    ),
+    ours(
+        "deployment",
+        Takes::Value("MODE"),
+        Ours::Deployment,
+        "local or distributed; reported, not acted on [local]",
+    ),
+    ours(
+        "compression",
+        Takes::Switch,
+        Ours::Compression,
+        "compress blobs for clients that ask for it [true]",
+    ),
+    ours(
+        "rpc",
+        Takes::Switch,
+        Ours::Rpc,
+        "serve clients over TCP [true]",
+    ),
+    ours(
+        "flagfile",
+        Takes::Value("FILE,..."),
+        Ours::FlagFile,
+        "read more flags, one a line",
+    ),
+    ours("help", Takes::Switch, Ours::Help, "print this"),
+    ours("helpshort", Takes::Switch, Ours::Help, ""),
+    ours("helpfull", Takes::Switch, Ours::Help, ""),
+    ours("version", Takes::Switch, Ours::Version, "print the version"),
+    value(
+        "meta",
+        "not needed any more, metadata is always kept by the nodes themselves",
+    ),
+    value("meta-timeout", NO_ETCD),
+    value("etcd-endpoint", NO_ETCD),
+    value("etcd-prefix", NO_ETCD),
+    value("etcd-cmd", NO_ETCD),
+    value("etcd-data-dir", NO_ETCD),
+    switch("skip-launch-etcd", NO_ETCD),
+    value("redis-endpoint", NO_REDIS),
+    value("redis-prefix", NO_REDIS),
+    value("redis-cmd", NO_REDIS),
+    value("allocator", "there is one allocator"),
+    switch(
+        "reserve-memory",
+        "memory is taken when it is first used, and kept warm after that",
+    ),
+    value("stream-threshold", "streams share the store's limit"),
+    value("spill-path", NO_SPILL),
+    value("spill-lower-rate", NO_SPILL),
+    value("spill-upper-rate", NO_SPILL),
+    value("rdma-endpoint", "this version speaks TCP only"),
+    switch("sync-crds", "nodes do not write to Kubernetes"),
+    switch("metrics", NO_METRICS),
+    switch("prometheus", NO_METRICS),
+    switch("coredump", "set it for the process, with ulimit -c"),
+    Spec {
+        name: "htpasswd",
+        takes: Takes::Value("FILE"),
+        meaning: Meaning::Refused(NO_HTPASSWD),
+        about: "refused: this version does not check passwords",
+    },
+    value("v", NO_GLOG),
+    value("vmodule", NO_GLOG),
+    value("minloglevel", NO_GLOG),
+    value("stderrthreshold", NO_GLOG),
+    value("log-dir", NO_GLOG),
+    value("log-link", NO_GLOG),
+    value("logbufsecs", NO_GLOG),
+    value("logbuflevel", NO_GLOG),
+    value("max-log-size", NO_GLOG),
+    value("log-backtrace-at", NO_GLOG),
+    value("logfile-mode", NO_GLOG),
+    switch("logtostderr", NO_GLOG),
+    switch("alsologtostderr", NO_GLOG),
+    switch("colorlogtostderr", NO_GLOG),
+    switch("log-prefix", NO_GLOG),
+    switch("stop-logging-if-full-disk", NO_GLOG),
+    switch("symbolize-stacktrace", NO_GLOG),
+    value("undefok", "unknown flags are always errors"),
+];
+
+pub(super) fn named(name: &str) -> Option<&'static Spec> {
+    TABLE.iter().find(|spec| spec.name == name)
+}
+
+/// The known flag most like `name`, if any is close enough to have been meant.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let all = TABLE.iter().filter(|spec| !spec.about.is_empty());
+    let best = all
+        .map(|spec| (distance(name, spec.name), spec.name))
+        .min()?;
+    (best.0 <= 1 + name.len() / 4).then_some(best.1)
+}
+
+/// Edits (insert, delete, replace) between two short words.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// The text of `--help`.
+pub fn help() -> String {
+    let mut text = String::from(
+        "vineyardd: a node of a vineyard cluster.\n\n\
+         Alone it is a cluster of one. `vineyardd --join HOST:PORT --token T` adds a node; T is what\n\
+         `vineyardctl token` prints. A restart needs only --data-dir. --socket, --socket-mode, --size,\n\
+         --data-dir, --listen, --join, --token and --log may also be given in the environment, as in\n\
+         VINEYARD_DATA_DIR; a flag wins.\n\nFlags:\n",
+    );
+    let mut released = String::from("\nFlags of the released server, accepted with a notice:\n");
+    for spec in TABLE.iter().filter(|spec| !spec.about.is_empty()) {
+        match (spec.meaning, spec.takes) {
+            (Meaning::Nothing(_), _) => released.push_str(&format!("  --{}\n", spec.name)),
+            (_, Takes::Switch) => line(&mut text, &format!("--[no]{}", spec.name), spec.about),
+            (_, Takes::Value(what)) => {
+                line(&mut text, &format!("--{} {what}", spec.name), spec.about)
+            }
+        }
+    }
+    text + &released
+}
+
+fn line(text: &mut String, flag: &str, about: &str) {
+    text.push_str(&format!("  {flag:<26} {about}\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_dashed() {
+        for (index, spec) in TABLE.iter().enumerate() {
+            assert!(!spec.name.contains('_'), "{}", spec.name);
+            assert!(
+                TABLE[index + 1..]
+                    .iter()
+                    .all(|other| other.name != spec.name),
+                "{}",
+                spec.name
+            );
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Every bound of a node: how long it waits, how much it queues, how many it serves.
+//!
+//! Promise: a queue, retry or wait in the node has its limit here, under a name with its unit. Sizes that decoders
+//! enforce are the protocol's and live in `vineyard_wire::limits`.
+
+use std::time::Duration;
+
+/// The bounds of one node. `default()` is what product nodes use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Any answer that needs the cluster's agreement but moves no bytes.
+    pub metadata_deadline: Duration,
+    /// The fixed part of a transfer's deadline; see [`Limits::transfer_deadline`].
+    pub transfer_deadline_base: Duration,
+    /// A transfer slower than this is given up, bytes per second.
+    pub transfer_bytes_per_second_min: u64,
+    /// Opening a TCP connection and proving who we are.
+    pub connect_deadline: Duration,
+    /// What a new connection has to send its first whole request.
+    pub register_deadline: Duration,
+    /// How long a stop waits for replies that are on their way.
+    pub stop_deadline: Duration,
+    /// Between two rounds of a `--join` that nobody answered.
+    pub join_retry: Duration,
+
+    /// Messages an actor's mailbox holds before senders wait.
+    pub mailbox_capacity: usize,
+    /// Client connections, of both kinds together. One more is accepted and closed with a reason.
+    pub connections_max: usize,
+    /// Bytes of requests a session reads ahead of the one it is answering.
+    pub session_read_ahead_bytes: usize,
+    /// Requests of one session that may be in flight.
+    pub session_requests_max: usize,
+    /// Requests that wait for something to appear, on the whole node.
+    pub waiting_max: usize,
+
+    /// Connections one large blob is spread over.
+    pub bulk_connections: usize,
+    /// Bytes asked for at once on one of them.
+    pub bulk_range_bytes: u64,
+    /// Blobs and copies below this stay on one connection and on the actor thread.
+    pub bulk_bytes_min: u64,
+    /// Worker threads for bulk bytes.
+    pub bulk_threads: usize,
+    /// Migrations that may move bytes at the same time; the next ones queue.
+    pub migrations_max: usize,
+
+    /// Between two heartbeats of the raft leader.
+    pub raft_heartbeat: Duration,
+    /// A follower that heard nothing for a random time in this range stands for election.
+    pub raft_election_min: Duration,
+    pub raft_election_max: Duration,
+    /// Log entries between two snapshots.
+    pub raft_snapshot_entries: u64,
+    /// Between two looks of the leader at who answers.
+    pub liveness_period: Duration,
+    /// Silence after which an instance is reported unreachable.
+    pub unreachable_after: Duration,
+    /// A freed extent's pages go back to the system after this long unused.
+    pub page_decay: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            metadata_deadline: Duration::from_secs(5),
+            transfer_deadline_base: Duration::from_secs(30),
+            transfer_bytes_per_second_min: 50_000_000,
+            connect_deadline: Duration::from_secs(2),
+            register_deadline: Duration::from_secs(10),
+            stop_deadline: Duration::from_secs(5),
+            join_retry: Duration::from_millis(500),
+
+            mailbox_capacity: 1024,
+            connections_max: 16_384,
+            session_read_ahead_bytes: 1 << 20,
+            session_requests_max: 64,
+            waiting_max: 65_536,
+
+            bulk_connections: 4,
+            bulk_range_bytes: 16 << 20,
+            bulk_bytes_min: 256 << 10,
+            bulk_threads: 2,
+            migrations_max: 16,
+
+            raft_heartbeat: Duration::from_millis(150),
+            raft_election_min: Duration::from_millis(600),
+            raft_election_max: Duration::from_millis(1200),
+            raft_snapshot_entries: 10_000,
+            liveness_period: Duration::from_millis(500),
+            unreachable_after: Duration::from_secs(2),
+            page_decay: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// How long moving `bytes` may take in all.
+    pub fn transfer_deadline(&self, bytes: u64) -> Duration {
+        let rate = self.transfer_bytes_per_second_min.max(1);
+        let moving = Duration::from_millis(bytes.saturating_mul(1000) / rate);
+        self.transfer_deadline_base.saturating_add(moving)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_transfer_has_a_later_deadline() {
+        let limits = Limits::default();
+        assert_eq!(limits.transfer_deadline(0), Duration::from_secs(30));
+        assert_eq!(
+            limits.transfer_deadline(500_000_000),
+            Duration::from_secs(40)
+        );
+        assert!(limits.transfer_deadline(u64::MAX) > Duration::from_secs(30));
+    }
+}

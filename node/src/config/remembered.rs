@@ -1,0 +1,195 @@
+//! The settings a data directory remembers, so that a restart needs no flag but `--data-dir`.
+//!
+//! `node.json` in the data directory, version 1, readable by its owner only (it may hold a join token). It is replaced
+//! whole: a crash leaves the old file or the new one. This is a maker: it runs before and after the node, not in it.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a maker: it reads and writes the data directory for main"
+)]
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, Join};
+
+const FILE: &str = "node.json";
+const VERSION: u32 = 1;
+
+/// What `node.json` holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    version: u32,
+    pub socket: String,
+    pub socket_mode: u32,
+    pub size_bytes: u64,
+    /// The address that was bound, so that others find the node again. Absent before the first start succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    pub deployment: String,
+    pub compression: bool,
+    pub rpc: bool,
+    /// A join that was begun: a restart must not form a cluster of its own instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<Join>,
+}
+
+/// The data directory's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RememberError {
+    #[error("cannot {verb} {}: {source}", path.display())]
+    Io {
+        verb: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{} is not a node's settings: {source}", path.display())]
+    Malformed {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
+    #[error("{} is of version {found}; this node reads {VERSION}", path.display())]
+    Version { path: PathBuf, found: u32 },
+}
+
+impl Remembered {
+    /// What a restart of a node with `config` must be told; `bound` is the address it listens on, if it does yet.
+    pub fn of(config: &Config, bound: Option<&str>) -> Self {
+        Self {
+            version: VERSION,
+            socket: config.ipc_socket.clone(),
+            socket_mode: config.ipc_socket_mode,
+            size_bytes: config.size_bytes,
+            listen: bound.map(str::to_owned),
+            deployment: config.deployment.clone(),
+            compression: config.compression,
+            rpc: config.rpc,
+            join: config.join.clone(),
+        }
+    }
+}
+
+/// What `data_dir` remembers; `None` if it is new.
+pub fn load(data_dir: &Path) -> Result<Option<Remembered>, RememberError> {
+    let path = data_dir.join(FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => {
+            return Err(RememberError::Io {
+                verb: "read",
+                path,
+                source,
+            });
+        }
+    };
+    let remembered: Remembered = match serde_json::from_slice(&bytes) {
+        Ok(remembered) => remembered,
+        Err(source) => return Err(RememberError::Malformed { path, source }),
+    };
+    if remembered.version != VERSION {
+        return Err(RememberError::Version {
+            path,
+            found: remembered.version,
+        });
+    }
+    Ok(Some(remembered))
+}
+
+/// Writes `remembered` into `data_dir`, which is created (mode 0700) if it is missing. Durable when it returns.
+pub fn save(data_dir: &Path, remembered: &Remembered) -> Result<(), RememberError> {
+    let path = data_dir.join(FILE);
+    let text = serde_json::to_vec_pretty(remembered).expect("plain fields always have a JSON form");
+    replace(data_dir, &path, &text).map_err(|source| RememberError::Io {
+        verb: "write",
+        path,
+        source,
+    })
+}
+
+fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)?;
+    let draft = path.with_extension(format!("json.{}", std::process::id()));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&draft, path)) {
+        // The draft is useless now; that it could not be removed either adds nothing to the first error.
+        let _ = fs::remove_file(&draft);
+        return Err(error);
+    }
+    fs::File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn some() -> Remembered {
+        let mut config = Config::new("unused", "/tmp/v.sock");
+        config.join = Some(Join {
+            endpoints: vec!["10.0.0.1:9600".into()],
+            token: "vy1.x".into(),
+        });
+        Remembered::of(&config, Some("127.0.0.1:40001"))
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("a/b");
+        assert_eq!(load(&data_dir).unwrap(), None);
+        save(&data_dir, &some()).unwrap();
+        let mut changed = some();
+        changed.size_bytes = 1 << 30;
+        save(&data_dir, &changed).unwrap();
+        assert_eq!(load(&data_dir).unwrap(), Some(changed));
+    }
+
+    #[test]
+    fn only_the_owner_reads_it_and_no_draft_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        save(dir.path(), &some()).unwrap();
+        let names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(names, [FILE]);
+        let mode = fs::metadata(dir.path().join(FILE))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_that_is_not_ours_is_an_error_not_a_fresh_start() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE), "{").unwrap();
+        assert!(matches!(
+            load(dir.path()),
+            Err(RememberError::Malformed { .. })
+        ));
+        let later = serde_json::to_string(&Remembered {
+            version: 2,
+            ..some()
+        })
+        .unwrap();
+        fs::write(dir.path().join(FILE), later).unwrap();
+        assert!(matches!(
+            load(dir.path()),
+            Err(RememberError::Version { found: 2, .. })
+        ));
+    }
+}

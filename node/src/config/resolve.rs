@@ -1,0 +1,262 @@
+//! From what was said to a `Config`: flag, then environment, then what the data directory remembers, then the default.
+//!
+//! Pure: the machine's facts and the remembered settings are arguments.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::flags::{Flags, endpoints, mode};
+use crate::config::size::{self, SizeError};
+use crate::config::{Config, Join, Listen, Machine, PORT_DEFAULT, Remembered};
+
+/// Settings that contradict each other or mean nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{name}={value}: {reason}")]
+    BadVariable {
+        name: &'static str,
+        value: String,
+        reason: String,
+    },
+    #[error("--listen {listen}: write host, host:port or :port")]
+    BadListen { listen: String },
+    #[error(
+        "--listen says port {listen}, --rpc_socket_port says {rpc_socket_port}; give one of them"
+    )]
+    TwoPorts { listen: u16, rpc_socket_port: u16 },
+    #[error("--join needs --token; `vineyardctl token` prints it on any node of the cluster")]
+    NoToken,
+    #[error("--token without --join: name a node of the cluster it belongs to")]
+    NoJoin,
+    #[error(
+        "the socket path {path:?} has {bytes} bytes; the system allows {SOCKET_PATH_BYTES_MAX}"
+    )]
+    SocketPath { path: String, bytes: usize },
+}
+
+/// What fits into `sockaddr_un`, less its final zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// `flags` with the gaps filled from the environment. Numbers in variables are checked like those in flags.
+pub fn with_variables(mut flags: Flags, machine: &Machine) -> Result<Flags, ConfigError> {
+    let variable = |name: &'static str| {
+        machine
+            .variables
+            .get(name)
+            .filter(|v| !v.is_empty())
+            .cloned()
+    };
+    let bad = |name: &'static str, reason: String| {
+        let value = variable(name).unwrap_or_default();
+        ConfigError::BadVariable {
+            name,
+            value,
+            reason,
+        }
+    };
+    flags.socket = flags.socket.or_else(|| variable("VINEYARD_SOCKET"));
+    flags.data_dir = flags
+        .data_dir
+        .or_else(|| variable("VINEYARD_DATA_DIR").map(PathBuf::from));
+    flags.log = flags.log.or_else(|| variable("VINEYARD_LOG"));
+    // A port given by flag is a choice of where to listen as well.
+    if flags.listen.is_none() && flags.rpc_socket_port.is_none() {
+        flags.listen = variable("VINEYARD_LISTEN");
+    }
+    // A token without a cluster may stand in the environment of every node; it is used by those that join.
+    if flags.join.is_empty()
+        && let Some(value) = variable("VINEYARD_JOIN")
+    {
+        flags.join = endpoints(&value).map_err(|reason| bad("VINEYARD_JOIN", reason))?;
+    }
+    if !flags.join.is_empty() {
+        flags.token = flags.token.or_else(|| variable("VINEYARD_TOKEN"));
+    }
+    if flags.socket_mode.is_none()
+        && let Some(value) = variable("VINEYARD_SOCKET_MODE")
+    {
+        flags.socket_mode =
+            Some(mode(&value).map_err(|reason| bad("VINEYARD_SOCKET_MODE", reason))?);
+    }
+    if flags.size_bytes.is_none()
+        && let Some(value) = variable("VINEYARD_SIZE")
+    {
+        let parsed = size::parse(&value);
+        flags.size_bytes = parsed.map_err(|e: SizeError| bad("VINEYARD_SIZE", e.to_string()))?;
+    }
+    Ok(flags)
+}
+
+/// Where the node keeps what must survive it. `flags` as `with_variables` returned them.
+pub fn data_dir(flags: &Flags, machine: &Machine) -> PathBuf {
+    match &flags.data_dir {
+        Some(dir) => machine.current_dir.join(dir),
+        None => default_data_dir(
+            &socket_or_default(flags.socket.as_deref(), machine),
+            machine,
+        ),
+    }
+}
+
+/// The whole configuration. `flags` as `with_variables` returned them; `remembered` from `data_dir(flags, machine)`.
+pub fn config(
+    flags: &Flags,
+    machine: &Machine,
+    remembered: Option<&Remembered>,
+) -> Result<Config, ConfigError> {
+    let socket = match (&flags.socket, remembered) {
+        (None, Some(remembered)) => remembered.socket.clone(),
+        (told, _) => text(&socket_or_default(told.as_deref(), machine)),
+    };
+    if socket.len() > SOCKET_PATH_BYTES_MAX {
+        return Err(ConfigError::SocketPath {
+            bytes: socket.len(),
+            path: socket,
+        });
+    }
+    let mut config = Config::new(data_dir(flags, machine), socket);
+    config.listen = listen(flags, remembered)?;
+    config.join = join(flags, remembered)?;
+    config.size_bytes = flags
+        .size_bytes
+        .or(remembered.map(|r| r.size_bytes))
+        .or(machine.memory_bytes.map(default_size_bytes))
+        .unwrap_or(config.size_bytes);
+    let mode = flags.socket_mode.or(remembered.map(|r| r.socket_mode));
+    config.ipc_socket_mode = mode.unwrap_or(config.ipc_socket_mode);
+    config.rpc = flags
+        .rpc
+        .or(remembered.map(|r| r.rpc))
+        .unwrap_or(config.rpc);
+    let compression = flags.compression.or(remembered.map(|r| r.compression));
+    config.compression = compression.unwrap_or(config.compression);
+    let deployment = flags
+        .deployment
+        .clone()
+        .or(remembered.map(|r| r.deployment.clone()));
+    config.deployment = deployment.unwrap_or(config.deployment);
+    Ok(config)
+}
+
+fn join(flags: &Flags, remembered: Option<&Remembered>) -> Result<Option<Join>, ConfigError> {
+    match (flags.join.is_empty(), &flags.token) {
+        (true, None) => Ok(remembered.and_then(|r| r.join.clone())),
+        (true, Some(_)) => Err(ConfigError::NoJoin),
+        (false, None) => match remembered.and_then(|r| r.join.clone()) {
+            Some(old) => Ok(Some(Join {
+                endpoints: flags.join.clone(),
+                token: old.token,
+            })),
+            None => Err(ConfigError::NoToken),
+        },
+        (false, Some(token)) => Ok(Some(Join {
+            endpoints: flags.join.clone(),
+            token: token.clone(),
+        })),
+    }
+}
+
+fn listen(flags: &Flags, remembered: Option<&Remembered>) -> Result<Listen, ConfigError> {
+    let remembered = remembered.and_then(|r| r.listen.clone());
+    let Some(told) = &flags.listen else {
+        return Ok(match (flags.rpc_socket_port, remembered) {
+            (None, Some(bound)) => Listen::At(bound),
+            (Some(port), Some(bound)) => match bound.rsplit_once(':') {
+                Some((host, _)) => Listen::At(format!("{host}:{port}")),
+                None => Listen::Auto { port },
+            },
+            (port, None) => Listen::Auto {
+                port: port.unwrap_or(PORT_DEFAULT),
+            },
+        });
+    };
+    let bad = || ConfigError::BadListen {
+        listen: told.clone(),
+    };
+    let (host, port) = match told.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port.parse::<u16>().map_err(|_| bad())?)),
+        None => (told.as_str(), None),
+    };
+    let port = match (port, flags.rpc_socket_port) {
+        (Some(listen), Some(rpc_socket_port)) if listen != rpc_socket_port => {
+            return Err(ConfigError::TwoPorts {
+                listen,
+                rpc_socket_port,
+            });
+        }
+        (one, other) => one.or(other).unwrap_or(PORT_DEFAULT),
+    };
+    if host.contains(':') || host.chars().any(char::is_whitespace) {
+        return Err(bad());
+    }
+    Ok(if host.is_empty() {
+        Listen::Auto { port }
+    } else {
+        Listen::At(format!("{host}:{port}"))
+    })
+}
+
+/// Half of what there is: the arena is taken page by page, and the processes that use it need memory as well.
+fn default_size_bytes(memory_bytes: u64) -> u64 {
+    (memory_bytes / 2 / 4096).max(1) * 4096
+}
+
+/// As the released server: `/var/run/vineyard.sock` where one may write there, else a folder of the user.
+pub fn default_socket(machine: &Machine) -> PathBuf {
+    match &machine.home {
+        Some(home) if !machine.run_dir_writable => home.join(".local/vineyard/vineyard.sock"),
+        _ => PathBuf::from("/var/run/vineyard.sock"),
+    }
+}
+
+fn socket_or_default(told: Option<&str>, machine: &Machine) -> PathBuf {
+    match told {
+        Some(path) => machine.current_dir.join(path),
+        None => default_socket(machine),
+    }
+}
+
+/// One per socket, so that two nodes of one machine never share it: beside a socket in a temporary folder (whoever
+/// throws the folder away throws the node away), else under the user's data folder, which outlives a reboot.
+fn default_data_dir(socket: &Path, machine: &Machine) -> PathBuf {
+    let temporary = [
+        machine.temp_dir.as_path(),
+        Path::new("/tmp"),
+        Path::new("/dev/shm"),
+    ];
+    if temporary
+        .iter()
+        .any(|dir| !dir.as_os_str().is_empty() && socket.starts_with(dir))
+    {
+        let mut beside = socket.as_os_str().to_owned();
+        beside.push(".data");
+        return PathBuf::from(beside);
+    }
+    let user = machine.home.as_ref().map(|home| home.join(".local/share"));
+    let base = machine
+        .data_home
+        .clone()
+        .or(user)
+        .unwrap_or_else(|| PathBuf::from("/var/lib"));
+    base.join("vineyard").join(folder_name(socket))
+}
+
+/// `path` as one file name. `-` stands for `/`, and `_` escapes, so that different paths have different names.
+fn folder_name(path: &Path) -> String {
+    let mut name = String::new();
+    for c in text(path).trim_start_matches('/').chars() {
+        match c {
+            '/' => name.push('-'),
+            '-' => name.push_str("_-"),
+            '_' => name.push_str("__"),
+            other => name.push(other),
+        }
+    }
+    name
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests;

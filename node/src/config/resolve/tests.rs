@@ -1,0 +1,195 @@
+use super::*;
+
+fn machine() -> Machine {
+    Machine {
+        memory_bytes: Some(16 << 30),
+        current_dir: "/work".into(),
+        temp_dir: "/scratch".into(),
+        home: Some("/home/u".into()),
+        ..Machine::default()
+    }
+}
+
+fn resolve(
+    args: &[&str],
+    machine: &Machine,
+    old: Option<&Remembered>,
+) -> Result<Config, ConfigError> {
+    let flags = Flags::parse(args.iter().copied(), &|_| {
+        unreachable!("no flag files here")
+    })
+    .unwrap();
+    config(&with_variables(flags, machine)?, machine, old)
+}
+
+fn old() -> Remembered {
+    let mut config = Config::new("/d", "/srv/old.sock");
+    config.size_bytes = 1 << 30;
+    config.ipc_socket_mode = 0o600;
+    config.rpc = false;
+    Remembered::of(&config, Some("10.0.0.7:9601"))
+}
+
+#[test]
+fn a_node_that_is_told_nothing_has_defaults() {
+    let config = resolve(&[], &machine(), None).unwrap();
+    assert_eq!(config.ipc_socket, "/home/u/.local/vineyard/vineyard.sock");
+    assert_eq!(
+        config.data_dir,
+        Path::new("/home/u/.local/share/vineyard/home-u-.local-vineyard-vineyard.sock")
+    );
+    assert_eq!(config.listen, Listen::Auto { port: 9600 });
+    assert_eq!(
+        (config.size_bytes, config.ipc_socket_mode),
+        (8 << 30, 0o660)
+    );
+    assert_eq!(config.join, None);
+}
+
+#[test]
+fn a_service_has_its_socket_in_the_run_folder_and_its_data_elsewhere() {
+    let machine = Machine {
+        run_dir_writable: true,
+        home: None,
+        ..machine()
+    };
+    let config = resolve(&[], &machine, None).unwrap();
+    assert_eq!(config.ipc_socket, "/var/run/vineyard.sock");
+    assert_eq!(
+        config.data_dir,
+        Path::new("/var/lib/vineyard/var-run-vineyard.sock")
+    );
+}
+
+#[test]
+fn nodes_with_different_sockets_never_share_a_data_dir() {
+    let dir = |socket: &str| {
+        resolve(&["--socket", socket], &machine(), None)
+            .unwrap()
+            .data_dir
+    };
+    assert_eq!(dir("/tmp/x/a.sock"), Path::new("/tmp/x/a.sock.data"));
+    assert_eq!(dir("/scratch/a.sock"), Path::new("/scratch/a.sock.data"));
+    assert_eq!(
+        dir("a.sock"),
+        Path::new("/home/u/.local/share/vineyard/work-a.sock")
+    );
+    assert_ne!(dir("/srv/a/b"), dir("/srv/a-b"));
+    assert_ne!(dir("/srv/a-/b"), dir("/srv/a/-b"));
+    assert_ne!(dir("/srv/a_-b"), dir("/srv/a-b"));
+}
+
+#[test]
+fn a_restart_needs_only_the_data_dir() {
+    let config = resolve(&["--data-dir=/d"], &machine(), Some(&old())).unwrap();
+    assert_eq!(config.ipc_socket, "/srv/old.sock");
+    assert_eq!(config.listen, Listen::At("10.0.0.7:9601".into()));
+    assert_eq!(
+        (config.size_bytes, config.ipc_socket_mode, config.rpc),
+        (1 << 30, 0o600, false)
+    );
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_what_is_remembered() {
+    let mut machine = machine();
+    machine
+        .variables
+        .insert("VINEYARD_SIZE".into(), "2G".into());
+    machine
+        .variables
+        .insert("VINEYARD_SOCKET".into(), "/srv/env.sock".into());
+    machine
+        .variables
+        .insert("VINEYARD_LISTEN".into(), "10.9.9.9".into());
+    let config = resolve(
+        &["--data-dir=/d", "--size=3G", "--rpc"],
+        &machine,
+        Some(&old()),
+    )
+    .unwrap();
+    assert_eq!(config.size_bytes, 3 << 30);
+    assert_eq!(config.ipc_socket, "/srv/env.sock");
+    assert_eq!(config.listen, Listen::At("10.9.9.9:9600".into()));
+    assert_eq!((config.rpc, config.ipc_socket_mode), (true, 0o600));
+    machine
+        .variables
+        .insert("VINEYARD_SIZE".into(), "lots".into());
+    let refused = resolve(&[], &machine, None);
+    assert!(matches!(
+        refused,
+        Err(ConfigError::BadVariable {
+            name: "VINEYARD_SIZE",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn listen_and_the_released_port_flag_agree() {
+    let listen = |args: &[&str]| resolve(args, &machine(), None).map(|config| config.listen);
+    assert_eq!(
+        listen(&["--rpc_socket_port=9700"]),
+        Ok(Listen::Auto { port: 9700 })
+    );
+    assert_eq!(listen(&["--listen=:0"]), Ok(Listen::Auto { port: 0 }));
+    assert_eq!(
+        listen(&["--listen=0.0.0.0"]),
+        Ok(Listen::At("0.0.0.0:9600".into()))
+    );
+    assert_eq!(
+        listen(&["--listen=h", "--rpc_socket_port=1"]),
+        Ok(Listen::At("h:1".into()))
+    );
+    let two = ConfigError::TwoPorts {
+        listen: 2,
+        rpc_socket_port: 1,
+    };
+    assert_eq!(listen(&["--listen=h:2", "--rpc_socket_port=1"]), Err(two));
+    assert!(matches!(
+        listen(&["--listen=h:x"]),
+        Err(ConfigError::BadListen { .. })
+    ));
+    let moved = resolve(&["--rpc_socket_port=5"], &machine(), Some(&old())).unwrap();
+    assert_eq!(moved.listen, Listen::At("10.0.0.7:5".into()));
+}
+
+#[test]
+fn joining_needs_a_token_and_a_token_a_cluster() {
+    assert_eq!(
+        resolve(&["--join=a:1"], &machine(), None),
+        Err(ConfigError::NoToken)
+    );
+    assert_eq!(
+        resolve(&["--token=t"], &machine(), None),
+        Err(ConfigError::NoJoin)
+    );
+    let config = resolve(&["--join=a:1,b:2", "--token=t"], &machine(), None).unwrap();
+    let join = Join {
+        endpoints: vec!["a:1".into(), "b:2".into()],
+        token: "t".into(),
+    };
+    assert_eq!(config.join, Some(join.clone()));
+    let remembered = Remembered::of(&config, None);
+    let again = resolve(&["--data-dir=/d"], &machine(), Some(&remembered)).unwrap();
+    assert_eq!(
+        again.join,
+        Some(join),
+        "a join that was begun is not forgotten"
+    );
+    let mut machine = machine();
+    machine
+        .variables
+        .insert("VINEYARD_TOKEN".into(), "t".into());
+    assert_eq!(resolve(&[], &machine, None).unwrap().join, None);
+}
+
+#[test]
+fn a_socket_path_that_the_system_would_cut_is_refused() {
+    let path = format!("/srv/{}", "x".repeat(110));
+    let refused = resolve(&["--socket", &path], &machine(), None);
+    assert!(matches!(
+        refused,
+        Err(ConfigError::SocketPath { bytes: 115, .. })
+    ));
+}

@@ -1,1 +1,73 @@
-fn main() {}
+//! The chores of this repository: `cargo xtask test`, `check`, `bench`, `kill-leader`, `scale`.
+//!
+//! It starts programs and judges what they print; it must never know how the product works inside.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "chores run real processes on the real clock; nothing here is replayed"
+)]
+
+mod bench;
+mod check;
+mod peer;
+mod released;
+mod shell;
+mod suite;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The chores of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// All Rust tests, then the released client's own tests against our nodes.
+    Test(test::Options),
+    /// Formatting, lints and the house style.
+    Check,
+    /// The released client on the released server and on ours, side by side, and our own client.
+    Bench(bench::Options),
+    /// Kills the leader again and again under load, and looks for what was acknowledged.
+    KillLeader {
+        #[arg(long, default_value_t = 20)]
+        kills: u32,
+    },
+    /// Puts, persists, lists and deletes many objects, and compares the last with the first.
+    Scale {
+        #[arg(long, default_value_t = 100_000)]
+        objects: u32,
+    },
+    /// Makes the environment with the released package, and says where it is.
+    Peer {
+        /// An environment that holds the released package already.
+        #[arg(long, env = "VINEYARD_PEER")]
+        peer: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Test(options) => test::run(&options),
+        Chore::Check => check::run(),
+        Chore::Bench(options) => bench::run(&options),
+        Chore::KillLeader { kills } => test::kill_leader(kills),
+        Chore::Scale { objects } => test::scale(objects),
+        Chore::Peer { peer } => {
+            peer::Peer::ready(peer).map(|peer| println!("{}", peer.server().display()))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One node of ours as a process of its own, in a folder of its own, on ports the system picks.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::binaries::binary;
+use crate::process::Process;
+use crate::raw::Raw;
+use crate::wait;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How to start a node. The first start of a data directory may join; later ones need no flag.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// As `--size` takes it.
+    pub size: String,
+    /// `(endpoint, token)` of a cluster to join.
+    pub join: Option<(String, String)>,
+    /// Environment of the process, for a preloaded library or a log level.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            size: "256M".to_owned(),
+            join: None,
+            environment: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Node {
+    folder: PathBuf,
+    plan: Plan,
+    endpoint: String,
+    process: Option<Process>,
+}
+
+impl Node {
+    /// Starts a node whose socket, data and log are in `folder`, and waits until it serves.
+    pub fn start(folder: &Path, plan: Plan) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut node = Self {
+            folder: folder.to_owned(),
+            plan,
+            endpoint: String::new(),
+            process: None,
+        };
+        node.start_again()?;
+        Ok(node)
+    }
+
+    /// The same data directory, a new process; once it runs its own flags for joining are no longer needed.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.launch()?;
+        self.wait_ready()
+    }
+
+    /// Starts the process and does not wait: a cluster that lost all its nodes is ready only when most are back.
+    pub fn launch(&mut self) -> Result<()> {
+        ensure!(
+            self.process.is_none(),
+            "{} runs already",
+            self.folder.display()
+        );
+        let mut command = Command::new(binary("vineyardd")?);
+        command
+            .arg("--socket")
+            .arg(self.socket())
+            .arg("--data-dir")
+            .arg(self.folder.join("data"));
+        command.args(["--size", &self.plan.size]);
+        let listen = if self.endpoint.is_empty() {
+            "127.0.0.1:0"
+        } else {
+            &self.endpoint
+        };
+        command.args(["--listen", listen]);
+        if let Some((endpoint, token)) = self.plan.join.take() {
+            command.args(["--join", &endpoint, "--token", &token]);
+        }
+        command.envs(self.plan.environment.iter().cloned());
+        let name = self.folder.display().to_string();
+        self.process = Some(Process::start(
+            &name,
+            &mut command,
+            &self.folder.join("log"),
+        )?);
+        Ok(())
+    }
+
+    /// Waits until the node answers a register, which says where it listens.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        let process = self.process.as_mut().context("not started")?;
+        let socket = self.folder.join("sock");
+        let name = process.name().to_owned();
+        let registered = wait::until(&format!("{name} to serve"), READY_WITHIN, || {
+            process.check_running()?;
+            Raw::unix(&socket)?.register().map(Some)
+        });
+        let registered =
+            registered.with_context(|| format!("log of {name}:\n{}", process.log_end()))?;
+        let endpoint = registered["rpc_endpoint"]
+            .as_str()
+            .context("no rpc_endpoint")?;
+        self.endpoint = endpoint.to_owned();
+        Ok(())
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("sock")
+    }
+
+    /// `host:port` where it listens. Kept over restarts.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn process(&self) -> Result<&Process> {
+        self.process
+            .as_ref()
+            .with_context(|| format!("{} does not run", self.folder.display()))
+    }
+
+    pub fn runs(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// As `kill -9`.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("does not run")?;
+        process.kill()
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        let mut process = self.process.take().context("does not run")?;
+        process.terminate(ENDS_WITHIN)
+    }
+
+    /// Runs `vineyardctl` against this node.
+    pub fn ctl(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(binary("vineyardctl")?);
+        command.args(arguments).arg("--socket").arg(self.socket());
+        command.output().with_context(|| format!("{command:?}"))
+    }
+
+    /// What `vineyardctl` prints, which must have succeeded.
+    pub fn ctl_ok(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.ctl(arguments)?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "vineyardctl {arguments:?}: {}: {complaint}",
+            output.status
+        );
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// `vineyardctl status -o json`.
+    pub fn status(&self) -> Result<Value> {
+        Ok(serde_json::from_str(
+            &self.ctl_ok(&["status", "-o", "json"])?,
+        )?)
+    }
+
+    /// This node's own line of the status.
+    pub fn figures(&self) -> Result<Value> {
+        let status = self.status()?;
+        let nodes = status["nodes"]
+            .as_array()
+            .context("no nodes in the status")?;
+        let mine = nodes
+            .iter()
+            .find(|node| node["endpoint"] == self.endpoint.as_str());
+        mine.cloned()
+            .with_context(|| format!("{} is not in {status}", self.endpoint))
+    }
+
+    /// What a new node needs to join this one's cluster.
+    pub fn invitation(&self) -> Result<(String, String)> {
+        Ok((self.endpoint.clone(), self.ctl_ok(&["token"])?))
+    }
+}

@@ -1,0 +1,56 @@
+//! Running programs, with what is run and how long it took on the screen.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+pub(crate) use vineyard_tests::binaries::root;
+
+/// Runs `command` and lets it print; an error if it fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let line = shown(command);
+    step(&line);
+    let started = Instant::now();
+    let status = command.status().with_context(|| line.clone())?;
+    ensure!(status.success(), "{line}: {status}");
+    eprintln!("   {:.0} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Announces what comes next.
+pub(crate) fn step(what: &str) {
+    eprintln!("-> {what}");
+}
+
+/// `cargo` with these arguments, in the repository's root.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root()).args(arguments);
+    command
+}
+
+/// A folder below `target`, made if it is not there.
+pub(crate) fn target(name: &str) -> Result<PathBuf> {
+    let base =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let folder = base.join(name);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
+}
+
+/// Whether a program is on the path.
+pub(crate) fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,103 @@
+//! The released package's own tests, run with the released client against a server.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::peer::Peer;
+use crate::shell;
+
+/// Tests of the single-node files: core, data and shared_memory.
+pub(crate) const SINGLE_NODE_TESTS: u32 = 172;
+/// Tests of deploy/test_distributed and deploy/test_migration.
+pub(crate) const CLUSTER_TESTS: u32 = 26;
+
+/// A server as the suite needs to know it.
+pub(crate) struct Served<'a> {
+    pub(crate) socket: &'a Path,
+    pub(crate) endpoint: &'a str,
+}
+
+/// What the suite counted.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Total {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+}
+
+/// The single-node tests on `server`.
+pub(crate) fn single_node(peer: &Peer, server: &Served) -> Result<()> {
+    let mut command = suite(peer, "single", server)?;
+    command.args(["core", "data", "shared_memory"]);
+    judge(&mut command, SINGLE_NODE_TESTS)
+}
+
+/// The tests of two nodes of one cluster.
+pub(crate) fn cluster(peer: &Peer, a: &Served, b: &Served) -> Result<()> {
+    let mut command = suite(peer, "cluster", a)?;
+    command.env(
+        "IPC_SOCKETS",
+        format!("{},{}", a.socket.display(), b.socket.display()),
+    );
+    command.env("CLUSTER_ENDPOINT", a.endpoint).arg("deploy");
+    judge(&mut command, CLUSTER_TESTS)
+}
+
+fn suite(peer: &Peer, name: &str, server: &Served) -> Result<Command> {
+    let mut command = Command::new(shell::root().join("tests/conformance/run_released_suite.sh"));
+    command
+        .arg(peer.folder())
+        .arg(peer.python())
+        .arg(server.socket)
+        .arg(server.endpoint);
+    command.env("OUT", shell::target("suite")?.join(name));
+    Ok(command)
+}
+
+fn judge(command: &mut Command, expected: u32) -> Result<()> {
+    let output = command.stderr(std::process::Stdio::inherit()).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    print!("{text}");
+    let total = total(&text).context("the suite printed no total")?;
+    let wanted = Total {
+        passed: expected,
+        failed: 0,
+        skipped: 0,
+    };
+    ensure!(total == wanted, "expected {wanted:?}, got {total:?}");
+    Ok(())
+}
+
+/// Reads `TOTAL passed P failed F skipped S`.
+fn total(text: &str) -> Option<Total> {
+    let line = text.lines().rev().find(|line| line.starts_with("TOTAL "))?;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let number = |at: usize| words.get(at)?.parse().ok();
+    Some(Total {
+        passed: number(2)?,
+        failed: number(4)?,
+        skipped: number(6)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_line_is_read() {
+        let text =
+            "core/test_client passed 7 failed 0 skipped 0\nTOTAL passed 9 failed 1 skipped 2\n";
+        assert_eq!(
+            total(text),
+            Some(Total {
+                passed: 9,
+                failed: 1,
+                skipped: 2
+            })
+        );
+        assert_eq!(total("no total"), None);
+    }
+}

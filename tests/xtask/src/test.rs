@@ -1,0 +1,160 @@
+//! `cargo xtask test`: the Rust tests, then the released client's own tests on real nodes of ours.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use vineyard_tests::binaries::BUILT;
+use vineyard_tests::cluster::Cluster;
+use vineyard_tests::node::{Node, Plan};
+
+use crate::peer::Peer;
+use crate::shell;
+use crate::suite::{self, Served};
+
+/// Arena of a node that serves the released tests. Pages are taken only when they are written.
+const ARENA: &str = "2G";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Slice {
+    /// `cargo test --workspace`.
+    Rust,
+    /// The released single-node tests on one node.
+    Single,
+    /// The released multi-node tests on a cluster of two.
+    Cluster,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only these parts; all when absent.
+    #[arg(long, value_enum)]
+    slice: Vec<Slice>,
+    /// Leave the released client's tests out when its package cannot be had. Said again at the end.
+    #[arg(long)]
+    without_peer: bool,
+    /// An environment that holds the released package already.
+    #[arg(long, env = "VINEYARD_PEER")]
+    peer: Option<PathBuf>,
+    /// Test the optimized build.
+    #[arg(long)]
+    release: bool,
+}
+
+impl Options {
+    fn wants(&self, slice: Slice) -> bool {
+        self.slice.is_empty() || self.slice.contains(&slice)
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let started = Instant::now();
+    build(options.release)?;
+    if options.wants(Slice::Rust) {
+        let mut command = shell::cargo(&["test", "--workspace"]);
+        if options.release {
+            command.arg("--release");
+        }
+        shell::run(command.env(BUILT, "1"))?;
+    }
+    if !options.without_peer {
+        released_tests(options)?;
+    }
+    eprintln!(
+        "xtask test: passed in {:.0} s",
+        started.elapsed().as_secs_f64()
+    );
+    if options.without_peer {
+        eprintln!("LEFT OUT by --without-peer: the released client's own tests");
+    }
+    Ok(())
+}
+
+fn released_tests(options: &Options) -> Result<()> {
+    if !options.wants(Slice::Single) && !options.wants(Slice::Cluster) {
+        return Ok(());
+    }
+    let peer = Peer::ready(options.peer.clone())?;
+    ours_is(options.release)?;
+    let plan = Plan {
+        size: ARENA.to_owned(),
+        ..Plan::default()
+    };
+    if options.wants(Slice::Single) {
+        shell::step("the released client on one node of ours");
+        let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
+        let node = Node::start(&folder.path().join("0"), plan.clone())?;
+        let socket = node.socket();
+        suite::single_node(
+            &peer,
+            &Served {
+                socket: &socket,
+                endpoint: node.endpoint(),
+            },
+        )?;
+    }
+    if options.wants(Slice::Cluster) {
+        shell::step("the released client on a cluster of two of ours");
+        let cluster = Cluster::start(2, &plan)?;
+        let sockets: Vec<PathBuf> = cluster.nodes.iter().map(Node::socket).collect();
+        let served = |at: usize| Served {
+            socket: &sockets[at],
+            endpoint: cluster.nodes[at].endpoint(),
+        };
+        suite::cluster(&peer, &served(0), &served(1))?;
+    }
+    Ok(())
+}
+
+/// `cargo xtask kill-leader`: the full measure of what the tests do with two kills.
+pub(crate) fn kill_leader(kills: u32) -> Result<()> {
+    build(true)?;
+    let tests = [
+        "test",
+        "--release",
+        "-p",
+        "vineyard-tests",
+        "--test",
+        "main",
+        "kill_leader",
+        "--",
+        "--nocapture",
+    ];
+    let mut command = shell::cargo(&tests);
+    shell::run(
+        command
+            .env("VINEYARD_TEST_KILLS", kills.to_string())
+            .env(BUILT, "1"),
+    )
+}
+
+/// `cargo xtask scale`: the cost of the last objects against that of the first.
+pub(crate) fn scale(objects: u32) -> Result<()> {
+    build(true)?;
+    let mut command = shell::cargo(&[
+        "run",
+        "--release",
+        "-p",
+        "vineyard-tests",
+        "--example",
+        "scale",
+        "--",
+    ]);
+    shell::run(command.arg(objects.to_string()).env(BUILT, "1"))
+}
+
+/// The binaries that the tests start.
+pub(crate) fn build(release: bool) -> Result<()> {
+    let mut command = shell::cargo(&["build", "-p", "vineyard-node", "-p", "vineyardctl"]);
+    if release {
+        command.arg("--release");
+    }
+    shell::run(&mut command)
+}
+
+/// Tells the harness which build to start. xtask itself may be of another profile.
+pub(crate) fn ours_is(release: bool) -> Result<()> {
+    let profile = if release { "release" } else { "debug" };
+    vineyard_tests::binaries::use_folder(shell::target(profile)?)
+}

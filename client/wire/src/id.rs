@@ -48,7 +48,9 @@ impl FromStr for ObjectId {
 
     /// Reads `o` and 1 to 16 hex digits.
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let digits = text.strip_prefix('o').filter(|d| !d.is_empty() && d.len() <= 16);
+        let digits = text
+            .strip_prefix('o')
+            .filter(|d| !d.is_empty() && d.len() <= 16);
         digits
             .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))
             .and_then(|d| u64::from_str_radix(d, 16).ok())
@@ -75,9 +77,7 @@ impl fmt::Debug for Signature {
 }
 
 /// A node of the cluster: stable per data directory, below 65,536. Prints as `n` and the number.
-#[derive(
-    Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NodeId(pub u64);
 
@@ -127,6 +127,21 @@ impl fmt::Debug for InstanceId {
     }
 }
 
+impl FromStr for InstanceId {
+    type Err = ParseIdError;
+
+    /// Reads `i` and a decimal number.
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let digits = text
+            .strip_prefix('i')
+            .filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+        digits
+            .and_then(|d| d.parse().ok())
+            .map(Self)
+            .ok_or_else(|| ParseIdError(text.to_owned()))
+    }
+}
+
 /// Makes ids for one instance. Deterministic: the same instance makes the same ids in the same order.
 #[derive(Debug)]
 pub struct IdMaker {
@@ -156,7 +171,10 @@ impl IdMaker {
     fn step(&mut self) -> u64 {
         let id = self.prefix | self.next;
         self.next += 1;
-        assert!(self.next <= u64::from(u32::MAX), "this instance has used all its ids");
+        assert!(
+            self.next <= u64::from(u32::MAX),
+            "this instance has used all its ids"
+        );
         id
     }
 }

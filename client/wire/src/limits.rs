@@ -10,3 +10,9 @@ pub const PERSIST_BYTES_MAX: usize = 32 << 20;
 pub const ZSTD_CHUNK_BYTES_MAX: usize = 131_591;
 /// Most ids, sizes or contents in one request.
 pub const ITEMS_MAX: usize = 1 << 20;
+/// Client frames shorter than this are decoded without counting what is in them, bytes.
+pub const JSON_SCAN_BYTES_MIN: usize = 1 << 20;
+/// Most objects in one client frame: each costs several hundred bytes once decoded, and as few as two on the wire.
+pub const JSON_OBJECTS_MAX: usize = 2 << 20;
+/// Most values in one client frame.
+pub const JSON_VALUES_MAX: usize = 16 << 20;

@@ -4,9 +4,12 @@
 //! itself never travels. After that the connection serves one `Purpose`. Raft's own messages are the raft crate's; they
 //! use `encode` and `decode` from here.
 
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, NodeId, ObjectId};
+use crate::limits::PEER_FRAME_BYTES_MAX;
 use crate::reply::NodeFigures;
 use crate::status::Status;
 
@@ -44,7 +47,10 @@ pub struct Hello {
 /// Second frame: the listener's nonce, and its proof over both nonces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Challenge {
-    Proceed { nonce: [u8; PROOF_BYTES], proof: [u8; PROOF_BYTES] },
+    Proceed {
+        nonce: [u8; PROOF_BYTES],
+        proof: [u8; PROOF_BYTES],
+    },
     Refused(String),
 }
 
@@ -67,7 +73,11 @@ pub enum Ask {
     /// The figures of this node for `cluster_status`.
     Figures,
     /// `len` bytes of a sealed blob from `offset`. The answer is `Bytes`, then `len` raw bytes, then their xxh3 (u64 LE).
-    Read { blob: ObjectId, offset: u64, len: u64 },
+    Read {
+        blob: ObjectId,
+        offset: u64,
+        len: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,20 +90,64 @@ pub struct Join {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    Joined { node: NodeId, cluster: String, epoch: u64 },
-    Figures { instance: InstanceId, figures: NodeFigures },
+    Joined {
+        node: NodeId,
+        cluster: String,
+        epoch: u64,
+    },
+    Figures {
+        instance: InstanceId,
+        figures: NodeFigures,
+    },
     /// Raw bytes follow.
-    Bytes { len: u64 },
+    Bytes {
+        len: u64,
+    },
     Refused(Status),
 }
 
 /// A frame that is not what it should be.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PeerCodecError {
+    #[error("message of {bytes} bytes; at most {PEER_FRAME_BYTES_MAX} are allowed")]
+    TooLong { bytes: usize },
     #[error("message version {found}; this node speaks {VERSION}")]
     Version { found: u8 },
     #[error("malformed peer message: {0}")]
     Malformed(String),
     #[error("{0} bytes after the message")]
     Trailing(usize),
+}
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<PEER_FRAME_BYTES_MAX>> =
+    bincode::config::standard().with_limit::<PEER_FRAME_BYTES_MAX>();
+
+/// The body of a peer frame: the version byte, then the message.
+///
+/// Messages are flat: nothing recursive, no sequences of zero-size elements, no serde attribute that hides a length
+/// (`flatten`, `untagged`, `skip_serializing_if`). bincode is called here and nowhere else.
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    let mut out = vec![VERSION];
+    bincode::serde::encode_into_std_write(message, &mut out, CONFIG)
+        .expect("a flat message has known lengths, and memory takes every write");
+    out
+}
+
+/// A message from a frame's body. Nothing longer than the frame allows is ever allocated.
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, PeerCodecError> {
+    if body.len() > PEER_FRAME_BYTES_MAX {
+        return Err(PeerCodecError::TooLong { bytes: body.len() });
+    }
+    let (version, rest) = body
+        .split_first()
+        .ok_or_else(|| PeerCodecError::Malformed("empty frame".to_owned()))?;
+    if *version != VERSION {
+        return Err(PeerCodecError::Version { found: *version });
+    }
+    let (message, read) = bincode::serde::decode_from_slice(rest, CONFIG)
+        .map_err(|error| PeerCodecError::Malformed(error.to_string()))?;
+    if read < rest.len() {
+        return Err(PeerCodecError::Trailing(rest.len() - read));
+    }
+    Ok(message)
 }

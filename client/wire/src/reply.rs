@@ -31,6 +31,11 @@ fn yes() -> bool {
     true
 }
 
+/// What a missing version counts as, in both directions.
+pub(crate) fn no_version() -> String {
+    "0.0.0".to_owned()
+}
+
 impl Payload {
     pub fn empty() -> Self {
         Self {
@@ -54,45 +59,89 @@ pub enum Reply {
     DebugCommand,
 
     /// Also the reply to `CreateRemoteBuffer`. `fd` is -1 unless a memory handle follows the frame.
-    CreateBuffer { id: ObjectId, created: Payload, fd: i32 },
-    CreateBuffers { ids: Vec<ObjectId>, payloads: Vec<Payload>, fds: Vec<i32> },
+    CreateBuffer {
+        id: ObjectId,
+        created: Payload,
+        fd: i32,
+    },
+    CreateBuffers {
+        ids: Vec<ObjectId>,
+        payloads: Vec<Payload>,
+        fds: Vec<i32>,
+    },
     Seal,
     /// Also the reply to `GetRemoteBuffers`.
-    GetBuffers { payloads: Vec<Payload>, fds: Vec<i32>, compress: bool },
+    GetBuffers {
+        payloads: Vec<Payload>,
+        fds: Vec<i32>,
+        compress: bool,
+    },
     DropBuffer,
     ShrinkBuffer,
     IncreaseReferenceCount,
     Release,
-    IsInUse { is_in_use: bool },
+    IsInUse {
+        is_in_use: bool,
+    },
 
-    CreateData { id: ObjectId, signature: Signature, instance_id: InstanceId },
-    CreateDatas { ids: Vec<ObjectId>, signatures: Vec<Signature>, instance_ids: Vec<InstanceId> },
+    CreateData {
+        id: ObjectId,
+        signature: Signature,
+        instance_id: InstanceId,
+    },
+    CreateDatas {
+        ids: Vec<ObjectId>,
+        signatures: Vec<Signature>,
+        instance_ids: Vec<InstanceId>,
+    },
     /// Reply to `GetData` and `ListData`: `content` keyed by id text, null when empty.
-    GetData { content: BTreeMap<ObjectId, Tree> },
+    GetData {
+        content: BTreeMap<ObjectId, Tree>,
+    },
     DelData,
-    DelDataWithFeedbacks { deleted_bids: Vec<ObjectId> },
-    Exists { exists: bool },
+    DelDataWithFeedbacks {
+        deleted_bids: Vec<ObjectId>,
+    },
+    Exists {
+        exists: bool,
+    },
     Persist,
     /// Ours.
     PersistMany,
-    IfPersist { persist: bool },
-    ShallowCopy { target_id: ObjectId },
+    IfPersist {
+        persist: bool,
+    },
+    ShallowCopy {
+        target_id: ObjectId,
+    },
     Label,
     Clear,
-    MemoryTrim { trimmed: bool },
-    MigrateObject { object_id: ObjectId },
+    MemoryTrim {
+        trimmed: bool,
+    },
+    MigrateObject {
+        object_id: ObjectId,
+    },
 
     PutName,
-    GetName { object_id: ObjectId },
-    ListName { names: BTreeMap<String, ObjectId> },
+    GetName {
+        object_id: ObjectId,
+    },
+    ListName {
+        names: BTreeMap<String, ObjectId>,
+    },
     DropName,
 
-    ClusterMeta { meta: BTreeMap<InstanceId, InstanceInfo> },
+    ClusterMeta {
+        meta: BTreeMap<InstanceId, InstanceInfo>,
+    },
     InstanceStatus(InstanceStatus),
     /// Ours.
     ClusterStatus(ClusterStatus),
     /// Ours.
-    Token { token: String },
+    Token {
+        token: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +150,7 @@ pub struct Registered {
     pub rpc_endpoint: String,
     pub instance_id: InstanceId,
     pub session_id: i64,
-    #[serde(default)]
+    #[serde(default = "no_version")]
     pub version: String,
     #[serde(default = "yes")]
     pub store_match: bool,
@@ -163,7 +212,7 @@ pub enum Role {
 }
 
 /// What the leader's watch says of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Liveness {
     Up,

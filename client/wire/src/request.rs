@@ -2,8 +2,15 @@
 //!
 //! Field names are the wire's. What we added to vineyard 0.24 is marked "Ours"; old clients never send it.
 
+use std::fmt;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
+
 use crate::id::ObjectId;
+use crate::json::items;
 use crate::meta::Tree;
+use crate::reply::no_version;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
@@ -11,41 +18,106 @@ pub enum Request {
     Exit,
     DebugCommand,
 
-    CreateBuffer { size: u64 },
-    CreateBuffers { sizes: Vec<u64> },
-    CreateRemoteBuffer { size: u64, compress: bool },
-    CreateRemoteBuffers { sizes: Vec<u64>, compress: bool },
-    Seal { object_id: ObjectId },
-    GetBuffers { ids: Vec<ObjectId>, unsafe_: bool },
-    GetRemoteBuffers { ids: Vec<ObjectId>, unsafe_: bool, compress: bool },
-    DropBuffer { id: ObjectId },
-    ShrinkBuffer { id: ObjectId, size: u64 },
-    IncreaseReferenceCount { ids: Vec<ObjectId> },
-    Release { object_id: ObjectId },
-    IsInUse { id: ObjectId },
+    CreateBuffer {
+        size: u64,
+    },
+    CreateBuffers {
+        sizes: Vec<u64>,
+    },
+    CreateRemoteBuffer {
+        size: u64,
+        compress: bool,
+    },
+    CreateRemoteBuffers {
+        sizes: Vec<u64>,
+        compress: bool,
+    },
+    Seal {
+        object_id: ObjectId,
+    },
+    GetBuffers {
+        ids: Vec<ObjectId>,
+        unsafe_: bool,
+    },
+    GetRemoteBuffers {
+        ids: Vec<ObjectId>,
+        unsafe_: bool,
+        compress: bool,
+    },
+    DropBuffer {
+        id: ObjectId,
+    },
+    ShrinkBuffer {
+        id: ObjectId,
+        size: u64,
+    },
+    IncreaseReferenceCount {
+        ids: Vec<ObjectId>,
+    },
+    Release {
+        object_id: ObjectId,
+    },
+    IsInUse {
+        id: ObjectId,
+    },
 
-    CreateData { content: Tree },
-    CreateDatas { contents: Vec<Tree> },
-    GetData { ids: Vec<ObjectId>, sync_remote: bool, wait: bool },
-    ListData { pattern: String, regex: bool, limit: u64 },
+    CreateData {
+        content: Tree,
+    },
+    CreateDatas {
+        contents: Vec<Tree>,
+    },
+    GetData {
+        ids: Vec<ObjectId>,
+        sync_remote: bool,
+        wait: bool,
+    },
+    ListData {
+        pattern: String,
+        regex: bool,
+        limit: u64,
+    },
     DelData(DelData),
     /// Answers with the blobs that were deleted.
     DelDataWithFeedbacks(DelData),
-    Exists { id: ObjectId },
-    Persist { id: ObjectId },
+    Exists {
+        id: ObjectId,
+    },
+    Persist {
+        id: ObjectId,
+    },
     /// Ours: several objects in one log entry, all or nothing.
-    PersistMany { ids: Vec<ObjectId> },
-    IfPersist { id: ObjectId },
-    ShallowCopy { id: ObjectId, extra: Tree },
-    Label { id: ObjectId, keys: Vec<String>, values: Vec<String> },
+    PersistMany {
+        ids: Vec<ObjectId>,
+    },
+    IfPersist {
+        id: ObjectId,
+    },
+    ShallowCopy {
+        id: ObjectId,
+        extra: Tree,
+    },
+    Label {
+        id: ObjectId,
+        keys: Vec<String>,
+        values: Vec<String>,
+    },
     Clear,
     MemoryTrim,
-    MigrateObject { object_id: ObjectId },
+    MigrateObject {
+        object_id: ObjectId,
+    },
 
     PutName(PutName),
     GetName(GetName),
-    ListName { pattern: String, regex: bool, limit: u64 },
-    DropName { name: String },
+    ListName {
+        pattern: String,
+        regex: bool,
+        limit: u64,
+    },
+    DropName {
+        name: String,
+    },
 
     ClusterMeta,
     InstanceStatus,
@@ -55,41 +127,97 @@ pub enum Request {
     Token,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register {
+    #[serde(default = "no_version")]
     pub version: String,
     /// 1 normal, 2 plasma.
+    #[serde(default = "normal", deserialize_with = "store_type")]
     pub store_type: u64,
+    #[serde(default)]
     pub session_id: i64,
+    #[serde(default)]
     pub username: String,
+    #[serde(default)]
     pub password: String,
-    /// Ours: additions this client understands.
+    /// Ours: additions this client understands. Absent when empty.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "items"
+    )]
     pub features: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DelData {
+    #[serde(rename = "id", deserialize_with = "items")]
     pub ids: Vec<ObjectId>,
+    #[serde(default)]
     pub force: bool,
+    #[serde(default)]
     pub deep: bool,
+    #[serde(default)]
     pub memory_trim: bool,
     /// All ids are blobs; metadata is left alone.
+    #[serde(default)]
     pub fastpath: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutName {
     pub object_id: ObjectId,
     pub name: String,
     /// Ours: refuse if the name exists (11) or, with `if_equals`, if it points elsewhere. Absent: overwrite.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub if_absent: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_equals: Option<ObjectId>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GetName {
     pub name: String,
     pub wait: bool,
     /// Ours: how long to wait, milliseconds. Absent: as long as the client lives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+const NORMAL: u64 = 1;
+const PLASMA: u64 = 2;
+
+fn normal() -> u64 {
+    NORMAL
+}
+
+/// The number, or the name that older clients send.
+fn store_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    deserializer.deserialize_any(StoreType)
+}
+
+struct StoreType;
+
+impl Visitor<'_> for StoreType {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("1, 2, \"Normal\" or \"Plasma\"")
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<u64, E> {
+        Ok(number)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<u64, E> {
+        match name {
+            "Normal" => Ok(NORMAL),
+            "Plasma" => Ok(PLASMA),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(name), &self)),
+        }
+    }
 }

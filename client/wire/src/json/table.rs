@@ -1,0 +1,173 @@
+//! The one table of `type` values. A new verb is one line here and one arm in each match of the codec.
+
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::status::{Code, Status};
+
+macro_rules! table {
+    ($(#[$doc:meta])* $kind:ident of $message:ident { $($variant:ident = $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $kind {
+            $($variant,)*
+        }
+
+        impl $kind {
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The value of `type` on the wire.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            pub fn of(message: &$message) -> Self {
+                match message {
+                    $($message::$variant { .. } => Self::$variant,)*
+                }
+            }
+        }
+    };
+}
+
+table! {
+    /// Which request: one for each variant of `Request`.
+    RequestType of Request {
+        Register = "register_request",
+        Exit = "exit_request",
+        DebugCommand = "debug_command",
+        CreateBuffer = "create_buffer_request",
+        CreateBuffers = "create_buffers_request",
+        CreateRemoteBuffer = "create_remote_buffer_request",
+        CreateRemoteBuffers = "create_remote_buffers_request",
+        Seal = "seal_request",
+        GetBuffers = "get_buffers_request",
+        GetRemoteBuffers = "get_remote_buffers_request",
+        DropBuffer = "drop_buffer_request",
+        ShrinkBuffer = "shrink_buffer_request",
+        IncreaseReferenceCount = "increase_reference_count_request",
+        Release = "release_request",
+        IsInUse = "is_in_use_request",
+        CreateData = "create_data_request",
+        CreateDatas = "create_datas_request",
+        GetData = "get_data_request",
+        ListData = "list_data_request",
+        DelData = "del_data_request",
+        DelDataWithFeedbacks = "del_data_with_feedbacks_request",
+        Exists = "exists_request",
+        Persist = "persist_request",
+        PersistMany = "persist_many_request",
+        IfPersist = "if_persist_request",
+        ShallowCopy = "shallow_copy_request",
+        Label = "label_request",
+        Clear = "clear_request",
+        MemoryTrim = "memory_trim_request",
+        MigrateObject = "migrate_object_request",
+        PutName = "put_name_request",
+        GetName = "get_name_request",
+        ListName = "list_name_request",
+        DropName = "drop_name_request",
+        ClusterMeta = "cluster_meta",
+        InstanceStatus = "instance_status_request",
+        ClusterStatus = "cluster_status_request",
+        Token = "token_request",
+    }
+}
+
+table! {
+    /// Which reply: one for each variant of `Reply`. Some answer more than one request.
+    ReplyType of Reply {
+        Register = "register_reply",
+        DebugCommand = "debug_reply",
+        CreateBuffer = "create_buffer_reply",
+        CreateBuffers = "create_buffers_reply",
+        Seal = "seal_reply",
+        GetBuffers = "get_buffers_reply",
+        DropBuffer = "drop_buffer_reply",
+        ShrinkBuffer = "shrink_buffer_reply",
+        IncreaseReferenceCount = "increase_reference_count_reply",
+        Release = "release_reply",
+        IsInUse = "is_in_use_reply",
+        CreateData = "create_data_reply",
+        CreateDatas = "create_datas_reply",
+        GetData = "get_data_reply",
+        DelData = "del_data_reply",
+        DelDataWithFeedbacks = "del_data_with_feedbacks_reply",
+        Exists = "exists_reply",
+        Persist = "persist_reply",
+        PersistMany = "persist_many_reply",
+        IfPersist = "if_persist_reply",
+        ShallowCopy = "shallow_copy_reply",
+        Label = "label_reply",
+        Clear = "clear_reply",
+        MemoryTrim = "memory_trim_reply",
+        MigrateObject = "migrate_object_reply",
+        PutName = "put_name_reply",
+        GetName = "get_name_reply",
+        ListName = "list_name_reply",
+        DropName = "drop_name_reply",
+        ClusterMeta = "cluster_meta",
+        InstanceStatus = "instance_status_reply",
+        ClusterStatus = "cluster_status_reply",
+        Token = "token_reply",
+    }
+}
+
+/// Verbs of the protocol that this node does not serve.
+const NOT_IMPLEMENTED: &[&str] = &[
+    "create_disk_buffer_request",
+    "is_spilled_request",
+    "make_arena_request",
+    "finalize_arena_request",
+    "release_blobs_with_rdma_request",
+    "acquire_lock_request",
+    "release_lock_request",
+    "create_stream_request",
+    "open_stream_request",
+    "get_next_stream_chunk_request",
+    "push_next_stream_chunk_request",
+    "pull_next_stream_chunk_request",
+    "stop_stream_request",
+    "drop_stream_request",
+    "evict_request",
+    "load_request",
+    "unpin_request",
+    "new_session_request",
+    "delete_session_request",
+    "move_buffers_ownership_request",
+    "create_buffer_by_plasma_request",
+    "get_buffers_by_plasma_request",
+    "plasma_seal_request",
+    "plasma_release_request",
+    "plasma_delete_data_request",
+];
+
+/// Longest part of an unknown `type` that the answer repeats, characters.
+const ECHO_CHARS_MAX: usize = 128;
+
+/// The answer to a `type` that is in no table.
+pub(super) fn unknown(type_: &str) -> Status {
+    if matches!(
+        type_,
+        "create_gpu_buffer_request" | "get_gpu_buffers_request"
+    ) {
+        return Status::invalid("GPU support is not enabled");
+    }
+    if NOT_IMPLEMENTED.contains(&type_) {
+        return not_implemented(type_);
+    }
+    let echo: String = type_.chars().take(ECHO_CHARS_MAX).collect();
+    Status::invalid(format!("Got unexpected command: {echo}"))
+}
+
+pub(super) fn not_implemented(what: &str) -> Status {
+    Status::new(Code::NotImplemented, format!("{what} is not implemented"))
+}

@@ -1,0 +1,246 @@
+//! The client: a handle to one connection, and the verbs.
+//!
+//! Promise: one request at a time per connection, in the order of the calls; every call ends within its deadline. A call
+//! that is dropped half way, or whose deadline passes, closes the connection rather than leave it out of step. It must
+//! never know how a frame looks.
+
+mod blobs;
+mod cluster;
+mod metadata;
+mod names;
+mod objects;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+use vineyard_wire::reply::Registered;
+use vineyard_wire::{Code, InstanceId, Reply, Request};
+
+use crate::connection::{Call, Connection, Limit, Target};
+use crate::{Error, Options, Result, World};
+
+pub use metadata::Created;
+
+/// A connection to a node. Cloning it is cheap and shares the connection.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    world: World,
+    options: Options,
+    target: Target,
+    registered: Registered,
+    /// `None` once closed.
+    connection: Mutex<Option<Connection>>,
+    /// Set by `close` while `holds` keep the connection open.
+    closed: AtomicBool,
+    /// Cloned by every blob that lies in the node's memory.
+    holds: Arc<()>,
+    /// Connections to the owners of remote objects, made when first read from.
+    owners: Mutex<BTreeMap<InstanceId, Client>>,
+}
+
+/// Keeps a connection open for the sake of a blob.
+#[derive(Clone)]
+pub(crate) struct Hold {
+    pub(crate) client: Client,
+    _count: Arc<()>,
+}
+
+/// An exchange in progress on the client's connection.
+type Exchange<'a> = Call<'a, MappedMutexGuard<'a, Connection>>;
+
+impl Client {
+    /// Connects to the node that listens on the Unix socket `path`.
+    pub async fn connect_ipc(world: &World, path: &str, options: &Options) -> Result<Self> {
+        Self::connect(world, Target::Ipc(path.to_owned()), options).await
+    }
+
+    /// Connects to the node that listens on `endpoint`, `host:port`.
+    pub async fn connect_rpc(world: &World, endpoint: &str, options: &Options) -> Result<Self> {
+        Self::connect(world, Target::Rpc(endpoint.to_owned()), options).await
+    }
+
+    /// Connects to the node that `VINEYARD_IPC_SOCKET` names, or else to the first that answers of the comma list in
+    /// `VINEYARD_RPC_ENDPOINT`.
+    pub async fn connect_default(world: &World, options: &Options) -> Result<Self> {
+        if let Some(path) = variable("VINEYARD_IPC_SOCKET") {
+            return Self::connect_ipc(world, &path, options).await;
+        }
+        let mut failure = Error::NoAddress;
+        let endpoints = variable("VINEYARD_RPC_ENDPOINT").unwrap_or_default();
+        for endpoint in endpoints
+            .split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+        {
+            match Self::connect_rpc(world, endpoint, options).await {
+                Ok(client) => return Ok(client),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn connect(world: &World, target: Target, options: &Options) -> Result<Self> {
+        let (connection, registered) = Connection::open(world, &target, options).await?;
+        let inner = Inner {
+            world: world.clone(),
+            options: options.clone(),
+            target,
+            registered,
+            connection: Mutex::new(Some(connection)),
+            closed: AtomicBool::new(false),
+            holds: Arc::default(),
+            owners: Mutex::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The instance this client is connected to.
+    pub fn instance_id(&self) -> InstanceId {
+        self.inner.registered.instance_id
+    }
+
+    /// The node's Unix socket, as the node names it.
+    pub fn ipc_socket(&self) -> &str {
+        &self.inner.registered.ipc_socket
+    }
+
+    /// The node's `host:port`.
+    pub fn rpc_endpoint(&self) -> &str {
+        &self.inner.registered.rpc_endpoint
+    }
+
+    /// The protocol version the node speaks.
+    pub fn version(&self) -> &str {
+        &self.inner.registered.version
+    }
+
+    /// Whether blobs are read in place, over a Unix socket.
+    pub fn is_ipc(&self) -> bool {
+        matches!(self.inner.target, Target::Ipc(_))
+    }
+
+    /// Says goodbye. Later calls on any clone are `Closed`. While blobs of this connection live it stays open in the
+    /// background, so that their bytes stay; the last one closes it.
+    pub async fn close(&self) {
+        let owners = std::mem::take(&mut *self.inner.owners.lock().await);
+        for owner in owners.into_values() {
+            Box::pin(owner.close()).await;
+        }
+        self.inner.closed.store(true, Ordering::Relaxed);
+        let deadline = self.inner.options.deadline;
+        // A call that hangs holds the lock no longer than its own deadline.
+        let mut connection = self.inner.connection.lock().await;
+        if Arc::strong_count(&self.inner.holds) > 1 {
+            return;
+        }
+        if let Some(connection) = connection.take() {
+            connection.exit(deadline).await;
+        }
+    }
+
+    /// What a blob in the node's memory keeps.
+    fn hold(&self) -> Hold {
+        Hold {
+            client: self.clone(),
+            _count: self.inner.holds.clone(),
+        }
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// A connection of its own to the same node, for a call that may take long or be given up.
+    async fn another(&self) -> Result<Self> {
+        Self::connect(
+            &self.inner.world,
+            self.inner.target.clone(),
+            &self.inner.options,
+        )
+        .await
+    }
+
+    /// Takes the connection for one exchange, when those before it are through.
+    async fn begin(&self, after: Duration) -> Result<Exchange<'_>> {
+        let endpoint = self.inner.target.text();
+        let closed = || Error::Closed {
+            endpoint: endpoint.to_owned(),
+        };
+        let limit = Limit::new(endpoint, after);
+        let wait = async { Ok(self.inner.connection.lock().await) };
+        let guard = limit
+            .run("earlier calls on the connection to", wait)
+            .await?;
+        if self.inner.closed.load(Ordering::Relaxed) {
+            return Err(closed());
+        }
+        let connection = MutexGuard::try_map(guard, Option::as_mut).map_err(|_| closed())?;
+        Call::begin(connection, limit)
+    }
+
+    /// One request, one reply.
+    async fn ask<T>(
+        &self,
+        request: Request,
+        pick: impl FnOnce(Reply) -> Result<T, Reply>,
+    ) -> Result<T> {
+        self.ask_within(self.inner.options.deadline, request, pick)
+            .await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        after: Duration,
+        request: Request,
+        pick: impl FnOnce(Reply) -> Result<T, Reply>,
+    ) -> Result<T> {
+        let mut call = self.begin(after).await?;
+        let value = call.ask(&request, pick).await?;
+        call.done();
+        Ok(value)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Client({} at {})",
+            self.instance_id(),
+            self.inner.target.text()
+        )
+    }
+}
+
+fn not_exists(message: String) -> Error {
+    Error::Status {
+        code: Code::ObjectNotExists,
+        message,
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Takes one kind of reply apart and gives every other back.
+macro_rules! only {
+    ($pattern:pat => $value:expr) => {
+        |reply| match reply {
+            $pattern => Ok($value),
+            other => Err(other),
+        }
+    };
+}
+use only;

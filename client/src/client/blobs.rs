@@ -1,0 +1,303 @@
+//! Blobs: made, filled, read and let go.
+
+use std::collections::BTreeMap;
+use std::slice;
+
+use vineyard_wire::reply::Payload;
+use vineyard_wire::{ObjectId, Reply, Request};
+
+use super::{Client, only};
+use crate::connection::data_size;
+use crate::{Blob, BlobWriter, Error, Result};
+
+impl Client {
+    /// A fresh blob of `size` bytes to fill. Code `NotEnoughMemory` if the node has no room.
+    pub async fn create_blob(&self, size: usize) -> Result<BlobWriter> {
+        if !self.is_ipc() || size == 0 {
+            return Ok(BlobWriter::buffered(self.clone(), vec![0; size]));
+        }
+        let mut call = self.begin(self.options().deadline).await?;
+        let request = Request::CreateBuffer { size: size as u64 };
+        let pick = only!(Reply::CreateBuffer { id, created, fd } => (id, created, fd));
+        let (id, created, fd) = call.ask(&request, pick).await?;
+        let announced = if fd >= 0 { slice::from_ref(&fd) } else { &[] };
+        call.receive_arenas(announced, slice::from_ref(&created))
+            .await?;
+        check_size("create_buffer_request", &created, size)?;
+        let filled = call.slice_mut(&created);
+        call.done();
+        match filled {
+            Ok(slice) => Ok(BlobWriter::shared(self.hold(), id, slice)),
+            Err(error) => {
+                // Nobody will fill it; if this fails too, the blob goes with the connection.
+                self.drop_blob(id).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// Fresh blobs of `sizes` bytes, all or none.
+    pub async fn create_blobs(&self, sizes: &[usize]) -> Result<Vec<BlobWriter>> {
+        if !self.is_ipc() {
+            let writer = |size: &usize| BlobWriter::buffered(self.clone(), vec![0; *size]);
+            return Ok(sizes.iter().map(writer).collect());
+        }
+        let wanted: Vec<usize> = sizes.iter().copied().filter(|size| *size > 0).collect();
+        let made = if wanted.is_empty() {
+            Vec::new()
+        } else {
+            self.create_shared(&wanted).await?
+        };
+        let mut made = made.into_iter();
+        let empty = || BlobWriter::buffered(self.clone(), Vec::new());
+        Ok(sizes
+            .iter()
+            .filter_map(|size| {
+                if *size == 0 {
+                    Some(empty())
+                } else {
+                    made.next()
+                }
+            })
+            .collect())
+    }
+
+    async fn create_shared(&self, sizes: &[usize]) -> Result<Vec<BlobWriter>> {
+        let mut call = self.begin(self.options().deadline).await?;
+        let request = Request::CreateBuffers {
+            sizes: sizes.iter().map(|s| *s as u64).collect(),
+        };
+        let pick = only!(Reply::CreateBuffers { ids, payloads, fds } => (ids, payloads, fds));
+        let (ids, payloads, fds) = call.ask(&request, pick).await?;
+        check_count(
+            "create_buffers_request",
+            ids.len().min(payloads.len()),
+            sizes.len(),
+        )?;
+        call.receive_arenas(&fds, &payloads).await?;
+        let mut slices = Vec::with_capacity(ids.len());
+        for (payload, size) in payloads.iter().zip(sizes) {
+            check_size("create_buffers_request", payload, *size)?;
+            slices.push(call.slice_mut(payload));
+        }
+        call.done();
+        match slices.into_iter().collect::<Result<Vec<_>>>() {
+            Ok(slices) => {
+                let pairs = ids.into_iter().zip(slices);
+                Ok(pairs
+                    .map(|(id, slice)| BlobWriter::shared(self.hold(), id, slice))
+                    .collect())
+            }
+            Err(error) => {
+                for id in ids {
+                    // Nobody will fill it; if this fails too, the blob goes with the connection.
+                    self.drop_blob(id).await.ok();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores `bytes` as a sealed blob.
+    pub async fn put_blob(&self, bytes: &[u8]) -> Result<ObjectId> {
+        Ok(self.put_blobs(&[bytes]).await?[0])
+    }
+
+    /// Stores each of `blobs` as a sealed blob; their memory is allocated all or none.
+    pub async fn put_blobs(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+        if !self.is_ipc() {
+            return self.send_blobs(blobs).await;
+        }
+        let sizes: Vec<usize> = blobs.iter().map(|bytes| bytes.len()).collect();
+        let mut ids = Vec::with_capacity(blobs.len());
+        let writers = match *sizes {
+            [size] => vec![self.create_blob(size).await?],
+            _ => self.create_blobs(&sizes).await?,
+        };
+        for (mut writer, bytes) in writers.into_iter().zip(blobs) {
+            writer.as_mut_slice().copy_from_slice(bytes);
+            ids.push(writer.seal().await?.id());
+        }
+        Ok(ids)
+    }
+
+    /// Sends one blob over TCP.
+    pub(crate) async fn send_blob(&self, bytes: &[u8]) -> Result<ObjectId> {
+        Ok(self.send_blobs(&[bytes]).await?[0])
+    }
+
+    async fn send_blobs(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+        let full: Vec<&[u8]> = blobs
+            .iter()
+            .copied()
+            .filter(|bytes| !bytes.is_empty())
+            .collect();
+        let sent = match *full {
+            [] => Vec::new(),
+            _ => self.send_full(&full).await?,
+        };
+        let mut sent = sent.into_iter();
+        Ok(blobs
+            .iter()
+            .filter_map(|b| {
+                if b.is_empty() {
+                    Some(ObjectId::EMPTY_BLOB)
+                } else {
+                    sent.next()
+                }
+            })
+            .collect())
+    }
+
+    /// Go-ahead, bytes, done: the reply comes twice.
+    async fn send_full(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+        let compress = self.options().compression;
+        let sizes: Vec<u64> = blobs.iter().map(|bytes| bytes.len() as u64).collect();
+        let after = self.options().transfer_deadline(sizes.iter().sum());
+        let mut call = self.begin(self.options().deadline).await?;
+        let request = match *sizes {
+            [size] => Request::CreateRemoteBuffer { size, compress },
+            _ => Request::CreateRemoteBuffers { sizes, compress },
+        };
+        call.ask(&request, created_ids).await?;
+        call.extend(after);
+        call.send_blobs(blobs, compress).await?;
+        let ids = call.reply(created_ids).await?;
+        check_count("create_remote_buffers_request", ids.len(), blobs.len())?;
+        call.done();
+        Ok(ids)
+    }
+
+    /// The sealed blob `id`; code `ObjectNotExists` if this node has none.
+    pub async fn get_blob(&self, id: ObjectId) -> Result<Blob> {
+        let found = self.get_blobs(&[id]).await?.pop().flatten();
+        found.ok_or_else(|| super::not_exists(format!("failed to get blob {id}")))
+    }
+
+    /// The sealed blobs `ids`, each `None` if this node has none. Code `ObjectNotSealed` if one is being filled.
+    pub async fn get_blobs(&self, ids: &[ObjectId]) -> Result<Vec<Option<Blob>>> {
+        let full = |id: &ObjectId| *id != ObjectId::EMPTY_BLOB;
+        let wanted: Vec<ObjectId> = ids.iter().copied().filter(full).collect();
+        let mut found = match (&wanted[..], self.is_ipc()) {
+            ([], _) => BTreeMap::new(),
+            (_, true) => self.map_blobs(wanted).await?,
+            (_, false) => self.receive_blobs(wanted).await?,
+        };
+        found.insert(ObjectId::EMPTY_BLOB, Blob::empty());
+        Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+    }
+
+    async fn map_blobs(&self, ids: Vec<ObjectId>) -> Result<BTreeMap<ObjectId, Blob>> {
+        let mut call = self.begin(self.options().deadline).await?;
+        let request = Request::GetBuffers {
+            ids,
+            unsafe_: false,
+        };
+        let pick = only!(Reply::GetBuffers { payloads, fds, .. } => (payloads, fds));
+        let (payloads, fds) = call.ask(&request, pick).await?;
+        call.receive_arenas(&fds, &payloads).await?;
+        let mut slices = Vec::with_capacity(payloads.len());
+        for payload in payloads.iter().filter(|payload| payload.data_size > 0) {
+            slices.push((payload.object_id, call.slice(payload)));
+        }
+        call.done();
+        let hold = self.hold();
+        let blob = |(id, slice): (_, Result<_>)| Ok((id, Blob::shared(id, slice?, hold.clone())));
+        slices.into_iter().map(blob).collect()
+    }
+
+    async fn receive_blobs(&self, ids: Vec<ObjectId>) -> Result<BTreeMap<ObjectId, Blob>> {
+        let compress = self.options().compression;
+        let mut call = self.begin(self.options().deadline).await?;
+        let request = Request::GetRemoteBuffers {
+            ids,
+            unsafe_: false,
+            compress,
+        };
+        let pick = only!(Reply::GetBuffers { payloads, .. } => payloads);
+        let payloads = call.ask(&request, pick).await?;
+        let mut total = 0_u64;
+        for payload in &payloads {
+            total = total.saturating_add(data_size("get_remote_buffers_request", payload)?);
+        }
+        call.extend(self.options().transfer_deadline(total));
+        let blobs = call.receive_blobs(&payloads, compress).await?;
+        call.done();
+        Ok(blobs
+            .into_iter()
+            .map(|(id, bytes)| (id, Blob::owned(id, bytes)))
+            .collect())
+    }
+
+    /// Seals the blob `id`, whoever made it.
+    pub async fn seal(&self, id: ObjectId) -> Result<()> {
+        self.ask(Request::Seal { object_id: id }, only!(Reply::Seal => ()))
+            .await
+    }
+
+    /// Deletes the blob `id`: it is gone at once for everybody who does not hold it.
+    pub async fn drop_blob(&self, id: ObjectId) -> Result<()> {
+        self.ask(Request::DropBuffer { id }, only!(Reply::DropBuffer => ()))
+            .await
+    }
+
+    /// Makes the unsealed blob `id` smaller. A writer that fills it should use [`BlobWriter::shrink`].
+    pub async fn shrink_blob(&self, id: ObjectId, size: usize) -> Result<()> {
+        let request = Request::ShrinkBuffer {
+            id,
+            size: size as u64,
+        };
+        self.ask(request, only!(Reply::ShrinkBuffer => ())).await
+    }
+
+    /// Takes a reference to each blob, so that its bytes outlast a delete by others.
+    pub async fn retain(&self, ids: &[ObjectId]) -> Result<()> {
+        let request = Request::IncreaseReferenceCount { ids: ids.to_vec() };
+        self.ask(request, only!(Reply::IncreaseReferenceCount => ()))
+            .await
+    }
+
+    /// Gives back this connection's reference to the blob `id`. Drop every `Blob` of that id first: its bytes may be
+    /// used for another blob afterwards.
+    pub async fn release(&self, id: ObjectId) -> Result<()> {
+        self.ask(
+            Request::Release { object_id: id },
+            only!(Reply::Release => ()),
+        )
+        .await
+    }
+
+    /// Whether somebody holds the blob `id`. True also for blobs that do not exist, as in vineyard 0.24.
+    pub async fn is_in_use(&self, id: ObjectId) -> Result<bool> {
+        let pick = only!(Reply::IsInUse { is_in_use } => is_in_use);
+        self.ask(Request::IsInUse { id }, pick).await
+    }
+}
+
+fn created_ids(reply: Reply) -> Result<Vec<ObjectId>, Reply> {
+    match reply {
+        Reply::CreateBuffer { id, .. } => Ok(vec![id]),
+        Reply::CreateBuffers { ids, .. } => Ok(ids),
+        other => Err(other),
+    }
+}
+
+fn check_size(request: &'static str, payload: &Payload, size: usize) -> Result<()> {
+    match data_size(request, payload)? == size as u64 {
+        true => Ok(()),
+        false => {
+            let reason = format!("{} bytes instead of {size}", payload.data_size);
+            Err(Error::malformed(request, reason))
+        }
+    }
+}
+
+fn check_count(request: &'static str, got: usize, wanted: usize) -> Result<()> {
+    match got == wanted {
+        true => Ok(()),
+        false => Err(Error::malformed(
+            request,
+            format!("{got} blobs instead of {wanted}"),
+        )),
+    }
+}

@@ -1,0 +1,90 @@
+//! The cluster, its nodes, and this one.
+
+use std::collections::BTreeMap;
+
+use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
+use vineyard_wire::{InstanceId, ObjectId, Reply, Request};
+
+use super::{Client, only};
+use crate::{Error, Result};
+
+impl Client {
+    /// The instances that can be reached, by id.
+    pub async fn cluster_meta(&self) -> Result<BTreeMap<InstanceId, InstanceInfo>> {
+        self.ask(
+            Request::ClusterMeta,
+            only!(Reply::ClusterMeta { meta } => meta),
+        )
+        .await
+    }
+
+    /// This node's figures.
+    pub async fn instance_status(&self) -> Result<InstanceStatus> {
+        let pick = only!(Reply::InstanceStatus(status) => status);
+        self.ask(Request::InstanceStatus, pick).await
+    }
+
+    /// The cluster and every node of it.
+    pub async fn cluster_status(&self) -> Result<ClusterStatus> {
+        self.ask(
+            Request::ClusterStatus,
+            only!(Reply::ClusterStatus(status) => status),
+        )
+        .await
+    }
+
+    /// What another node needs to join the cluster. Told over the Unix socket only.
+    pub async fn token(&self) -> Result<String> {
+        self.ask(Request::Token, only!(Reply::Token { token } => token))
+            .await
+    }
+
+    /// Waits until this node has applied what the cluster agreed on so far.
+    pub async fn sync_meta(&self) -> Result<()> {
+        let request = Request::GetData {
+            ids: vec![ObjectId::INVALID],
+            sync_remote: true,
+            wait: false,
+        };
+        match self.ask(request, only!(Reply::GetData { .. } => ())).await {
+            // The id stands for no object: what counts is that the node looked.
+            Err(error @ Error::Status { .. }) if error.is_not_exists() => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Asks for nothing and gets it: the node is there.
+    pub async fn debug(&self) -> Result<()> {
+        self.ask(Request::DebugCommand, only!(Reply::DebugCommand => ()))
+            .await
+    }
+
+    /// Deletes every object and every blob of this node, whoever uses them, and their names.
+    pub async fn clear(&self) -> Result<()> {
+        self.ask(Request::Clear, only!(Reply::Clear => ())).await
+    }
+
+    /// Gives the pages of free memory back to the system; whether there were any.
+    pub async fn memory_trim(&self) -> Result<bool> {
+        self.ask(
+            Request::MemoryTrim,
+            only!(Reply::MemoryTrim { trimmed } => trimmed),
+        )
+        .await
+    }
+
+    /// Brings the object or blob `id` to this node, on a connection of its own. The new id, or `id` if it is here.
+    pub async fn migrate(&self, id: ObjectId) -> Result<ObjectId> {
+        // Its size is not known here, but what does not fit into the node's memory is refused at once. The node keeps
+        // the tighter deadline.
+        let most = self.instance_status().await?.memory_limit;
+        let after = self
+            .options()
+            .transfer_deadline(most)
+            .saturating_add(self.options().deadline);
+        let another = self.another().await?;
+        let request = Request::MigrateObject { object_id: id };
+        let pick = only!(Reply::MigrateObject { object_id } => object_id);
+        another.ask_within(after, request, pick).await
+    }
+}

@@ -1,0 +1,151 @@
+//! One connection: frames, deadlines, and the promise that it is never used out of step.
+//!
+//! Promise: an exchange that ends early, by its deadline, an I/O error or because the caller went away, leaves the
+//! connection unusable; the next call says `Closed`. It must never know what a request is for.
+
+mod arenas;
+mod call;
+mod transfer;
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_env::{LocalStream, Stream};
+use vineyard_wire::frame::{self, HEADER_BYTES};
+use vineyard_wire::limits::CLIENT_FRAME_BYTES_MAX;
+use vineyard_wire::reply::Registered;
+use vineyard_wire::request::Register;
+use vineyard_wire::{Reply, Request};
+
+pub(crate) use arenas::Arenas;
+pub(crate) use call::{Call, Limit};
+pub(crate) use transfer::data_size;
+
+use crate::{Options, Result, World};
+
+/// The protocol version we speak. Servers never refuse one; clients warn below it.
+const VERSION: &str = "0.24.2";
+const STORE_TYPE_NORMAL: u64 = 1;
+/// A reply is read in steps of at most this, so that a false length costs no memory.
+const BODY_STEP_BYTES: usize = 1 << 20;
+
+/// Where a client is connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A Unix socket's path.
+    Ipc(String),
+    /// `host:port`.
+    Rpc(String),
+}
+
+impl Target {
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Self::Ipc(text) | Self::Rpc(text) => text,
+        }
+    }
+}
+
+enum Socket {
+    Ipc(Box<dyn LocalStream>),
+    Rpc(Box<dyn Stream>),
+}
+
+/// A registered connection.
+pub(crate) struct Connection {
+    socket: Socket,
+    pub(crate) arenas: Arenas,
+    /// False from the start of an exchange until its end.
+    in_step: bool,
+}
+
+impl Connection {
+    /// Connects and registers, within the options' deadline.
+    pub(crate) async fn open(
+        world: &World,
+        target: &Target,
+        options: &Options,
+    ) -> Result<(Self, Registered)> {
+        let limit = Limit::new(target.text(), options.deadline);
+        let socket = limit
+            .run("connecting to", async {
+                match target {
+                    Target::Ipc(path) => world.local.connect(path).await.map(Socket::Ipc),
+                    Target::Rpc(address) => world.network.connect(address).await.map(Socket::Rpc),
+                }
+            })
+            .await?;
+        let arenas = Arenas::new(world.memory.clone());
+        let mut connection = Self {
+            socket,
+            arenas,
+            in_step: true,
+        };
+        let request = Request::Register(Register {
+            version: VERSION.to_owned(),
+            store_type: STORE_TYPE_NORMAL,
+            session_id: 0,
+            username: options.username.clone(),
+            password: options.password.clone(),
+            features: Vec::new(),
+        });
+        let mut call = Call::begin(&mut connection, limit)?;
+        let registered = call
+            .ask(&request, |reply| match reply {
+                Reply::Register(registered) => Ok(registered),
+                other => Err(other),
+            })
+            .await?;
+        call.done();
+        Ok((connection, registered))
+    }
+
+    /// Says goodbye and closes, without waiting for anything.
+    pub(crate) async fn exit(mut self, deadline: Duration) {
+        if self.in_step {
+            let body = vineyard_wire::json::encode_request(&Request::Exit);
+            // The node may be gone already; closing the socket says the same.
+            tokio::time::timeout(deadline, self.send(&body)).await.ok();
+        }
+    }
+
+    fn stream(&mut self) -> &mut dyn Stream {
+        match &mut self.socket {
+            Socket::Ipc(stream) => &mut **stream,
+            Socket::Rpc(stream) => &mut **stream,
+        }
+    }
+
+    async fn send(&mut self, body: &[u8]) -> io::Result<()> {
+        let frame = frame::with_header(body);
+        let stream = self.stream();
+        stream.write_all(&frame).await?;
+        stream.flush().await
+    }
+
+    async fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let stream = self.stream();
+        let mut header = [0; HEADER_BYTES];
+        stream.read_exact(&mut header).await?;
+        let length = frame::body_bytes(header, CLIENT_FRAME_BYTES_MAX)
+            .map_err(|long| io::Error::new(io::ErrorKind::InvalidData, long))?;
+        let mut body = Vec::new();
+        while body.len() < length {
+            let at = body.len();
+            body.resize(length.min(at + BODY_STEP_BYTES), 0);
+            stream.read_exact(&mut body[at..]).await?;
+        }
+        Ok(body)
+    }
+
+    async fn receive_memory(&mut self) -> io::Result<vineyard_env::MemoryHandle> {
+        match &mut self.socket {
+            Socket::Ipc(stream) => stream.receive_memory().await,
+            Socket::Rpc(_) => {
+                let reason = "memory was announced on a connection that cannot carry it";
+                Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Why a call did not succeed.
+
+use std::io;
+use std::time::Duration;
+
+use vineyard_shm::SliceError;
+use vineyard_wire::{Code, InstanceId, ObjectId, Status};
+
+/// A call's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Every way a call may fail. Only `Status` leaves the connection's next call certain to be possible.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The node refused.
+    #[error("{code:?}: {message}")]
+    Status { code: Code, message: String },
+    /// Nothing came in time. Whether the node acted on the request is not known.
+    #[error("waited {after:?} for {waited_for}")]
+    Deadline { waited_for: String, after: Duration },
+    /// The connection failed, or could not be made.
+    #[error("{during}: {source}")]
+    Io { during: String, source: io::Error },
+    /// The node sent what the protocol does not allow here.
+    #[error("malformed reply to {request}: {reason}")]
+    Malformed {
+        request: &'static str,
+        reason: String,
+    },
+    /// The node answered another question than the one asked.
+    #[error("the reply to {request} was {got}")]
+    Mismatch { request: &'static str, got: String },
+    /// The connection is closed: by `close`, by the node, or because an earlier call was left in the middle.
+    #[error("the connection to {endpoint} is closed")]
+    Closed { endpoint: String },
+    /// The object is known, but `blob`, a part of it on `instance`, is not there any more.
+    #[error("{blob} of {object} is lost: it was on {instance}")]
+    Lost {
+        object: ObjectId,
+        blob: ObjectId,
+        instance: InstanceId,
+    },
+    /// The object is known, but the instance that holds a part of it is not in the cluster now.
+    #[error("{blob} of {object} is out of reach: {instance} is not in the cluster now")]
+    OutOfReach {
+        object: ObjectId,
+        blob: ObjectId,
+        instance: InstanceId,
+    },
+    /// The bytes cannot be borrowed, most likely because a released blob is still in use here.
+    #[error("cannot map the blob: {0}")]
+    Mapping(#[from] SliceError),
+    /// No address was given: neither variable is set.
+    #[error("neither VINEYARD_IPC_SOCKET nor VINEYARD_RPC_ENDPOINT is set")]
+    NoAddress,
+}
+
+impl Error {
+    /// The node's code, if the node refused.
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the node said that there is no such object or name.
+    pub fn is_not_exists(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(Code::ObjectNotExists | Code::MetaTreeSubtreeNotExists)
+        )
+    }
+
+    pub(crate) fn malformed(request: &'static str, reason: impl Into<String>) -> Self {
+        Self::Malformed {
+            request,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        Self::Status {
+            code: status.code,
+            message: status.message,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a caller may choose, and the bounds that hold when it does not.
+
+use std::time::Duration;
+
+/// How a client talks to its node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Longest wait for the answer to a call that moves no bytes, and for a connection.
+    pub deadline: Duration,
+    /// Longest wait for a transfer of no bytes; `transfer_bytes_per_second` adds to it.
+    pub transfer: Duration,
+    /// The slowest transfer that still counts as alive.
+    pub transfer_bytes_per_second: u64,
+    pub username: String,
+    pub password: String,
+    /// Compress blobs on RPC connections (zstd). Off: on a fast network it costs more than it saves.
+    pub compression: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(5),
+            transfer: Duration::from_secs(30),
+            transfer_bytes_per_second: 50_000_000,
+            username: String::new(),
+            password: String::new(),
+            compression: false,
+        }
+    }
+}
+
+impl Options {
+    /// Longest wait for a transfer of `bytes`.
+    pub fn transfer_deadline(&self, bytes: u64) -> Duration {
+        let millis = bytes.saturating_mul(1000) / self.transfer_bytes_per_second.max(1);
+        self.transfer.saturating_add(Duration::from_millis(millis))
+    }
+}
+
+/// How far a delete goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeleteOptions {
+    /// Also delete what refers to the objects. Without it an object that is referred to is kept, in silence.
+    pub force: bool,
+    /// Also delete members nobody else refers to. Blobs of a deleted object go in any case.
+    pub deep: bool,
+    /// Give the pages of deleted blobs back to the system at once.
+    pub memory_trim: bool,
+}
+
+impl Default for DeleteOptions {
+    fn default() -> Self {
+        Self {
+            force: false,
+            deep: true,
+            memory_trim: false,
+        }
+    }
+}

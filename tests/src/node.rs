@@ -16,14 +16,14 @@ use crate::wait;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
-/// How to start a node. The first start of a data directory may join; later ones need no flag.
+/// How to start a node for the first time.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// As `--size` takes it.
     pub size: String,
     /// `(endpoint, token)` of a cluster to join.
     pub join: Option<(String, String)>,
-    /// Environment of the process, for a preloaded library or a log level.
+    /// Environment of every start, for a preloaded library or a log level.
     pub environment: Vec<(OsString, OsString)>,
 }
 
@@ -59,7 +59,7 @@ impl Node {
         Ok(node)
     }
 
-    /// The same data directory, a new process; once it runs its own flags for joining are no longer needed.
+    /// The same data directory, a new process.
     pub fn start_again(&mut self) -> Result<()> {
         self.launch()?;
         self.wait_ready()
@@ -73,20 +73,14 @@ impl Node {
             self.folder.display()
         );
         let mut command = Command::new(binary("vineyardd")?);
-        command
-            .arg("--socket")
-            .arg(self.socket())
-            .arg("--data-dir")
-            .arg(self.folder.join("data"));
-        command.args(["--size", &self.plan.size]);
-        let listen = if self.endpoint.is_empty() {
-            "127.0.0.1:0"
-        } else {
-            &self.endpoint
-        };
-        command.args(["--listen", listen]);
-        if let Some((endpoint, token)) = self.plan.join.take() {
-            command.args(["--join", &endpoint, "--token", &token]);
+        command.arg("--data-dir").arg(self.folder.join("data"));
+        // The data directory remembers the rest: a restart needs no other flag.
+        if self.endpoint.is_empty() {
+            command.arg("--socket").arg(self.socket());
+            command.args(["--size", &self.plan.size, "--listen", "127.0.0.1:0"]);
+            if let Some((endpoint, token)) = &self.plan.join {
+                command.args(["--join", endpoint, "--token", token]);
+            }
         }
         command.envs(self.plan.environment.iter().cloned());
         let name = self.folder.display().to_string();

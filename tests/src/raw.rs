@@ -55,6 +55,26 @@ impl Raw {
         }
     }
 
+    /// A blob of `size` bytes, open for writing. Over the Unix socket only.
+    pub fn create_blob(&mut self, size: u64) -> Result<u64> {
+        let reply = self.ask(&json!({"type": "create_buffer_request", "size": size}))?;
+        if reply["fd"].as_i64().is_some_and(|fd| fd >= 0) {
+            // The arena's descriptor rides on one byte; a plain read lets the descriptor go.
+            self.read_exact(&mut [0])?;
+        }
+        reply["id"]
+            .as_u64()
+            .with_context(|| format!("no blob: {reply}"))
+    }
+
+    /// A blob of `size` bytes of whatever the arena held.
+    pub fn create_sealed_blob(&mut self, size: u64) -> Result<u64> {
+        let id = self.create_blob(size)?;
+        let reply = self.ask(&json!({"type": "seal_request", "object_id": id}))?;
+        ensure!(reply["type"] == "seal_reply", "{reply}");
+        Ok(id)
+    }
+
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Unix(stream) => stream.write_all(bytes)?,
@@ -85,6 +105,17 @@ impl Raw {
         let mut body = vec![0; len as usize];
         self.read_exact(&mut body)?;
         Ok(Answer::Reply(serde_json::from_slice(&body)?))
+    }
+
+    /// Reads whatever comes until the server closes; that it keeps silent instead is an error.
+    pub fn read_to_close(&mut self) -> Result<()> {
+        loop {
+            match self.read_exact(&mut [0]) {
+                Ok(()) => {}
+                Err(error) if closed(error.kind()) => return Ok(()),
+                Err(error) => return Err(error).context("the server does not close"),
+            }
+        }
     }
 
     fn read_exact(&mut self, buffer: &mut [u8]) -> std::io::Result<()> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use vineyard_tests::node::Node;
 
 use crate::peer::Peer;
 use crate::shell;
@@ -43,6 +44,30 @@ pub(crate) fn cluster(peer: &Peer, a: &Served, b: &Served) -> Result<()> {
     );
     command.env("CLUSTER_ENDPOINT", a.endpoint).arg("deploy");
     judge(&mut command, CLUSTER_TESTS)
+}
+
+/// Kills `node` under an object of the released client, and reads it with that client after a restart.
+pub(crate) fn lost_bytes(peer: &Peer, node: &mut Node) -> Result<()> {
+    let script = shell::root().join("tests/conformance/lost_bytes.py");
+    let put = Command::new(peer.python())
+        .arg(&script)
+        .arg("put")
+        .arg(node.socket())
+        .output()?;
+    let complaint = String::from_utf8_lossy(&put.stderr);
+    ensure!(
+        put.status.success(),
+        "the released client cannot put: {complaint}"
+    );
+    node.kill()?;
+    node.start_again()?;
+    let words = String::from_utf8(put.stdout)?;
+    let mut get = Command::new(peer.python());
+    get.arg(&script)
+        .arg("get")
+        .arg(node.socket())
+        .args(words.split_whitespace());
+    shell::run(&mut get)
 }
 
 fn suite(peer: &Peer, name: &str, server: &Served) -> Result<Command> {

@@ -24,6 +24,8 @@ enum Slice {
     Single,
     /// The released multi-node tests on a cluster of two.
     Cluster,
+    /// The released client reads bytes that died with their node.
+    Lost,
 }
 
 #[derive(Debug, Args)]
@@ -72,7 +74,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn released_tests(options: &Options) -> Result<()> {
-    if !options.wants(Slice::Single) && !options.wants(Slice::Cluster) {
+    if ![Slice::Single, Slice::Cluster, Slice::Lost]
+        .iter()
+        .any(|slice| options.wants(*slice))
+    {
         return Ok(());
     }
     let peer = Peer::ready(options.peer.clone())?;
@@ -103,6 +108,12 @@ fn released_tests(options: &Options) -> Result<()> {
             endpoint: cluster.nodes[at].endpoint(),
         };
         suite::cluster(&peer, &served(0), &served(1))?;
+    }
+    if options.wants(Slice::Lost) {
+        shell::step("the released client reads bytes that died");
+        let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
+        let mut node = Node::start(&folder.path().join("0"), plan.clone())?;
+        suite::lost_bytes(&peer, &mut node)?;
     }
     Ok(())
 }

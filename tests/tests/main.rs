@@ -1,0 +1,14 @@
+//! Real processes on real ports: what the simulator cannot show.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests run real processes on the real clock, and fail by panicking"
+)]
+
+mod failing_disk;
+mod files;
+mod hostile;
+mod kill_leader;
+mod ledger;
+mod restart;
+mod tidy;

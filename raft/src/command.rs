@@ -34,29 +34,65 @@ pub struct RequestKey {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
     /// Names the cluster; the first entry of the first node.
-    Found { cluster: String },
+    Found {
+        cluster: String,
+    },
     /// Gives the data directory `key` a node id (the same one each time it asks).
-    Admit { key: u128, endpoint: String },
+    Admit {
+        key: u128,
+        endpoint: String,
+    },
     /// A boot of a node. Earlier boots of that node become gone, and blobs only they held become lost.
-    Register { instance: Instance },
+    Register {
+        instance: Instance,
+    },
     /// A transition of the leader's watch.
-    Watch { instance: InstanceId, reachable: bool },
+    Watch {
+        instance: InstanceId,
+        reachable: bool,
+    },
 
     /// Makes objects persistent, all or nothing: every record whole, with its non-blob members among the records or
     /// already persistent. Records already persistent are skipped.
-    Persist { records: Vec<Record>, blobs: Vec<BlobRow> },
+    Persist {
+        records: Vec<Record>,
+        blobs: Vec<BlobRow>,
+    },
     /// Deletes persistent objects as design 4.7 of the wire protocol says, with their names. Unknown ids are ignored.
-    Delete { ids: Vec<ObjectId>, force: bool, deep: bool },
+    Delete {
+        ids: Vec<ObjectId>,
+        force: bool,
+        deep: bool,
+    },
     /// Sets or replaces attributes (raw JSON text) of a persistent object.
-    SetAttributes { id: ObjectId, attributes: BTreeMap<String, String> },
+    SetAttributes {
+        id: ObjectId,
+        attributes: BTreeMap<String, String>,
+    },
     /// Merges labels into a persistent object's `__labels`.
-    Label { id: ObjectId, labels: BTreeMap<String, String> },
+    Label {
+        id: ObjectId,
+        labels: BTreeMap<String, String>,
+    },
 
-    PutName { name: String, id: ObjectId, condition: Condition },
-    DropName { name: String },
+    PutName {
+        name: String,
+        id: ObjectId,
+        condition: Condition,
+    },
+    DropName {
+        name: String,
+    },
 
-    AcquireLock { name: String, owner: InstanceId, lease_ms: u64 },
-    ReleaseLock { name: String, token: u64 },
+    AcquireLock {
+        name: String,
+        owner: InstanceId,
+        lease_ms: u64,
+    },
+    ReleaseLock {
+        name: String,
+        token: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,17 +106,25 @@ pub enum Condition {
 /// What `apply` answers. Every replica computes the same one.
 pub type Outcome = Result<Applied, Refusal>;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Applied {
     Done,
-    Admitted { node: NodeId, cluster: String },
+    Admitted {
+        node: NodeId,
+        cluster: String,
+    },
     /// Objects that went, and blobs nothing persistent refers to any more.
-    Deleted { objects: Vec<ObjectId>, blobs: Vec<ObjectId> },
-    Locked { token: u64 },
+    Deleted {
+        objects: Vec<ObjectId>,
+        blobs: Vec<ObjectId>,
+    },
+    Locked {
+        token: u64,
+    },
 }
 
 /// A refusal every replica shares; it is an answer, not a fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     #[error("no such object: {id}")]
     NoObject { id: ObjectId },
@@ -109,4 +153,24 @@ pub enum Refusal {
     NewerVersion { version: u8 },
     #[error("the outcome of this request was forgotten")]
     Forgotten,
+    #[error("the cluster has not been founded yet")]
+    NotFounded,
+    #[error("blob {id} has {known} bytes, not {given}")]
+    BlobSize {
+        id: ObjectId,
+        known: u64,
+        given: u64,
+    },
+    #[error("blob {id} has checksum {known:016x}, not {given:016x}")]
+    BlobChecksum {
+        id: ObjectId,
+        known: u64,
+        given: u64,
+    },
+    #[error("{id} is a blob; blobs have no metadata of their own")]
+    NotAnObject { id: ObjectId },
+    #[error("object {id} would contain itself")]
+    Cycle { id: ObjectId },
+    #[error("object {id}: {key:?} is not a plain attribute")]
+    ReservedKey { id: ObjectId, key: String },
 }

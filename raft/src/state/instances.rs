@@ -1,10 +1,15 @@
 //! Instances: the boots of the cluster's nodes, and what the leader's watch says of them.
+//!
+//! Promise: of each node exactly the latest boot that registered is current, and every earlier one is gone for good.
 
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
-use vineyard_wire::InstanceId;
 use vineyard_wire::reply::Liveness;
+use vineyard_wire::{InstanceId, NodeId};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+use crate::command::Refusal;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Instance {
     pub id: InstanceId,
     pub hostid: u64,
@@ -15,4 +20,91 @@ pub struct Instance {
     pub liveness: Liveness,
     /// When it registered, milliseconds since the Unix epoch.
     pub since_unix_ms: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
+pub(super) struct Instances {
+    rows: OrdMap<InstanceId, Instance>,
+    current: OrdMap<NodeId, InstanceId>,
+}
+
+impl Instances {
+    pub(super) fn get(&self, id: InstanceId) -> Option<&Instance> {
+        self.rows.get(&id)
+    }
+
+    /// In ascending order of ids, those gone included.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Instance> {
+        self.rows.values()
+    }
+
+    pub(super) fn current_of(&self, node: NodeId) -> Option<&Instance> {
+        self.current.get(&node).and_then(|id| self.rows.get(id))
+    }
+
+    /// True if a later boot of its node has registered.
+    pub(super) fn is_replaced(&self, id: InstanceId) -> bool {
+        self.current
+            .get(&id.node())
+            .is_some_and(|current| current.boot() > id.boot())
+    }
+
+    /// Makes `instance` its node's current one and up. Returns the instance this replaced, if any, which is now gone.
+    pub(super) fn register(&mut self, instance: &Instance) -> Result<Option<InstanceId>, Refusal> {
+        let id = instance.id;
+        if self.is_replaced(id) {
+            return Err(Refusal::Stale { instance: id });
+        }
+        let since_unix_ms = self
+            .get(id)
+            .map_or(instance.since_unix_ms, |row| row.since_unix_ms);
+        let row = Instance {
+            liveness: Liveness::Up,
+            since_unix_ms,
+            ..instance.clone()
+        };
+        self.rows.insert(id, row);
+        let replaced = self
+            .current
+            .insert(id.node(), id)
+            .filter(|&before| before != id);
+        if let Some(row) = replaced.and_then(|before| self.rows.get_mut(&before)) {
+            row.liveness = Liveness::Gone;
+        }
+        Ok(replaced)
+    }
+
+    /// Notes what the watch saw. True if that is news.
+    pub(super) fn watch(&mut self, id: InstanceId, reachable: bool) -> Result<bool, Refusal> {
+        if self.is_replaced(id) {
+            return Err(Refusal::Stale { instance: id });
+        }
+        let Some(row) = self.rows.get_mut(&id) else {
+            return Err(Refusal::NoNode { node: id.node() });
+        };
+        let seen = if reachable {
+            Liveness::Up
+        } else {
+            Liveness::Unreachable
+        };
+        let news = row.liveness != seen;
+        row.liveness = seen;
+        Ok(news)
+    }
+
+    /// Panics unless the current instances are the latest and only they are not gone.
+    pub(super) fn assert_exact(&self) {
+        for (&id, row) in &self.rows {
+            assert_eq!(id, row.id, "an instance stands under its id");
+            assert_eq!(
+                self.is_replaced(id),
+                row.liveness == Liveness::Gone,
+                "{id} is gone if replaced"
+            );
+        }
+        for (&node, id) in &self.current {
+            assert_eq!(id.node(), node, "a node's current instance is its own");
+            assert!(self.rows.contains_key(id), "a current instance has a row");
+        }
+    }
 }

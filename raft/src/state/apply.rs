@@ -1,0 +1,303 @@
+//! One arm per command: check, write, say what happened.
+
+use std::collections::BTreeMap;
+
+use vineyard_wire::{InstanceId, ObjectId};
+
+use super::instances::Instance;
+use super::locks::Lock;
+use super::objects::{BlobRow, Record};
+use super::persist::Plan;
+use super::{Event, State, delete};
+use crate::command::{Applied, Command, Condition, Entry, Outcome, Refusal, RequestKey, VERSION};
+
+impl State {
+    /// Applies the entry at `index` of the log. Indexes ascend from call to call.
+    pub fn apply(&mut self, index: u64, entry: &Entry) -> (Outcome, Vec<Event>) {
+        self.advance(index);
+        if entry.version > VERSION {
+            return (
+                Err(Refusal::NewerVersion {
+                    version: entry.version,
+                }),
+                Vec::new(),
+            );
+        }
+        let mut events = Vec::new();
+        let outcome = match entry.request {
+            None => self.run(entry, &mut events),
+            Some(key) => self.run_once(key, entry, &mut events),
+        };
+        (outcome, events)
+    }
+
+    /// Notes a log entry that carries no command: a new leader's, a change of voters.
+    pub fn advance(&mut self, index: u64) {
+        assert!(
+            index >= self.applied,
+            "entry {index} comes after {}",
+            self.applied
+        );
+        self.applied = index;
+    }
+
+    fn run_once(&mut self, key: RequestKey, entry: &Entry, events: &mut Vec<Event>) -> Outcome {
+        if let Some(outcome) = self.dedup.answered(key)
+            && !self.mutations.retry_applies_again
+        {
+            return outcome;
+        }
+        // A boot may be announced on behalf of the one it replaces; `register` judges it by itself.
+        let is_boot = matches!(entry.command, Command::Register { .. });
+        if !is_boot {
+            self.refuse_replaced(key.instance)?;
+        }
+        let outcome = self.run(entry, events);
+        if !self.instances.is_replaced(key.instance) {
+            self.dedup.record(key, &outcome);
+        }
+        outcome
+    }
+
+    fn refuse_replaced(&self, instance: InstanceId) -> Result<(), Refusal> {
+        if self.instances.is_replaced(instance) && !self.mutations.stale_writer_is_heard {
+            return Err(Refusal::Stale { instance });
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, entry: &Entry, events: &mut Vec<Event>) -> Outcome {
+        let now_unix_ms = entry.at_unix_ms;
+        match &entry.command {
+            Command::Found { cluster } => self.found(cluster),
+            Command::Admit { key, endpoint } => self.admit(*key, endpoint),
+            Command::Register { instance } => self.register(instance, events),
+            Command::Watch {
+                instance,
+                reachable,
+            } => self.watch(*instance, *reachable, events),
+            Command::Persist { records, blobs } => self.persist(records, blobs, events),
+            Command::Delete { ids, force, deep } => self.delete(ids, *force, *deep, events),
+            Command::SetAttributes { id, attributes } => {
+                self.set_attributes(*id, attributes, events)
+            }
+            Command::Label { id, labels } => self.label(*id, labels, events),
+            Command::PutName {
+                name,
+                id,
+                condition,
+            } => self.put_name(name, *id, *condition, events),
+            Command::DropName { name } => self.drop_name(name, events),
+            Command::AcquireLock {
+                name,
+                owner,
+                lease_ms,
+            } => {
+                let until_unix_ms = now_unix_ms.saturating_add(*lease_ms);
+                let lock = Lock {
+                    owner: *owner,
+                    token: self.applied,
+                    until_unix_ms,
+                };
+                self.acquire_lock(name, lock, now_unix_ms, events)
+            }
+            Command::ReleaseLock { name, token } => self.release_lock(name, *token, events),
+        }
+    }
+
+    fn found(&mut self, cluster: &str) -> Outcome {
+        let founded = self.cluster.get_or_insert_with(|| cluster.to_owned());
+        if founded != cluster {
+            return Err(Refusal::Founded {
+                cluster: founded.clone(),
+            });
+        }
+        Ok(Applied::Done)
+    }
+
+    fn admit(&mut self, key: u128, endpoint: &str) -> Outcome {
+        let cluster = self.cluster.clone().ok_or(Refusal::NotFounded)?;
+        let node = self.nodes.admit(key, endpoint)?;
+        Ok(Applied::Admitted { node, cluster })
+    }
+
+    fn register(&mut self, instance: &Instance, events: &mut Vec<Event>) -> Outcome {
+        let node = instance.id.node();
+        if self.nodes.get(node).is_none() {
+            return Err(Refusal::NoNode { node });
+        }
+        let replaced = self.instances.register(instance)?;
+        events.push(Event::InstanceChanged(instance.id));
+        if let Some(instance) = replaced {
+            self.bury(instance, events);
+        }
+        Ok(Applied::Done)
+    }
+
+    /// Takes from an instance that is gone what only a living one can have.
+    fn bury(&mut self, instance: InstanceId, events: &mut Vec<Event>) {
+        events.push(Event::InstanceChanged(instance));
+        self.dedup.forget(instance);
+        let space = self.root_mut();
+        let blobs = space.objects.forget_holder(instance);
+        if !blobs.is_empty() {
+            events.push(Event::BlobsLost { instance, blobs });
+        }
+        let freed = space.locks.remove_all_of(instance);
+        events.extend(freed.into_iter().map(|name| Event::LockFreed { name }));
+    }
+
+    fn watch(&mut self, instance: InstanceId, reachable: bool, events: &mut Vec<Event>) -> Outcome {
+        if self.instances.watch(instance, reachable)? {
+            events.push(Event::InstanceChanged(instance));
+        }
+        Ok(Applied::Done)
+    }
+
+    fn persist(
+        &mut self,
+        records: &[Record],
+        blobs: &[BlobRow],
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let skips_members = self.mutations.persist_skips_member_check;
+        let plan = Plan::new(&self.root().objects, records, blobs, skips_members)?;
+        let instances = self.instances.clone();
+        let objects = &mut self.root_mut().objects;
+        let fresh = plan.write(objects, |instance| instances.is_replaced(instance));
+        if !fresh.is_empty() {
+            events.push(Event::Persisted(fresh));
+        }
+        Ok(Applied::Done)
+    }
+
+    fn delete(
+        &mut self,
+        ids: &[ObjectId],
+        force: bool,
+        deep: bool,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let keeps_names = self.mutations.delete_keeps_names;
+        let instances = self.instances.clone();
+        let space = self.root_mut();
+        let is_replaced = |instance| instances.is_replaced(instance);
+        let deletion = delete::delete(&mut space.objects, ids, force, deep, is_replaced);
+        for &id in deletion.objects.iter().filter(|_| !keeps_names) {
+            let dropped = space.names.remove_all_of(id);
+            events.extend(dropped.into_iter().map(|name| Event::NameDropped { name }));
+        }
+        // A parent relinked early in the request may have gone later in it.
+        let changed = deletion.relinked.difference(&deletion.objects);
+        events.extend(changed.map(|&id| Event::ObjectChanged(id)));
+        let objects: Vec<ObjectId> = deletion.objects.into_iter().collect();
+        let blobs: Vec<ObjectId> = deletion.blobs.into_iter().collect();
+        if !objects.is_empty() {
+            events.push(Event::ObjectsDeleted(objects.clone()));
+        }
+        if !blobs.is_empty() {
+            events.push(Event::BlobsReleased(blobs.clone()));
+        }
+        Ok(Applied::Deleted { objects, blobs })
+    }
+
+    fn set_attributes(
+        &mut self,
+        id: ObjectId,
+        attributes: &BTreeMap<String, String>,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        if let Some(key) = attributes
+            .keys()
+            .find(|key| super::objects::is_reserved(key))
+        {
+            return Err(Refusal::ReservedKey {
+                id,
+                key: key.clone(),
+            });
+        }
+        self.edit(id, events, |record| {
+            record.attributes.extend(attributes.clone())
+        })
+    }
+
+    fn label(
+        &mut self,
+        id: ObjectId,
+        labels: &BTreeMap<String, String>,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        self.edit(id, events, |record| record.labels.extend(labels.clone()))
+    }
+
+    fn edit(
+        &mut self,
+        id: ObjectId,
+        events: &mut Vec<Event>,
+        change: impl FnOnce(&mut Record),
+    ) -> Outcome {
+        if !self.root_mut().objects.edit(id, change) {
+            return Err(Refusal::NoObject { id });
+        }
+        events.push(Event::ObjectChanged(id));
+        Ok(Applied::Done)
+    }
+
+    fn put_name(
+        &mut self,
+        name: &str,
+        id: ObjectId,
+        condition: Condition,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let index = self.applied;
+        let ignores_condition = self.mutations.put_name_ignores_condition;
+        let space = self.root_mut();
+        if !space.objects.contains(id) {
+            return Err(Refusal::NoObject { id });
+        }
+        if !ignores_condition {
+            space.names.check(name, condition)?;
+        }
+        space.names.set(index, name, id);
+        events.push(Event::NameSet {
+            name: name.to_owned(),
+            id,
+        });
+        Ok(Applied::Done)
+    }
+
+    fn drop_name(&mut self, name: &str, events: &mut Vec<Event>) -> Outcome {
+        let name = name.to_owned();
+        if !self.root_mut().names.remove(&name) {
+            return Err(Refusal::NoName { name });
+        }
+        events.push(Event::NameDropped { name });
+        Ok(Applied::Done)
+    }
+
+    fn acquire_lock(
+        &mut self,
+        name: &str,
+        lock: Lock,
+        now_unix_ms: u64,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        self.refuse_replaced(lock.owner)?;
+        let token = lock.token;
+        let locks = &mut self.root_mut().locks;
+        let freed = locks.expire(now_unix_ms);
+        let acquired = locks.acquire(name, lock);
+        let freed = freed.into_iter().filter(|freed| freed != name);
+        events.extend(freed.map(|name| Event::LockFreed { name }));
+        acquired.map(|()| Applied::Locked { token })
+    }
+
+    fn release_lock(&mut self, name: &str, token: u64, events: &mut Vec<Event>) -> Outcome {
+        self.root_mut().locks.release(name, token)?;
+        events.push(Event::LockFreed {
+            name: name.to_owned(),
+        });
+        Ok(Applied::Done)
+    }
+}

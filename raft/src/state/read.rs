@@ -1,0 +1,133 @@
+//! What a node may ask of the state: lookups and ordered walks, none of which copies a table.
+
+use std::sync::Arc;
+
+use vineyard_wire::reply::Liveness;
+use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
+
+use super::State;
+use super::instances::Instance;
+use super::locks::Lock;
+use super::nodes::Node;
+use super::objects::{BlobRow, Record};
+
+impl State {
+    /// Index of the last entry applied; 0 before the first.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// The cluster's id, once it was founded.
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    pub fn object(&self, id: ObjectId) -> Option<&Arc<Record>> {
+        self.root().objects.get(id)
+    }
+
+    pub fn contains(&self, id: ObjectId) -> bool {
+        self.root().objects.contains(id)
+    }
+
+    /// Persistent objects in ascending order of ids.
+    pub fn objects(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.root().objects.records()
+    }
+
+    /// An object of this signature: one on `prefer` if there is one, else one on an instance that is up, else any that
+    /// is left. Global objects are not found by signature.
+    pub fn by_signature(&self, signature: Signature, prefer: InstanceId) -> Option<ObjectId> {
+        let rank = |at: InstanceId| match self.instance(at).map(|instance| instance.liveness) {
+            _ if at == prefer => 0,
+            Some(Liveness::Up) => 1,
+            Some(Liveness::Unreachable) => 2,
+            None => 3,
+            Some(Liveness::Gone) => 4,
+        };
+        let found = self.root().objects.of_signature(signature);
+        found
+            .min_by_key(|&(at, id)| (rank(at), id))
+            .map(|(_, id)| id)
+    }
+
+    pub fn blob(&self, id: ObjectId) -> Option<&BlobRow> {
+        self.root().objects.blob(id)
+    }
+
+    /// Rows of the blobs that persistent objects refer to, in ascending order of ids.
+    pub fn blobs(&self) -> impl Iterator<Item = &BlobRow> {
+        self.root().objects.blobs()
+    }
+
+    /// Blobs that `instance` is known to hold, in ascending order of ids.
+    pub fn held_by(&self, instance: InstanceId) -> impl Iterator<Item = ObjectId> {
+        self.root().objects.held_by(instance)
+    }
+
+    /// Persistent objects that refer to the object or blob `id`, in ascending order.
+    pub fn parents(&self, id: ObjectId) -> impl Iterator<Item = ObjectId> {
+        self.root().objects.parents(id)
+    }
+
+    pub fn name(&self, name: &str) -> Option<ObjectId> {
+        self.root().names.get(name)
+    }
+
+    /// Names in ascending order, with what they point to.
+    pub fn names(&self) -> impl Iterator<Item = (&str, ObjectId)> {
+        self.root().names.iter()
+    }
+
+    /// The names of an object in ascending order.
+    pub fn names_of(&self, id: ObjectId) -> impl Iterator<Item = &str> {
+        self.root().names.of(id)
+    }
+
+    /// The name an object was given last: its `__name`.
+    pub fn latest_name_of(&self, id: ObjectId) -> Option<&str> {
+        self.root().names.latest_of(id)
+    }
+
+    pub fn instance(&self, id: InstanceId) -> Option<&Instance> {
+        self.instances.get(id)
+    }
+
+    /// Every boot that registered, those gone included, in ascending order of ids.
+    pub fn instances(&self) -> impl Iterator<Item = &Instance> {
+        self.instances.iter()
+    }
+
+    /// The latest boot of a node, up or not.
+    pub fn current_instance_of(&self, node: NodeId) -> Option<&Instance> {
+        self.instances.current_of(node)
+    }
+
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id)
+    }
+
+    /// The node of a data directory.
+    pub fn node_of_key(&self, key: u128) -> Option<&Node> {
+        self.nodes.of_key(key)
+    }
+
+    /// In ascending order of ids.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter()
+    }
+
+    pub fn lock(&self, name: &str) -> Option<&Lock> {
+        self.root().locks.get(name)
+    }
+
+    /// Locks in ascending order of names; a lease that ended shows until the next acquisition.
+    pub fn locks(&self) -> impl Iterator<Item = (&str, &Lock)> {
+        self.root().locks.iter()
+    }
+
+    /// Outcomes kept for retries.
+    pub fn outcomes_kept(&self) -> usize {
+        self.dedup.len()
+    }
+}

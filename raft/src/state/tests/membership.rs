@@ -1,0 +1,248 @@
+use super::*;
+use crate::command::Refusal;
+
+fn boot(node: u64, boot: u64) -> InstanceId {
+    InstanceId::new(NodeId(node), boot)
+}
+
+fn liveness(replica: &Replica, id: InstanceId) -> Option<Liveness> {
+    replica.state.instance(id).map(|instance| instance.liveness)
+}
+
+fn with_blob(locations: &[InstanceId]) -> Replica {
+    let mut replica = Replica::of_three();
+    let blobs = vec![row(b(1), 8, locations)];
+    replica.done(Command::Persist {
+        records: vec![record(1, &[b(1)])],
+        blobs,
+    });
+    replica
+}
+
+#[test]
+fn a_cluster_is_founded_once() {
+    let mut replica = Replica::of_three();
+    replica.done(Command::Found {
+        cluster: "c".to_owned(),
+    });
+    let (outcome, _) = replica.run(Command::Found {
+        cluster: "d".to_owned(),
+    });
+    assert_eq!(
+        outcome,
+        Err(Refusal::Founded {
+            cluster: "c".to_owned()
+        })
+    );
+    assert_eq!(replica.state.cluster(), Some("c"));
+}
+
+#[test]
+fn nobody_is_admitted_before_the_founding() {
+    let mut state = State::default();
+    let command = Command::Admit {
+        key: 1,
+        endpoint: String::new(),
+    };
+    let entry = Entry {
+        version: VERSION,
+        request: None,
+        at_unix_ms: 0,
+        command,
+    };
+    assert_eq!(state.apply(1, &entry).0, Err(Refusal::NotFounded));
+}
+
+#[test]
+fn a_data_directory_gets_the_same_node_id_each_time_it_asks() {
+    let mut replica = Replica::of_three();
+    let admit = |key, endpoint: &str| Command::Admit {
+        key,
+        endpoint: endpoint.to_owned(),
+    };
+    let admitted = |node| {
+        Ok(Applied::Admitted {
+            node: NodeId(node),
+            cluster: "c".to_owned(),
+        })
+    };
+    assert_eq!(replica.run(admit(7, "a:1")).0, admitted(3));
+    assert_eq!(replica.run(admit(101, "a:2")).0, admitted(1));
+    assert_eq!(replica.run(admit(7, "a:3")).0, admitted(3));
+    assert_eq!(replica.state.nodes().count(), 4);
+    assert_eq!(
+        replica
+            .state
+            .node_of_key(7)
+            .map(|node| node.endpoint.as_str()),
+        Some("a:3")
+    );
+}
+
+#[test]
+fn the_node_ids_end_at_65536() {
+    let mut replica = Replica::of_three();
+    for key in 1_000..1_000 + (1 << 16) - 3 {
+        let command = Command::Admit {
+            key,
+            endpoint: String::new(),
+        };
+        let entry = Entry {
+            version: VERSION,
+            request: None,
+            at_unix_ms: 0,
+            command,
+        };
+        assert!(
+            replica
+                .state
+                .apply(replica.state.applied() + 1, &entry)
+                .0
+                .is_ok()
+        );
+    }
+    let command = Command::Admit {
+        key: 1,
+        endpoint: String::new(),
+    };
+    assert_eq!(replica.run(command).0, Err(Refusal::NodesExhausted));
+    assert_eq!(replica.state.nodes().count(), 1 << 16);
+}
+
+#[test]
+fn only_an_admitted_node_registers() {
+    let mut replica = Replica::of_three();
+    let (outcome, _) = replica.run(Command::Register {
+        instance: instance(i(9)),
+    });
+    assert_eq!(outcome, Err(Refusal::NoNode { node: NodeId(9) }));
+}
+
+#[test]
+fn a_boot_replaces_the_earlier_ones_of_its_node() {
+    let mut replica = Replica::of_three();
+    let events = replica.register(boot(1, 4));
+    let changed = [
+        Event::InstanceChanged(boot(1, 4)),
+        Event::InstanceChanged(i(1)),
+    ];
+    assert_eq!(events, changed);
+    assert_eq!(liveness(&replica, i(1)), Some(Liveness::Gone));
+    assert_eq!(liveness(&replica, i(0)), Some(Liveness::Up));
+    let current = replica
+        .state
+        .current_instance_of(NodeId(1))
+        .map(|instance| instance.id);
+    assert_eq!(current, Some(boot(1, 4)));
+    for stale in [i(1), boot(1, 3)] {
+        let (outcome, _) = replica.run(Command::Register {
+            instance: instance(stale),
+        });
+        assert_eq!(outcome, Err(Refusal::Stale { instance: stale }));
+        let watch = Command::Watch {
+            instance: i(1),
+            reachable: true,
+        };
+        assert_eq!(replica.run(watch).0, Err(Refusal::Stale { instance: i(1) }));
+    }
+}
+
+#[test]
+fn blobs_only_a_replaced_instance_held_are_lost_and_say_with_whom() {
+    let mut replica = with_blob(&[i(1)]);
+    let events = replica.register(boot(1, 1));
+    assert!(events.contains(&Event::BlobsLost {
+        instance: i(1),
+        blobs: vec![b(1)]
+    }));
+    let lost = replica.state.blob(b(1)).expect("its object is there");
+    assert_eq!((lost.lost_with, lost.locations.len()), (Some(i(1)), 0));
+    assert_eq!(
+        replica.delete(&[o(1)], false, false),
+        (vec![o(1)], vec![b(1)])
+    );
+}
+
+#[test]
+fn a_blob_with_another_holder_is_not_lost() {
+    let mut replica = with_blob(&[i(0), i(1)]);
+    replica.register(boot(1, 1));
+    let row = replica.state.blob(b(1)).expect("persisted");
+    assert_eq!(
+        (row.lost_with, row.locations.clone()),
+        (None, [i(0)].into())
+    );
+}
+
+#[test]
+fn a_lost_blob_is_found_again_with_a_new_live_holder() {
+    let mut replica = with_blob(&[i(1)]);
+    replica.register(boot(1, 1));
+    replica.done(Command::Persist {
+        records: vec![],
+        blobs: vec![row(b(1), 8, &[i(1)])],
+    });
+    assert_eq!(
+        replica.state.blob(b(1)).and_then(|row| row.lost_with),
+        Some(i(1)),
+        "still gone"
+    );
+    replica.done(Command::Persist {
+        records: vec![],
+        blobs: vec![row(b(1), 8, &[i(2)])],
+    });
+    let row = replica.state.blob(b(1)).expect("persisted");
+    assert_eq!(
+        (row.lost_with, row.locations.clone()),
+        (None, [i(2)].into())
+    );
+}
+
+#[test]
+fn a_blob_persisted_on_an_instance_that_is_gone_is_lost_at_once() {
+    let mut replica = Replica::of_three();
+    replica.register(boot(1, 1));
+    let blobs = vec![row(b(1), 8, &[i(1)])];
+    replica.done(Command::Persist {
+        records: vec![record(1, &[b(1)])],
+        blobs,
+    });
+    assert_eq!(
+        replica.state.blob(b(1)).and_then(|row| row.lost_with),
+        Some(i(1))
+    );
+}
+
+#[test]
+fn an_instance_that_was_unreachable_comes_back_with_all_it_had() {
+    let mut replica = with_blob(&[i(1)]);
+    let watch = |reachable| Command::Watch {
+        instance: i(1),
+        reachable,
+    };
+    assert_eq!(replica.done(watch(false)), [Event::InstanceChanged(i(1))]);
+    assert_eq!(replica.done(watch(false)), [], "no news");
+    assert_eq!(liveness(&replica, i(1)), Some(Liveness::Unreachable));
+    replica.register(i(1));
+    assert_eq!(liveness(&replica, i(1)), Some(Liveness::Up));
+    replica.done(watch(false));
+    replica.done(watch(true));
+    assert_eq!(liveness(&replica, i(1)), Some(Liveness::Up));
+    assert_eq!(
+        replica.state.blob(b(1)).map(|row| row.locations.clone()),
+        Some([i(1)].into())
+    );
+}
+
+#[test]
+fn registering_again_keeps_the_time_of_the_first_registration() {
+    let mut replica = Replica::of_three();
+    let again = Instance {
+        since_unix_ms: 99,
+        hostname: "new".to_owned(),
+        ..instance(i(1))
+    };
+    replica.done(Command::Register { instance: again });
+    let row = replica.state.instance(i(1)).expect("registered");
+    assert_eq!((row.since_unix_ms, row.hostname.as_str()), (0, "new"));
+}

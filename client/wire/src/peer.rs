@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, NodeId, ObjectId};
+use crate::json::items;
 use crate::limits::PEER_FRAME_BYTES_MAX;
 use crate::reply::NodeFigures;
 use crate::status::Status;
@@ -24,10 +25,8 @@ pub const PROOF_BYTES: usize = 32;
 pub enum Purpose {
     /// Raft's messages, forwarded commands and read barriers.
     Raft,
-    /// `Ask` and `Answer`.
+    /// `Ask` and `Answer`, in turn.
     Node,
-    /// `Ask::Read` only, answered with raw bytes off the actor thread.
-    Bulk,
 }
 
 /// First frame, from the side that dialled.
@@ -72,12 +71,20 @@ pub enum Ask {
     Join(Join),
     /// The figures of this node for `cluster_status`.
     Figures,
-    /// `len` bytes of a sealed blob from `offset`. The answer is `Bytes`, then `len` raw bytes, then their xxh3 (u64 LE).
+    /// Bytes of sealed blobs. The answer is `Bytes`, then the ranges' raw bytes one after the other, then the xxh3 of all
+    /// of them (u64 LE).
     Read {
-        blob: ObjectId,
-        offset: u64,
-        len: u64,
+        #[serde(deserialize_with = "items")]
+        ranges: Vec<Range>,
     },
+}
+
+/// A part of a sealed blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    pub blob: ObjectId,
+    pub offset: u64,
+    pub len: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +106,7 @@ pub enum Answer {
         instance: InstanceId,
         figures: NodeFigures,
     },
-    /// Raw bytes follow.
+    /// `len` raw bytes and their checksum follow.
     Bytes {
         len: u64,
     },

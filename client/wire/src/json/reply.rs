@@ -10,13 +10,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::body::Body;
 use super::lists::Numbered;
 use super::parse::{Fault, all, one};
-use super::table::ReplyType;
+use super::table::ReplyType as Kind;
 use crate::id::{InstanceId, ObjectId, Signature};
 use crate::reply::{Payload, Reply};
 
 pub(super) fn encode(reply: &Reply) -> Vec<u8> {
-    let body = Body::new(ReplyType::of(reply).name());
-    let body = match reply {
+    with_fields(Body::new(Kind::of(reply).name()), reply).end()
+}
+
+fn with_fields(body: Body, reply: &Reply) -> Body {
+    match reply {
         Reply::Seal
         | Reply::DropBuffer
         | Reply::ShrinkBuffer
@@ -81,12 +84,10 @@ pub(super) fn encode(reply: &Reply) -> Vec<u8> {
         Reply::ListName { names } => body.field("names", names).field("size", &names.len()),
         Reply::ClusterMeta { meta } => body.field("meta", &ByText(meta)),
         Reply::Token { token } => body.field("token", token),
-    };
-    body.end()
+    }
 }
 
-pub(super) fn decode(kind: ReplyType, text: &str) -> Result<Reply, Fault> {
-    use ReplyType as Kind;
+pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
     Ok(match kind {
         Kind::Seal => Reply::Seal,
         Kind::DropBuffer => Reply::DropBuffer,

@@ -1,20 +1,27 @@
 //! Requests to JSON and back: one arm per verb, each way.
 
-use serde::Deserialize;
+mod fields;
+
 use serde::de::DeserializeOwned;
 
+use self::fields::{
+    GetData, Label, Listing, RemoteBuffer, RemoteBuffers, ShallowCopy, Shrink, refuse_rdma,
+};
 use super::body::Body;
-use super::lists::{Items, Numbered, items};
+use super::lists::{Items, Numbered};
 use super::parse::{Fault, all, one};
-use super::table::{RequestType, not_implemented};
+use super::table::RequestType as Verb;
 use crate::id::ObjectId;
 use crate::meta::Tree;
 use crate::request::Request;
 use crate::status::Status;
 
 pub(super) fn encode(request: &Request) -> Vec<u8> {
-    let body = Body::new(RequestType::of(request).name());
-    let body = match request {
+    with_fields(Body::new(Verb::of(request).name()), request).end()
+}
+
+fn with_fields(body: Body, request: &Request) -> Body {
+    match request {
         Request::Exit
         | Request::Clear
         | Request::MemoryTrim
@@ -39,10 +46,7 @@ pub(super) fn encode(request: &Request) -> Vec<u8> {
             pattern,
             regex,
             limit,
-        } => body
-            .field("pattern", pattern)
-            .field("regex", regex)
-            .field("limit", limit),
+        } => listing(body, pattern, *regex, *limit),
         Request::CreateBuffer { size } => body.field("size", size),
         Request::CreateBuffers { sizes } => body.list("sizes", sizes),
         Request::CreateRemoteBuffer { size, compress } => {
@@ -84,8 +88,13 @@ pub(super) fn encode(request: &Request) -> Vec<u8> {
             .field("id", id)
             .field("keys", keys)
             .field("values", values),
-    };
-    body.end()
+    }
+}
+
+fn listing(body: Body, pattern: &str, regex: bool, limit: u64) -> Body {
+    body.field("pattern", pattern)
+        .field("regex", &regex)
+        .field("limit", &limit)
 }
 
 /// How the bytes that accompany a frame travel: on the connection, never by RDMA.
@@ -93,8 +102,7 @@ fn raw_bytes(body: Body, compress: bool) -> Body {
     body.field("compress", &compress).field("use_rdma", &false)
 }
 
-pub(super) fn decode(verb: RequestType, text: &str) -> Result<Request, Status> {
-    use RequestType as Verb;
+pub(super) fn decode(verb: Verb, text: &str) -> Result<Request, Status> {
     Ok(match verb {
         Verb::Exit => Request::Exit,
         Verb::DebugCommand => Request::DebugCommand,
@@ -191,148 +199,4 @@ fn get_remote_buffers(fields: Numbered<ObjectId>) -> Result<Request, Status> {
         unsafe_,
         compress,
     })
-}
-
-/// With RDMA no raw bytes follow the frame, so serving such a request in part would lose the place in the stream.
-fn refuse_rdma(use_rdma: bool) -> Result<(), Status> {
-    if use_rdma {
-        Err(not_implemented("use_rdma"))
-    } else {
-        Ok(())
-    }
-}
-
-#[derive(Deserialize)]
-struct Listing {
-    pattern: String,
-    #[serde(default)]
-    regex: bool,
-    limit: u64,
-}
-
-impl Listing {
-    fn of_data(self) -> Request {
-        Request::ListData {
-            pattern: self.pattern,
-            regex: self.regex,
-            limit: self.limit,
-        }
-    }
-
-    fn of_names(self) -> Request {
-        Request::ListName {
-            pattern: self.pattern,
-            regex: self.regex,
-            limit: self.limit,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct RemoteBuffer {
-    size: u64,
-    #[serde(default)]
-    compress: bool,
-    #[serde(default)]
-    use_rdma: bool,
-}
-
-impl RemoteBuffer {
-    fn request(self) -> Result<Request, Status> {
-        refuse_rdma(self.use_rdma)?;
-        Ok(Request::CreateRemoteBuffer {
-            size: self.size,
-            compress: self.compress,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct RemoteBuffers {
-    #[serde(deserialize_with = "items")]
-    sizes: Vec<u64>,
-    #[serde(default)]
-    compress: bool,
-    #[serde(default)]
-    use_rdma: bool,
-}
-
-impl RemoteBuffers {
-    fn request(self) -> Result<Request, Status> {
-        refuse_rdma(self.use_rdma)?;
-        Ok(Request::CreateRemoteBuffers {
-            sizes: self.sizes,
-            compress: self.compress,
-        })
-    }
-}
-
-#[derive(Deserialize)]
-struct Shrink {
-    id: ObjectId,
-    size: u64,
-}
-
-impl Shrink {
-    fn request(self) -> Request {
-        Request::ShrinkBuffer {
-            id: self.id,
-            size: self.size,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct GetData {
-    #[serde(rename = "id", deserialize_with = "items")]
-    ids: Vec<ObjectId>,
-    #[serde(default)]
-    sync_remote: bool,
-    #[serde(default)]
-    wait: bool,
-}
-
-impl GetData {
-    fn request(self) -> Request {
-        Request::GetData {
-            ids: self.ids,
-            sync_remote: self.sync_remote,
-            wait: self.wait,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct ShallowCopy {
-    id: ObjectId,
-    #[serde(default)]
-    extra: Tree,
-}
-
-impl ShallowCopy {
-    fn request(self) -> Request {
-        Request::ShallowCopy {
-            id: self.id,
-            extra: self.extra,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct Label {
-    id: ObjectId,
-    #[serde(deserialize_with = "items")]
-    keys: Vec<String>,
-    #[serde(deserialize_with = "items")]
-    values: Vec<String>,
-}
-
-impl Label {
-    fn request(self) -> Request {
-        Request::Label {
-            id: self.id,
-            keys: self.keys,
-            values: self.values,
-        }
-    }
 }

@@ -1,0 +1,82 @@
+//! What a frame may not make a decoder do, however long or deep it says it is.
+
+use vineyard_wire::Code;
+use vineyard_wire::json::{decode_reply, decode_request};
+use vineyard_wire::limits::{CLIENT_FRAME_BYTES_MAX, ITEMS_MAX};
+
+use crate::refusals::{invalid, refused};
+
+#[test]
+fn an_answer_does_not_repeat_a_whole_frame() {
+    let long = "x".repeat(1 << 20);
+    assert!(refused(&format!(r#"{{"type":"{long}"}}"#)).message.len() < 1_000);
+    let body = format!(r#"{{"type":"seal_request","object_id":"{long}"}}"#);
+    assert!(refused(&body).message.len() < 1_000);
+}
+
+#[test]
+fn what_num_says_allocates_nothing() {
+    for num in [1 << 20, 1 << 40, 1 << 63, u64::MAX] {
+        let body = format!(r#"{{"type":"get_buffers_request","num":{num},"0":1}}"#);
+        invalid(&body, "Invalid message: ");
+        let body = format!(r#"{{"type":"get_buffers_reply","num":{num},"fds":[]}}"#);
+        assert!(decode_reply(body.as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn lists_are_capped_in_both_forms() {
+    let array = format!("1{}", ",1".repeat(ITEMS_MAX));
+    for (verb, key) in [
+        ("create_buffers", "sizes"),
+        ("get_data", "id"),
+        ("del_data", "id"),
+    ] {
+        let body = format!(r#"{{"type":"{verb}_request","{key}":[{array}]}}"#);
+        assert!(refused(&body).message.contains("more than 1048576 items"));
+    }
+    let mut body = format!(r#"{{"type":"get_buffers_request","num":{}"#, ITEMS_MAX + 1);
+    for index in 0..=ITEMS_MAX {
+        body.push_str(&format!(",\"{index}\":1"));
+    }
+    body.push('}');
+    assert!(refused(&body).message.contains("more than 1048576 items"));
+}
+
+#[test]
+fn nesting_is_refused_without_a_crash() {
+    let deep = "[".repeat(200_000);
+    let closed = format!("{deep}{}", "]".repeat(200_000));
+    let objects = format!("{}1{}", r#"{"a":"#.repeat(200_000), "}".repeat(200_000));
+    for body in [
+        deep.clone(),
+        closed.clone(),
+        objects.clone(),
+        format!(r#"{{"type":{deep}"#),
+    ] {
+        assert_eq!(refused(&body).code, Code::Invalid);
+    }
+    for value in [closed, objects] {
+        let body = format!(r#"{{"type":"create_data_request","content":{{"x":{value}}}}}"#);
+        invalid(
+            &body,
+            "Failed to parse the JSON message: recursion limit exceeded",
+        );
+        let body = format!(r#"{{"type":"get_data_reply","content":{{"o1":{{"x":{value}}}}}}}"#);
+        assert!(decode_reply(body.as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn a_frame_of_tiny_objects_is_refused_before_it_is_built() {
+    let body = format!(
+        r#"{{"type":"create_data_request","content":{{"x":[{}0]}}}}"#,
+        "{},".repeat(3 << 20)
+    );
+    assert!(body.len() < CLIENT_FRAME_BYTES_MAX);
+    assert!(refused(&body).message.contains("objects"));
+    // Braces inside texts are no objects.
+    let text = "{,\\\"".repeat(3 << 20);
+    let body = format!(r#"{{"type":"create_data_request","content":{{"x":"{text}"}}}}"#);
+    assert!(decode_request(body.as_bytes()).is_ok());
+}

@@ -1,0 +1,144 @@
+//! One example of each peer message. A new variant does not compile until it is listed here.
+
+use vineyard_wire::peer::{Answer, Ask, Challenge, Hello, Join, PROOF_BYTES, Purpose, Response};
+use vineyard_wire::peer::{Range, VERSION, Welcome};
+use vineyard_wire::{InstanceId, NodeId, ObjectId, Status};
+
+use crate::reply_samples::figures;
+
+/// Calls the macro `$use` with the name and the value of each sample (their types differ, so no closure can).
+macro_rules! each_peer_sample {
+    ($use:ident) => {{
+        for hello in crate::peer_samples::hellos() {
+            $use!(&format!("hello.{:?}", hello.purpose), &hello);
+        }
+        for challenge in crate::peer_samples::challenges() {
+            $use!(crate::peer_samples::challenge_name(&challenge), &challenge);
+        }
+        $use!("response", &crate::peer_samples::response());
+        for welcome in crate::peer_samples::welcomes() {
+            $use!(crate::peer_samples::welcome_name(&welcome), &welcome);
+        }
+        for ask in crate::peer_samples::asks() {
+            $use!(crate::peer_samples::ask_name(&ask), &ask);
+        }
+        for answer in crate::peer_samples::answers() {
+            $use!(crate::peer_samples::answer_name(&answer), &answer);
+        }
+    }};
+}
+pub(crate) use each_peer_sample;
+
+/// The names of an enum's variants, and the name of a value: adding a variant without a name does not compile.
+macro_rules! names {
+    ($list:ident $of:ident($message:ident) { $($pattern:pat => $name:literal,)* }) => {
+        pub(crate) const $list: &[&str] = &[$($name,)*];
+
+        pub(crate) fn $of(message: &$message) -> &'static str {
+            match message {
+                $($pattern => $name,)*
+            }
+        }
+    };
+}
+
+names! { CHALLENGES challenge_name(Challenge) {
+    Challenge::Proceed { .. } => "challenge.proceed",
+    Challenge::Refused(_) => "challenge.refused",
+} }
+
+names! { WELCOMES welcome_name(Welcome) {
+    Welcome::Welcome { .. } => "welcome.welcome",
+    Welcome::Refused(_) => "welcome.refused",
+} }
+
+names! { ASKS ask_name(Ask) {
+    Ask::Join(_) => "ask.join",
+    Ask::Figures => "ask.figures",
+    Ask::Read { .. } => "ask.read",
+} }
+
+names! { ANSWERS answer_name(Answer) {
+    Answer::Joined { .. } => "answer.joined",
+    Answer::Figures { .. } => "answer.figures",
+    Answer::Bytes { .. } => "answer.bytes",
+    Answer::Refused(_) => "answer.refused",
+} }
+
+pub(crate) fn hellos() -> Vec<Hello> {
+    let hello = |from, purpose| Hello {
+        version: VERSION,
+        cluster: "c1".into(),
+        epoch: 1,
+        from,
+        purpose,
+        nonce: [7; PROOF_BYTES],
+    };
+    vec![
+        hello(Some(NodeId(300)), Purpose::Raft),
+        hello(None, Purpose::Node),
+    ]
+}
+
+pub(crate) fn challenges() -> Vec<Challenge> {
+    vec![
+        Challenge::Proceed {
+            nonce: [1; PROOF_BYTES],
+            proof: [2; PROOF_BYTES],
+        },
+        Challenge::Refused("another cluster".into()),
+    ]
+}
+
+pub(crate) fn response() -> Response {
+    Response {
+        proof: [3; PROOF_BYTES],
+    }
+}
+
+pub(crate) fn welcomes() -> Vec<Welcome> {
+    vec![
+        Welcome::Welcome {
+            node: NodeId(2),
+            epoch: 1,
+        },
+        Welcome::Refused("wrong proof".into()),
+    ]
+}
+
+fn range(offset: u64, len: u64) -> Range {
+    Range {
+        blob: ObjectId::EMPTY_BLOB,
+        offset,
+        len,
+    }
+}
+
+pub(crate) fn asks() -> Vec<Ask> {
+    vec![
+        Ask::Join(Join {
+            key: u128::MAX - 1,
+            endpoint: "127.0.0.1:9601".into(),
+        }),
+        Ask::Figures,
+        Ask::Read {
+            ranges: vec![range(0, 4_096), range(1 << 40, u64::MAX)],
+        },
+    ]
+}
+
+pub(crate) fn answers() -> Vec<Answer> {
+    vec![
+        Answer::Joined {
+            node: NodeId(3),
+            cluster: "c1".into(),
+            epoch: 1,
+        },
+        Answer::Figures {
+            instance: InstanceId(65_537),
+            figures: figures(),
+        },
+        Answer::Bytes { len: 64 << 20 },
+        Answer::Refused(Status::not_exists("o8000000000000001")),
+    ]
+}

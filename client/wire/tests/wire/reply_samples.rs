@@ -1,0 +1,248 @@
+//! One example of each reply and refusal. Where the original's traffic was captured, the example is that message.
+
+use std::collections::BTreeMap;
+
+use vineyard_wire::reply::{
+    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeFigures, NodeStatus,
+    Payload, Registered, Role,
+};
+use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status};
+
+use crate::samples::{BLOB, OBJECT, OTHER_BLOB, OTHER_OBJECT, content};
+
+pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
+    let mut all = buffer_replies();
+    all.extend(data_replies());
+    all.extend(cluster_replies());
+    all
+}
+
+fn payload(object_id: ObjectId, data_offset: i64, data_size: i64, is_sealed: bool) -> Payload {
+    Payload {
+        object_id,
+        store_fd: 17,
+        data_offset,
+        data_size,
+        map_size: 268_435_464,
+        pointer: 140_569_716_191_232 + data_offset.unsigned_abs(),
+        is_sealed,
+        is_owner: true,
+        is_gpu: false,
+    }
+}
+
+fn buffer_replies() -> Vec<(&'static str, Reply)> {
+    let created = payload(BLOB, 64, 100, false);
+    let two = vec![
+        payload(BLOB, 64, 100, true),
+        payload(OTHER_BLOB, 512, 48, true),
+    ];
+    let none = Reply::GetBuffers {
+        payloads: vec![],
+        fds: vec![],
+        compress: false,
+    };
+    vec![
+        (
+            "",
+            Reply::CreateBuffer {
+                id: BLOB,
+                created,
+                fd: 17,
+            },
+        ),
+        (
+            "empty",
+            Reply::CreateBuffer {
+                id: ObjectId::EMPTY_BLOB,
+                created: Payload::empty(),
+                fd: -1,
+            },
+        ),
+        (
+            "",
+            Reply::CreateBuffers {
+                ids: vec![BLOB, OTHER_BLOB],
+                payloads: two.clone(),
+                fds: vec![17],
+            },
+        ),
+        ("", Reply::Seal),
+        (
+            "",
+            Reply::GetBuffers {
+                payloads: two,
+                fds: vec![],
+                compress: false,
+            },
+        ),
+        ("none", none),
+        ("", Reply::DropBuffer),
+        ("", Reply::ShrinkBuffer),
+        ("", Reply::IncreaseReferenceCount),
+        ("", Reply::Release),
+        ("", Reply::IsInUse { is_in_use: true }),
+        ("", Reply::MigrateObject { object_id: OBJECT }),
+    ]
+}
+
+fn data_replies() -> Vec<(&'static str, Reply)> {
+    let found = BTreeMap::from([(OBJECT, content())]);
+    let instance_id = InstanceId(0);
+    let names = BTreeMap::from([("a/b~c".into(), OTHER_OBJECT), ("n1".into(), OBJECT)]);
+    let signature = Signature(7_530_267_542_464_495_620);
+    vec![
+        (
+            "",
+            Reply::CreateData {
+                id: OBJECT,
+                signature,
+                instance_id,
+            },
+        ),
+        (
+            "",
+            Reply::CreateDatas {
+                ids: vec![OBJECT, OTHER_OBJECT],
+                signatures: vec![signature, Signature(u64::MAX)],
+                instance_ids: vec![instance_id, InstanceId::UNSPECIFIED],
+            },
+        ),
+        ("", Reply::GetData { content: found }),
+        (
+            "none",
+            Reply::GetData {
+                content: BTreeMap::new(),
+            },
+        ),
+        ("", Reply::DelData),
+        (
+            "",
+            Reply::DelDataWithFeedbacks {
+                deleted_bids: vec![BLOB],
+            },
+        ),
+        ("", Reply::Exists { exists: true }),
+        ("", Reply::Persist),
+        ("", Reply::PersistMany),
+        ("", Reply::IfPersist { persist: false }),
+        (
+            "",
+            Reply::ShallowCopy {
+                target_id: OTHER_OBJECT,
+            },
+        ),
+        ("", Reply::Label),
+        ("", Reply::Clear),
+        ("", Reply::MemoryTrim { trimmed: false }),
+        ("", Reply::PutName),
+        ("", Reply::GetName { object_id: OBJECT }),
+        ("", Reply::ListName { names }),
+        ("", Reply::DropName),
+    ]
+}
+
+fn cluster_replies() -> Vec<(&'static str, Reply)> {
+    let registered = Registered {
+        ipc_socket: "run/a.sock".into(),
+        rpc_endpoint: "vm:9601".into(),
+        instance_id: InstanceId(0),
+        session_id: 0,
+        version: "0.24.2".into(),
+        store_match: true,
+        support_rpc_compression: true,
+        features: vec![],
+    };
+    let features = vec!["persist_many".into()];
+    let info = InstanceInfo {
+        hostid: 1_442_236_531_971,
+        hostname: "vm".into(),
+        nodename: "vm".into(),
+        ipc_socket: "run/a.sock".into(),
+        rpc_endpoint: "vm:9601".into(),
+        timestamp: 7_710_993_947_468_515_978,
+    };
+    let status = InstanceStatus {
+        deployment: "local".into(),
+        instance_id: InstanceId(0),
+        memory_usage: 250,
+        memory_limit: 268_435_456,
+        deferred_requests: 0,
+        ipc_connections: 1,
+        rpc_connections: 0,
+    };
+    vec![
+        ("", Reply::Register(registered.clone())),
+        (
+            "features",
+            Reply::Register(Registered {
+                features,
+                ..registered
+            }),
+        ),
+        ("", Reply::DebugCommand),
+        (
+            "",
+            Reply::ClusterMeta {
+                meta: BTreeMap::from([(InstanceId(0), info)]),
+            },
+        ),
+        ("", Reply::InstanceStatus(status)),
+        ("", Reply::ClusterStatus(cluster_status())),
+        (
+            "",
+            Reply::Token {
+                token: "c1-00ff".into(),
+            },
+        ),
+    ]
+}
+
+/// A leader with its figures, and a node that did not answer.
+pub(crate) fn cluster_status() -> ClusterStatus {
+    let node = |number, role, state, figures| NodeStatus {
+        instance_id: InstanceId(number),
+        role,
+        state,
+        endpoint: format!("127.0.0.1:{}", 9_600 + number),
+        ipc_socket: format!("run/{number}.sock"),
+        figures,
+    };
+    ClusterStatus {
+        cluster: GroupStatus {
+            id: "c1".into(),
+            leader: Some(InstanceId(0)),
+            voters: 1,
+            tolerates: 0,
+            commit_index: 42,
+        },
+        nodes: vec![
+            node(0, Role::Leader, Liveness::Up, Some(figures())),
+            node(1, Role::Learner, Liveness::Unreachable, None),
+        ],
+    }
+}
+
+pub(crate) fn figures() -> NodeFigures {
+    NodeFigures {
+        memory_usage: 250,
+        memory_limit: 268_435_456,
+        references: 3,
+        unsealed: 1,
+        blobs: 2,
+        objects: 4,
+        ipc_connections: 1,
+        rpc_connections: 0,
+        waiting: 0,
+        open_fds: 23,
+        rss: 9_000_000,
+    }
+}
+
+pub(crate) fn statuses() -> Vec<(&'static str, Status)> {
+    vec![
+        ("", Status::not_exists("failed to find name: nope")),
+        ("invalid", Status::invalid("Got unexpected command: foo")),
+        ("unknown", Status::new(Code::UnknownError, "")),
+    ]
+}

@@ -1,0 +1,260 @@
+//! Arbitrary replies, one strategy per type of the table, so that none is forgotten.
+
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use vineyard_wire::json::ReplyType;
+use vineyard_wire::reply::{
+    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeFigures, NodeStatus,
+    Payload, Registered, Role,
+};
+use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status};
+
+use crate::strategies::{id, ids, text, tree};
+
+fn instance() -> impl Strategy<Value = InstanceId> {
+    any::<u64>().prop_map(InstanceId)
+}
+
+pub(crate) fn reply() -> impl Strategy<Value = Reply> {
+    proptest::sample::select(ReplyType::ALL).prop_flat_map(reply_of)
+}
+
+fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
+    use ReplyType as Kind;
+    match kind {
+        Kind::DebugCommand => Just(Reply::DebugCommand).boxed(),
+        Kind::Seal => Just(Reply::Seal).boxed(),
+        Kind::DropBuffer => Just(Reply::DropBuffer).boxed(),
+        Kind::ShrinkBuffer => Just(Reply::ShrinkBuffer).boxed(),
+        Kind::IncreaseReferenceCount => Just(Reply::IncreaseReferenceCount).boxed(),
+        Kind::Release => Just(Reply::Release).boxed(),
+        Kind::DelData => Just(Reply::DelData).boxed(),
+        Kind::Persist => Just(Reply::Persist).boxed(),
+        Kind::PersistMany => Just(Reply::PersistMany).boxed(),
+        Kind::Label => Just(Reply::Label).boxed(),
+        Kind::Clear => Just(Reply::Clear).boxed(),
+        Kind::PutName => Just(Reply::PutName).boxed(),
+        Kind::DropName => Just(Reply::DropName).boxed(),
+        Kind::CreateBuffer | Kind::CreateBuffers | Kind::GetBuffers => buffers_reply(kind),
+        Kind::CreateData => created().prop_map(|c| one_created(&c)).boxed(),
+        Kind::CreateDatas => vec(created(), 0..4).prop_map(many_created).boxed(),
+        Kind::GetData => btree_map(id(), tree(), 0..4)
+            .prop_map(|content| Reply::GetData { content })
+            .boxed(),
+        Kind::DelDataWithFeedbacks => ids()
+            .prop_map(|deleted_bids| Reply::DelDataWithFeedbacks { deleted_bids })
+            .boxed(),
+        Kind::IsInUse => any::<bool>()
+            .prop_map(|is_in_use| Reply::IsInUse { is_in_use })
+            .boxed(),
+        Kind::Exists => any::<bool>()
+            .prop_map(|exists| Reply::Exists { exists })
+            .boxed(),
+        Kind::IfPersist => any::<bool>()
+            .prop_map(|persist| Reply::IfPersist { persist })
+            .boxed(),
+        Kind::MemoryTrim => any::<bool>()
+            .prop_map(|trimmed| Reply::MemoryTrim { trimmed })
+            .boxed(),
+        Kind::ShallowCopy => id()
+            .prop_map(|target_id| Reply::ShallowCopy { target_id })
+            .boxed(),
+        Kind::MigrateObject => id()
+            .prop_map(|object_id| Reply::MigrateObject { object_id })
+            .boxed(),
+        Kind::GetName => id()
+            .prop_map(|object_id| Reply::GetName { object_id })
+            .boxed(),
+        Kind::ListName => btree_map(text(), id(), 0..4)
+            .prop_map(|names| Reply::ListName { names })
+            .boxed(),
+        Kind::Register => registered().prop_map(Reply::Register).boxed(),
+        Kind::ClusterMeta => btree_map(instance(), instance_info(), 0..4)
+            .prop_map(|meta| Reply::ClusterMeta { meta })
+            .boxed(),
+        Kind::InstanceStatus => instance_status().prop_map(Reply::InstanceStatus).boxed(),
+        Kind::ClusterStatus => cluster_status().prop_map(Reply::ClusterStatus).boxed(),
+        Kind::Token => text().prop_map(|token| Reply::Token { token }).boxed(),
+    }
+}
+
+fn payload() -> impl Strategy<Value = Payload> {
+    (
+        id(),
+        any::<i32>(),
+        any::<[i64; 3]>(),
+        any::<u64>(),
+        any::<[bool; 3]>(),
+    )
+        .prop_map(
+            |(object_id, store_fd, [data_offset, data_size, map_size], pointer, flags)| Payload {
+                object_id,
+                store_fd,
+                data_offset,
+                data_size,
+                map_size,
+                pointer,
+                is_sealed: flags[0],
+                is_owner: flags[1],
+                is_gpu: flags[2],
+            },
+        )
+}
+
+fn buffers_reply(kind: ReplyType) -> BoxedStrategy<Reply> {
+    let fds = vec(any::<i32>(), 0..3);
+    (
+        payload(),
+        vec(payload(), 0..14),
+        fds,
+        any::<i32>(),
+        any::<bool>(),
+    )
+        .prop_map(move |(created, payloads, fds, fd, compress)| match kind {
+            ReplyType::CreateBuffer => Reply::CreateBuffer {
+                id: created.object_id,
+                created,
+                fd,
+            },
+            ReplyType::CreateBuffers => {
+                let ids = payloads.iter().map(|payload| payload.object_id).collect();
+                Reply::CreateBuffers { ids, payloads, fds }
+            }
+            _ => Reply::GetBuffers {
+                payloads,
+                fds,
+                compress,
+            },
+        })
+        .boxed()
+}
+
+type Created = (ObjectId, Signature, InstanceId);
+
+fn created() -> impl Strategy<Value = Created> {
+    (id(), any::<u64>().prop_map(Signature), instance())
+}
+
+fn one_created(&(id, signature, instance_id): &Created) -> Reply {
+    Reply::CreateData {
+        id,
+        signature,
+        instance_id,
+    }
+}
+
+fn many_created(created: Vec<Created>) -> Reply {
+    Reply::CreateDatas {
+        ids: created.iter().map(|c| c.0).collect(),
+        signatures: created.iter().map(|c| c.1).collect(),
+        instance_ids: created.iter().map(|c| c.2).collect(),
+    }
+}
+
+fn registered() -> impl Strategy<Value = Registered> {
+    let texts = (text(), text(), text(), vec(text(), 0..3));
+    (texts, instance(), any::<i64>(), any::<[bool; 2]>()).prop_map(
+        |((ipc_socket, rpc_endpoint, version, features), instance_id, session_id, flags)| {
+            Registered {
+                ipc_socket,
+                rpc_endpoint,
+                instance_id,
+                session_id,
+                version,
+                store_match: flags[0],
+                support_rpc_compression: flags[1],
+                features,
+            }
+        },
+    )
+}
+
+fn instance_info() -> impl Strategy<Value = InstanceInfo> {
+    (any::<[u64; 2]>(), text(), text(), text(), text()).prop_map(
+        |([hostid, timestamp], hostname, nodename, ipc_socket, rpc_endpoint)| InstanceInfo {
+            hostid,
+            hostname,
+            nodename,
+            ipc_socket,
+            rpc_endpoint,
+            timestamp,
+        },
+    )
+}
+
+fn instance_status() -> impl Strategy<Value = InstanceStatus> {
+    (text(), instance(), any::<[u64; 5]>()).prop_map(|(deployment, instance_id, numbers)| {
+        let [
+            memory_usage,
+            memory_limit,
+            deferred_requests,
+            ipc_connections,
+            rpc_connections,
+        ] = numbers;
+        InstanceStatus {
+            deployment,
+            instance_id,
+            memory_usage,
+            memory_limit,
+            deferred_requests,
+            ipc_connections,
+            rpc_connections,
+        }
+    })
+}
+
+fn cluster_status() -> impl Strategy<Value = ClusterStatus> {
+    let group = (text(), proptest::option::of(instance()), any::<[u64; 3]>()).prop_map(
+        |(id, leader, [voters, tolerates, commit_index])| GroupStatus {
+            id,
+            leader,
+            voters,
+            tolerates,
+            commit_index,
+        },
+    );
+    (group, vec(node_status(), 0..4)).prop_map(|(cluster, nodes)| ClusterStatus { cluster, nodes })
+}
+
+fn node_status() -> impl Strategy<Value = NodeStatus> {
+    let role = proptest::sample::select(&[Role::Leader, Role::Voter, Role::Learner]);
+    let state = proptest::sample::select(&[Liveness::Up, Liveness::Unreachable, Liveness::Gone]);
+    (
+        instance(),
+        role,
+        state,
+        text(),
+        text(),
+        proptest::option::of(figures()),
+    )
+        .prop_map(
+            |(instance_id, role, state, endpoint, ipc_socket, figures)| NodeStatus {
+                instance_id,
+                role,
+                state,
+                endpoint,
+                ipc_socket,
+                figures,
+            },
+        )
+}
+
+pub(crate) fn figures() -> impl Strategy<Value = NodeFigures> {
+    any::<[u64; 11]>().prop_map(|n| NodeFigures {
+        memory_usage: n[0],
+        memory_limit: n[1],
+        references: n[2],
+        unsealed: n[3],
+        blobs: n[4],
+        objects: n[5],
+        ipc_connections: n[6],
+        rpc_connections: n[7],
+        waiting: n[8],
+        open_fds: n[9],
+        rss: n[10],
+    })
+}
+
+pub(crate) fn status() -> impl Strategy<Value = Status> {
+    (1_u64..=255, text()).prop_map(|(number, text)| Status::new(Code::from_number(number), text))
+}

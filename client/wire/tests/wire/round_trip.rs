@@ -1,0 +1,107 @@
+//! What is encoded decodes to itself, for every message and any content.
+
+use std::fmt::Debug;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use vineyard_wire::json::{
+    decode_reply, decode_request, encode_reply, encode_request, encode_status,
+};
+use vineyard_wire::peer::{
+    self, Answer, Ask, Challenge, Hello, Join, PROOF_BYTES, Purpose, Range, Response, Welcome,
+};
+use vineyard_wire::{InstanceId, NodeId, ObjectId};
+
+use crate::reply_strategies::{figures, reply, status};
+use crate::strategies::request;
+
+fn hold<T>(message: &T) -> Result<(), TestCaseError>
+where
+    T: Serialize + DeserializeOwned + PartialEq + Debug,
+{
+    let decoded = peer::decode::<T>(&peer::encode(message));
+    prop_assert_eq!(decoded.as_ref(), Ok(message));
+    Ok(())
+}
+
+fn purpose() -> impl Strategy<Value = Purpose> {
+    proptest::sample::select(&[Purpose::Raft, Purpose::Node])
+}
+
+fn range() -> impl Strategy<Value = Range> {
+    any::<[u64; 3]>().prop_map(|[blob, offset, len]| Range {
+        blob: ObjectId(blob),
+        offset,
+        len,
+    })
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let join = (any::<u128>(), any::<String>());
+    prop_oneof![
+        join.prop_map(|(key, endpoint)| Ask::Join(Join { key, endpoint })),
+        Just(Ask::Figures),
+        vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        (any::<[u64; 2]>(), any::<String>()).prop_map(|([node, epoch], cluster)| {
+            Answer::Joined {
+                node: NodeId(node),
+                cluster,
+                epoch,
+            }
+        }),
+        (any::<u64>(), figures()).prop_map(|(instance, figures)| Answer::Figures {
+            instance: InstanceId(instance),
+            figures
+        }),
+        any::<u64>().prop_map(|len| Answer::Bytes { len }),
+        status().prop_map(Answer::Refused),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn requests_survive_the_wire(request in request()) {
+        prop_assert_eq!(decode_request(&encode_request(&request)), Ok(request));
+    }
+
+    #[test]
+    fn replies_survive_the_wire(reply in reply()) {
+        prop_assert_eq!(decode_reply(&encode_reply(&reply)), Ok(Ok(reply)));
+    }
+
+    #[test]
+    fn refusals_survive_the_wire(status in status()) {
+        prop_assert_eq!(decode_reply(&encode_status(&status)), Ok(Err(status)));
+    }
+
+    #[test]
+    fn asks_and_answers_survive_the_wire(ask in ask(), answer in answer()) {
+        hold(&ask)?;
+        hold(&answer)?;
+    }
+
+    #[test]
+    fn handshakes_survive_the_wire(
+        (version, cluster, epoch) in any::<(u8, String, u64)>(),
+        from in any::<Option<u64>>(),
+        purpose in purpose(),
+        (nonce, proof) in any::<([u8; PROOF_BYTES], [u8; PROOF_BYTES])>(),
+    ) {
+        let from = from.map(NodeId);
+        hold(&Hello { version, cluster: cluster.clone(), epoch, from, purpose, nonce })?;
+        hold(&Challenge::Proceed { nonce, proof })?;
+        hold(&Challenge::Refused(cluster.clone()))?;
+        hold(&Response { proof })?;
+        hold(&Welcome::Welcome { node: NodeId(epoch), epoch })?;
+        hold(&Welcome::Refused(cluster))?;
+    }
+}

@@ -174,3 +174,6 @@ pub enum Refusal {
     #[error("object {id}: {key:?} is not a plain attribute")]
     ReservedKey { id: ObjectId, key: String },
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,12 +9,8 @@ const IDS: u64 = 12;
 
 /// A snapshot's way through the codec.
 fn reread(state: &State) -> State {
-    let config = bincode::config::standard();
-    let bytes = bincode::serde::encode_to_vec(state, config).expect("a state is plain data");
-    let (read, len): (State, _) =
-        bincode::serde::decode_from_slice(&bytes, config).expect("what was written can be read");
-    assert_eq!(len, bytes.len());
-    read
+    let bytes = vineyard_wire::peer::encode(state);
+    vineyard_wire::peer::decode(&bytes).expect("what was written can be read")
 }
 
 fn object() -> impl Strategy<Value = ObjectId> {
@@ -132,6 +128,13 @@ proptest! {
             prop_assert_eq!(one.step(step), two.step(step));
             prop_assert_eq!(one.state.digest(), two.state.digest());
         }
+    }
+
+    #[test]
+    fn an_entry_survives_the_codec(request in request(), command in command(), at in any::<u64>()) {
+        let entry = Entry { version: VERSION, request, at_unix_ms: at, command };
+        let bytes = vineyard_wire::peer::encode(&entry);
+        prop_assert_eq!(vineyard_wire::peer::decode::<Entry>(&bytes), Ok(entry));
     }
 
     #[test]

@@ -1,0 +1,151 @@
+//! The log's bytes: a log written by an earlier build must be read by this one.
+
+use vineyard_wire::reply::Liveness;
+use vineyard_wire::{Signature, peer};
+
+use super::*;
+use crate::state::objects::Link;
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+fn pairs(key: &str, value: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([(text(key), text(value))])
+}
+
+fn record() -> Record {
+    let blob = ObjectId((1 << 63) | 2);
+    let members = BTreeMap::from([
+        (
+            text("buffer_"),
+            Link::Blob {
+                id: blob,
+                instance: InstanceId(65536),
+            },
+        ),
+        (
+            text("part"),
+            Link::Object {
+                id: ObjectId(3),
+                signature: Signature(4),
+            },
+        ),
+    ]);
+    Record {
+        id: ObjectId(1),
+        signature: Signature(5),
+        instance: InstanceId::UNSPECIFIED,
+        typename: text("T"),
+        global: true,
+        timestamp_ms: 6,
+        attributes: pairs("nbytes", "8"),
+        members,
+        labels: pairs("k", "v"),
+    }
+}
+
+fn blob() -> BlobRow {
+    let id = ObjectId((1 << 63) | 2);
+    let locations = [InstanceId(0), InstanceId(1)].into();
+    BlobRow {
+        id,
+        size: 300,
+        checksum: Some(9),
+        locations,
+        lost_with: Some(InstanceId(2)),
+    }
+}
+
+fn instance() -> Instance {
+    Instance {
+        id: InstanceId(65537),
+        hostid: 2,
+        hostname: text("h"),
+        ipc_socket: text("/s"),
+        endpoint: text("e:1"),
+        liveness: Liveness::Up,
+        since_unix_ms: 3,
+    }
+}
+
+fn commands() -> Vec<Command> {
+    let (id, name) = (ObjectId(1), text("n"));
+    let named = |condition| Command::PutName {
+        name: text("n"),
+        id,
+        condition,
+    };
+    vec![
+        Command::Found { cluster: text("c") },
+        Command::Admit {
+            key: 1 << 100,
+            endpoint: text("e:1"),
+        },
+        Command::Register {
+            instance: instance(),
+        },
+        Command::Watch {
+            instance: InstanceId(1),
+            reachable: false,
+        },
+        Command::Persist {
+            records: vec![record()],
+            blobs: vec![blob()],
+        },
+        Command::Delete {
+            ids: vec![id],
+            force: true,
+            deep: false,
+        },
+        Command::SetAttributes {
+            id,
+            attributes: pairs("a", "1"),
+        },
+        Command::Label {
+            id,
+            labels: pairs("k", "v"),
+        },
+        named(Condition::Always),
+        named(Condition::IfAbsent),
+        named(Condition::IfEquals(ObjectId(2))),
+        Command::DropName { name: name.clone() },
+        Command::AcquireLock {
+            name: name.clone(),
+            owner: InstanceId(1),
+            lease_ms: 5000,
+        },
+        Command::ReleaseLock { name, token: 7 },
+    ]
+}
+
+#[test]
+fn every_command_has_the_bytes_it_always_had() {
+    let request = RequestKey {
+        instance: InstanceId(1),
+        sequence: 2,
+        answered_below: 1,
+    };
+    let lines: String = commands()
+        .into_iter()
+        .map(|command| {
+            let entry = Entry {
+                version: 1,
+                request: Some(request),
+                at_unix_ms: 1_000,
+                command,
+            };
+            let bytes = peer::encode(&entry);
+            assert_eq!(peer::decode::<Entry>(&bytes), Ok(entry.clone()));
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let command = format!("{:?}", entry.command);
+            let verb = command.split(' ').next().unwrap_or_default();
+            format!("{verb} {hex}\n")
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        include_str!("golden.txt"),
+        "fields are only ever appended"
+    );
+}

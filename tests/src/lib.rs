@@ -12,5 +12,7 @@ pub mod cluster;
 pub mod node;
 pub mod process;
 pub mod raw;
+pub mod shared_memory;
+pub mod statistics;
 pub mod tidy;
 pub mod wait;

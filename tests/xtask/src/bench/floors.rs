@@ -11,8 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Result;
-
-use super::report::median_of;
+use vineyard_tests::statistics::median;
 
 const BIG_BYTES: usize = 256 << 20;
 const CHUNK_BYTES: usize = 1 << 20;
@@ -101,4 +100,8 @@ fn loopback() -> Result<f64> {
     }
     sender.join().expect("the sender does not panic")?;
     Ok(median_of(&rates))
+}
+
+fn median_of(figures: &[f64]) -> f64 {
+    median(figures).expect("a floor is measured at least once")
 }

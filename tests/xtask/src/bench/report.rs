@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use vineyard_tests::statistics::median;
 
 use super::rows::{ROWS, Row};
 
@@ -163,22 +164,6 @@ fn cell(figure: Option<f64>, width: usize) -> String {
         || format!("{:>width$}", "missing"),
         |figure| format!("{figure:width$.2}"),
     )
-}
-
-/// The median of figures that are there.
-pub(super) fn median_of(figures: &[f64]) -> f64 {
-    median(figures).expect("a floor is measured at least once")
-}
-
-fn median(figures: &[f64]) -> Option<f64> {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(sorted[middle]),
-        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
-    }
 }
 
 #[cfg(test)]

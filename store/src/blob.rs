@@ -1,0 +1,107 @@
+//! What the store says about a blob, its holders and itself, and what it remembers of them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use vineyard_wire::ObjectId;
+
+/// One blob: `size` bytes at `offset` of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blob {
+    pub id: ObjectId,
+    pub offset: u64,
+    pub size: u64,
+    pub sealed: bool,
+}
+
+impl Blob {
+    /// The blob of size 0: always here, always sealed, never stored.
+    pub const EMPTY: Self = Self {
+        id: ObjectId::EMPTY_BLOB,
+        offset: 0,
+        size: 0,
+        sealed: true,
+    };
+}
+
+/// Someone who may hold blobs: a session, a stream, a transfer. Prints as `h` and the number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HolderId(pub(crate) u64);
+
+impl fmt::Display for HolderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "h{}", self.0)
+    }
+}
+
+impl fmt::Debug for HolderId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The store in numbers. At rest all but `memory_limit` are zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requested bytes of the visible blobs.
+    pub memory_usage: u64,
+    /// The most that `memory_usage` may become.
+    pub memory_limit: u64,
+    /// Pairs of a holder and a blob it holds.
+    pub references: u64,
+    /// Visible blobs that are not sealed.
+    pub unsealed: u64,
+    /// Visible blobs.
+    pub blobs: u64,
+    /// Requested bytes of deleted blobs that someone still holds or reads.
+    pub hidden_bytes: u64,
+}
+
+/// A stored blob, visible or hidden.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+    /// What the allocator was asked for; more than `size` if it shrank under a reader.
+    pub(crate) extent: u64,
+    pub(crate) stage: Stage,
+    pub(crate) holders: BTreeSet<HolderId>,
+    /// How many of `holders` can release.
+    pub(crate) releasers: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Unsealed { creator: HolderId },
+    Sealed,
+}
+
+impl Entry {
+    pub(crate) fn blob(&self, id: ObjectId) -> Blob {
+        Blob {
+            id,
+            offset: self.offset,
+            size: self.size,
+            sealed: self.stage == Stage::Sealed,
+        }
+    }
+}
+
+/// A blob that was deleted while its bytes were in use.
+#[derive(Debug)]
+pub(crate) struct Hidden {
+    pub(crate) entry: Entry,
+    /// Its place in the order of deletion.
+    pub(crate) since: u64,
+    /// Its pages go back to the system with it.
+    pub(crate) trim: bool,
+}
+
+/// What one holder holds.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) can_release: bool,
+    pub(crate) holds: BTreeSet<ObjectId>,
+    /// The unsealed blobs it created: they go with it.
+    pub(crate) unsealed: BTreeSet<ObjectId>,
+}

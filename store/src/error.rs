@@ -1,0 +1,67 @@
+//! Refusals of the store, with the codes and texts that clients know.
+
+use vineyard_wire::{Code, ObjectId, Status};
+
+use crate::HolderId;
+
+/// Why the store refused. [`Error::status`] is what travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// `in_use` counts visible blobs and the hidden ones whose bytes are still held.
+    #[error(
+        "Failed to allocate memory of size {wanted}, total available memory size are {limit}, \
+         and {in_use} are already in use"
+    )]
+    OutOfMemory {
+        wanted: u64,
+        limit: u64,
+        in_use: u64,
+    },
+    /// `act` is what was asked of the blob that is not here.
+    #[error("{act}: id = {id}")]
+    NotFound { act: &'static str, id: ObjectId },
+    #[error("Failed to get blob with id {id}")]
+    NotSealed { id: ObjectId },
+    #[error("{act}: {id} is sealed and cannot change")]
+    Sealed { act: &'static str, id: ObjectId },
+    #[error("cannot shrink {id} of {size} bytes to {wanted}")]
+    Grows {
+        id: ObjectId,
+        size: u64,
+        wanted: u64,
+    },
+    #[error("DependencyTracker: failed to find object during remove dependency: {id}")]
+    NotHeld { id: ObjectId },
+    #[error("DependencyTracker: connection not exist.")]
+    HoldsNothing,
+    /// The node itself is filling the blob, or reading it.
+    #[error("{id} is being read or filled by the node")]
+    Borrowed { id: ObjectId },
+    /// The request outlived the session that asked.
+    #[error("{holder} is closed")]
+    HolderClosed { holder: HolderId },
+}
+
+impl Error {
+    pub fn code(&self) -> Code {
+        match self {
+            Self::OutOfMemory { .. } => Code::NotEnoughMemory,
+            Self::NotFound { .. } | Self::NotHeld { .. } => Code::ObjectNotExists,
+            Self::NotSealed { .. } => Code::ObjectNotSealed,
+            Self::Sealed { .. } => Code::ObjectSealed,
+            Self::Grows { .. } | Self::Borrowed { .. } => Code::Invalid,
+            Self::HoldsNothing => Code::KeyError,
+            Self::HolderClosed { .. } => Code::ConnectionError,
+        }
+    }
+
+    pub fn status(&self) -> Status {
+        Status::new(self.code(), self.to_string())
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        error.status()
+    }
+}

@@ -1,0 +1,148 @@
+//! Deletion hides a blob at once. Its bytes stay where they are while anyone holds or reads them; those that only
+//! holders keep who can not release are used again, oldest first, when memory would be out otherwise.
+
+use vineyard_wire::ObjectId;
+
+use super::Store;
+use crate::allocator::extent_bytes;
+use crate::blob::{Hidden, Stage};
+use crate::{Error, HolderId, Result};
+
+impl Store {
+    /// Deletes a blob and counts the hold of `by` as released; `false` if there is no such blob. With `trim` its pages
+    /// go back to the system as soon as nobody needs them. The empty blob can not be deleted.
+    pub fn delete(&mut self, by: HolderId, id: ObjectId, trim: bool) -> bool {
+        let Some(entry) = self.blobs.remove(&id) else {
+            return false;
+        };
+        self.usage.blobs -= 1;
+        self.usage.memory_usage -= entry.size;
+        self.usage.hidden_bytes += entry.size;
+        if let Stage::Unsealed { creator } = entry.stage {
+            self.disown(creator, id);
+        }
+        let since = self.hidden_count;
+        self.hidden_count += 1;
+        self.hidden.insert(id, Hidden { entry, since, trim });
+        if !self.let_go(by, id) {
+            self.settle(id);
+        }
+        true
+    }
+
+    /// Deletes a blob, sealed or not, as an aborted builder asks.
+    pub fn drop_buffer(&mut self, by: HolderId, id: ObjectId) -> Result<()> {
+        let dropped = self.delete(by, id, false) || id == ObjectId::EMPTY_BLOB;
+        if dropped {
+            Ok(())
+        } else {
+            Err(Error::NotFound { act: "drop", id })
+        }
+    }
+
+    /// Deletes every blob and answers their ids.
+    pub fn clear(&mut self, by: HolderId) -> Vec<ObjectId> {
+        let ids = self.all_ids();
+        for id in &ids {
+            self.delete(by, *id, false);
+        }
+        ids
+    }
+
+    /// The offset of a new extent, at the expense of reusable bytes if it must be.
+    pub(super) fn allocate(&mut self, size: u64) -> Result<u64> {
+        if size > self.usage.memory_limit - self.usage.memory_usage {
+            return Err(self.out_of_memory(size));
+        }
+        self.free_unborrowed();
+        let free = self.allocator.allocate(size);
+        free.or_else(|| self.reuse(size))
+            .ok_or_else(|| self.out_of_memory(size))
+    }
+
+    /// Frees reusable bytes, oldest first, until `size` fits. If it never does, nothing is lost.
+    fn reuse(&mut self, size: u64) -> Option<u64> {
+        let mut freed = Vec::new();
+        let mut offset = None;
+        for id in self.reusable.values() {
+            let entry = &self.hidden[id].entry;
+            if self.arena.is_borrowed(entry.offset, entry.extent) {
+                continue;
+            }
+            self.allocator.free(entry.offset, entry.extent);
+            freed.push(*id);
+            offset = self.allocator.allocate(size);
+            if offset.is_some() {
+                break;
+            }
+        }
+        for id in freed {
+            if offset.is_some() {
+                self.forget(id);
+            } else {
+                let entry = &self.hidden[&id].entry;
+                self.allocator.claim(entry.offset, entry.extent);
+            }
+        }
+        offset
+    }
+
+    /// Decides what becomes of a hidden blob after its holders changed.
+    pub(super) fn settle(&mut self, id: ObjectId) {
+        let Some(Hidden { entry, since, trim }) = self.hidden.get(&id) else {
+            return;
+        };
+        if !entry.holders.is_empty() {
+            if entry.releasers == 0 {
+                self.reusable.insert(*since, id);
+            }
+        } else if self.arena.is_borrowed(entry.offset, entry.extent) {
+            self.borrowed.insert(id);
+        } else {
+            let (offset, extent, trim) = (entry.offset, entry.extent, *trim);
+            self.allocator.free(offset, extent);
+            self.forget(id);
+            if trim {
+                self.trim_at(offset);
+            }
+        }
+    }
+
+    /// Frees the hidden blobs whose last slice was dropped since.
+    pub(super) fn free_unborrowed(&mut self) {
+        for id in std::mem::take(&mut self.borrowed) {
+            self.settle(id);
+        }
+    }
+
+    /// Frees what the extent of a blob that shrank no longer needs, unless a slice covers it.
+    pub(super) fn shrink_extent(&mut self, id: ObjectId) {
+        let Some(entry) = self.blobs.get_mut(&id) else {
+            return;
+        };
+        let (kept, taken) = (extent_bytes(entry.size), extent_bytes(entry.extent));
+        let tail = entry.offset + kept;
+        if kept < taken && !self.arena.is_borrowed(tail, taken - kept) {
+            entry.extent = entry.size;
+            self.allocator.free(tail, taken - kept);
+        }
+    }
+
+    /// Removes a hidden blob whose bytes were given to the allocator, and whoever still holds it loses it.
+    fn forget(&mut self, id: ObjectId) {
+        let Some(Hidden { entry, since, .. }) = self.hidden.remove(&id) else {
+            return;
+        };
+        self.usage.hidden_bytes -= entry.size;
+        self.reusable.remove(&since);
+        for holder in entry.holders {
+            if self
+                .holders
+                .get_mut(&holder)
+                .is_some_and(|keeper| keeper.holds.remove(&id))
+            {
+                self.usage.references -= 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Who holds what. A holder counts at most once per blob, and takes what it created but did not seal with it.
+
+use std::collections::BTreeSet;
+
+use vineyard_wire::ObjectId;
+
+use super::Store;
+use crate::blob::{Holder, Stage};
+use crate::{Error, HolderId, Result};
+
+impl Store {
+    /// A new holder. One that can not release (the released Python client never does) keeps bytes until it closes; of
+    /// those that were deleted, the oldest are used again when memory is out.
+    pub fn open_holder(&mut self, can_release: bool) -> HolderId {
+        let id = HolderId(self.holders_opened);
+        self.holders_opened += 1;
+        let holder = Holder {
+            can_release,
+            holds: BTreeSet::new(),
+            unsealed: BTreeSet::new(),
+        };
+        self.holders.insert(id, holder);
+        id
+    }
+
+    /// Lets go of all that `id` holds and deletes the unsealed blobs it created, which it answers.
+    pub fn close_holder(&mut self, id: HolderId) -> Vec<ObjectId> {
+        let Some(holder) = self.holders.get(&id) else {
+            return Vec::new();
+        };
+        let (held, unsealed) = (
+            holder.holds.clone(),
+            Vec::from_iter(holder.unsealed.clone()),
+        );
+        for blob in &unsealed {
+            self.delete(id, *blob, false);
+        }
+        for blob in held {
+            self.let_go(id, blob);
+        }
+        self.holders.remove(&id);
+        unsealed
+    }
+
+    /// Lets `holder` hold those of `ids` that are here.
+    pub fn retain(&mut self, holder: HolderId, ids: &[ObjectId]) -> Result<()> {
+        self.holder(holder)?;
+        for id in ids {
+            if self.blobs.contains_key(id) {
+                self.hold(holder, *id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `holder` no longer needs the blob, which may be deleted already.
+    pub fn release(&mut self, holder: HolderId, id: ObjectId) -> Result<()> {
+        if id == ObjectId::EMPTY_BLOB {
+            return Ok(());
+        }
+        if self.holder(holder)?.holds.is_empty() {
+            return Err(Error::HoldsNothing);
+        }
+        if self.let_go(holder, id) {
+            Ok(())
+        } else {
+            Err(Error::NotHeld { id })
+        }
+    }
+
+    pub(super) fn holder(&mut self, holder: HolderId) -> Result<&mut Holder> {
+        self.holders
+            .get_mut(&holder)
+            .ok_or(Error::HolderClosed { holder })
+    }
+
+    /// Lets `holder` hold a visible blob.
+    pub(super) fn hold(&mut self, holder: HolderId, id: ObjectId) -> Result<()> {
+        let Some(entry) = self.blobs.get_mut(&id) else {
+            return Ok(());
+        };
+        let keeper = self
+            .holders
+            .get_mut(&holder)
+            .ok_or(Error::HolderClosed { holder })?;
+        if keeper.holds.insert(id) {
+            entry.holders.insert(holder);
+            entry.releasers += usize::from(keeper.can_release);
+            self.usage.references += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the hold of `holder` on a blob, visible or hidden; `false` if there was none.
+    pub(super) fn let_go(&mut self, holder: HolderId, id: ObjectId) -> bool {
+        let Some(keeper) = self.holders.get_mut(&holder) else {
+            return false;
+        };
+        if !keeper.holds.remove(&id) {
+            return false;
+        }
+        let hidden = self.hidden.get_mut(&id).map(|hidden| &mut hidden.entry);
+        let is_hidden = hidden.is_some();
+        let entry = hidden
+            .or_else(|| self.blobs.get_mut(&id))
+            .expect("what is held is stored");
+        entry.holders.remove(&holder);
+        entry.releasers -= usize::from(keeper.can_release);
+        self.usage.references -= 1;
+        if is_hidden {
+            self.settle(id);
+        }
+        true
+    }
+
+    /// The blob is no longer an unsealed one of `creator`.
+    pub(super) fn disown(&mut self, creator: HolderId, id: ObjectId) {
+        self.usage.unsealed -= 1;
+        if let Some(holder) = self.holders.get_mut(&creator) {
+            holder.unsealed.remove(&id);
+        }
+        debug_assert!(
+            self.blobs
+                .get(&id)
+                .is_none_or(|entry| entry.stage == Stage::Sealed)
+        );
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use vineyard_tests::binaries::BUILT;
 use vineyard_tests::cluster::Cluster;
@@ -15,6 +15,8 @@ use crate::suite::{self, Served};
 
 /// Arena of a node that serves the released tests. Pages are taken only when they are written.
 const ARENA: &str = "2G";
+const SEEDS: &str = "0..40";
+const SEEDS_TWICE: &str = "0..2";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Slice {
@@ -26,6 +28,10 @@ enum Slice {
     Cluster,
     /// The released client reads bytes that died with their node.
     Lost,
+    /// A share of the simulated seeds.
+    Sim,
+    /// The demo, twice at once.
+    Demo,
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +65,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             command.arg("--release");
         }
         shell::run(command.env(BUILT, "1"))?;
+    }
+    if options.wants(Slice::Sim) {
+        simulated()?;
+    }
+    if options.wants(Slice::Demo) {
+        demo()?;
     }
     if !options.without_peer {
         released_tests(options)?;
@@ -115,6 +127,49 @@ fn released_tests(options: &Options) -> Result<()> {
         let mut node = Node::start(&folder.path().join("0"), plan.clone())?;
         suite::lost_bytes(&peer, &mut node)?;
     }
+    Ok(())
+}
+
+/// A share of the seeds that fits; the rest is `cargo run --release -p vineyard-sim -- run --seeds A..B`.
+fn simulated() -> Result<()> {
+    let seeds = |verb: &str, seeds: &str| {
+        let simulator = [
+            "run",
+            "--release",
+            "--quiet",
+            "-p",
+            "vineyard-sim",
+            "--",
+            verb,
+            "--seeds",
+            seeds,
+        ];
+        shell::run(&mut shell::cargo(&simulator))
+    };
+    seeds("run", SEEDS)?;
+    seeds("twice", SEEDS_TWICE)
+}
+
+/// Two demos at once, which must not disturb each other and must leave nothing behind.
+fn demo() -> Result<()> {
+    let build = ["build", "--release", "--quiet", "-p", "vineyardctl"];
+    shell::run(&mut shell::cargo(&build))?;
+    let folder = tempfile::Builder::new().prefix("demo-").tempdir()?;
+    let start = || {
+        let mut command = shell::cargo(&["run", "--release", "--quiet", "--", "demo"]);
+        command
+            .env("TMPDIR", folder.path())
+            .spawn()
+            .context("the demo")
+    };
+    shell::step("two demos at once");
+    let mut both = [start()?, start()?];
+    let ends = both.each_mut().map(|demo| demo.wait());
+    for end in ends {
+        ensure!(end?.success(), "a demo failed");
+    }
+    let left: Vec<_> = std::fs::read_dir(folder.path())?.collect::<Result<_, _>>()?;
+    ensure!(left.is_empty(), "the demos left {left:?}");
     Ok(())
 }
 

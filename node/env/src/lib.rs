@@ -8,6 +8,7 @@
 
 mod clock;
 mod disk;
+mod host;
 mod local;
 mod memory;
 mod network;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use clock::Clock;
 pub use disk::{Batch, Change, Disk, Done, Pair};
+pub use host::Host;
 pub use local::{Local, LocalListener, LocalStream};
 pub use memory::{Access, Memory, MemoryHandle, Region};
 pub use network::{Detached, Listener, Network, Stream};
@@ -39,4 +41,5 @@ pub struct Env {
     pub disk: Arc<dyn Disk>,
     pub memory: Arc<dyn Memory>,
     pub threads: Arc<dyn Threads>,
+    pub host: Arc<dyn Host>,
 }

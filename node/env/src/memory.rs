@@ -40,6 +40,9 @@ pub trait Region: Send + Sync {
     /// Its length in bytes.
     fn len_bytes(&self) -> usize;
 
+    /// What this mapping allows.
+    fn access(&self) -> Access;
+
     /// A handle that others may map with at most `access`.
     fn share(&self, access: Access) -> io::Result<MemoryHandle>;
 

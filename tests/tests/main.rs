@@ -5,6 +5,7 @@
     reason = "tests run real processes on the real clock, and fail by panicking"
 )]
 
+mod client;
 mod failing_disk;
 mod files;
 mod hostile;

@@ -1,0 +1,344 @@
+//! Every method of our client on a real node: over the Unix socket and over TCP, async and blocking; and against a
+//! node that is stopped, where each must end with its deadline.
+//!
+//! The two faces have the same verbs, so each list of calls is written once, as a macro that is told how to wait.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use vineyard_client::{Client, DeleteOptions, Draft, Error, Options, World, blocking};
+use vineyard_tests::binaries::root;
+use vineyard_tests::cluster::Cluster;
+use vineyard_tests::node::{Node, Plan};
+use vineyard_wire::ObjectId;
+
+const BLOB_BYTES: usize = 4096;
+const DEADLINE: Duration = Duration::from_millis(300);
+/// A call may connect once more and ask twice, each within its deadline; and a busy machine is late.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+const NOTHING: ObjectId = ObjectId(1);
+
+/// How the async face waits.
+macro_rules! awaited {
+    ($call:expr) => {
+        $call.await
+    };
+}
+
+/// How the blocking face waits.
+macro_rules! waited {
+    ($call:expr) => {
+        $call
+    };
+}
+
+/// Every verb, with a result that somebody depends on.
+macro_rules! use_every_verb {
+    ($client:expr, $name:expr, $wait:ident) => {{
+        let (client, name) = ($client, $name);
+        let bytes = vec![7; BLOB_BYTES];
+        let default = DeleteOptions::default();
+
+        let mut writer = $wait!(client.create_blob(BLOB_BYTES)).unwrap();
+        writer.as_mut_slice().copy_from_slice(&bytes);
+        let blob = $wait!(writer.seal()).unwrap();
+        assert_eq!(&blob[..], &bytes[..]);
+        let writer = $wait!(client.create_blob(BLOB_BYTES)).unwrap();
+        let small = $wait!($wait!(writer.shrink(10)).unwrap().seal()).unwrap();
+        assert_eq!(small.len(), 10);
+        for writer in $wait!(client.create_blobs(&[1, 2])).unwrap() {
+            $wait!(writer.abort()).unwrap();
+        }
+        let one = $wait!(client.put_blob(&bytes)).unwrap();
+        let two = $wait!(client.put_blobs(&[b"a", b"bc"])).unwrap();
+        assert_eq!(&$wait!(client.get_blob(one)).unwrap()[..], &bytes[..]);
+        assert_eq!($wait!(client.get_blobs(&two)).unwrap()[1].as_deref(), Some(&b"bc"[..]));
+        $wait!(client.retain(&[one])).unwrap();
+        assert!($wait!(client.is_in_use(one)).unwrap());
+        $wait!(client.release(one)).unwrap();
+        $wait!(client.drop_blob(two[0])).unwrap();
+        assert!(!$wait!(client.exists(two[0])).unwrap());
+
+        let draft = Draft::new("test::Whole").attribute("exact", u64::MAX).attribute("float", 0.1);
+        let part = Draft::new("test::Part").blob("inner_", b"inside".to_vec());
+        let whole = $wait!(client.put(draft.blob("buffer_", bytes.clone()).member("part_", part))).unwrap().id;
+        let got = $wait!(client.get(whole)).unwrap();
+        assert_eq!(got.attribute("exact"), Some(&json!(u64::MAX)));
+        assert_eq!(got.attribute("float"), Some(&json!(0.1)));
+        assert_eq!(&got.blob("buffer_").unwrap()[..], &bytes[..]);
+        assert_eq!(&got.blob_of(got.member("part_").unwrap(), "inner_").unwrap()[..], b"inside");
+
+        let tree = json!({"typename": "test::Plain", "instance_id": client.instance_id().0, "nbytes": 0,
+            "transient": true, "global": false});
+        let tree = tree.as_object().unwrap().clone();
+        let plain = $wait!(client.create_metadata(tree.clone())).unwrap().id;
+        assert_eq!($wait!(client.create_metadatas(vec![tree.clone(), tree])).unwrap().len(), 2);
+        assert_eq!($wait!(client.get_metadata(plain)).unwrap()["typename"], "test::Plain");
+        assert_eq!($wait!(client.get_metadatas(&[plain, NOTHING], true)).unwrap().len(), 1);
+        assert_eq!($wait!(client.wait_metadata(&[plain], DEADLINE)).unwrap().len(), 1);
+        assert!($wait!(client.list_metadatas("test::Whole", false, 1000)).unwrap().contains_key(&whole));
+        let labels = BTreeMap::from([("color".to_owned(), "red".to_owned())]);
+        $wait!(client.label(plain, labels)).unwrap();
+        let copy = $wait!(client.shallow_copy(plain, Default::default())).unwrap();
+        assert_ne!(copy, plain);
+
+        assert!(!$wait!(client.is_persisted(plain)).unwrap());
+        $wait!(client.persist(plain)).unwrap();
+        $wait!(client.persist_many(&[whole, copy])).unwrap();
+        assert!($wait!(client.is_persisted(whole)).unwrap());
+        assert_eq!($wait!(client.migrate(whole)).unwrap(), whole);
+
+        $wait!(client.put_name(plain, name)).unwrap();
+        assert!($wait!(client.put_name_if_absent(whole, name)).is_err());
+        assert!($wait!(client.put_name_if_equals(whole, name, copy)).is_err());
+        $wait!(client.put_name_if_equals(whole, name, plain)).unwrap();
+        assert_eq!($wait!(client.get_name(name)).unwrap(), whole);
+        assert_eq!($wait!(client.wait_name(name, DEADLINE)).unwrap(), whole);
+        assert_eq!($wait!(client.list_names(name, false, 10)).unwrap()[name], whole);
+        $wait!(client.drop_name(name)).unwrap();
+        assert!($wait!(client.get_name(name)).unwrap_err().is_not_exists());
+
+        assert!($wait!(client.cluster_meta()).unwrap().contains_key(&client.instance_id()));
+        assert!($wait!(client.instance_status()).unwrap().memory_limit > 0);
+        assert_eq!($wait!(client.cluster_status()).unwrap().cluster.voters, 1);
+        assert_eq!($wait!(client.token()).is_ok(), client.is_ipc());
+        $wait!(client.sync_meta()).unwrap();
+        $wait!(client.debug()).unwrap();
+
+        $wait!(client.delete(&[plain, copy, NOTHING], default)).unwrap();
+        let gone = $wait!(client.delete_with_feedback(&[whole], default)).unwrap();
+        assert_eq!(gone.len(), 2, "{gone:?}");
+        assert!(!$wait!(client.exists(whole)).unwrap());
+        $wait!(client.memory_trim()).unwrap();
+        drop((blob, small, got));
+        $wait!(client.clear()).unwrap();
+        assert_eq!($wait!(client.instance_status()).unwrap().memory_usage, 0);
+        $wait!(client.close());
+        assert!(matches!($wait!(client.exists(plain)), Err(Error::Closed { .. })));
+    }};
+}
+
+/// Every verb that asks the node, by name.
+const VERBS: [&str; 42] = [
+    "create_blob",
+    "create_blobs",
+    "put_blob",
+    "put_blobs",
+    "get_blob",
+    "get_blobs",
+    "seal",
+    "drop_blob",
+    "shrink_blob",
+    "retain",
+    "release",
+    "is_in_use",
+    "put",
+    "get",
+    "create_metadata",
+    "create_metadatas",
+    "get_metadata",
+    "get_metadatas",
+    "wait_metadata",
+    "list_metadatas",
+    "label",
+    "shallow_copy",
+    "is_persisted",
+    "persist",
+    "persist_many",
+    "migrate",
+    "put_name",
+    "put_name_if_absent",
+    "put_name_if_equals",
+    "get_name",
+    "wait_name",
+    "list_names",
+    "drop_name",
+    "cluster_meta",
+    "instance_status",
+    "cluster_status",
+    "token",
+    "sync_meta",
+    "debug",
+    "delete",
+    "delete_with_feedback",
+    "exists",
+];
+
+/// One call of the verb `name`; what it would return does not matter.
+macro_rules! call_one {
+    ($client:expr, $name:expr, $wait:ident) => {{
+        let client = $client;
+        let options = DeleteOptions::default();
+        match $name {
+            "create_blob" => $wait!(client.create_blob(8)).map(drop),
+            "create_blobs" => $wait!(client.create_blobs(&[8, 8])).map(drop),
+            "put_blob" => $wait!(client.put_blob(b"x")).map(drop),
+            "put_blobs" => $wait!(client.put_blobs(&[b"x", b"y"])).map(drop),
+            "get_blob" => $wait!(client.get_blob(NOTHING)).map(drop),
+            "get_blobs" => $wait!(client.get_blobs(&[NOTHING])).map(drop),
+            "seal" => $wait!(client.seal(NOTHING)),
+            "drop_blob" => $wait!(client.drop_blob(NOTHING)),
+            "shrink_blob" => $wait!(client.shrink_blob(NOTHING, 1)),
+            "retain" => $wait!(client.retain(&[NOTHING])),
+            "release" => $wait!(client.release(NOTHING)),
+            "is_in_use" => $wait!(client.is_in_use(NOTHING)).map(drop),
+            "put" => $wait!(client.put(Draft::new("t").blob("b", b"x".to_vec()))).map(drop),
+            "get" => $wait!(client.get(NOTHING)).map(drop),
+            "create_metadata" => $wait!(client.create_metadata(Default::default())).map(drop),
+            "create_metadatas" => $wait!(client.create_metadatas(vec![])).map(drop),
+            "get_metadata" => $wait!(client.get_metadata(NOTHING)).map(drop),
+            "get_metadatas" => $wait!(client.get_metadatas(&[NOTHING], true)).map(drop),
+            "wait_metadata" => $wait!(client.wait_metadata(&[NOTHING], DEADLINE)).map(drop),
+            "list_metadatas" => $wait!(client.list_metadatas("*", false, 1)).map(drop),
+            "label" => $wait!(client.label(NOTHING, BTreeMap::new())),
+            "shallow_copy" => $wait!(client.shallow_copy(NOTHING, Default::default())).map(drop),
+            "is_persisted" => $wait!(client.is_persisted(NOTHING)).map(drop),
+            "persist" => $wait!(client.persist(NOTHING)),
+            "persist_many" => $wait!(client.persist_many(&[NOTHING])),
+            "migrate" => $wait!(client.migrate(NOTHING)).map(drop),
+            "put_name" => $wait!(client.put_name(NOTHING, "n")),
+            "put_name_if_absent" => $wait!(client.put_name_if_absent(NOTHING, "n")),
+            "put_name_if_equals" => $wait!(client.put_name_if_equals(NOTHING, "n", NOTHING)),
+            "get_name" => $wait!(client.get_name("n")).map(drop),
+            "wait_name" => $wait!(client.wait_name("n", DEADLINE)).map(drop),
+            "list_names" => $wait!(client.list_names("*", false, 1)).map(drop),
+            "drop_name" => $wait!(client.drop_name("n")),
+            "cluster_meta" => $wait!(client.cluster_meta()).map(drop),
+            "instance_status" => $wait!(client.instance_status()).map(drop),
+            "cluster_status" => $wait!(client.cluster_status()).map(drop),
+            "token" => $wait!(client.token()).map(drop),
+            "sync_meta" => $wait!(client.sync_meta()),
+            "debug" => $wait!(client.debug()),
+            "delete" => $wait!(client.delete(&[NOTHING], options)),
+            "delete_with_feedback" => {
+                $wait!(client.delete_with_feedback(&[NOTHING], options)).map(drop)
+            }
+            "exists" => $wait!(client.exists(NOTHING)).map(drop),
+            other => panic!("no call of {other}"),
+        }
+    }};
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// Where a node is, over each transport.
+struct Place {
+    socket: String,
+    endpoint: String,
+}
+
+impl Place {
+    fn of(node: &Node) -> Self {
+        Self {
+            socket: node.socket().display().to_string(),
+            endpoint: node.endpoint().to_owned(),
+        }
+    }
+
+    async fn connect(&self, ipc: bool, options: &Options) -> Client {
+        let world = World::system();
+        let client = if ipc {
+            Client::connect_ipc(&world, &self.socket, options).await
+        } else {
+            Client::connect_rpc(&world, &self.endpoint, options).await
+        };
+        client.unwrap()
+    }
+
+    fn connect_blocking(&self, ipc: bool, options: &Options) -> blocking::Client {
+        let world = World::system();
+        let client = if ipc {
+            blocking::Client::connect_ipc(&world, &self.socket, options)
+        } else {
+            blocking::Client::connect_rpc(&world, &self.endpoint, options)
+        };
+        client.unwrap()
+    }
+}
+
+#[test]
+fn every_verb_works_over_both_transports_async_and_blocking() {
+    let cluster = Cluster::start(1, &Plan::default()).unwrap();
+    let place = Place::of(&cluster.nodes[0]);
+    let options = Options::default();
+    for ipc in [true, false] {
+        runtime().block_on(async {
+            let client = place.connect(ipc, &options).await;
+            use_every_verb!(&client, &format!("async/{ipc}~"), awaited);
+        });
+        let client = place.connect_blocking(ipc, &options);
+        use_every_verb!(&client, &format!("blocking/{ipc}~"), waited);
+    }
+}
+
+#[test]
+fn every_verb_against_a_stopped_node_ends_with_its_deadline() {
+    let cluster = Cluster::start(1, &Plan::default()).unwrap();
+    let node = &cluster.nodes[0];
+    let place = Place::of(node);
+    let options = Options {
+        deadline: DEADLINE,
+        transfer: DEADLINE,
+        ..Options::default()
+    };
+    let runtime = runtime();
+    // A call that missed its deadline closes its connection, so each verb has its own.
+    let mut clients = Vec::new();
+    let mut blocking_clients = Vec::new();
+    for ipc in [true, false] {
+        for verb in VERBS {
+            // Over TCP the bytes are kept in the client until they are sealed: nothing is asked.
+            if ipc || !verb.starts_with("create_blob") {
+                clients.push((verb, ipc, runtime.block_on(place.connect(ipc, &options))));
+                blocking_clients.push((verb, ipc, place.connect_blocking(ipc, &options)));
+            }
+        }
+    }
+    node.process().unwrap().signal(Signal::SIGSTOP).unwrap();
+    let judge = |verb: &str, ipc: bool, started: Instant, result: Result<(), Error>| {
+        let took = started.elapsed();
+        let error = result.expect_err(verb);
+        assert!(
+            matches!(error, Error::Deadline { .. }),
+            "{verb}, ipc {ipc}: {error}"
+        );
+        assert!(took < ENDS_WITHIN, "{verb}, ipc {ipc}: {took:?}");
+    };
+    for (verb, ipc, client) in &clients {
+        let started = Instant::now();
+        let result = runtime.block_on(async { call_one!(client, *verb, awaited) });
+        judge(verb, *ipc, started, result);
+    }
+    for (verb, ipc, client) in &blocking_clients {
+        let started = Instant::now();
+        judge(verb, *ipc, started, call_one!(client, *verb, waited));
+    }
+    node.process().unwrap().signal(Signal::SIGCONT).unwrap();
+}
+
+#[test]
+fn no_verb_of_the_client_is_left_out() {
+    // `clear`, `memory_trim` and `close` end a connection's or everybody's work: the first list alone has them.
+    let elsewhere = ["clear", "memory_trim", "close"];
+    for entry in fs::read_dir(root().join("client/src/client")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        for line in text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("pub async fn "))
+        {
+            let verb = line.split(['(', '<']).next().unwrap();
+            assert!(
+                VERBS.contains(&verb) || elsewhere.contains(&verb),
+                "{verb} is not tested"
+            );
+        }
+    }
+}

@@ -1,1 +1,113 @@
+//! `vineyardctl`: the command line for people and scripts.
+//!
+//! Promise: a table for people and JSON for programs on each verb, an exit code that says what kind of failure it was, and
+//! errors that say what was tried. It talks to a node through the Rust client only; it never opens a node's files. The
+//! hidden verb `node` starts this same binary as a node, so that one package builds the whole product.
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+mod args;
+mod demo;
+mod failure;
+mod file;
+mod find;
+mod output;
+mod progress;
+mod tree;
+mod verbs;
+
+use args::{Arguments, Format, Place, Verb};
+use failure::Failure;
+
+/// Runs the command line `args`, program name first.
+pub fn main(args: Vec<OsString>) -> ExitCode {
+    if args.get(1).is_some_and(|verb| verb == "node") {
+        return node(args);
+    }
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Printing fails only if the terminal is gone, and then there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() {
+                failure::USAGE
+            } else {
+                0
+            });
+        }
+    };
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("vineyardctl: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn node(args: Vec<OsString>) -> ExitCode {
+    let rest = args.into_iter().skip(2);
+    match rest
+        .map(OsString::into_string)
+        .collect::<Result<Vec<String>, _>>()
+    {
+        Ok(args) => vineyard_node::run(args),
+        Err(arg) => {
+            eprintln!("vineyardctl: {} is not UTF-8", arg.to_string_lossy());
+            ExitCode::from(failure::USAGE)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|source| Failure::local("start the runtime", source))?;
+    let format = arguments.format();
+    let place = arguments.place.clone();
+    runtime.block_on(tokio::task::LocalSet::new().run_until(async {
+        // What is under way is dropped, and with it drafts of files, temporary folders and child processes.
+        tokio::select! {
+            biased;
+            interrupted = interruption() => Err(interrupted),
+            outcome = perform(&arguments.verb, &place, format) => outcome,
+        }
+    }))
+}
+
+async fn perform(verb: &Verb, place: &Place, format: Format) -> Result<(), Failure> {
+    match verb {
+        Verb::Status(_) => verbs::status::run(place, format).await,
+        Verb::Ls(ls) => verbs::ls::run(place, format, ls).await,
+        Verb::Get(get) => verbs::get::run(place, format, get).await,
+        Verb::Put(put) => verbs::put::run(place, format, put).await,
+        Verb::Rm(rm) => verbs::rm::run(place, format, rm).await,
+        Verb::Name(name) => verbs::name::run(place, format, name).await,
+        Verb::Token(_) => verbs::token::run(place, format).await,
+        Verb::Demo(_) => demo::run(format).await,
+        Verb::Node => unreachable!("`node` is handled before the arguments are parsed"),
+    }
+}
+
+/// Returns when somebody wants this process to end.
+async fn interruption() -> Failure {
+    let on = |kind| signal(kind).map_err(|e| Failure::local("listen for signals", e));
+    let listeners = on(SignalKind::interrupt())
+        .and_then(|int| Ok((int, on(SignalKind::terminate())?, on(SignalKind::hangup())?)));
+    let (mut interrupt, mut terminate, mut hangup) = match listeners {
+        Ok(listeners) => listeners,
+        Err(failure) => return failure,
+    };
+    tokio::select! {
+        biased;
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Failure::Interrupted
+}

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Join};
+use crate::config::{Config, Join, Listen};
 
 const FILE: &str = "node.json";
 const VERSION: u32 = 1;
@@ -63,7 +63,11 @@ impl Remembered {
             socket: config.ipc_socket.clone(),
             socket_mode: config.ipc_socket_mode,
             size_bytes: config.size_bytes,
-            listen: bound.map(str::to_owned),
+            listen: match (bound, &config.listen) {
+                (Some(bound), _) => Some(bound.to_owned()),
+                (None, Listen::At(told)) => Some(told.clone()),
+                (None, Listen::Auto { .. }) => None,
+            },
             deployment: config.deployment.clone(),
             compression: config.compression,
             rpc: config.rpc,

@@ -200,11 +200,14 @@ fn default_size_bytes(memory_bytes: u64) -> u64 {
     (memory_bytes / 2 / 4096).max(1) * 4096
 }
 
+/// The socket of a node that belongs to the system rather than to a user.
+pub const SOCKET_OF_SERVICE: &str = "/var/run/vineyard.sock";
+
 /// As the released server: `/var/run/vineyard.sock` where one may write there, else a folder of the user.
 pub fn default_socket(machine: &Machine) -> PathBuf {
     match &machine.home {
         Some(home) if !machine.run_dir_writable => home.join(".local/vineyard/vineyard.sock"),
-        _ => PathBuf::from("/var/run/vineyard.sock"),
+        _ => PathBuf::from(SOCKET_OF_SERVICE),
     }
 }
 

@@ -1,0 +1,265 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "Exit codes:\n  \
+    0  done\n  \
+    1  refused, or failed here\n  \
+    2  wrong usage\n  \
+    3  no node could be reached\n  \
+    4  no such object or name\n  \
+    5  no answer within the deadline\n  \
+    6  the object is known, but its bytes are lost or out of reach\n  \
+    130  interrupted\n\n\
+The node is found by --socket or --endpoint, else by VINEYARD_IPC_SOCKET or VINEYARD_RPC_ENDPOINT, else at the\n\
+default socket (/var/run/vineyard.sock, or ~/.local/vineyard/vineyard.sock).";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "vineyardctl",
+    version,
+    about = "Look into a vineyard cluster and work with its objects"
+)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// table for people, json for programs (-o does the same, except for `get`)
+    #[arg(long, global = true, value_name = "FORMAT")]
+    format: Option<Format>,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+impl Arguments {
+    /// What was asked for by `--format` or `-o`.
+    pub(crate) fn format(&self) -> Format {
+        let short = match &self.verb {
+            Verb::Status(o) | Verb::Token(o) | Verb::Demo(o) => o.output,
+            Verb::Ls(ls) => ls.output.output,
+            Verb::Put(put) => put.output.output,
+            Verb::Rm(rm) => rm.output.output,
+            Verb::Name(name) => name.output.output,
+            Verb::Get(_) | Verb::Node => None,
+        };
+        short.or(self.format).unwrap_or(Format::Table)
+    }
+}
+
+/// Where the node is, and how long to wait for it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Place {
+    /// Unix socket of the node
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "endpoint")]
+    pub(crate) socket: Option<String>,
+    /// TCP address of the node
+    #[arg(long, global = true, value_name = "HOST:PORT")]
+    pub(crate) endpoint: Option<String>,
+    /// Seconds to wait for an answer that moves no bytes [default: 5]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<std::time::Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// The cluster and each of its nodes
+    Status(Output),
+    /// List objects
+    Ls(Ls),
+    /// Write the bytes of an object to a file
+    Get(Get),
+    /// Store a file as an object
+    Put(Put),
+    /// Delete objects; a name goes with its object
+    Rm(Rm),
+    /// Names of objects, the same on every node
+    Name(Name),
+    /// Print what `vineyardd --join` needs
+    Token(Output),
+    /// Start three nodes and show what they do, step by step
+    Demo(Output),
+    /// Run a node in this process; takes the flags of vineyardd
+    #[command(hide = true)]
+    Node,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Output {
+    /// table for people, json for programs
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub(crate) output: Option<Format>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// Type names to list, as in 'vineyard::Tensor*'
+    #[arg(default_value = "*")]
+    pub(crate) pattern: String,
+    /// At most this many
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// A name, or an id as `ls` prints it
+    pub(crate) object: String,
+    /// Where to write; `-` is the standard output
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    pub(crate) file: PathBuf,
+    /// Persist it and give it this name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Let the other nodes see it
+    #[arg(long)]
+    pub(crate) persist: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// Names or ids
+    #[arg(required = true)]
+    pub(crate) objects: Vec<String>,
+    /// Also delete the objects that refer to them
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Name {
+    #[command(subcommand)]
+    pub(crate) verb: NameVerb,
+    /// table for people, json for programs
+    #[command(flatten)]
+    pub(crate) output: NameOutput,
+}
+
+/// `-o` that may also stand after `name ls`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct NameOutput {
+    /// table for people, json for programs
+    #[arg(short = 'o', long, value_name = "FORMAT", global = true)]
+    pub(crate) output: Option<Format>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NameVerb {
+    /// Let a name point to an object, which is persisted
+    Set {
+        name: String,
+        id: String,
+        /// Refuse if the name exists
+        #[arg(long, conflicts_with = "if_equals")]
+        if_absent: bool,
+        /// Refuse unless the name points to this object now
+        #[arg(long, value_name = "ID")]
+        if_equals: Option<String>,
+    },
+    /// Print the id a name points to
+    Get {
+        name: String,
+        /// Wait so many seconds for the name to appear
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        wait: Option<std::time::Duration>,
+    },
+    /// List names
+    Ls {
+        #[arg(default_value = "*")]
+        pattern: String,
+        /// At most this many
+        #[arg(long, default_value_t = 1000)]
+        limit: u64,
+    },
+    /// Remove names; their objects stay
+    Rm {
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+fn seconds(text: &str) -> Result<std::time::Duration, String> {
+    let parsed = text
+        .parse::<f64>()
+        .ok()
+        .filter(|s| s.is_finite() && (0.0..=1e9).contains(s));
+    parsed
+        .map(std::time::Duration::from_secs_f64)
+        .ok_or_else(|| "write seconds, as in 2.5".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Arguments {
+        Arguments::try_parse_from(line.split_whitespace()).unwrap()
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn o_is_a_format_except_where_it_is_a_file() {
+        assert_eq!(parse("vineyardctl status -o json").format(), Format::Json);
+        assert_eq!(
+            parse("vineyardctl --format json status").format(),
+            Format::Json
+        );
+        assert_eq!(parse("vineyardctl name ls -o json").format(), Format::Json);
+        assert_eq!(
+            parse("vineyardctl name set -o json a o1").format(),
+            Format::Json
+        );
+        assert_eq!(parse("vineyardctl status").format(), Format::Table);
+        let get = parse("vineyardctl get a -o out --format json");
+        assert_eq!(get.format(), Format::Json);
+        assert!(
+            matches!(get.verb, Verb::Get(Get { file, .. }) if file == std::path::Path::new("out"))
+        );
+    }
+
+    #[test]
+    fn the_place_may_stand_on_either_side_of_the_verb() {
+        assert_eq!(
+            parse("vineyardctl --socket /s status")
+                .place
+                .socket
+                .as_deref(),
+            Some("/s")
+        );
+        assert_eq!(
+            parse("vineyardctl ls --endpoint h:1")
+                .place
+                .endpoint
+                .as_deref(),
+            Some("h:1")
+        );
+        assert!(
+            Arguments::try_parse_from(["vineyardctl", "--socket=a", "--endpoint=b:1", "ls"])
+                .is_err()
+        );
+        assert!(Arguments::try_parse_from(["vineyardctl", "--timeout=-1", "ls"]).is_err());
+    }
+}

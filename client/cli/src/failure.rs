@@ -1,0 +1,142 @@
+//! What can go wrong, what to say about it, and the exit code that tells a script.
+
+use std::io;
+
+use vineyard_client::Error;
+
+/// Wrong usage; clap ends with the same code.
+pub(crate) const USAGE: u8 = 2;
+const FAILED: u8 = 1;
+const UNREACHABLE: u8 = 3;
+const NOT_FOUND: u8 = 4;
+const DEADLINE: u8 = 5;
+const LOST: u8 = 6;
+const INTERRUPTED: u8 = 130;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A call to the node failed; `tried` is what it was for.
+    #[error("{tried}: {source}")]
+    Call { tried: String, source: Error },
+    /// No node at any of the places that were tried.
+    #[error("no node could be reached; tried {tried}")]
+    Unreachable { tried: String },
+    #[error("there is no object or name {0}")]
+    NotFound(String),
+    #[error("{id} is a {typename}, not bytes that make a file: {reason}")]
+    NotAFile {
+        id: String,
+        typename: String,
+        reason: String,
+    },
+    #[error("{what}: expected {expected}, found {found}")]
+    Corrupt {
+        what: String,
+        expected: String,
+        found: String,
+    },
+    #[error("cannot {doing}: {source}")]
+    Local { doing: String, source: io::Error },
+    /// The words of the command line mean nothing.
+    #[error("{0}")]
+    Usage(String),
+    /// Some of several things failed; each was reported when it did.
+    #[error("{failed} of {all} failed")]
+    Some { failed: usize, all: usize, code: u8 },
+    /// A check of the demo was false, or a node of it did not do its part.
+    #[error("{0}")]
+    Demo(String),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// Something on this machine, not at the node.
+    pub(crate) fn local(doing: impl Into<String>, source: io::Error) -> Self {
+        Self::Local {
+            doing: doing.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Call { source, .. } => code_of(source),
+            Self::Unreachable { .. } => UNREACHABLE,
+            Self::NotFound(_) => NOT_FOUND,
+            Self::Usage(_) => USAGE,
+            Self::Some { code, .. } => *code,
+            Self::Interrupted => INTERRUPTED,
+            Self::NotAFile { .. } | Self::Corrupt { .. } | Self::Local { .. } | Self::Demo(_) => {
+                FAILED
+            }
+        }
+    }
+}
+
+fn code_of(error: &Error) -> u8 {
+    match error {
+        Error::Deadline { .. } => DEADLINE,
+        Error::Io { .. } | Error::Closed { .. } | Error::NoAddress => UNREACHABLE,
+        Error::Lost { .. } | Error::OutOfReach { .. } => LOST,
+        error if error.is_not_exists() => NOT_FOUND,
+        _ => FAILED,
+    }
+}
+
+/// Says what a call was for when it fails.
+pub(crate) trait Tried<T> {
+    fn tried(self, what: impl FnOnce() -> String) -> Result<T, Failure>;
+}
+
+impl<T> Tried<T> for vineyard_client::Result<T> {
+    fn tried(self, what: impl FnOnce() -> String) -> Result<T, Failure> {
+        self.map_err(|source| Failure::Call {
+            tried: what(),
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use vineyard_wire::Code;
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code() {
+        let call = |source| {
+            Failure::Call {
+                tried: "try".into(),
+                source,
+            }
+            .code()
+        };
+        let status = |code| Error::Status {
+            code,
+            message: String::new(),
+        };
+        assert_eq!(call(status(Code::NotEnoughMemory)), FAILED);
+        assert_eq!(call(status(Code::ObjectNotExists)), NOT_FOUND);
+        assert_eq!(
+            call(Error::Deadline {
+                waited_for: "x".into(),
+                after: Duration::ZERO
+            }),
+            DEADLINE
+        );
+        assert_eq!(
+            call(Error::Closed {
+                endpoint: "x".into()
+            }),
+            UNREACHABLE
+        );
+        assert_eq!(
+            Failure::Unreachable { tried: "x".into() }.code(),
+            UNREACHABLE
+        );
+        assert_eq!(Failure::Usage("x".into()).code(), USAGE);
+        assert_eq!(Failure::Demo("x".into()).code(), FAILED);
+    }
+}

@@ -1,0 +1,182 @@
+//! Finds the node to talk to, and objects on it by name or id.
+
+use std::path::Path;
+
+use vineyard_client::{Client, Options, World};
+use vineyard_node::config::machine::Machine;
+use vineyard_node::config::resolve::{SOCKET_OF_SERVICE, default_socket};
+use vineyard_wire::ObjectId;
+
+use crate::args::Place;
+use crate::failure::{Failure, Tried};
+
+/// One place where a node may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Candidate {
+    Socket {
+        path: String,
+        said_by: &'static str,
+    },
+    Endpoint {
+        address: String,
+        said_by: &'static str,
+    },
+}
+
+/// Connects to the node that `place` names, or to the first that answers where nodes usually are.
+pub(crate) async fn connect(place: &Place) -> Result<Client, Failure> {
+    let mut options = Options::default();
+    options.deadline = place.timeout.unwrap_or(options.deadline);
+    let world = World::system();
+    let mut tried = Vec::new();
+    for candidate in candidates(place, &Machine::here(), &|path| path.exists()) {
+        let (result, what) = match &candidate {
+            Candidate::Socket { path, said_by } => (
+                Client::connect_ipc(&world, path, &options).await,
+                format!("{path} ({said_by})"),
+            ),
+            Candidate::Endpoint { address, said_by } => (
+                Client::connect_rpc(&world, address, &options).await,
+                format!("{address} ({said_by})"),
+            ),
+        };
+        match result {
+            Ok(client) => return Ok(client),
+            Err(error) => tried.push(format!("{what}: {error}")),
+        }
+    }
+    Err(Failure::Unreachable {
+        tried: tried.join("; "),
+    })
+}
+
+/// Where to look, in order. What was said is all that is tried; only nothing said leads to the default sockets.
+fn candidates(place: &Place, machine: &Machine, exists: &dyn Fn(&Path) -> bool) -> Vec<Candidate> {
+    let socket = |path: &str, said_by| Candidate::Socket {
+        path: path.to_owned(),
+        said_by,
+    };
+    let endpoint = |address: &str, said_by| Candidate::Endpoint {
+        address: address.to_owned(),
+        said_by,
+    };
+    if let Some(path) = &place.socket {
+        return vec![socket(path, "--socket")];
+    }
+    if let Some(address) = &place.endpoint {
+        return vec![endpoint(address, "--endpoint")];
+    }
+    let variable = |name: &str| {
+        machine
+            .variables
+            .get(name)
+            .map(String::as_str)
+            .unwrap_or_default()
+    };
+    let mut found = Vec::new();
+    let path = variable("VINEYARD_IPC_SOCKET");
+    if !path.is_empty() {
+        found.push(socket(path, "VINEYARD_IPC_SOCKET"));
+    }
+    let addresses = variable("VINEYARD_RPC_ENDPOINT").split(',').map(str::trim);
+    found.extend(
+        addresses
+            .filter(|a| !a.is_empty())
+            .map(|a| endpoint(a, "VINEYARD_RPC_ENDPOINT")),
+    );
+    if !found.is_empty() {
+        return found;
+    }
+    // A node of the system may be there even if this user could not have started one there.
+    let user = default_socket(machine);
+    let mut defaults = vec![Path::new(SOCKET_OF_SERVICE)];
+    if user != Path::new(SOCKET_OF_SERVICE) {
+        defaults.push(&user);
+    }
+    if defaults.iter().any(|path| exists(path)) {
+        defaults.retain(|path| exists(path));
+    }
+    defaults
+        .into_iter()
+        .map(|path| socket(&path.to_string_lossy(), "the default socket"))
+        .collect()
+}
+
+/// The object that `text` means: an id as `ls` prints it, else a name, else a shorter id.
+pub(crate) async fn object(client: &Client, text: &str) -> Result<ObjectId, Failure> {
+    let id = text.parse::<ObjectId>().ok();
+    // Names need the cluster's agreement; what this node holds must stay readable by id without it.
+    if let Some(id) = id.filter(|id| id.to_string() == text) {
+        return Ok(id);
+    }
+    match (client.get_name(text).await, id) {
+        (Ok(id), _) => Ok(id),
+        (Err(error), Some(id)) if error.is_not_exists() => Ok(id),
+        (Err(error), None) if error.is_not_exists() => Err(Failure::NotFound(text.to_owned())),
+        (Err(error), _) => Err(error).tried(|| format!("look up the name {text:?}")),
+    }
+}
+
+/// `text` as an id.
+pub(crate) fn id(text: &str) -> Result<ObjectId, Failure> {
+    text.parse().map_err(|_| {
+        Failure::Usage(format!(
+            "{text:?} is not an id; ids look like o0000800000000001"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(socket: Option<&str>, endpoint: Option<&str>) -> Place {
+        Place {
+            socket: socket.map(Into::into),
+            endpoint: endpoint.map(Into::into),
+            timeout: None,
+        }
+    }
+
+    fn texts(place: &Place, machine: &Machine, existing: &str) -> Vec<String> {
+        let found = candidates(place, machine, &|path| path == Path::new(existing));
+        let text = |candidate: Candidate| match candidate {
+            Candidate::Socket { path, .. } => path,
+            Candidate::Endpoint { address, .. } => address,
+        };
+        found.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn what_was_said_is_all_that_is_tried() {
+        let mut machine = Machine {
+            home: Some("/home/u".into()),
+            ..Machine::default()
+        };
+        let user = "/home/u/.local/vineyard/vineyard.sock";
+        assert_eq!(
+            texts(&place(None, None), &machine, ""),
+            [SOCKET_OF_SERVICE, user]
+        );
+        assert_eq!(texts(&place(None, None), &machine, user), [user]);
+        machine
+            .variables
+            .insert("VINEYARD_RPC_ENDPOINT".into(), "a:1, b:2".into());
+        assert_eq!(texts(&place(None, None), &machine, user), ["a:1", "b:2"]);
+        machine
+            .variables
+            .insert("VINEYARD_IPC_SOCKET".into(), "/s".into());
+        assert_eq!(
+            texts(&place(None, None), &machine, user),
+            ["/s", "a:1", "b:2"]
+        );
+        assert_eq!(texts(&place(Some("/x"), None), &machine, user), ["/x"]);
+        assert_eq!(texts(&place(None, Some("c:3")), &machine, user), ["c:3"]);
+    }
+
+    #[test]
+    fn a_text_that_is_no_id_is_wrong_usage() {
+        assert!(matches!(id("x1"), Err(Failure::Usage(_))));
+        assert_eq!(id("o1f").unwrap(), ObjectId(0x1f));
+    }
+}

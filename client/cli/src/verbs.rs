@@ -1,0 +1,9 @@
+//! One file per verb. Each connects, asks, and prints.
+
+pub(crate) mod get;
+pub(crate) mod ls;
+pub(crate) mod name;
+pub(crate) mod put;
+pub(crate) mod rm;
+pub(crate) mod status;
+pub(crate) mod token;

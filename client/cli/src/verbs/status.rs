@@ -1,0 +1,173 @@
+//! `status`: the cluster and each of its nodes. The JSON is the node's own answer, as `vineyard_wire` defines it.
+
+use vineyard_node::config::size;
+use vineyard_wire::reply::{ClusterStatus, GroupStatus, NodeStatus};
+
+use crate::args::{Format, Place};
+use crate::failure::{Failure, Tried};
+use crate::{find, output};
+
+pub(crate) async fn run(place: &Place, format: Format) -> Result<(), Failure> {
+    let client = find::connect(place).await?;
+    let status = client
+        .cluster_status()
+        .await
+        .tried(|| "ask for the cluster's status".to_owned())?;
+    match format {
+        Format::Json => output::print_json(&status),
+        Format::Table => {
+            output::print(&headline(&status.cluster, status.nodes.len()))?;
+            output::print_table(&table(&status))
+        }
+    }
+}
+
+fn headline(cluster: &GroupStatus, nodes: usize) -> String {
+    let leader = match cluster.leader {
+        Some(leader) => format!("leader {leader}"),
+        None => "no leader now: names and persisted metadata cannot change".to_owned(),
+    };
+    let (voters, failures) = (cluster.voters, cluster.tolerates);
+    format!(
+        "cluster {}: {}, {}, {leader}, tolerates {}, commit index {}\n",
+        cluster.id,
+        count(nodes as u64, "node"),
+        count(voters, "voter"),
+        count(failures, "failure"),
+        cluster.commit_index,
+    )
+}
+
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+const HEADERS: [&str; 11] = [
+    "INSTANCE", "ROLE", "STATE", "ENDPOINT", "SOCKET", "MEMORY", "LIMIT", "BLOBS", "OBJECTS",
+    "CLIENTS", "WAITING",
+];
+
+fn table(status: &ClusterStatus) -> comfy_table::Table {
+    let mut table = output::table(&HEADERS, &[5, 6, 7, 8, 9, 10]);
+    for node in &status.nodes {
+        table.add_row(row(node));
+    }
+    table
+}
+
+fn row(node: &NodeStatus) -> Vec<String> {
+    let mut cells = vec![
+        node.instance_id.to_string(),
+        format!("{:?}", node.role).to_lowercase(),
+        format!("{:?}", node.state).to_lowercase(),
+        node.endpoint.clone(),
+        node.ipc_socket.clone(),
+    ];
+    match &node.figures {
+        None => cells.extend(std::iter::repeat_n(
+            "-".to_owned(),
+            HEADERS.len() - cells.len(),
+        )),
+        Some(figures) => cells.extend([
+            size::show(figures.memory_usage),
+            size::show(figures.memory_limit),
+            figures.blobs.to_string(),
+            figures.objects.to_string(),
+            (figures.ipc_connections + figures.rpc_connections).to_string(),
+            figures.waiting.to_string(),
+        ]),
+    }
+    cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vineyard_wire::InstanceId;
+    use vineyard_wire::reply::{Liveness, NodeFigures, Role};
+
+    fn status() -> ClusterStatus {
+        let node = |id: u64, figures| NodeStatus {
+            instance_id: InstanceId(id),
+            role: if id == 0 { Role::Leader } else { Role::Voter },
+            state: if id == 0 {
+                Liveness::Up
+            } else {
+                Liveness::Unreachable
+            },
+            endpoint: format!("127.0.0.1:960{id}"),
+            ipc_socket: format!("/run/v{id}.sock"),
+            figures,
+        };
+        let figures = NodeFigures {
+            memory_usage: 3 << 29,
+            memory_limit: 8 << 30,
+            ..Default::default()
+        };
+        ClusterStatus {
+            cluster: GroupStatus {
+                id: "amber".into(),
+                leader: Some(InstanceId(0)),
+                voters: 3,
+                tolerates: 1,
+                commit_index: 7,
+            },
+            nodes: vec![node(0, Some(figures)), node(1, None)],
+        }
+    }
+
+    #[test]
+    fn a_table_has_a_line_per_node_and_dashes_for_silence() {
+        let lines: Vec<String> = table(&status()).lines().collect();
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert!(
+            lines[1].contains("leader") && lines[1].contains("1.5 GiB"),
+            "{lines:#?}"
+        );
+        assert!(
+            lines[2].contains("unreachable") && lines[2].trim().ends_with('-'),
+            "{lines:#?}"
+        );
+    }
+
+    #[test]
+    fn the_headline_says_what_may_fail() {
+        let mut status = status();
+        let text = headline(&status.cluster, 2);
+        assert_eq!(
+            text,
+            "cluster amber: 2 nodes, 3 voters, leader i0, tolerates 1 failure, commit index 7\n"
+        );
+        status.cluster.leader = None;
+        assert!(headline(&status.cluster, 2).contains("no leader now"));
+    }
+
+    /// The names that scripts rely on.
+    #[test]
+    fn the_json_has_the_documented_fields() {
+        let json = serde_json::to_value(status()).unwrap();
+        let names = |value: &serde_json::Value| {
+            value
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names(&json["cluster"]),
+            ["commit_index", "id", "leader", "tolerates", "voters"]
+        );
+        let node = &json["nodes"][0];
+        assert_eq!(
+            (&node["role"], &node["state"]),
+            (&"leader".into(), &"up".into())
+        );
+        for field in "instance_id endpoint ipc_socket memory_usage memory_limit references unsealed blobs objects \
+                      ipc_connections rpc_connections waiting open_fds rss"
+            .split_whitespace()
+        {
+            assert!(node.get(field).is_some(), "{field}");
+        }
+    }
+}

@@ -1,1 +1,215 @@
-//! The client without async.
+//! The client without async: the same verbs under the same names, each waiting for its answer.
+//!
+//! Promise: nothing but waiting is added. Not for use inside an async runtime, where waiting would stop other tasks;
+//! use [`crate::Client`] there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
+use vineyard_wire::{InstanceId, ObjectId, Tree};
+
+use crate::{Blob, Created, DeleteOptions, Draft, Error, Object, Options, Result, World};
+
+/// A connection to a node. Cloning it is cheap and shares the connection; threads may share it and take turns.
+#[derive(Clone)]
+pub struct Client {
+    client: crate::Client,
+    runtime: Arc<Runtime>,
+}
+
+impl Client {
+    /// Connects to the node that listens on the Unix socket `path`.
+    pub fn connect_ipc(world: &World, path: &str, options: &Options) -> Result<Self> {
+        Self::on_runtime(crate::Client::connect_ipc(world, path, options))
+    }
+
+    /// Connects to the node that listens on `endpoint`, `host:port`.
+    pub fn connect_rpc(world: &World, endpoint: &str, options: &Options) -> Result<Self> {
+        Self::on_runtime(crate::Client::connect_rpc(world, endpoint, options))
+    }
+
+    /// Connects to the node that the environment names; see [`crate::Client::connect_default`].
+    pub fn connect_default(world: &World, options: &Options) -> Result<Self> {
+        Self::on_runtime(crate::Client::connect_default(world, options))
+    }
+
+    fn on_runtime(connect: impl Future<Output = Result<crate::Client>>) -> Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let during = || "starting a runtime".to_owned();
+        let runtime = runtime.map_err(|source| Error::Io {
+            during: during(),
+            source,
+        })?;
+        let client = runtime.block_on(connect)?;
+        Ok(Self {
+            client,
+            runtime: Arc::new(runtime),
+        })
+    }
+
+    /// The instance this client is connected to.
+    pub fn instance_id(&self) -> InstanceId {
+        self.client.instance_id()
+    }
+
+    /// The node's Unix socket, as the node names it.
+    pub fn ipc_socket(&self) -> &str {
+        self.client.ipc_socket()
+    }
+
+    /// The node's `host:port`.
+    pub fn rpc_endpoint(&self) -> &str {
+        self.client.rpc_endpoint()
+    }
+
+    /// The protocol version the node speaks.
+    pub fn version(&self) -> &str {
+        self.client.version()
+    }
+
+    /// Whether blobs are read in place, over a Unix socket.
+    pub fn is_ipc(&self) -> bool {
+        self.client.is_ipc()
+    }
+
+    /// A fresh blob of `size` bytes to fill.
+    pub fn create_blob(&self, size: usize) -> Result<BlobWriter> {
+        let writer = self.runtime.block_on(self.client.create_blob(size))?;
+        Ok(self.writer(writer))
+    }
+
+    /// Fresh blobs of `sizes` bytes, all or none.
+    pub fn create_blobs(&self, sizes: &[usize]) -> Result<Vec<BlobWriter>> {
+        let writers = self.runtime.block_on(self.client.create_blobs(sizes))?;
+        Ok(writers
+            .into_iter()
+            .map(|writer| self.writer(writer))
+            .collect())
+    }
+
+    fn writer(&self, writer: crate::BlobWriter) -> BlobWriter {
+        BlobWriter {
+            writer,
+            runtime: self.runtime.clone(),
+        }
+    }
+}
+
+/// One method per verb, each the async one driven to its end.
+macro_rules! verbs {
+    ($($verb:ident($($name:ident: $type:ty),*) -> $value:ty;)*) => {
+        impl Client {
+            $(
+                #[doc = concat!("See [`crate::Client::", stringify!($verb), "`].")]
+                pub fn $verb(&self, $($name: $type),*) -> $value {
+                    self.runtime.block_on(self.client.$verb($($name),*))
+                }
+            )*
+        }
+    };
+}
+
+verbs! {
+    put_blob(bytes: &[u8]) -> Result<ObjectId>;
+    put_blobs(blobs: &[&[u8]]) -> Result<Vec<ObjectId>>;
+    get_blob(id: ObjectId) -> Result<Blob>;
+    get_blobs(ids: &[ObjectId]) -> Result<Vec<Option<Blob>>>;
+    seal(id: ObjectId) -> Result<()>;
+    drop_blob(id: ObjectId) -> Result<()>;
+    shrink_blob(id: ObjectId, size: usize) -> Result<()>;
+    retain(ids: &[ObjectId]) -> Result<()>;
+    release(id: ObjectId) -> Result<()>;
+    is_in_use(id: ObjectId) -> Result<bool>;
+
+    create_metadata(content: Tree) -> Result<Created>;
+    create_metadatas(contents: Vec<Tree>) -> Result<Vec<Created>>;
+    get_metadata(id: ObjectId) -> Result<Tree>;
+    get_metadatas(ids: &[ObjectId], sync_remote: bool) -> Result<BTreeMap<ObjectId, Tree>>;
+    wait_metadata(ids: &[ObjectId], timeout: Duration) -> Result<BTreeMap<ObjectId, Tree>>;
+    list_metadatas(pattern: &str, regex: bool, limit: u64) -> Result<BTreeMap<ObjectId, Tree>>;
+    exists(id: ObjectId) -> Result<bool>;
+    persist(id: ObjectId) -> Result<()>;
+    persist_many(ids: &[ObjectId]) -> Result<()>;
+    is_persisted(id: ObjectId) -> Result<bool>;
+    delete(ids: &[ObjectId], options: DeleteOptions) -> Result<()>;
+    delete_with_feedback(ids: &[ObjectId], options: DeleteOptions) -> Result<Vec<ObjectId>>;
+    shallow_copy(id: ObjectId, extra: Tree) -> Result<ObjectId>;
+    label(id: ObjectId, labels: BTreeMap<String, String>) -> Result<()>;
+    put(draft: Draft) -> Result<Created>;
+    get(id: ObjectId) -> Result<Object>;
+
+    put_name(id: ObjectId, name: &str) -> Result<()>;
+    put_name_if_absent(id: ObjectId, name: &str) -> Result<()>;
+    put_name_if_equals(id: ObjectId, name: &str, expected: ObjectId) -> Result<()>;
+    get_name(name: &str) -> Result<ObjectId>;
+    wait_name(name: &str, timeout: Duration) -> Result<ObjectId>;
+    list_names(pattern: &str, regex: bool, limit: u64) -> Result<BTreeMap<String, ObjectId>>;
+    drop_name(name: &str) -> Result<()>;
+
+    migrate(id: ObjectId) -> Result<ObjectId>;
+    cluster_meta() -> Result<BTreeMap<InstanceId, InstanceInfo>>;
+    instance_status() -> Result<InstanceStatus>;
+    cluster_status() -> Result<ClusterStatus>;
+    token() -> Result<String>;
+    sync_meta() -> Result<()>;
+    debug() -> Result<()>;
+    clear() -> Result<()>;
+    memory_trim() -> Result<bool>;
+    close() -> ();
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "blocking {:?}", self.client)
+    }
+}
+
+/// A blob that is being filled; see [`crate::BlobWriter`].
+pub struct BlobWriter {
+    writer: crate::BlobWriter,
+    runtime: Arc<Runtime>,
+}
+
+impl BlobWriter {
+    /// What was written so far.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.writer.as_mut_slice()
+    }
+
+    /// Gives the bytes past `size` back.
+    pub fn shrink(self, size: usize) -> Result<Self> {
+        let Self { writer, runtime } = self;
+        let writer = runtime.block_on(writer.shrink(size))?;
+        Ok(Self { writer, runtime })
+    }
+
+    /// Makes the bytes immutable and visible to others.
+    pub fn seal(self) -> Result<Blob> {
+        self.runtime.block_on(self.writer.seal())
+    }
+
+    /// Gives the memory back.
+    pub fn abort(self) -> Result<()> {
+        self.runtime.block_on(self.writer.abort())
+    }
+}
+
+/// `id`, `len` and the like are the async writer's.
+impl Deref for BlobWriter {
+    type Target = crate::BlobWriter;
+
+    fn deref(&self) -> &crate::BlobWriter {
+        &self.writer
+    }
+}
+
+impl fmt::Debug for BlobWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.writer.fmt(f)
+    }
+}

@@ -157,7 +157,8 @@ impl Client {
         }
     }
 
-    pub(crate) fn options(&self) -> &Options {
+    /// What it was connected with.
+    pub fn options(&self) -> &Options {
         &self.inner.options
     }
 

@@ -90,7 +90,18 @@ impl Decompressor {
             self.read_chunk(reader).await?;
             filled += self.decode(&mut blob[filled..])?;
         }
+        if filled > 0 && self.has_more()? {
+            return Err(invalid("a compressed chunk holds more than its blob"));
+        }
         Ok(())
+    }
+
+    /// Whether the decoder took bytes in that it has not given out.
+    fn has_more(&mut self) -> io::Result<bool> {
+        let mut probe = [0];
+        let mut output = OutBuffer::around(&mut probe[..]);
+        self.decoder.run(&mut InBuffer::around(&[]), &mut output)?;
+        Ok(output.pos() > 0)
     }
 
     async fn read_chunk<R: AsyncRead + Unpin + ?Sized>(

@@ -1,1 +1,28 @@
+//! One node: sessions, blobs, metadata and migration, as actors on one thread.
+//!
+//! This is the only crate that knows actix. `system` makes the real world; everything else takes it through
+//! `vineyard_env::Env`, so the simulator runs the same code. Start reading at `handlers`: one function per verb.
 
+mod actors;
+mod bulk;
+mod catalog;
+pub mod config;
+mod failure;
+mod figures;
+mod front;
+mod handlers;
+mod identity;
+mod inbox;
+mod node;
+mod peer;
+mod plan;
+mod run;
+mod session;
+mod shared;
+mod system;
+mod token;
+
+pub use config::Config;
+pub use node::{Error, Node};
+pub use run::run;
+pub use token::{ParseTokenError, Token};

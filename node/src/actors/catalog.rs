@@ -1,0 +1,78 @@
+//! Owns the `Catalog`: this node's transient metadata. Also follows the replicated state, so that blobs which nothing
+//! refers to any more are freed here too, whoever deleted their object.
+
+use std::rc::Rc;
+
+use vineyard_raft::Update;
+use vineyard_raft::state::Event;
+use vineyard_wire::{ObjectId, Status};
+
+use super::owner::Asker;
+use crate::catalog::Catalog as Metadata;
+use crate::shared::Shared;
+
+pub(crate) type Catalog = Asker<Metadata>;
+
+/// Starts the owner of `catalog`.
+pub(crate) fn start(catalog: Metadata, mailbox: usize) -> Catalog {
+    Asker::start("catalog", mailbox, catalog)
+}
+
+/// Follows the replicated state until the node stops.
+pub(crate) async fn follow(node: Rc<Shared>) {
+    let mut changes = node.meta.subscribe();
+    while let Some(update) = changes.next().await {
+        let followed = match update {
+            Update::Events { events, .. } => free_released(&node, released_by(&events)).await,
+            Update::Reset { .. } => reconcile(&node).await,
+        };
+        if let Err(status) = followed {
+            tracing::error!(%status, "cannot follow the cluster's metadata any more");
+            return;
+        }
+        node.changed.notify_waiters();
+    }
+}
+
+fn released_by(events: &[Event]) -> Vec<ObjectId> {
+    let mut released = Vec::new();
+    for event in events {
+        if let Event::BlobsReleased(blobs) = event {
+            released.extend(blobs);
+        }
+    }
+    released
+}
+
+/// Frees the blobs in `released` that no transient object refers to.
+pub(crate) async fn free_released(node: &Shared, released: Vec<ObjectId>) -> Result<(), Status> {
+    if released.is_empty() {
+        return Ok(());
+    }
+    let state = node.meta.state();
+    let free = node
+        .catalog
+        .ask(move |catalog| {
+            let unreferred =
+                |id: &ObjectId| !catalog.is_referred_to(*id) && state.blob(*id).is_none();
+            released.into_iter().filter(unreferred).collect::<Vec<_>>()
+        })
+        .await?;
+    let holder = node.own_holder;
+    node.blobs
+        .ask(move |store| {
+            for id in free {
+                store.delete(holder, id, false);
+            }
+        })
+        .await
+}
+
+/// After a snapshot replaced the state: frees every blob that was part of a persistent object and no longer is.
+async fn reconcile(node: &Shared) -> Result<(), Status> {
+    let shared = node.persisted_blobs.borrow().iter().copied().collect::<Vec<_>>();
+    let state = node.meta.state();
+    let gone: Vec<_> = shared.into_iter().filter(|id| state.blob(*id).is_none()).collect();
+    node.persisted_blobs.borrow_mut().retain(|id| state.blob(*id).is_some());
+    free_released(node, gone).await
+}

@@ -1,0 +1,84 @@
+//! An actor that owns one value. Others send it what to do with the value and get the result back.
+//!
+//! The mailbox is bounded and every ask waits for its turn, so a flood slows its senders down instead of growing.
+
+use actix::{Actor, Addr, Context, Handler, Message};
+use vineyard_wire::{Code, Status};
+
+/// Owns a `T` for the node's life.
+pub(crate) struct Owner<T: 'static> {
+    value: T,
+    mailbox: usize,
+}
+
+impl<T: Unpin + 'static> Actor for Owner<T> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(self.mailbox);
+    }
+}
+
+/// One turn with the value.
+struct Turn<T, R>(Box<dyn FnOnce(&mut T) -> R + Send>);
+
+impl<T: 'static, R: Send + 'static> Message for Turn<T, R> {
+    type Result = Returned<R>;
+}
+
+/// A plain value as an actor's answer.
+struct Returned<R>(R);
+
+impl<A, M, R: Send + 'static> actix::dev::MessageResponse<A, M> for Returned<R>
+where
+    A: Actor,
+    M: Message<Result = Self>,
+{
+    fn handle(self, _: &mut A::Context, reply: Option<actix::dev::OneshotSender<Self>>) {
+        if let Some(reply) = reply {
+            // The asker may have gone; then nobody wants the answer.
+            drop(reply.send(self));
+        }
+    }
+}
+
+impl<T: Unpin + 'static, R: Send + 'static> Handler<Turn<T, R>> for Owner<T> {
+    type Result = Returned<R>;
+
+    fn handle(&mut self, turn: Turn<T, R>, _: &mut Self::Context) -> Returned<R> {
+        Returned((turn.0)(&mut self.value))
+    }
+}
+
+/// The address of an `Owner`.
+pub(crate) struct Asker<T: Unpin + 'static> {
+    address: Addr<Owner<T>>,
+    name: &'static str,
+}
+
+impl<T: Unpin + 'static> Clone for Asker<T> {
+    fn clone(&self) -> Self {
+        Self { address: self.address.clone(), name: self.name }
+    }
+}
+
+impl<T: Unpin + 'static> Asker<T> {
+    /// Starts the actor `name` with a mailbox of `mailbox` messages.
+    pub(crate) fn start(name: &'static str, mailbox: usize, value: T) -> Self {
+        Self { address: Owner { value, mailbox }.start(), name }
+    }
+
+    /// Runs `turn` with the value and returns its result.
+    pub(crate) async fn ask<R: Send + 'static>(
+        &self,
+        turn: impl FnOnce(&mut T) -> R + Send + 'static,
+    ) -> Result<R, Status> {
+        match self.address.send(Turn(Box::new(turn))).await {
+            Ok(Returned(result)) => Ok(result),
+            Err(_) => Err(Status::new(
+                Code::VineyardServerNotReady,
+                format!("the {} actor of this node has stopped", self.name),
+            )),
+        }
+    }
+}

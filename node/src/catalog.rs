@@ -1,0 +1,157 @@
+//! The metadata one node can see: its own transient objects, and the cluster's persistent ones.
+//!
+//! Transient objects live here and nowhere else. Persistent ones are read from the replicated state, which is handed in
+//! with every call, so that a read asks one place. Plain data and plain code: no await, no socket, no clock, no store.
+//! What exists for good (persisted? name free?) is decided in the replicated state, never here.
+
+pub(crate) mod absorb;
+mod delete;
+mod expand;
+mod list;
+mod pattern;
+mod persist;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+use vineyard_raft::state::State;
+use vineyard_raft::state::objects::{Link, Record};
+use vineyard_wire::id::IdMaker;
+use vineyard_wire::{Code, InstanceId, ObjectId, Status, Tree};
+
+pub(crate) use delete::DeletePlan;
+pub(crate) use expand::{LostBlobs, blob_tree};
+pub(crate) use pattern::Pattern;
+pub(crate) use persist::PersistPlan;
+
+/// The transient objects of this node, and how to read them together with the replicated state.
+pub(crate) struct Catalog {
+    me: InstanceId,
+    ids: IdMaker,
+    transients: BTreeMap<ObjectId, Arc<Record>>,
+    /// For each object or blob, the transient objects that refer to it.
+    parents: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
+}
+
+impl Catalog {
+    pub(crate) fn new(me: InstanceId) -> Self {
+        let ids = IdMaker::new(me);
+        Self { me, ids, transients: BTreeMap::new(), parents: BTreeMap::new() }
+    }
+
+    /// Transient objects.
+    pub(crate) fn len(&self) -> usize {
+        self.transients.len()
+    }
+
+    /// The record of an object, wherever it is kept.
+    pub(crate) fn record<'a>(&'a self, state: &'a State, id: ObjectId) -> Option<&'a Arc<Record>> {
+        self.transients.get(&id).or_else(|| state.object(id))
+    }
+
+    pub(crate) fn contains(&self, state: &State, id: ObjectId) -> bool {
+        self.record(state, id).is_some()
+    }
+
+    pub(crate) fn is_transient(&self, id: ObjectId) -> bool {
+        self.transients.contains_key(&id)
+    }
+
+    /// Whether a transient object refers to `id`.
+    pub(crate) fn is_referred_to(&self, id: ObjectId) -> bool {
+        self.parents.contains_key(&id)
+    }
+
+    /// Adds labels to a transient object; `None` if it is not transient.
+    pub(crate) fn label(&mut self, id: ObjectId, labels: BTreeMap<String, String>) -> Option<()> {
+        let record = Arc::make_mut(self.transients.get_mut(&id)?);
+        record.labels.extend(labels);
+        Some(())
+    }
+
+    /// A copy of `id`'s record under a new id, with `extra` attributes set over it.
+    pub(crate) fn shallow_copy(
+        &mut self,
+        state: &State,
+        id: ObjectId,
+        extra: &Tree,
+    ) -> Result<Record, Status> {
+        let source = self.record(state, id).ok_or_else(|| unknown_subtree(id))?;
+        let mut copy = Record::clone(source);
+        copy.id = self.ids.object();
+        for (key, value) in extra {
+            set_extra(&mut copy, key, value)?;
+        }
+        Ok(copy)
+    }
+
+    /// Ids for objects that this node makes on its own account.
+    pub(crate) fn ids(&mut self) -> &mut IdMaker {
+        &mut self.ids
+    }
+
+    pub(crate) fn insert(&mut self, record: Record) {
+        for child in children(&record) {
+            self.parents.entry(child).or_default().insert(record.id);
+        }
+        self.transients.insert(record.id, Arc::new(record));
+    }
+
+    /// Forgets a transient object, because it was deleted or has become persistent.
+    pub(crate) fn remove(&mut self, id: ObjectId) -> Option<Arc<Record>> {
+        let record = self.transients.remove(&id)?;
+        for child in children(&record) {
+            if let Some(parents) = self.parents.get_mut(&child) {
+                parents.remove(&id);
+                if parents.is_empty() {
+                    self.parents.remove(&child);
+                }
+            }
+        }
+        Some(record)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.transients.clear();
+        self.parents.clear();
+    }
+}
+
+/// The ids a record links to, objects and blobs.
+pub(crate) fn children(record: &Record) -> impl Iterator<Item = ObjectId> + '_ {
+    record.members.values().map(|link| match link {
+        Link::Object { id, .. } | Link::Blob { id, .. } => *id,
+    })
+}
+
+pub(crate) fn unknown_subtree(id: ObjectId) -> Status {
+    Status::new(Code::MetaTreeSubtreeNotExists, format!("get subtree failed: {id}"))
+}
+
+fn set_extra(record: &mut Record, key: &str, value: &Value) -> Result<(), Status> {
+    use vineyard_wire::meta::key as reserved;
+    match (key, value) {
+        (_, Value::Object(_) | Value::Array(_)) => {
+            let message = "The value of items in 'extra_metadata' must be primitives";
+            return Err(Status::new(Code::AssertionFailed, message));
+        }
+        (reserved::ID | reserved::TRANSIENT, _) => {}
+        (reserved::TYPENAME, Value::String(typename)) => record.typename = typename.clone(),
+        (reserved::GLOBAL, Value::Bool(global)) => record.global = *global,
+        (reserved::SIGNATURE, Value::Number(n)) if n.is_u64() => {
+            record.signature.0 = n.as_u64().unwrap_or_default();
+        }
+        (reserved::INSTANCE_ID, Value::Number(n)) if n.is_u64() => {
+            record.instance.0 = n.as_u64().unwrap_or_default();
+        }
+        (reserved::TIMESTAMP, Value::Number(n)) if n.is_u64() => {
+            record.timestamp_ms = n.as_u64().unwrap_or_default();
+        }
+        _ => {
+            record.members.remove(key);
+            record.attributes.insert(key.to_owned(), value.to_string());
+        }
+    }
+    Ok(())
+}

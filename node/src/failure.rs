@@ -1,0 +1,42 @@
+//! How faults and refusals below become the status a client reads.
+
+use std::time::Duration;
+
+use vineyard_raft::Error as RaftError;
+use vineyard_raft::command::Refusal;
+use vineyard_wire::{Code, InstanceId, ObjectId, Status};
+
+/// Bytes that died with their process.
+pub(crate) fn lost(id: ObjectId, instance: InstanceId) -> Status {
+    Status::not_exists(format!(
+        "the bytes of {id} are lost: they were only on node {} (instance {instance}), whose process ended",
+        instance.node()
+    ))
+}
+
+/// A wait that ended before what it waited for came.
+pub(crate) fn deadline(waited_for: &str, after: Duration) -> Status {
+    Status::new(
+        Code::IoError,
+        format!("gave up after {} ms while waiting for {waited_for}", after.as_millis()),
+    )
+}
+
+/// The cluster did not agree.
+pub(crate) fn from_raft(error: RaftError) -> Status {
+    match error {
+        RaftError::Refused(refusal) => from_refusal(&refusal),
+        other => Status::new(Code::IoError, other.to_string()),
+    }
+}
+
+fn from_refusal(refusal: &Refusal) -> Status {
+    let code = match refusal {
+        Refusal::NoObject { .. } | Refusal::NoName { .. } => Code::ObjectNotExists,
+        Refusal::NoMember { .. } => Code::MetaTreeSubtreeNotExists,
+        Refusal::NameTaken { .. } => Code::ObjectExists,
+        Refusal::NameElsewhere { .. } => Code::KeyError,
+        _ => Code::Invalid,
+    };
+    Status::new(code, refusal.to_string())
+}

@@ -1,0 +1,50 @@
+//! A node in numbers, for `cluster_status`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use vineyard_raft::state::instances::Instance;
+use vineyard_wire::Status;
+use vineyard_wire::peer::{Answer, Ask};
+use vineyard_wire::reply::{Liveness, NodeFigures};
+
+use crate::shared::Shared;
+
+/// How long `cluster_status` waits for another node's figures.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// The figures of `instance`; `None` when it does not answer in time.
+pub(crate) async fn of(node: &Rc<Shared>, instance: &Instance) -> Option<NodeFigures> {
+    if instance.id == node.instance {
+        return here(node).await.ok();
+    }
+    if instance.liveness != Liveness::Up {
+        return None;
+    }
+    let asked = node.dialer.ask(&instance.endpoint, &Ask::Figures);
+    match tokio::time::timeout(ANSWER_WITHIN, asked).await {
+        Ok(Ok(Answer::Figures { instance: id, figures })) if id == instance.id => Some(figures),
+        _ => None,
+    }
+}
+
+/// This node's own.
+pub(crate) async fn here(node: &Shared) -> Result<NodeFigures, Status> {
+    let usage = node.blobs.ask(|store| store.usage()).await?;
+    let transients = node.catalog.ask(|catalog| catalog.len()).await?;
+    let state = node.meta.state();
+    let persistent = state.objects().filter(|record| record.instance == node.instance).count();
+    Ok(NodeFigures {
+        memory_usage: usage.memory_usage,
+        memory_limit: usage.memory_limit,
+        references: usage.references,
+        unsealed: usage.unsealed,
+        blobs: usage.blobs,
+        objects: (transients + persistent) as u64,
+        ipc_connections: node.counters.ipc_connections.get(),
+        rpc_connections: node.counters.rpc_connections.get(),
+        waiting: node.counters.waiting.get(),
+        open_fds: node.env.host.open_fds(),
+        rss: node.env.host.resident_bytes(),
+    })
+}

@@ -1,0 +1,262 @@
+//! Verbs on metadata: create, get, list, exists, shallow copy, label.
+//!
+//! What is known here is answered here. "There is no such object" is only said after the quorum confirmed it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use vineyard_raft::command::Command;
+use vineyard_store::Store;
+use vineyard_wire::{Code, ObjectId, Reply, Status, Tree};
+
+use crate::catalog::absorb::{Created, local_blobs};
+use crate::catalog::{LostBlobs, Pattern, blob_tree, unknown_subtree};
+use crate::failure;
+use crate::shared::{Counted, Shared};
+
+pub(super) async fn create_data(node: &Rc<Shared>, content: Tree) -> Result<Reply, Status> {
+    let created = create(node, content).await?;
+    let Created { id, signature, instance } = created;
+    Ok(Reply::CreateData { id, signature, instance_id: instance })
+}
+
+pub(super) async fn create_datas(
+    node: &Rc<Shared>,
+    contents: Vec<Tree>,
+) -> Result<Reply, Status> {
+    let (mut ids, mut signatures, mut instance_ids) = (Vec::new(), Vec::new(), Vec::new());
+    for content in contents {
+        let created = create(node, content).await?;
+        ids.push(created.id);
+        signatures.push(created.signature);
+        instance_ids.push(created.instance);
+    }
+    Ok(Reply::CreateDatas { ids, signatures, instance_ids })
+}
+
+async fn create(node: &Rc<Shared>, content: Tree) -> Result<Created, Status> {
+    let mut blobs = Vec::new();
+    local_blobs(&content, node.instance, &mut blobs);
+    node.blobs.ask(move |store| check_sealed(store, &blobs)).await??;
+    let content = Arc::new(content);
+    let now_ms = node.env.clock.unix_ms();
+    let attempt = || {
+        let (content, state) = (content.clone(), node.meta.state());
+        node.catalog.ask(move |catalog| catalog.create(&state, &content, now_ms))
+    };
+    let mut outcome = attempt().await?;
+    if matches!(&outcome, Err(status) if status.code == Code::MetaTreeSubtreeNotExists) {
+        confirm(node).await?;
+        outcome = attempt().await?;
+    }
+    node.changed.notify_waiters();
+    outcome
+}
+
+/// Metadata never points at bytes that were not sealed.
+fn check_sealed(store: &Store, blobs: &[ObjectId]) -> Result<(), Status> {
+    for id in blobs {
+        match store.info(*id) {
+            None => return Err(Status::not_exists(format!("no such blob: {id}"))),
+            Some(blob) if !blob.sealed => {
+                let message = format!("the blob {id} is not sealed");
+                return Err(Status::new(Code::ObjectNotSealed, message));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// With `wait`, answers only when every id is known.
+pub(super) async fn get_data(
+    node: &Rc<Shared>,
+    ids: Vec<ObjectId>,
+    wait: bool,
+) -> Result<Reply, Status> {
+    let ids: Arc<[ObjectId]> = ids.into();
+    let content = read(node, &ids).await?;
+    if content.len() == ids.len() || ids.as_ref() == [ObjectId::INVALID] {
+        return Ok(Reply::GetData { content });
+    }
+    confirm(node).await?;
+    if !wait {
+        return Ok(Reply::GetData { content: read(node, &ids).await? });
+    }
+    let _counted = Counted::new(node, |counters| &counters.waiting);
+    loop {
+        let changed = node.changed.notified();
+        let content = read(node, &ids).await?;
+        if ids.iter().all(|id| content.contains_key(id)) {
+            return Ok(Reply::GetData { content });
+        }
+        changed.await;
+    }
+}
+
+/// The trees of those `ids` that can be read now.
+async fn read(
+    node: &Rc<Shared>,
+    ids: &Arc<[ObjectId]>,
+) -> Result<BTreeMap<ObjectId, Tree>, Status> {
+    let blobs: Vec<_> = ids.iter().copied().filter(|id| id.is_blob()).collect();
+    let mut content = if blobs.is_empty() { BTreeMap::new() } else { read_blobs(node, blobs).await? };
+    let (ids, state) = (ids.clone(), node.meta.state());
+    let objects = node.catalog.ask(move |catalog| {
+        let mut objects = BTreeMap::new();
+        for id in ids.iter().filter(|id| !id.is_blob()) {
+            if let Some(tree) = catalog.expand(&state, *id, LostBlobs::Here)? {
+                objects.insert(*id, tree);
+            }
+        }
+        Ok::<_, Status>(objects)
+    });
+    content.append(&mut objects.await??);
+    Ok(content)
+}
+
+/// Sealed blobs of this node, and blobs that persistent objects have elsewhere.
+async fn read_blobs(
+    node: &Rc<Shared>,
+    blobs: Vec<ObjectId>,
+) -> Result<BTreeMap<ObjectId, Tree>, Status> {
+    let (me, state) = (node.instance, node.meta.state());
+    let read = move |store: &mut Store| {
+        let mut content = BTreeMap::new();
+        for id in blobs {
+            if let Some(blob) = store.info(id) {
+                if blob.sealed {
+                    content.insert(id, blob_tree(id, me, blob.size as u64));
+                }
+            } else if let Some(row) = state.blob(id) {
+                let holder = row.locations.first().copied().unwrap_or(me);
+                content.insert(id, blob_tree(id, holder, row.size));
+            }
+        }
+        content
+    };
+    node.blobs.ask(read).await
+}
+
+pub(super) async fn list_data(
+    node: &Rc<Shared>,
+    pattern: &str,
+    regex: bool,
+    limit: u64,
+) -> Result<Reply, Status> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let objects = Pattern::new(pattern, regex);
+    // Blobs are matched by wildcards even when the pattern is a regular expression.
+    let with_blobs = Pattern::new(pattern, false).matches(vineyard_wire::meta::BLOB_TYPENAME);
+    let state = node.meta.state();
+    let mut content =
+        node.catalog.ask(move |catalog| catalog.list(&state, &objects, limit)).await??;
+    if with_blobs && content.len() < limit {
+        let (me, room) = (node.instance, limit - content.len());
+        let list = move |store: &mut Store| {
+            let sealed = store.list_sealed();
+            let node = |blob: vineyard_store::Blob| (blob.id, blob_tree(blob.id, me, blob.size));
+            sealed.into_iter().take(room).map(node).collect::<Vec<_>>()
+        };
+        content.extend(node.blobs.ask(list).await?);
+    }
+    Ok(Reply::GetData { content })
+}
+
+pub(super) async fn exists(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
+    let here = known(node, id).await?;
+    if here.transient {
+        return Ok(Reply::Exists { exists: true });
+    }
+    confirm(node).await?;
+    let state = node.meta.state();
+    let exists = if id.is_blob() { state.blob(id).is_some() } else { state.contains(id) };
+    Ok(Reply::Exists { exists })
+}
+
+/// What this node alone knows of an id.
+struct Known {
+    /// A transient object or a blob of this node.
+    transient: bool,
+}
+
+async fn known(node: &Rc<Shared>, id: ObjectId) -> Result<Known, Status> {
+    let transient = if id.is_blob() {
+        node.blobs.ask(move |store| store.exists(id)).await?
+    } else {
+        node.catalog.ask(move |catalog| catalog.is_transient(id)).await?
+    };
+    Ok(Known { transient })
+}
+
+pub(super) async fn shallow_copy(
+    node: &Rc<Shared>,
+    id: ObjectId,
+    extra: Tree,
+) -> Result<Reply, Status> {
+    if id.is_blob() {
+        let message = "The blobs cannot be shallow copied";
+        return Err(Status::new(Code::AssertionFailed, message));
+    }
+    if !is_known(node, id).await? {
+        return Err(unknown_subtree(id));
+    }
+    let state = node.meta.state();
+    let persistent = state.contains(id);
+    let copied = node.catalog.ask(move |catalog| {
+        let copy = catalog.shallow_copy(&state, id, &extra)?;
+        let target_id = copy.id;
+        catalog.insert(copy);
+        Ok::<_, Status>(target_id)
+    });
+    let target_id = copied.await??;
+    if persistent {
+        super::persist::persist_all(node, vec![target_id]).await?;
+    }
+    Ok(Reply::ShallowCopy { target_id })
+}
+
+pub(super) async fn label(
+    node: &Rc<Shared>,
+    id: ObjectId,
+    keys: Vec<String>,
+    values: Vec<String>,
+) -> Result<Reply, Status> {
+    if keys.len() != values.len() {
+        let (keys, values) = (keys.len(), values.len());
+        return Err(Status::invalid(format!("{keys} label keys with {values} values")));
+    }
+    let labels: BTreeMap<_, _> = keys.into_iter().zip(values).collect();
+    let local = labels.clone();
+    if node.catalog.ask(move |catalog| catalog.label(id, local)).await?.is_some() {
+        return Ok(Reply::Label);
+    }
+    submit(node, Command::Label { id, labels }).await?;
+    Ok(Reply::Label)
+}
+
+/// Whether the object exists; a "no" is confirmed by the quorum.
+pub(super) async fn is_known(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
+    let state = node.meta.state();
+    if node.catalog.ask(move |catalog| catalog.contains(&state, id)).await? {
+        return Ok(true);
+    }
+    confirm(node).await?;
+    Ok(node.meta.state().contains(id))
+}
+
+/// The state this node reads from now on holds everything acknowledged before this call.
+pub(super) async fn confirm(node: &Rc<Shared>) -> Result<(), Status> {
+    let deadline = node.config.limits.metadata_deadline;
+    node.meta.confirm(deadline).await.map_err(failure::from_raft)
+}
+
+/// Asks the cluster to agree on `command`; this node has applied it when the answer comes.
+pub(super) async fn submit(
+    node: &Rc<Shared>,
+    command: Command,
+) -> Result<vineyard_raft::command::Applied, Status> {
+    let deadline = node.config.limits.metadata_deadline;
+    node.meta.submit(node.instance, command, deadline).await.map_err(failure::from_raft)
+}

@@ -1,0 +1,97 @@
+//! Verbs on names. The name table is the cluster's; reads of it are confirmed by the quorum.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use vineyard_raft::command::Command;
+use vineyard_raft::command::Condition;
+use vineyard_wire::request::{GetName, PutName};
+use vineyard_wire::{ObjectId, Reply, Status};
+
+use super::metadata::{confirm, is_known, submit};
+use crate::catalog::Pattern;
+use crate::failure;
+use crate::shared::{Counted, Shared};
+
+pub(super) async fn put_name(node: &Rc<Shared>, request: PutName) -> Result<Reply, Status> {
+    let PutName { object_id: id, name, if_absent, if_equals } = request;
+    if id.is_blob() {
+        return Err(Status::invalid("blobs cannot have name"));
+    }
+    if !is_known(node, id).await? {
+        return Err(Status::not_exists(format!("failed to put name: no such object {id}")));
+    }
+    if !node.meta.state().contains(id) {
+        let message = "transient objects cannot have name, please persist it first";
+        return Err(Status::invalid(message));
+    }
+    let condition = match (if_absent, if_equals) {
+        (true, None) => Condition::IfAbsent,
+        (false, Some(expected)) => Condition::IfEquals(expected),
+        (false, None) => Condition::Always,
+        (true, Some(_)) => {
+            return Err(Status::invalid("if_absent and if_equals exclude each other"));
+        }
+    };
+    submit(node, Command::PutName { name, id, condition }).await?;
+    Ok(Reply::PutName)
+}
+
+/// With `wait`, answers when the name appears: within `timeout_ms`, or else for as long as the client stays.
+pub(super) async fn get_name(node: &Rc<Shared>, request: GetName) -> Result<Reply, Status> {
+    let GetName { name, wait, timeout_ms } = request;
+    confirm(node).await?;
+    if let Some(object_id) = node.meta.state().name(&name) {
+        return Ok(Reply::GetName { object_id });
+    }
+    if !wait {
+        return Err(Status::not_exists(format!("failed to find name: {name}")));
+    }
+    let _counted = Counted::new(node, |counters| &counters.waiting);
+    let appeared = appearance(node, &name);
+    let Some(timeout_ms) = timeout_ms else {
+        return Ok(Reply::GetName { object_id: appeared.await });
+    };
+    let after = Duration::from_millis(timeout_ms);
+    match tokio::time::timeout(after, appeared).await {
+        Ok(object_id) => Ok(Reply::GetName { object_id }),
+        Err(_) => Err(failure::deadline(&format!("the name {name:?}"), after)),
+    }
+}
+
+async fn appearance(node: &Shared, name: &str) -> ObjectId {
+    loop {
+        let changed = node.changed.notified();
+        if let Some(object_id) = node.meta.state().name(name) {
+            return object_id;
+        }
+        changed.await;
+    }
+}
+
+pub(super) async fn list_name(
+    node: &Rc<Shared>,
+    pattern: &str,
+    regex: bool,
+    limit: u64,
+) -> Result<Reply, Status> {
+    confirm(node).await?;
+    let pattern = Pattern::new(pattern, regex);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let state = node.meta.state();
+    let names = state
+        .names()
+        .filter(|(name, _)| pattern.matches(name))
+        .take(limit)
+        .map(|(name, id)| (name.to_owned(), id))
+        .collect();
+    Ok(Reply::ListName { names })
+}
+
+pub(super) async fn drop_name(node: &Rc<Shared>, name: String) -> Result<Reply, Status> {
+    confirm(node).await?;
+    if node.meta.state().name(&name).is_some() {
+        submit(node, Command::DropName { name }).await?;
+    }
+    Ok(Reply::DropName)
+}

@@ -1,0 +1,246 @@
+//! Verbs that move raw bytes on an RPC connection: straight between arena and socket.
+//!
+//! Small blobs move on the actor thread; large ones on a bulk worker, which the connection visits and returns from.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_client::compress::{Compressor, Decompressor};
+use vineyard_env::{Access, Stream};
+use vineyard_shm::{Slice, SliceMut};
+use vineyard_store::{Blob, Store};
+use vineyard_wire::{ObjectId, Reply, Status};
+
+use super::blobs;
+use crate::actors::rpc_session::Connection;
+use crate::inbox::Inbox;
+use crate::session::{self, Session};
+
+pub(super) fn refuse_on_ipc() -> Result<Reply, Status> {
+    Err(Status::invalid("remote buffers are for TCP connections; use create_buffer or get_buffers"))
+}
+
+pub(crate) async fn create_remote_buffer(
+    session: &Session,
+    connection: Connection,
+    size: u64,
+    compress: bool,
+) -> io::Result<Connection> {
+    let reply = |blobs: &[Blob]| {
+        let created = session.node.arena.payload(&blobs[0], Access::ReadOnly);
+        Reply::CreateBuffer { id: blobs[0].id, created, fd: -1 }
+    };
+    create(session, connection, vec![size], compress, reply).await
+}
+
+pub(crate) async fn create_remote_buffers(
+    session: &Session,
+    connection: Connection,
+    sizes: Vec<u64>,
+    compress: bool,
+) -> io::Result<Connection> {
+    let reply = |blobs: &[Blob]| Reply::CreateBuffers {
+        ids: blobs.iter().map(|blob| blob.id).collect(),
+        payloads: payloads(session, blobs),
+        fds: Vec::new(),
+    };
+    create(session, connection, sizes, compress, reply).await
+}
+
+/// One reply says "go ahead"; the client streams the bytes; the same reply says that they are stored and sealed.
+async fn create(
+    session: &Session,
+    mut connection: Connection,
+    sizes: Vec<u64>,
+    compress: bool,
+    reply: impl Fn(&[Blob]) -> Reply,
+) -> io::Result<Connection> {
+    let holder = session.holder.get();
+    let allocate = move |store: &mut Store| {
+        let blobs = store.create_many(holder, &sizes)?;
+        let writers = blobs.iter().map(|blob| store.writer(blob.id));
+        let writers = writers.collect::<Result<Vec<_>, _>>()?;
+        Ok((blobs, writers))
+    };
+    let allocated = session.node.blobs.ask(allocate).await;
+    let (mut blobs, writers) = match allocated.and_then(|made: Result<_, Status>| made) {
+        Ok(made) => made,
+        Err(status) => {
+            session::write(&mut connection.stream, &Err(status)).await?;
+            return Ok(connection);
+        }
+    };
+    blobs.iter_mut().for_each(|blob| blob.sealed = true);
+    let go_ahead = Ok(reply(&blobs));
+    session::write(&mut connection.stream, &go_ahead).await?;
+    connection = receive(session, connection, writers, compress).await?;
+    let ids: Vec<_> = blobs.iter().map(|blob| blob.id).collect();
+    let sealed = session.node.blobs.ask(move |store| seal(store, holder, &ids)).await;
+    let outcome = sealed.and_then(|sealed| sealed).and(go_ahead);
+    session::write(&mut connection.stream, &outcome).await?;
+    Ok(connection)
+}
+
+/// Seals, and holds nothing: an RPC client reads copies.
+fn seal(
+    store: &mut Store,
+    holder: vineyard_store::HolderId,
+    ids: &[ObjectId],
+) -> Result<(), Status> {
+    for id in ids.iter().filter(|id| **id != ObjectId::EMPTY_BLOB) {
+        store.seal(holder, *id)?;
+        store.release(holder, *id)?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn get_remote_buffers(
+    session: &Session,
+    mut connection: Connection,
+    ids: Vec<ObjectId>,
+    unsafe_: bool,
+    compress: bool,
+) -> io::Result<Connection> {
+    let (blobs, slices) = match read(session, ids, unsafe_).await {
+        Ok(found) => found,
+        Err(status) => {
+            session::write(&mut connection.stream, &Err(status)).await?;
+            return Ok(connection);
+        }
+    };
+    let payloads = payloads(session, &blobs);
+    let head = session::encode(&Ok(Reply::GetBuffers { payloads, fds: Vec::new(), compress }));
+    send(session, connection, head, slices, compress).await
+}
+
+/// The blobs that are here, and their bytes, which stay in place while the slices live.
+async fn read(
+    session: &Session,
+    ids: Vec<ObjectId>,
+    unsafe_: bool,
+) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
+    let blobs = blobs::find(session, ids, unsafe_).await?;
+    let holder = session.holder.get();
+    let pin = move |store: &mut Store| {
+        let slices = blobs.iter().map(|blob| store.reader(blob.id)).collect::<Result<_, _>>()?;
+        // The slices hold the bytes; the session itself reads copies and needs no hold.
+        for blob in blobs.iter().filter(|blob| blob.size > 0) {
+            match store.release(holder, blob.id) {
+                Ok(()) | Err(vineyard_store::Error::NotHeld { .. }) => {}
+                Err(vineyard_store::Error::HoldsNothing) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok((blobs, slices))
+    };
+    session.node.blobs.ask(pin).await?
+}
+
+fn payloads(session: &Session, blobs: &[Blob]) -> Vec<vineyard_wire::reply::Payload> {
+    blobs.iter().map(|blob| session.node.arena.payload(blob, Access::ReadOnly)).collect()
+}
+
+/// Fills `writers` from the connection.
+async fn receive(
+    session: &Session,
+    connection: Connection,
+    writers: Vec<SliceMut>,
+    compress: bool,
+) -> io::Result<Connection> {
+    let bytes: usize = writers.iter().map(|writer| writer.len()).sum();
+    let Connection { mut stream, mut inbox } = connection;
+    let first = inbox.take(usize::MAX);
+    if (bytes as u64) < session.node.config.limits.bulk_bytes_min {
+        let left = fill(stream.as_mut(), first, writers, compress).await?;
+        return Ok(Connection { stream, inbox: Inbox::new(left) });
+    }
+    let detached = stream.detach()?;
+    let job = move || -> vineyard_env::LocalBoxFuture<'static, _> {
+        Box::pin(async move {
+            let mut stream = detached.attach()?;
+            let left = fill(stream.as_mut(), first, writers, compress).await?;
+            io::Result::Ok((stream.detach()?, left))
+        })
+    };
+    let (detached, left) = session.node.bulk.run(job).await.map_err(io::Error::other)??;
+    Ok(Connection { stream: detached.attach()?, inbox: Inbox::new(left) })
+}
+
+/// Reads every writer full, `first` before the stream; what of `first` is left belongs to the next frame.
+async fn fill(
+    stream: &mut dyn Stream,
+    first: Vec<u8>,
+    mut writers: Vec<SliceMut>,
+    compress: bool,
+) -> io::Result<Vec<u8>> {
+    let mut left = first.as_slice();
+    {
+        let mut reader = (&mut left).chain(stream);
+        if compress {
+            let mut decompressor = Decompressor::new()?;
+            for writer in &mut writers {
+                decompressor.read_blob(&mut reader, writer).await?;
+            }
+        } else {
+            for writer in &mut writers {
+                reader.read_exact(writer).await?;
+            }
+        }
+    }
+    Ok(left.to_vec())
+}
+
+/// Writes `head` and then the bytes of `slices`.
+async fn send(
+    session: &Session,
+    connection: Connection,
+    head: Vec<u8>,
+    slices: Vec<Slice>,
+    compress: bool,
+) -> io::Result<Connection> {
+    let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+    let Connection { mut stream, inbox } = connection;
+    if (bytes as u64) < session.node.config.limits.bulk_bytes_min {
+        pour(stream.as_mut(), head, slices, compress).await?;
+        return Ok(Connection { stream, inbox });
+    }
+    let detached = stream.detach()?;
+    let job = move || -> vineyard_env::LocalBoxFuture<'static, _> {
+        Box::pin(async move {
+            let mut stream = detached.attach()?;
+            pour(stream.as_mut(), head, slices, compress).await?;
+            stream.detach()
+        })
+    };
+    let detached = session.node.bulk.run(job).await.map_err(io::Error::other)??;
+    Ok(Connection { stream: detached.attach()?, inbox })
+}
+
+/// Small replies leave in one write, so that no second packet waits for the first one's acknowledgement.
+const ONE_WRITE_BYTES_MAX: usize = 64 << 10;
+
+async fn pour(
+    stream: &mut dyn Stream,
+    mut head: Vec<u8>,
+    slices: Vec<Slice>,
+    compress: bool,
+) -> io::Result<()> {
+    if compress {
+        stream.write_all(&head).await?;
+        let mut compressor = Compressor::new()?;
+        for slice in &slices {
+            compressor.write_blob(stream, slice).await?;
+        }
+        return Ok(());
+    }
+    let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+    if bytes <= ONE_WRITE_BYTES_MAX {
+        slices.iter().for_each(|slice| head.extend_from_slice(slice));
+        return stream.write_all(&head).await;
+    }
+    stream.write_all(&head).await?;
+    for slice in &slices {
+        stream.write_all(slice).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! `register`.
+
+use vineyard_wire::reply::Registered;
+use vineyard_wire::request::Register;
+use vineyard_wire::{Reply, Status};
+
+use crate::session::{Kind, Session};
+
+/// The version of vineyard whose protocol this is.
+const PROTOCOL_VERSION: &str = "0.24.2";
+/// A client that says this releases what it no longer reads, so its holds are never taken away.
+const RELEASES: &str = "release";
+/// `store_type` of a plasma client, which this node does not serve.
+const PLASMA: u64 = 2;
+
+pub(super) async fn register(session: &Session, register: Register) -> Result<Reply, Status> {
+    let node = &session.node;
+    if session.kind == Kind::Rpc && register.session_id != 0 {
+        let message = format!("Session (sid = S{:016x}) not exit", register.session_id);
+        return Err(Status::invalid(message));
+    }
+    if !session.registered.get() && register.features.iter().any(|feature| feature == RELEASES) {
+        let old = session.holder.get();
+        let opened = node.blobs.ask(move |store| {
+            store.close_holder(old);
+            store.open_holder(true)
+        });
+        session.holder.set(opened.await?);
+    }
+    session.registered.set(true);
+    Ok(Reply::Register(Registered {
+        ipc_socket: node.config.ipc_socket.clone(),
+        rpc_endpoint: node.endpoint.clone(),
+        instance_id: node.instance,
+        session_id: 0,
+        version: PROTOCOL_VERSION.to_owned(),
+        store_match: register.store_type != PLASMA,
+        support_rpc_compression: node.config.compression,
+        features: vec![RELEASES.to_owned()],
+    }))
+}

@@ -1,0 +1,96 @@
+//! Who this node is: kept on its disk, the same over restarts.
+//!
+//! The instance id that clients see is `node + boot * 65536`. The boot is counted here and made durable before it is
+//! used, so no two lives of a node share one.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use vineyard_env::{Change, Disk, Env};
+use vineyard_raft::state::instances::Instance;
+use vineyard_wire::reply::Liveness;
+use vineyard_wire::{InstanceId, NodeId, peer};
+
+use crate::peer::handshake::Credentials;
+use crate::shared::Shared;
+use crate::token::{SECRET_BYTES, Token};
+
+/// The one key of the disk that is not the raft group's.
+const KEY: &[u8] = b"\x00identity";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Random, made once per data directory.
+    pub(crate) key: u128,
+    /// Absent until the cluster has admitted this node.
+    pub(crate) node: Option<NodeId>,
+    pub(crate) cluster: String,
+    pub(crate) secret: [u8; SECRET_BYTES],
+    pub(crate) epoch: u64,
+    /// Lives of this node so far, this one included.
+    pub(crate) boots: u64,
+}
+
+impl Identity {
+    /// What the disk remembers.
+    pub(crate) fn load(disk: &dyn Disk) -> io::Result<Option<Self>> {
+        let Some(bytes) = disk.get(KEY)? else { return Ok(None) };
+        let damaged = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        peer::decode(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// The first node of a new cluster.
+    pub(crate) fn found(env: &Env) -> Self {
+        let mut secret = [0; SECRET_BYTES];
+        env.random.fill(&mut secret);
+        let cluster = format!("{:012x}", env.random.next_u64() >> 16);
+        Self { key: random_key(env), node: Some(NodeId(0)), cluster, secret, epoch: 1, boots: 0 }
+    }
+
+    /// A node that asks to be admitted.
+    pub(crate) fn join(env: &Env, token: &Token) -> Self {
+        let Token { cluster, secret } = token.clone();
+        Self { key: random_key(env), node: None, cluster, secret, epoch: 1, boots: 0 }
+    }
+
+    /// Returns once it is durable.
+    pub(crate) async fn save(&self, disk: &dyn Disk) -> io::Result<()> {
+        let (done, saved) = oneshot::channel();
+        let put = Change::Put(KEY.to_vec(), peer::encode(self));
+        // The receiver goes only with this future.
+        disk.commit(vec![put], Box::new(move |result| drop(done.send(result))));
+        saved.await.unwrap_or_else(|_| Err(io::Error::other("the disk stopped")))
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        Token { cluster: self.cluster.clone(), secret: self.secret }
+    }
+
+    pub(crate) fn credentials(&self) -> Credentials {
+        let Self { cluster, secret, epoch, node, .. } = self.clone();
+        Credentials { cluster, secret, epoch, node }
+    }
+
+    /// What the cluster is told of this boot.
+    pub(crate) fn instance_record(&self, node: &Shared) -> Instance {
+        Instance {
+            id: node.instance,
+            hostid: self.key as u64 & (u64::MAX >> 1),
+            hostname: node.hostname.clone(),
+            ipc_socket: node.config.ipc_socket.clone(),
+            endpoint: node.endpoint.clone(),
+            liveness: Liveness::Up,
+            since_unix_ms: node.started_unix_ms,
+        }
+    }
+
+    /// This boot's instance id.
+    pub(crate) fn instance(&self, node: NodeId) -> InstanceId {
+        InstanceId::new(node, self.boots - 1)
+    }
+}
+
+fn random_key(env: &Env) -> u128 {
+    u128::from(env.random.next_u64()) << 64 | u128::from(env.random.next_u64())
+}

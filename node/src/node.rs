@@ -1,0 +1,299 @@
+//! A node: finds out who it is, opens its doors, starts its actors, and takes its place in the cluster.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use vineyard_env::{Access, Env, Listener, LocalListener};
+use vineyard_raft::command::Command;
+use vineyard_raft::{Member, Meta};
+use vineyard_store::Store;
+use vineyard_wire::id::IdMaker;
+use vineyard_wire::peer::{Answer, Ask, Join as JoinAsk};
+use vineyard_wire::{InstanceId, NodeId};
+
+use crate::actors::{blobs, catalog, liveness, migrator};
+use crate::bulk::Bulk;
+use crate::catalog::Catalog;
+use crate::config::{Config, Join, Listen};
+use crate::front;
+use crate::identity::Identity;
+use crate::peer::dial::Dialer;
+use crate::shared::{Counters, Shared, SharedArena};
+use crate::token::{ParseTokenError, Token};
+
+/// Jobs that wait for one bulk worker before the sessions that bring them wait.
+const BULK_QUEUE: usize = 64;
+
+/// A running node. Dropping it ends its tasks at once; `stop` ends it in order.
+pub struct Node {
+    shared: Rc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the disk failed: {0}")]
+    Disk(io::Error),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: String, source: io::Error },
+    #[error("cannot make an arena of {bytes} bytes: {source}")]
+    Arena { bytes: u64, source: io::Error },
+    #[error(transparent)]
+    Token(#[from] ParseTokenError),
+    #[error("{endpoint} refused this node: {reason}")]
+    Refused { endpoint: String, reason: String },
+    #[error(transparent)]
+    Raft(#[from] vineyard_raft::Error),
+    #[error("an actor stopped while the node started: {0}")]
+    Actor(vineyard_wire::Status),
+}
+
+impl Node {
+    /// Starts a node; call it inside a `LocalSet`. It serves this machine's clients when it returns. A joining node
+    /// retries until the cluster admits it; it never forms a cluster of its own.
+    pub async fn start(config: Config, env: Env) -> Result<Self, Error> {
+        let mut identity = know_thyself(&config, &env).await?;
+        let network = bind_network(&config, &env).await?;
+        let endpoint = network.address();
+        let fresh = identity.node.is_none();
+        let node = match identity.node {
+            Some(node) => node,
+            None => join(&config, &env, &mut identity, &endpoint).await?,
+        };
+        let founds = !fresh && identity.boots == 0 && node == NodeId(0) && config.join.is_none();
+        identity.boots += 1;
+        identity.save(env.disk.as_ref()).await.map_err(Error::Disk)?;
+        let local = bind_local(&config, &env).await?;
+        let shared = assemble(config, env, identity, node, endpoint, founds).await?;
+        let started = Self { tasks: spawn(&shared, network, local), shared };
+        started.register().await;
+        Ok(started)
+    }
+
+    /// `host:port` that clients and nodes dial.
+    pub fn endpoint(&self) -> &str {
+        &self.shared.endpoint
+    }
+
+    /// This boot's instance id.
+    pub fn instance_id(&self) -> InstanceId {
+        self.shared.instance
+    }
+
+    /// What another node needs to join this one's cluster.
+    pub fn token(&self) -> Token {
+        self.shared.identity.token()
+    }
+
+    /// How far this node has applied the cluster's log, and a digest of the state that gave.
+    pub fn state_digest(&self) -> (u64, u64) {
+        let state = self.shared.meta.state();
+        (state.applied(), state.digest())
+    }
+
+    /// The group as this node sees it.
+    pub fn group(&self) -> vineyard_raft::Status {
+        self.shared.meta.status()
+    }
+
+    /// Closes the doors and the connections, then leaves the group's thread.
+    pub async fn stop(mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // Waiting drops what the task held: its listener, and with it the socket's file.
+            drop(task.await);
+        }
+        self.shared.stopping.notify_waiters();
+        self.shared.meta.stop().await;
+    }
+
+    /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
+    async fn register(&self) {
+        let announced = Rc::new(Notify::new());
+        let (node, rang) = (self.shared.clone(), announced.clone());
+        let patience = node.config.limits.metadata_deadline;
+        tokio::task::spawn_local(async move {
+            let instance = node.identity.instance_record(&node);
+            loop {
+                let command = Command::Register { instance: instance.clone() };
+                let deadline = node.config.limits.metadata_deadline;
+                match node.meta.submit(node.instance, command, deadline).await {
+                    Ok(_) => break,
+                    Err(vineyard_raft::Error::Stopped) => return,
+                    Err(error) => tracing::warn!(%error, "not known to the cluster yet"),
+                }
+            }
+            rang.notify_one();
+        });
+        if tokio::time::timeout(patience, announced.notified()).await.is_err() {
+            tracing::warn!("serving local clients; the cluster has no quorum yet");
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// What the disk remembers, or a new identity that is on the disk when this returns.
+async fn know_thyself(config: &Config, env: &Env) -> Result<Identity, Error> {
+    if let Some(known) = Identity::load(env.disk.as_ref()).map_err(Error::Disk)? {
+        return Ok(known);
+    }
+    let fresh = match &config.join {
+        Some(join) => Identity::join(env, &join.token.parse()?),
+        None => Identity::found(env),
+    };
+    fresh.save(env.disk.as_ref()).await.map_err(Error::Disk)?;
+    Ok(fresh)
+}
+
+async fn bind_network(config: &Config, env: &Env) -> Result<Box<dyn Listener>, Error> {
+    let address = match &config.listen {
+        Listen::At(address) => address.clone(),
+        Listen::Auto { port } => format!("{}:{port}", route(config, env).await),
+    };
+    let listening = env.network.listen(&address).await;
+    listening.map_err(|source| Error::Listen { address, source })
+}
+
+/// The local address of the route to the cluster this node joins; loopback if there is none.
+async fn route(config: &Config, env: &Env) -> String {
+    const LOOPBACK: &str = "127.0.0.1";
+    for endpoint in config.join.iter().flat_map(|join| &join.endpoints) {
+        let connected =
+            tokio::time::timeout(config.limits.connect_deadline, env.network.connect(endpoint));
+        if let Ok(Ok(stream)) = connected.await
+            && let Some((host, _)) = stream.local_address().rsplit_once(':')
+        {
+            return host.to_owned();
+        }
+    }
+    LOOPBACK.to_owned()
+}
+
+async fn bind_local(config: &Config, env: &Env) -> Result<Box<dyn LocalListener>, Error> {
+    let listening = env.local.listen(&config.ipc_socket, config.ipc_socket_mode).await;
+    let address = config.ipc_socket.clone();
+    listening.map_err(|source| Error::Listen { address, source })
+}
+
+/// Asks the cluster for a node id until it gives one. A refusal that asking again cannot change ends it.
+async fn join(
+    config: &Config,
+    env: &Env,
+    identity: &mut Identity,
+    endpoint: &str,
+) -> Result<NodeId, Error> {
+    let Some(Join { endpoints, .. }) = &config.join else {
+        let reason = "this data directory belongs to a node that never joined; start it with --join";
+        return Err(Error::Refused { endpoint: endpoint.to_owned(), reason: reason.to_owned() });
+    };
+    let deadline = config.limits.metadata_deadline;
+    let dialer = Dialer::new(env, identity.credentials(), deadline);
+    let ask = Ask::Join(JoinAsk { key: identity.key, endpoint: endpoint.to_owned() });
+    loop {
+        for at in endpoints {
+            match tokio::time::timeout(deadline, dialer.ask(at, &ask)).await {
+                Ok(Ok(Answer::Joined { node, epoch, .. })) => {
+                    identity.node = Some(node);
+                    identity.epoch = epoch;
+                    identity.save(env.disk.as_ref()).await.map_err(Error::Disk)?;
+                    return Ok(node);
+                }
+                Ok(Ok(Answer::Refused(status))) => {
+                    tracing::warn!(%at, %status, "not admitted yet");
+                }
+                Ok(Ok(other)) => tracing::warn!(%at, ?other, "not an answer to a join"),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(Error::Refused { endpoint: at.clone(), reason: error.to_string() });
+                }
+                Ok(Err(error)) => tracing::warn!(%at, %error, "cannot reach the cluster"),
+                Err(_) => tracing::warn!(%at, "the cluster did not answer in time"),
+            }
+        }
+        tokio::time::sleep(config.limits.join_retry).await;
+    }
+}
+
+async fn assemble(
+    config: Config,
+    env: Env,
+    identity: Identity,
+    node: NodeId,
+    endpoint: String,
+    founds: bool,
+) -> Result<Rc<Shared>, Error> {
+    let instance = identity.instance(node);
+    let mut store = Store::new(env.memory.as_ref(), config.size_bytes, IdMaker::new(instance))
+        .map_err(|source| Error::Arena { bytes: config.size_bytes, source })?;
+    let arena = share(&store).map_err(|source| Error::Arena { bytes: config.size_bytes, source })?;
+    let own_holder = store.open_holder(true);
+    let credentials = identity.credentials();
+    let dialer = Dialer::new(&env, credentials, config.limits.connect_deadline);
+    let member =
+        Member { node, endpoint: endpoint.clone(), found: founds.then(|| identity.cluster.clone()) };
+    let meta = Meta::start(&env, raft_options(&config), member, Arc::new(dialer.clone())).await?;
+    let limits = &config.limits;
+    Ok(Rc::new(Shared {
+        instance,
+        hostname: env.host.hostname(),
+        started_unix_ms: env.clock.unix_ms(),
+        endpoint,
+        meta,
+        blobs: blobs::start(store, limits.mailbox_capacity, limits.page_decay),
+        catalog: catalog::start(Catalog::new(instance), limits.mailbox_capacity),
+        migrator: migrator::start(limits.mailbox_capacity),
+        bulk: Bulk::start(env.threads.as_ref(), limits.bulk_threads, BULK_QUEUE),
+        dialer,
+        arena,
+        own_holder,
+        persisted_blobs: RefCell::default(),
+        changed: Notify::new(),
+        stopping: Notify::new(),
+        counters: Counters::default(),
+        config,
+        env,
+        identity,
+    }))
+}
+
+fn share(store: &Store) -> io::Result<SharedArena> {
+    let region = store.region();
+    Ok(SharedArena {
+        read_only: region.share(Access::ReadOnly)?,
+        writable: region.share(Access::ReadWrite)?,
+        len: region.len_bytes(),
+    })
+}
+
+fn raft_options(config: &Config) -> vineyard_raft::Options {
+    let limits = &config.limits;
+    vineyard_raft::Options {
+        heartbeat_ms: limits.raft_heartbeat.as_millis() as u64,
+        election_ms_min: limits.raft_election_min.as_millis() as u64,
+        election_ms_max: limits.raft_election_max.as_millis() as u64,
+        snapshot_after_entries: limits.raft_snapshot_entries,
+        ..vineyard_raft::Options::default()
+    }
+}
+
+fn spawn(
+    shared: &Rc<Shared>,
+    network: Box<dyn Listener>,
+    local: Box<dyn LocalListener>,
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::task::spawn_local(catalog::follow(shared.clone())),
+        tokio::task::spawn_local(liveness::watch(shared.clone())),
+        tokio::task::spawn_local(front::accept_network(shared.clone(), network)),
+        tokio::task::spawn_local(front::accept_local(shared.clone(), local)),
+    ]
+}

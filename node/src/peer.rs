@@ -1,0 +1,7 @@
+//! Connections between nodes: the handshake, the dialling and the serving side, and the moving of blobs.
+
+pub(crate) mod dial;
+pub(crate) mod fetch;
+pub(crate) mod frames;
+pub(crate) mod handshake;
+pub(crate) mod serve;

@@ -1,0 +1,57 @@
+//! The fetching side of a blob transfer: asks for ranges and reads them straight into the arena.
+
+use std::io;
+
+use tokio::io::AsyncReadExt;
+use vineyard_env::Stream;
+use vineyard_shm::SliceMut;
+use vineyard_wire::peer::{Answer, Ask, Purpose, Range};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::dial::Dialer;
+use super::frames;
+
+/// One ask and where its bytes go, range by range.
+pub(crate) struct Piece {
+    pub(crate) ranges: Vec<Range>,
+    pub(crate) targets: Vec<SliceMut>,
+}
+
+/// Fetches `pieces` one after the other on a connection of their own to the node at `endpoint`.
+pub(crate) async fn fetch(dialer: Dialer, endpoint: String, pieces: Vec<Piece>) -> io::Result<()> {
+    let (mut stream, _) = dialer.dial(&endpoint, Purpose::Node).await?;
+    for piece in pieces {
+        fetch_piece(stream.as_mut(), piece).await?;
+    }
+    Ok(())
+}
+
+async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<()> {
+    let Piece { ranges, targets } = piece;
+    let wanted: u64 = ranges.iter().map(|range| range.len).sum();
+    frames::write(stream, &Ask::Read { ranges }).await?;
+    match frames::read(stream, frames::MESSAGE_BYTES_MAX).await? {
+        Answer::Bytes { len } if len == wanted => {}
+        Answer::Bytes { len } => {
+            return Err(frames::invalid(format!("asked for {wanted} bytes, was offered {len}")));
+        }
+        Answer::Refused(status) => return Err(io::Error::other(status)),
+        other => return Err(frames::invalid(format!("not an answer to a read: {other:?}"))),
+    }
+    let mut checksum = Xxh3::new();
+    for mut target in targets {
+        // Hash while the bytes are still in the cache.
+        for chunk in target.chunks_mut(HASH_BYTES) {
+            stream.read_exact(chunk).await?;
+            checksum.update(chunk);
+        }
+    }
+    let expected = stream.read_u64_le().await?;
+    if checksum.digest() != expected {
+        return Err(frames::invalid("the checksum of the bytes that arrived does not match"));
+    }
+    Ok(())
+}
+
+/// Bytes read and hashed at a time.
+pub(crate) const HASH_BYTES: usize = 256 << 10;

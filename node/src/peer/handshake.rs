@@ -1,0 +1,129 @@
+//! The mutual challenge that opens a peer connection.
+//!
+//! Both sides prove that they know the cluster's secret by a keyed hash over both nonces; the secret never travels, and
+//! a proof of one side is never valid as the other's.
+
+use std::io;
+
+use vineyard_env::{Random, Stream};
+use vineyard_wire::NodeId;
+use vineyard_wire::peer::{self, Challenge, Hello, MAGIC, PROOF_BYTES, Purpose, Response, Welcome};
+
+use super::frames::{self, invalid};
+use crate::token::SECRET_BYTES;
+
+/// Handshake messages are short; anything longer is not one.
+const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
+
+/// What both sides must agree on.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) cluster: String,
+    pub(crate) secret: [u8; SECRET_BYTES],
+    pub(crate) epoch: u64,
+    /// Absent while joining.
+    pub(crate) node: Option<NodeId>,
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Dialler,
+    Listener,
+}
+
+impl Credentials {
+    /// A keyed hash that only this connection, this side and this secret give.
+    fn proof(&self, side: Side, hello: &Hello, listener_nonce: &[u8; PROOF_BYTES]) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        hasher.update(match side {
+            Side::Dialler => b"vineyard peer dialler ",
+            Side::Listener => b"vineyard peer listener",
+        });
+        hasher.update(&hello.nonce);
+        hasher.update(listener_nonce);
+        hasher.update(&peer::encode(hello));
+        hasher.finalize()
+    }
+}
+
+/// Opens `stream` for `purpose`, from the side that dialled. `PermissionDenied` carries the other side's reason.
+pub(crate) async fn dial(
+    stream: &mut dyn Stream,
+    mine: &Credentials,
+    purpose: Purpose,
+    random: &dyn Random,
+) -> io::Result<NodeId> {
+    let mut nonce = [0; PROOF_BYTES];
+    random.fill(&mut nonce);
+    let hello = Hello {
+        version: peer::VERSION,
+        cluster: mine.cluster.clone(),
+        epoch: mine.epoch,
+        from: mine.node,
+        purpose,
+        nonce,
+    };
+    let mut opening = MAGIC.to_vec();
+    opening.extend(vineyard_wire::frame::with_header(&peer::encode(&hello)));
+    tokio::io::AsyncWriteExt::write_all(stream, &opening).await?;
+    let (theirs, proof) = match frames::read(stream, HANDSHAKE_BYTES_MAX).await? {
+        Challenge::Proceed { nonce, proof } => (nonce, proof),
+        Challenge::Refused(reason) => return Err(denied(reason)),
+    };
+    if mine.proof(Side::Listener, &hello, &theirs) != proof {
+        return Err(denied("the other side does not know this cluster's secret"));
+    }
+    let proof = *mine.proof(Side::Dialler, &hello, &theirs).as_bytes();
+    frames::write(stream, &Response { proof }).await?;
+    match frames::read(stream, HANDSHAKE_BYTES_MAX).await? {
+        Welcome::Welcome { node, .. } => Ok(node),
+        Welcome::Refused(reason) => Err(denied(reason)),
+    }
+}
+
+/// Answers a dialler whose `MAGIC` has been read: its hello, if it knows the secret.
+pub(crate) async fn accept(
+    stream: &mut dyn Stream,
+    mine: &Credentials,
+    me: NodeId,
+    random: &dyn Random,
+) -> io::Result<Hello> {
+    let hello: Hello = frames::read(stream, HANDSHAKE_BYTES_MAX).await?;
+    if let Err(reason) = admissible(mine, &hello) {
+        frames::write(stream, &Challenge::Refused(reason.clone())).await?;
+        return Err(denied(reason));
+    }
+    let mut nonce = [0; PROOF_BYTES];
+    random.fill(&mut nonce);
+    let proof = *mine.proof(Side::Listener, &hello, &nonce).as_bytes();
+    frames::write(stream, &Challenge::Proceed { nonce, proof }).await?;
+    let response: Response = frames::read(stream, HANDSHAKE_BYTES_MAX).await?;
+    if mine.proof(Side::Dialler, &hello, &nonce) != response.proof {
+        let reason = "wrong secret for this cluster".to_owned();
+        frames::write(stream, &Welcome::Refused(reason.clone())).await?;
+        return Err(denied(reason));
+    }
+    frames::write(stream, &Welcome::Welcome { node: me, epoch: mine.epoch }).await?;
+    Ok(hello)
+}
+
+fn admissible(mine: &Credentials, hello: &Hello) -> Result<(), String> {
+    if hello.version != peer::VERSION {
+        return Err(format!(
+            "this node speaks peer protocol {}, the caller {}",
+            peer::VERSION,
+            hello.version
+        ));
+    }
+    if hello.cluster != mine.cluster {
+        return Err(format!("this node belongs to cluster {:?}", mine.cluster));
+    }
+    if hello.epoch != mine.epoch {
+        return Err(format!("this cluster is at epoch {}, the caller at {}", mine.epoch, hello.epoch));
+    }
+    Ok(())
+}
+
+fn denied(reason: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, invalid(reason.into()))
+}

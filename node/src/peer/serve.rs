@@ -1,0 +1,122 @@
+//! The serving side of a peer connection.
+
+use std::io;
+use std::rc::Rc;
+
+use tokio::io::AsyncWriteExt;
+use vineyard_env::{LocalBoxFuture, Stream};
+use vineyard_shm::Slice;
+use vineyard_store::Store;
+use vineyard_wire::peer::{Answer, Ask, Join, Purpose, Range};
+use vineyard_wire::{NodeId, Status};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::fetch::HASH_BYTES;
+use super::{frames, handshake};
+use crate::failure;
+use crate::figures;
+use crate::shared::Shared;
+
+/// Serves a connection whose `MAGIC` has been read, until the other side leaves.
+pub(crate) async fn serve(node: Rc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+    let me = node.instance.node();
+    let credentials = node.identity.credentials();
+    let shake = handshake::accept(stream.as_mut(), &credentials, me, node.env.random.as_ref());
+    let deadline = node.config.limits.connect_deadline;
+    let hello = tokio::time::timeout(deadline, shake).await.map_err(io::Error::other)??;
+    match hello.purpose {
+        Purpose::Raft => {
+            node.meta.serve(stream.detach()?);
+            Ok(())
+        }
+        Purpose::Node => converse(&node, stream).await,
+    }
+}
+
+async fn converse(node: &Rc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+    loop {
+        let ask = match frames::read(stream.as_mut(), frames::MESSAGE_BYTES_MAX).await {
+            Ok(ask) => ask,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        stream = match ask {
+            Ask::Join(join) => {
+                let answer = admit(node, join).await.unwrap_or_else(Answer::Refused);
+                frames::write(stream.as_mut(), &answer).await?;
+                stream
+            }
+            Ask::Figures => {
+                let answer = match figures::here(node).await {
+                    Ok(figures) => Answer::Figures { instance: node.instance, figures },
+                    Err(status) => Answer::Refused(status),
+                };
+                frames::write(stream.as_mut(), &answer).await?;
+                stream
+            }
+            Ask::Read { ranges } => read(node, stream, ranges).await?,
+        };
+    }
+}
+
+async fn admit(node: &Rc<Shared>, join: Join) -> Result<Answer, Status> {
+    let deadline = node.config.limits.metadata_deadline;
+    let admitted = node.meta.admit(join.key, join.endpoint, deadline).await;
+    let (id, cluster): (NodeId, String) = admitted.map_err(failure::from_raft)?;
+    Ok(Answer::Joined { node: id, cluster, epoch: node.identity.epoch })
+}
+
+/// Sends the ranges' bytes, large answers from a bulk worker.
+async fn read(
+    node: &Rc<Shared>,
+    mut stream: Box<dyn Stream>,
+    ranges: Vec<Range>,
+) -> io::Result<Box<dyn Stream>> {
+    let slices = match node.blobs.ask(move |store| pin(store, &ranges)).await {
+        Ok(Ok(slices)) => slices,
+        Ok(Err(status)) | Err(status) => {
+            frames::write(stream.as_mut(), &Answer::Refused(status)).await?;
+            return Ok(stream);
+        }
+    };
+    let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+    if (bytes as u64) < node.config.limits.bulk_bytes_min {
+        send(stream.as_mut(), &slices).await?;
+        return Ok(stream);
+    }
+    let detached = stream.detach()?;
+    let job = move || -> LocalBoxFuture<'static, _> {
+        Box::pin(async move {
+            let mut stream = detached.attach()?;
+            send(stream.as_mut(), &slices).await?;
+            stream.detach()
+        })
+    };
+    node.bulk.run(job).await.map_err(io::Error::other)??.attach()
+}
+
+fn pin(store: &mut Store, ranges: &[Range]) -> Result<Vec<Slice>, Status> {
+    let slice = |range: &Range| {
+        let whole = store.reader(range.blob)?;
+        let end = range.offset.checked_add(range.len).and_then(|end| usize::try_from(end).ok());
+        let part = end.and_then(|end| whole.part(range.offset as usize..end));
+        part.ok_or_else(|| {
+            let Range { blob, offset, len } = range;
+            Status::invalid(format!("{blob} has no {len} bytes from {offset}"))
+        })
+    };
+    ranges.iter().map(slice).collect()
+}
+
+async fn send(stream: &mut dyn Stream, slices: &[Slice]) -> io::Result<()> {
+    let len = slices.iter().map(|slice| slice.len() as u64).sum();
+    frames::write(stream, &Answer::Bytes { len }).await?;
+    let mut checksum = Xxh3::new();
+    for slice in slices {
+        for chunk in slice.chunks(HASH_BYTES) {
+            checksum.update(chunk);
+            stream.write_all(chunk).await?;
+        }
+    }
+    stream.write_all(&checksum.digest().to_le_bytes()).await
+}

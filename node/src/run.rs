@@ -1,0 +1,109 @@
+//! A node as a process: reads the command line, starts the node in the real world, ends it on SIGTERM or SIGINT.
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+use vineyard_env::Env;
+
+use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
+use crate::{Error, Node, system};
+
+/// Exit code of a command line that makes no sense.
+const USAGE: u8 = 2;
+
+/// Runs a node until it is told to stop. `args` come without the program's name.
+pub fn run(args: Vec<String>) -> ExitCode {
+    let startup = match load(args, &Machine::here()) {
+        Ok(Loaded::Run(startup)) => startup,
+        Ok(Loaded::Print(text)) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("vineyardd: {error}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match serve(*startup) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vineyardd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a node's process ended early.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("cannot open the data directory: {0}")]
+    Disk(io::Error),
+    #[error("cannot set up the process: {0}")]
+    Process(io::Error),
+    #[error(transparent)]
+    Node(#[from] Error),
+    #[error(transparent)]
+    Remember(#[from] remembered::RememberError),
+}
+
+fn serve(startup: Startup) -> Result<(), ServeError> {
+    start_log(&startup.log);
+    for notice in &startup.notices {
+        tracing::info!("{notice}");
+    }
+    system::raise_descriptor_limit().map_err(ServeError::Process)?;
+    let env = system::env(&startup.config.data_dir).map_err(ServeError::Disk)?;
+    let runtime = system::runtime().map_err(ServeError::Process)?;
+    LocalSet::new().block_on(&runtime, until_stopped(startup, env))
+}
+
+async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Process)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
+    let config = startup.config.clone();
+    let data_dir = startup.config.data_dir.clone();
+    let node = tokio::select! {
+        biased;
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+        node = Node::start(startup.config, env) => node?,
+    };
+    remember(&data_dir, &config, &node)?;
+    announce(&node, &config);
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    node.stop().await;
+    Ok(())
+}
+
+fn remember(data_dir: &Path, config: &crate::Config, node: &Node) -> Result<(), ServeError> {
+    remembered::save(data_dir, &Remembered::of(config, Some(node.endpoint())))?;
+    Ok(())
+}
+
+fn announce(node: &Node, config: &crate::Config) {
+    tracing::info!(
+        instance = %node.instance_id(),
+        cluster = %node.token().cluster,
+        endpoint = node.endpoint(),
+        socket = %config.ipc_socket,
+        size_bytes = config.size_bytes,
+        "ready; to add a node: vineyardd --join {} --token \"$(vineyardctl token)\"",
+        node.endpoint(),
+    );
+}
+
+fn start_log(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A process that starts several nodes has a log already.
+    let _ = log.with_ansi(false).try_init();
+}

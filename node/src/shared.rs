@@ -1,0 +1,121 @@
+//! What every session and handler of one node can reach: addresses to ask, and facts that never change.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+use vineyard_env::{Access, Env, MemoryHandle};
+use vineyard_raft::Meta;
+use vineyard_store::HolderId;
+use vineyard_wire::reply::Payload;
+use vineyard_wire::{InstanceId, ObjectId};
+
+use crate::actors::blobs::Blobs;
+use crate::actors::catalog::Catalog;
+use crate::actors::migrator::Migrator;
+use crate::bulk::Bulk;
+use crate::config::Config;
+use crate::identity::Identity;
+use crate::peer::dial::Dialer;
+
+/// One running node, seen from its own thread.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) env: Env,
+    pub(crate) identity: Identity,
+    pub(crate) instance: InstanceId,
+    pub(crate) hostname: String,
+    pub(crate) started_unix_ms: u64,
+    /// `host:port` that was bound.
+    pub(crate) endpoint: String,
+    pub(crate) meta: Meta,
+    pub(crate) blobs: Blobs,
+    pub(crate) catalog: Catalog,
+    pub(crate) migrator: Migrator,
+    pub(crate) bulk: Bulk,
+    pub(crate) dialer: Dialer,
+    pub(crate) arena: SharedArena,
+    /// Holds what the node itself writes or deletes.
+    pub(crate) own_holder: HolderId,
+    /// Local blobs that persistent objects referred to when last looked.
+    pub(crate) persisted_blobs: RefCell<BTreeSet<ObjectId>>,
+    /// Rung after each change of the metadata this node can see.
+    pub(crate) changed: Notify,
+    /// Rung once, when the node stops.
+    pub(crate) stopping: Notify,
+    pub(crate) counters: Counters,
+}
+
+/// Things that come and go, counted where they begin and end.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) ipc_connections: Cell<u64>,
+    pub(crate) rpc_connections: Cell<u64>,
+    /// Requests that wait for something to appear.
+    pub(crate) waiting: Cell<u64>,
+}
+
+/// Counts one thing for as long as it lives.
+pub(crate) struct Counted {
+    node: Rc<Shared>,
+    pick: fn(&Counters) -> &Cell<u64>,
+}
+
+impl Counted {
+    pub(crate) fn new(node: &Rc<Shared>, pick: fn(&Counters) -> &Cell<u64>) -> Self {
+        let cell = pick(&node.counters);
+        cell.set(cell.get() + 1);
+        Self { node: node.clone(), pick }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let cell = (self.pick)(&self.node.counters);
+        cell.set(cell.get() - 1);
+    }
+}
+
+/// The arena under its two numbers: readers get a handle that cannot write, creators one that can.
+pub(crate) struct SharedArena {
+    pub(crate) read_only: MemoryHandle,
+    pub(crate) writable: MemoryHandle,
+    /// Bytes of the arena.
+    pub(crate) len: usize,
+}
+
+impl SharedArena {
+    const WRITABLE_NUMBER: i32 = 1;
+    const READ_ONLY_NUMBER: i32 = 2;
+    /// Constant bases, so that no address of this process reaches a frame.
+    const BASE: u64 = 1 << 46;
+    /// Added to the size that the protocol reports; the released client maps `map_size - 8`.
+    const MAP_SIZE_GAP: i64 = 8;
+
+    pub(crate) fn handle(&self, number: i32) -> &MemoryHandle {
+        if number == Self::WRITABLE_NUMBER { &self.writable } else { &self.read_only }
+    }
+
+    /// A blob's place, under the number for `access`.
+    pub(crate) fn payload(&self, blob: &vineyard_store::Blob, access: Access) -> Payload {
+        if blob.size == 0 {
+            return Payload::empty();
+        }
+        let number = match access {
+            Access::ReadWrite => Self::WRITABLE_NUMBER,
+            Access::ReadOnly => Self::READ_ONLY_NUMBER,
+        };
+        Payload {
+            object_id: blob.id,
+            store_fd: number,
+            data_offset: blob.offset as i64,
+            data_size: blob.size as i64,
+            map_size: self.len as i64 + Self::MAP_SIZE_GAP,
+            pointer: Self::BASE * number as u64 + blob.offset as u64,
+            is_sealed: blob.sealed,
+            is_owner: true,
+            is_gpu: false,
+        }
+    }
+}

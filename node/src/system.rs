@@ -1,0 +1,43 @@
+//! The real world: the only place in this crate that touches the machine.
+#![allow(clippy::disallowed_methods, reason = "a maker: this is where the machine comes in")]
+
+mod clock;
+mod host;
+mod random;
+mod threads;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use vineyard_client::{SystemLocal, SystemNetwork};
+use vineyard_env::Env;
+use vineyard_raft::disk::SledDisk;
+use vineyard_shm::MemfdMemory;
+
+/// Everything a node may touch, with its disk under `data_dir`.
+pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
+    std::fs::create_dir_all(data_dir)?;
+    Ok(Env {
+        clock: Arc::new(clock::SystemClock),
+        random: Arc::new(random::SystemRandom),
+        network: Arc::new(SystemNetwork),
+        local: Arc::new(SystemLocal),
+        disk: Arc::new(SledDisk::open(&data_dir.join("meta"))?),
+        memory: Arc::new(MemfdMemory),
+        threads: Arc::new(threads::SystemThreads),
+        host: Arc::new(host::SystemHost),
+    })
+}
+
+/// A runtime for one thread's tasks.
+pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Every connection takes a descriptor; the default soft limit is for shells, not for servers.
+pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
+}

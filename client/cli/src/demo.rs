@@ -2,6 +2,10 @@
 //!
 //! It is a client like any other: what it shows, it asks the nodes for. `nodes` starts and ends them, `story` tells, and
 //! the steps are below, in the order in which they run.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it starts processes and owns a folder, outside any node"
+)]
 
 use std::fs::File;
 use std::io::Read;

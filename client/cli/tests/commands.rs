@@ -1,0 +1,281 @@
+//! The command line against real nodes: what people and scripts rely on.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "it drives real processes"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_vineyardctl");
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A node in a folder of its own, gone when dropped.
+struct Node {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Node {
+    fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("vctl-")
+            .tempdir_in("/tmp")
+            .unwrap();
+        let log = fs::File::create(folder.path().join("log")).unwrap();
+        let child = bare()
+            .args(["node", "--listen=127.0.0.1:0", "--size=160M", "--socket"])
+            .arg(folder.path().join("sock"))
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut node = Self { child, folder };
+        let begun = Instant::now();
+        while !node.run(&["name", "ls"]).status.success() {
+            let ended = node.child.try_wait().unwrap();
+            let log = fs::read_to_string(node.path("log")).unwrap();
+            assert!(
+                ended.is_none() && begun.elapsed() < PATIENCE,
+                "no node: {ended:?}\n{log}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        node
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        bare()
+            .args(args)
+            .env("VINEYARD_IPC_SOCKET", self.path("sock"))
+            .output()
+            .unwrap()
+    }
+
+    /// The standard output of a command that must succeed.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .trim_end()
+            .to_owned()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(args)).unwrap()
+    }
+
+    fn code(&self, args: &[&str]) -> i32 {
+        self.run(args).status.code().unwrap()
+    }
+
+    fn endpoint(&self) -> String {
+        self.json(&["status", "-o", "json"])["nodes"][0]["endpoint"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+/// The binary, with nothing in its environment that names a node.
+fn bare() -> Command {
+    let mut command = Command::new(BINARY);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("VINEYARD_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Bytes that do not repeat within a chunk.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as u8
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+#[test]
+fn a_file_comes_out_as_it_went_in() {
+    let node = Node::start();
+    let endpoint = node.endpoint();
+    for size in [0, 1, 1_000_000, (64 << 20) + 1] {
+        let (input, output) = (node.path("in"), node.path("out"));
+        fs::write(&input, noise(size)).unwrap();
+        fs::write(&output, "to be replaced").unwrap();
+        let id = node.ok(&["put", text(&input)]);
+        node.ok(&["name", "set", "file", &id]);
+        node.ok(&["get", "file", "-o", text(&output)]);
+        assert!(
+            fs::read(&input).unwrap() == fs::read(&output).unwrap(),
+            "{size} over the socket"
+        );
+        node.ok(&["get", &id, "-o", text(&output), "--endpoint", &endpoint]);
+        assert!(
+            fs::read(&input).unwrap() == fs::read(&output).unwrap(),
+            "{size} over TCP"
+        );
+        node.ok(&["rm", "file"]);
+    }
+    let left = fs::read_dir(node.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert!(
+        !left
+            .into_iter()
+            .any(|name| name.to_string_lossy().starts_with(".vineyardctl"))
+    );
+    let status = node.json(&["status", "-o", "json"]);
+    assert_eq!(status["nodes"][0]["objects"], 0, "{status}");
+}
+
+#[test]
+fn a_file_may_be_put_over_tcp() {
+    let node = Node::start();
+    let (input, output) = (node.path("in"), node.path("out"));
+    fs::write(&input, noise(3_000_001)).unwrap();
+    let put = node.json(&[
+        "put",
+        text(&input),
+        "--name",
+        "remote",
+        "-o",
+        "json",
+        "--endpoint",
+        &node.endpoint(),
+    ]);
+    assert_eq!(
+        (&put["bytes"], &put["persisted"]),
+        (&3_000_001.into(), &true.into())
+    );
+    node.ok(&["get", "remote", "-o", text(&output)]);
+    assert!(fs::read(&input).unwrap() == fs::read(&output).unwrap());
+}
+
+#[test]
+fn objects_and_names_are_listed_and_removed() {
+    let node = Node::start();
+    let input = node.path("in");
+    fs::write(&input, "hello").unwrap();
+    let id = node.ok(&["put", text(&input), "--name", "a"]);
+    assert_eq!(node.ok(&["name", "get", "a"]), id);
+    assert_eq!(node.json(&["name", "ls", "-o", "json"])["a"], id.as_str());
+    let listed = node.json(&["ls", "vineyard::File", "-o", "json"]);
+    assert_eq!(listed[0]["id"], id.as_str(), "{listed}");
+    assert_eq!(listed[0]["names"][0], "a", "{listed}");
+    assert_eq!(
+        (&listed[0]["persisted"], &listed[0]["nbytes"]),
+        (&true.into(), &5.into())
+    );
+    assert!(node.ok(&["ls"]).contains("vineyard::File"));
+    let other = node.ok(&["put", text(&input)]);
+    assert_eq!(node.code(&["name", "set", "a", &other, "--if-absent"]), 1);
+    assert_eq!(
+        node.code(&["name", "set", "a", &other, "--if-equals", &other]),
+        1
+    );
+    node.ok(&["name", "set", "a", &other, "--if-equals", &id]);
+    assert_eq!(node.ok(&["name", "get", "a"]), other);
+    node.ok(&["name", "rm", "a"]);
+    assert_eq!(node.code(&["name", "get", "a"]), 4);
+    node.ok(&["rm", &id, &other]);
+    assert_eq!(node.json(&["ls", "-o", "json"]), Value::Array(vec![]));
+}
+
+#[test]
+fn status_and_token_tell_what_an_operator_needs() {
+    let node = Node::start();
+    let status = node.json(&["status", "-o", "json"]);
+    assert_eq!(
+        (
+            &status["cluster"]["voters"],
+            &status["cluster"]["tolerates"]
+        ),
+        (&1.into(), &0.into())
+    );
+    assert_eq!(
+        status["cluster"]["leader"],
+        status["nodes"][0]["instance_id"]
+    );
+    assert!(
+        status["nodes"][0]["open_fds"].as_u64().unwrap() > 3,
+        "{status}"
+    );
+    assert!(node.ok(&["status"]).contains("1 voter"));
+    let token = node.ok(&["token"]);
+    assert_eq!(node.json(&["token", "-o", "json"])["token"], token.as_str());
+    assert_eq!(node.code(&["token", "--endpoint", &node.endpoint()]), 2);
+}
+
+#[test]
+fn exit_codes_say_what_kind_of_failure_it_was() {
+    let node = Node::start();
+    let out = node.path("out");
+    assert_eq!(node.code(&["get", "nothing", "-o", text(&out)]), 4);
+    assert_eq!(
+        node.code(&["get", "o00007fff00000001", "-o", text(&out)]),
+        4
+    );
+    assert_eq!(node.code(&["rm", "o00007fff00000001"]), 4);
+    assert_eq!(node.code(&["rm", "nothing", "neither"]), 4);
+    assert!(!out.exists());
+    assert_eq!(node.code(&["put", "/no/such/file"]), 1);
+    assert_eq!(node.code(&["put", "/dev/null"]), 2);
+    assert_eq!(node.code(&["name", "set", "a", "not-an-id"]), 2);
+    assert_eq!(node.code(&["frobnicate"]), 2);
+    assert_eq!(node.code(&["node", "--frobnicate"]), 2);
+    let huge = node.path("huge");
+    fs::File::create(&huge).unwrap().set_len(1 << 30).unwrap();
+    let refused = node.run(&["put", text(&huge)]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let status = node.json(&["status", "-o", "json"]);
+    assert_eq!(status["nodes"][0]["memory_usage"], 0, "{status}");
+}
+
+#[test]
+fn an_unreachable_node_is_named_with_what_was_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("none.sock");
+    let output = bare()
+        .args(["status", "--socket"])
+        .arg(&socket)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains(text(&socket)) && said.contains("--socket"),
+        "{said}"
+    );
+    let output = bare()
+        .args(["ls", "--endpoint", "127.0.0.1:1"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::node::{Node, Plan};
@@ -43,27 +43,27 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// Waits until every running node sees a leader and its full set of voters: 1, 3 or 5.
+    /// Waits until every running node sees a leader, all that run as up, and the full set of voters: 1, 3 or 5.
     pub fn wait_settled(&self) -> Result<()> {
         let voters = match self.nodes.len() {
             0..=2 => 1,
             3 | 4 => 3,
             _ => 5,
         };
-        for node in self.nodes.iter().filter(|node| node.runs()) {
-            wait::until(
-                &format!("{voters} voters seen by {}", node.endpoint()),
-                SETTLES_WITHIN,
-                || {
-                    let status = node.status()?;
-                    let known = status["nodes"].as_array().map_or(0, Vec::len);
-                    let settled = status["cluster"]["voters"] == voters
-                        && known == self.nodes.len()
-                        && status["cluster"]["leader"].is_u64();
-                    anyhow::ensure!(settled, "{}", status["cluster"]);
-                    Ok(Some(()))
-                },
-            )?;
+        let running: Vec<&Node> = self.nodes.iter().filter(|node| node.runs()).collect();
+        for node in &running {
+            let awaited = format!("{voters} voters, seen by {}", node.endpoint());
+            wait::until(&awaited, SETTLES_WITHIN, || {
+                let status = node.status()?;
+                let nodes = status["nodes"]
+                    .as_array()
+                    .context("no nodes in the status")?;
+                let up = nodes.iter().filter(|node| node["state"] == "up").count();
+                let cluster = &status["cluster"];
+                let led = cluster["leader"].is_u64() && cluster["voters"] == voters;
+                ensure!(led && up == running.len(), "{cluster} and {up} up");
+                Ok(Some(()))
+            })?;
         }
         Ok(())
     }

@@ -177,9 +177,10 @@ impl Node {
         let nodes = status["nodes"]
             .as_array()
             .context("no nodes in the status")?;
-        let mine = nodes
-            .iter()
-            .find(|node| node["endpoint"] == self.endpoint.as_str());
+        // An earlier life of this node had the same endpoint.
+        let is_mine =
+            |node: &&Value| node["endpoint"] == self.endpoint.as_str() && node["state"] == "up";
+        let mine = nodes.iter().find(is_mine);
         mine.cloned()
             .with_context(|| format!("{} is not in {status}", self.endpoint))
     }

@@ -9,6 +9,7 @@ mod cluster;
 mod metadata;
 mod names;
 mod objects;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -141,12 +142,17 @@ impl Client {
         let deadline = self.inner.options.deadline;
         // A call that hangs holds the lock no longer than its own deadline.
         let mut connection = self.inner.connection.lock().await;
-        if Arc::strong_count(&self.inner.holds) > 1 {
+        if self.is_held() {
             return;
         }
         if let Some(connection) = connection.take() {
             connection.exit(deadline).await;
         }
+    }
+
+    /// Whether blobs in the node's memory need the connection.
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.inner.holds) > 1
     }
 
     /// What a blob in the node's memory keeps.
@@ -180,11 +186,19 @@ impl Client {
         };
         let limit = Limit::new(endpoint, after);
         let wait = async { Ok(self.inner.connection.lock().await) };
-        let guard = limit
+        let mut guard = limit
             .run("earlier calls on the connection to", wait)
             .await?;
         if self.inner.closed.load(Ordering::Relaxed) {
             return Err(closed());
+        }
+        if guard
+            .as_ref()
+            .is_some_and(|connection| !connection.in_step())
+            && !self.is_held()
+        {
+            // Of no use to anybody: the node may have its memory back.
+            *guard = None;
         }
         let connection = MutexGuard::try_map(guard, Option::as_mut).map_err(|_| closed())?;
         Call::begin(connection, limit)

@@ -101,6 +101,11 @@ impl Connection {
         Ok((connection, registered))
     }
 
+    /// Whether the next exchange may begin.
+    pub(crate) fn in_step(&self) -> bool {
+        self.in_step
+    }
+
     /// Says goodbye and closes, without waiting for anything.
     pub(crate) async fn exit(mut self, deadline: Duration) {
         if self.in_step {

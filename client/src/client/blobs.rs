@@ -109,63 +109,19 @@ impl Client {
             return self.send_blobs(blobs).await;
         }
         let sizes: Vec<usize> = blobs.iter().map(|bytes| bytes.len()).collect();
-        let mut ids = Vec::with_capacity(blobs.len());
         let writers = match *sizes {
             [size] => vec![self.create_blob(size).await?],
             _ => self.create_blobs(&sizes).await?,
         };
-        for (mut writer, bytes) in writers.into_iter().zip(blobs) {
-            writer.as_mut_slice().copy_from_slice(bytes);
-            ids.push(writer.seal().await?.id());
+        let made: Vec<ObjectId> = writers.iter().filter_map(BlobWriter::id).collect();
+        let filled = fill(writers, blobs).await;
+        if filled.is_err() {
+            for id in made {
+                // The error that matters is the first; what stays unsealed goes with the connection.
+                self.drop_blob(id).await.ok();
+            }
         }
-        Ok(ids)
-    }
-
-    /// Sends one blob over TCP.
-    pub(crate) async fn send_blob(&self, bytes: &[u8]) -> Result<ObjectId> {
-        Ok(self.send_blobs(&[bytes]).await?[0])
-    }
-
-    async fn send_blobs(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
-        let full: Vec<&[u8]> = blobs
-            .iter()
-            .copied()
-            .filter(|bytes| !bytes.is_empty())
-            .collect();
-        let sent = match *full {
-            [] => Vec::new(),
-            _ => self.send_full(&full).await?,
-        };
-        let mut sent = sent.into_iter();
-        Ok(blobs
-            .iter()
-            .filter_map(|b| {
-                if b.is_empty() {
-                    Some(ObjectId::EMPTY_BLOB)
-                } else {
-                    sent.next()
-                }
-            })
-            .collect())
-    }
-
-    /// Go-ahead, bytes, done: the reply comes twice.
-    async fn send_full(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
-        let compress = self.options().compression;
-        let sizes: Vec<u64> = blobs.iter().map(|bytes| bytes.len() as u64).collect();
-        let after = self.options().transfer_deadline(sizes.iter().sum());
-        let mut call = self.begin(self.options().deadline).await?;
-        let request = match *sizes {
-            [size] => Request::CreateRemoteBuffer { size, compress },
-            _ => Request::CreateRemoteBuffers { sizes, compress },
-        };
-        call.ask(&request, created_ids).await?;
-        call.extend(after);
-        call.send_blobs(blobs, compress).await?;
-        let ids = call.reply(created_ids).await?;
-        check_count("create_remote_buffers_request", ids.len(), blobs.len())?;
-        call.done();
-        Ok(ids)
+        filled
     }
 
     /// The sealed blob `id`; code `ObjectNotExists` if this node has none.
@@ -204,29 +160,6 @@ impl Client {
         let hold = self.hold();
         let blob = |(id, slice): (_, Result<_>)| Ok((id, Blob::shared(id, slice?, hold.clone())));
         slices.into_iter().map(blob).collect()
-    }
-
-    async fn receive_blobs(&self, ids: Vec<ObjectId>) -> Result<BTreeMap<ObjectId, Blob>> {
-        let compress = self.options().compression;
-        let mut call = self.begin(self.options().deadline).await?;
-        let request = Request::GetRemoteBuffers {
-            ids,
-            unsafe_: false,
-            compress,
-        };
-        let pick = only!(Reply::GetBuffers { payloads, .. } => payloads);
-        let payloads = call.ask(&request, pick).await?;
-        let mut total = 0_u64;
-        for payload in &payloads {
-            total = total.saturating_add(data_size("get_remote_buffers_request", payload)?);
-        }
-        call.extend(self.options().transfer_deadline(total));
-        let blobs = call.receive_blobs(&payloads, compress).await?;
-        call.done();
-        Ok(blobs
-            .into_iter()
-            .map(|(id, bytes)| (id, Blob::owned(id, bytes)))
-            .collect())
     }
 
     /// Seals the blob `id`, whoever made it.
@@ -274,12 +207,13 @@ impl Client {
     }
 }
 
-fn created_ids(reply: Reply) -> Result<Vec<ObjectId>, Reply> {
-    match reply {
-        Reply::CreateBuffer { id, .. } => Ok(vec![id]),
-        Reply::CreateBuffers { ids, .. } => Ok(ids),
-        other => Err(other),
+async fn fill(writers: Vec<BlobWriter>, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+    let mut ids = Vec::with_capacity(blobs.len());
+    for (mut writer, bytes) in writers.into_iter().zip(blobs) {
+        writer.as_mut_slice().copy_from_slice(bytes);
+        ids.push(writer.seal().await?.id());
     }
+    Ok(ids)
 }
 
 fn check_size(request: &'static str, payload: &Payload, size: usize) -> Result<()> {
@@ -292,7 +226,7 @@ fn check_size(request: &'static str, payload: &Payload, size: usize) -> Result<(
     }
 }
 
-fn check_count(request: &'static str, got: usize, wanted: usize) -> Result<()> {
+pub(super) fn check_count(request: &'static str, got: usize, wanted: usize) -> Result<()> {
     match got == wanted {
         true => Ok(()),
         false => Err(Error::malformed(

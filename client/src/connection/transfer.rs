@@ -142,9 +142,12 @@ impl Connection {
                     decompressor.read_blob(stream, &mut bytes).await?;
                 }
                 None => {
-                    let received = stream.take(size as u64).read_to_end(&mut bytes).await?;
-                    if received < size {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    // The limit on each read keeps the next blob, or frame, out of the spare capacity.
+                    let mut rest = stream.take(size as u64);
+                    while bytes.len() < size {
+                        if rest.read_buf(&mut bytes).await? == 0 {
+                            return Err(io::ErrorKind::UnexpectedEof.into());
+                        }
                     }
                 }
             }

@@ -6,11 +6,14 @@
 mod body;
 mod lists;
 mod parse;
+mod planted;
 mod reply;
 mod request;
 mod table;
 
 pub(crate) use lists::items;
+#[doc(hidden)]
+pub use planted::plant_rounding;
 pub use table::{ReplyType, RequestType};
 
 use crate::reply::Reply;
@@ -29,7 +32,7 @@ pub struct Malformed {
 pub fn decode_request(body: &[u8]) -> Result<Request, Status> {
     let head = parse::request_head(body)?;
     let verb = RequestType::named(&head.type_).ok_or_else(|| table::unknown(&head.type_))?;
-    request::decode(verb, head.text)
+    request::decode(verb, head.text).map(planted::maybe_round)
 }
 
 /// The body of a request, without the frame's header.

@@ -1,0 +1,246 @@
+//! Real nodes as processes of the false world: start, kill, restart, pause, join, and what they show from time to time.
+//!
+//! A node runs `vineyard_node::Node` unchanged. What is seen of it here is what it chooses to show: its state's digest,
+//! whether it leads. The checks take it from the board.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use vineyard_node::Node;
+use vineyard_node::config::{Config, Join, Limits, Listen};
+use vineyard_wire::InstanceId;
+
+use crate::trace::Kind;
+use crate::world::{Machine, World};
+
+/// Bytes of a simulated node's arena.
+const ARENA_BYTES: u64 = 64 << 20;
+/// How often a node's board is brought up to date.
+const LOOK: Duration = Duration::from_millis(100);
+const PORT: u16 = 9600;
+
+/// What a node's process shows to the checks.
+#[derive(Debug, Default)]
+pub struct Board {
+    /// It has started and serves.
+    pub serves: bool,
+    pub instance: Option<InstanceId>,
+    pub leads: bool,
+    pub term: u64,
+    pub token: Option<String>,
+    /// Entries applied, and the digest of the state after them.
+    pub digest: Option<(u64, u64)>,
+    /// Digests since the checks last looked.
+    pub digests: Vec<(u64, u64)>,
+    /// Why it did not start.
+    pub failure: Option<String>,
+}
+
+struct Slot {
+    name: String,
+    machine: Machine,
+    life: u64,
+    join: Option<Join>,
+    board: Rc<RefCell<Board>>,
+}
+
+/// The nodes of one world, numbered from 1; clones share them.
+#[derive(Clone)]
+pub struct Cluster {
+    world: World,
+    slots: Rc<RefCell<BTreeMap<usize, Slot>>>,
+}
+
+/// The address of node `number`'s machine.
+pub fn ip(number: usize) -> String {
+    format!("10.0.0.{number}")
+}
+
+/// The path of node `number`'s socket.
+pub fn socket(number: usize) -> String {
+    format!("/run/n{number}.sock")
+}
+
+/// Where node `number` serves the network.
+pub fn endpoint(number: usize) -> String {
+    format!("{}:{PORT}", ip(number))
+}
+
+impl Cluster {
+    pub fn new(world: World) -> Self {
+        Self {
+            world,
+            slots: Rc::default(),
+        }
+    }
+
+    /// The numbers of all nodes there have been.
+    pub fn numbers(&self) -> Vec<usize> {
+        self.slots.borrow().keys().copied().collect()
+    }
+
+    pub fn name(&self, number: usize) -> String {
+        format!("n{number}")
+    }
+
+    pub fn machine(&self, number: usize) -> Machine {
+        self.world.machine(&ip(number), &self.name(number))
+    }
+
+    pub fn runs(&self, number: usize) -> bool {
+        self.world.schedule.runs(&self.name(number))
+    }
+
+    pub fn board(&self, number: usize) -> Rc<RefCell<Board>> {
+        Rc::clone(&self.slots.borrow()[&number].board)
+    }
+
+    /// How often the node was started. A different number later means that what it held in memory is gone.
+    pub fn life(&self, number: usize) -> u64 {
+        self.slots.borrow().get(&number).map_or(0, |slot| slot.life)
+    }
+
+    /// The lives of nodes that go on now: what they hold in memory is there.
+    pub fn instances(&self) -> BTreeSet<InstanceId> {
+        self.slots
+            .borrow()
+            .values()
+            .filter_map(|slot| slot.board.borrow().instance)
+            .collect()
+    }
+
+    /// The running node that says it leads, in the latest term.
+    pub fn leader(&self) -> Option<usize> {
+        let slots = self.slots.borrow();
+        let leads = |(number, slot): (&usize, &Slot)| {
+            let board = slot.board.borrow();
+            (board.leads && self.runs(*number)).then_some((board.term, *number))
+        };
+        slots
+            .iter()
+            .filter_map(leads)
+            .max()
+            .map(|(_, number)| number)
+    }
+
+    /// Starts a node on a new machine; with `join`, as part of that cluster.
+    pub fn add(&self, number: usize, join: Option<Join>) {
+        let slot = Slot {
+            name: self.name(number),
+            machine: self.machine(number),
+            life: 0,
+            join,
+            board: Rc::default(),
+        };
+        self.slots.borrow_mut().insert(number, slot);
+        self.start(number);
+    }
+
+    /// Starts the node on its machine, with what its disk holds.
+    pub fn start(&self, number: usize) {
+        if self.runs(number) {
+            return;
+        }
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots
+            .get_mut(&number)
+            .expect("only nodes that were added are started");
+        slot.life += 1;
+        slot.board = Rc::default();
+        let env = self.world.env(&slot.machine, &slot.name, slot.life);
+        let config = config(number, slot.join.clone());
+        let (platter, board) = (slot.machine.platter.clone(), Rc::clone(&slot.board));
+        let (trace, name) = (self.world.trace.clone(), slot.name.clone());
+        self.world.schedule.start(&slot.name, async move {
+            tokio::task::spawn_local(platter.write());
+            match Node::start(config, env).await {
+                Ok(node) => show(&node, &board).await,
+                Err(error) => {
+                    trace.note(Kind::Event, &name, format_args!("did not start: {error}"));
+                    board.borrow_mut().failure = Some(error.to_string());
+                }
+            }
+        });
+    }
+
+    /// Ends the node's process at once. With `power` its machine goes on and closes its sockets; without, the machine
+    /// falls silent and what its disk had not synced is gone.
+    pub fn kill(&self, number: usize, power: bool) {
+        let machine = self.machine(number);
+        if !power {
+            self.world.net.lose_power(&machine.ip);
+        }
+        self.world.schedule.kill(&self.name(number));
+        machine.platter.crash(power);
+        *self.board(number).borrow_mut() = Board::default();
+    }
+
+    /// Starts the node again after `kill`, and its machine if it had lost its power.
+    pub fn restart(&self, number: usize) {
+        self.world.net.regain_power(&ip(number));
+        self.start(number);
+    }
+
+    /// Stops or continues the process, as SIGSTOP and SIGCONT do.
+    pub fn pause(&self, number: usize, paused: bool) {
+        self.world.schedule.pause(&self.name(number), paused);
+    }
+
+    /// What each node has shown since the last call: (node, entries, digest).
+    pub fn take_digests(&self) -> Vec<(usize, u64, u64)> {
+        let slots = self.slots.borrow();
+        let take = |(number, slot): (&usize, &Slot)| {
+            let digests = std::mem::take(&mut slot.board.borrow_mut().digests);
+            let number = *number;
+            digests
+                .into_iter()
+                .map(move |(index, digest)| (number, index, digest))
+        };
+        slots.iter().flat_map(take).collect()
+    }
+}
+
+fn config(number: usize, join: Option<Join>) -> Config {
+    let limits = Limits {
+        bulk_bytes_min: 64 << 10,
+        bulk_range_bytes: 64 << 10,
+        ..Limits::default()
+    };
+    Config {
+        listen: Listen::At(endpoint(number)),
+        size_bytes: ARENA_BYTES,
+        join,
+        limits: Limits {
+            raft_snapshot_entries: 300,
+            ..limits
+        },
+        ..Config::new("/unused", socket(number))
+    }
+}
+
+/// Keeps the board up to date for as long as the process lives.
+async fn show(node: &Node, board: &RefCell<Board>) {
+    {
+        let mut board = board.borrow_mut();
+        board.serves = true;
+        board.instance = Some(node.instance_id());
+        board.token = Some(node.token().to_string());
+    }
+    loop {
+        let status = node.group();
+        let digest = node.state_digest();
+        {
+            let mut board = board.borrow_mut();
+            board.leads = status.is_leader;
+            board.term = status.term;
+            if board.digest != Some(digest) {
+                board.digest = Some(digest);
+                board.digests.push(digest);
+            }
+        }
+        sleep(LOOK).await;
+    }
+}

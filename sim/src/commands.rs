@@ -1,0 +1,242 @@
+//! What each command does: one function each. `run` and `twice` start this program again as child processes.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::ops::Range;
+use std::process::{Child, Command, Stdio};
+
+use vineyard_sim::planted::Planted;
+use vineyard_sim::report::{Failure, Report};
+use vineyard_sim::seed::run_seed;
+use vineyard_sim::stage::Settings;
+use vineyard_sim::trace::Detail;
+
+/// Seeds that one child process runs before another takes over: a process that has to be killed loses no more.
+const CHUNK: u64 = 5;
+
+/// Runs the seeds one by one and prints one line of JSON for each.
+pub(crate) fn child(seeds: Range<u64>, planted: Option<Planted>) {
+    for seed in seeds {
+        let mut report = Report::default();
+        report.add(&run_seed(Settings {
+            seed,
+            planted,
+            output: None,
+        }));
+        let line = serde_json::to_string(&report).expect("counts and texts are always JSON");
+        println!("{line}");
+    }
+}
+
+/// Shares the seeds among `jobs` processes and prints the sum.
+pub(crate) fn run(seeds: Range<u64>, jobs: usize, planted: Option<Planted>) -> Result<(), String> {
+    let chunks = std::sync::Mutex::new(chunks(seeds));
+    let report = std::sync::Mutex::new(Report::default());
+    let lock = || report.lock().expect("no worker panics while it adds");
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let next = chunks.lock().expect("no worker panics here").next();
+                    let Some(chunk) = next else { return };
+                    run_chunk(chunk, planted, &mut |part| {
+                        let mut sum = lock();
+                        sum.merge(part);
+                        progress(&sum);
+                    });
+                }
+            });
+        }
+    });
+    let mut report = report.into_inner().expect("every worker has ended well");
+    report.failures.sort_by_key(|failure| failure.seed);
+    eprintln!();
+    print!("{report}");
+    if report.failures.is_empty() {
+        Ok(())
+    } else {
+        Err(tell(&report.failures, planted))
+    }
+}
+
+fn chunks(seeds: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
+    let mut next = Some(seeds.start);
+    std::iter::from_fn(move || {
+        let from = next.filter(|from| *from < seeds.end)?;
+        let to = from.saturating_add(CHUNK).min(seeds.end);
+        next = Some(to);
+        Some(from..to)
+    })
+}
+
+/// Runs a chunk in a child process; a seed that ends the process is a failure of that seed.
+fn run_chunk(chunk: Range<u64>, planted: Option<Planted>, add: &mut impl FnMut(Report)) {
+    let mut next = chunk.start;
+    while next < chunk.end {
+        let mut arguments = vec!["run".to_owned(), "--child".to_owned()];
+        arguments.extend(["--seeds".to_owned(), format!("{next}..{}", chunk.end)]);
+        if let Some(bug) = planted {
+            arguments.extend(["--mutate".to_owned(), bug.name().to_owned()]);
+        }
+        let mut process = itself(&arguments);
+        let output = BufReader::new(process.stdout.take().expect("it is piped"));
+        for line in output.lines().map_while(Result::ok) {
+            if let Ok(report) = serde_json::from_str(&line) {
+                add(report);
+                next += 1;
+            }
+        }
+        let status = process.wait();
+        if next < chunk.end {
+            let detail = format!("the process that ran it ended: {status:?}");
+            let failure = Failure {
+                seed: next,
+                invariant: "nothing_panics".to_owned(),
+                detail,
+            };
+            add(Report {
+                seeds: 1,
+                failures: vec![failure],
+                ..Report::default()
+            });
+            next += 1;
+        }
+    }
+}
+
+fn itself(arguments: &[String]) -> Child {
+    let program = std::env::current_exe().expect("a running program knows its file");
+    Command::new(program)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("what runs here can be started again")
+}
+
+fn progress(report: &Report) {
+    eprint!(
+        "\r{} seeds, {} failed ",
+        report.seeds,
+        report.failures.len()
+    );
+}
+
+fn tell(failures: &[Failure], planted: Option<Planted>) -> String {
+    let mut text = format!("{} seeds failed:", failures.len());
+    let bug = planted
+        .map(|bug| format!(" --mutate {}", bug.name()))
+        .unwrap_or_default();
+    for Failure { seed, detail, .. } in failures.iter().take(20) {
+        text += &format!(
+            "\nseed {seed}: {detail}\n  replay: cargo run --release -p vineyard-sim -- replay --seed {seed}{bug}"
+        );
+    }
+    text
+}
+
+/// Runs each seed in two processes at once and compares their traces byte by byte; different seeds must differ.
+pub(crate) fn twice(seeds: Range<u64>) -> Result<(), String> {
+    let mut previous = None;
+    let (mut lines, mut bytes) = (0, 0);
+    let count = seeds.end - seeds.start;
+    for seed in seeds {
+        let arguments = [
+            "replay".to_owned(),
+            "--seed".to_owned(),
+            seed.to_string(),
+            "--full".to_owned(),
+        ];
+        let [mut one, mut other] = [itself(&arguments), itself(&arguments)];
+        let read =
+            |process: &mut Child| BufReader::new(process.stdout.take().expect("it is piped"));
+        let same = compare(read(&mut one), read(&mut other));
+        // Their exit codes tell of invariants; only the traces matter here.
+        for process in [&mut one, &mut other] {
+            process.kill().ok();
+            process.wait().ok();
+        }
+        let same = same.map_err(|difference| format!("seed {seed}: {difference}"))?;
+        if previous == Some(same.hash) {
+            return Err(format!("seeds {} and {seed} have the same trace", seed - 1));
+        }
+        previous = Some(same.hash);
+        lines += same.lines;
+        bytes += same.bytes;
+        println!(
+            "seed {seed}: {} lines, {} bytes, identical",
+            same.lines, same.bytes
+        );
+    }
+    println!("{count} seeds, {lines} lines, {bytes} bytes: identical in two processes each");
+    Ok(())
+}
+
+struct Same {
+    hash: u64,
+    lines: u64,
+    bytes: u64,
+}
+
+fn compare(mut one: impl BufRead, mut other: impl BufRead) -> Result<Same, String> {
+    let mut same = Same {
+        hash: 0,
+        lines: 0,
+        bytes: 0,
+    };
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let read = |from: &mut dyn BufRead, line: &mut Vec<u8>| {
+        line.clear();
+        from.read_until(b'\n', line)
+            .map_err(|error| error.to_string())
+    };
+    loop {
+        read(&mut one, &mut left)?;
+        read(&mut other, &mut right)?;
+        if left != right {
+            let text = |line: &[u8]| String::from_utf8_lossy(line).trim_end().to_owned();
+            let (left, right) = (text(&left), text(&right));
+            return Err(format!(
+                "line {} differs:\n  {left}\n  {right}",
+                same.lines + 1
+            ));
+        }
+        if left.is_empty() {
+            break;
+        }
+        same.lines += 1;
+        same.bytes += left.len() as u64;
+        same.hash = same.hash.rotate_left(9) ^ vineyard_sim::trace::digest(&left);
+    }
+
+    if same.lines == 0 {
+        Err("the trace is empty".to_owned())
+    } else {
+        Ok(same)
+    }
+}
+
+/// Prints the trace of one seed, and what it broke.
+pub(crate) fn replay(seed: u64, full: bool, planted: Option<Planted>) -> Result<(), String> {
+    vineyard_sim::log::start();
+    let detail = if full { Detail::Full } else { Detail::Story };
+    let output = Some((
+        detail,
+        Box::new(BufWriter::new(std::io::stdout())) as Box<dyn Write + Send>,
+    ));
+    let outcome = run_seed(Settings {
+        seed,
+        planted,
+        output,
+    });
+    let mut report = Report::default();
+    report.add(&outcome);
+    eprint!("{report}");
+    eprintln!(
+        "trace            {} lines, hash {:016x}",
+        outcome.lines, outcome.hash
+    );
+    let mut text = String::new();
+    for violation in &outcome.violations {
+        text += &format!("\nseed {seed} breaks {violation}");
+    }
+    if text.is_empty() { Ok(()) } else { Err(text) }
+}

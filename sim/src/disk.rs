@@ -1,0 +1,322 @@
+//! A false disk: what was synced survives, of the rest a drawn part, and it can be slow or refuse to sync.
+//!
+//! Promise: what `env::Disk` promises. Batches are written in order, several to one sync; a batch is never torn: a crash
+//! keeps a prefix of whole batches. After one failed sync every later batch fails until the process starts anew.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use vineyard_env::{Batch, Change, Disk, Done, Pair};
+
+use crate::chance::Chance;
+use crate::trace::{Kind, Trace, digest};
+
+type Table = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Why a sync fails or how long it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    pub sync_ms_min: u64,
+    pub sync_ms_max: u64,
+    /// How often, in a thousand, a sync fails.
+    pub fails_per_mille: u64,
+}
+
+impl Health {
+    pub const GOOD: Self = Self {
+        sync_ms_min: 1,
+        sync_ms_max: 3,
+        fails_per_mille: 0,
+    };
+}
+
+/// What stays of a machine's disk when its processes come and go.
+#[derive(Clone)]
+pub struct Platter {
+    inner: Arc<Mutex<Inner>>,
+    arrived: Arc<Notify>,
+    trace: Trace,
+}
+
+struct Inner {
+    who: String,
+    chance: Chance,
+    /// What survives.
+    durable: Table,
+    /// What a reader sees: the durable table and the batches written since.
+    visible: Table,
+    queue: VecDeque<(u64, Batch, Done)>,
+    /// Written, not yet synced.
+    written: Vec<(u64, Batch)>,
+    next_batch: u64,
+    health: Health,
+    poisoned: bool,
+    failures: u64,
+}
+
+impl Platter {
+    pub fn new(seed: u64, who: &str, trace: Trace) -> Self {
+        let inner = Inner {
+            who: who.to_owned(),
+            chance: Chance::stream(seed, &format!("disk {who}")),
+            durable: Table::new(),
+            visible: Table::new(),
+            queue: VecDeque::new(),
+            written: Vec::new(),
+            next_batch: 1,
+            health: Health::GOOD,
+            poisoned: false,
+            failures: 0,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            arrived: Arc::new(Notify::new()),
+            trace,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_health(&self, health: Health) {
+        self.lock().health = health;
+    }
+
+    /// Syncs that failed since the start of the world.
+    pub fn failures(&self) -> u64 {
+        self.lock().failures
+    }
+
+    /// Whether the process that uses it has seen a sync fail.
+    pub fn is_poisoned(&self) -> bool {
+        self.lock().poisoned
+    }
+
+    /// The process that used it is gone. `power` tells whether the machine kept its power: then a drawn prefix of what
+    /// was written and not synced survives; without power none of it does. Returns the batches lost.
+    pub fn crash(&self, power: bool) -> usize {
+        let mut inner = self.lock();
+        let mut waiting = std::mem::take(&mut inner.written);
+        let queued = std::mem::take(&mut inner.queue);
+        let all = waiting.len() + queued.len();
+        // What the process still held in its own queue goes with it; the kernel keeps what it was given.
+        let keep = if power {
+            inner.chance.index(waiting.len() + 1)
+        } else {
+            0
+        };
+        waiting.truncate(keep);
+        for (_, batch) in &waiting {
+            change(&mut inner.durable, batch);
+        }
+        inner.visible = inner.durable.clone();
+        inner.poisoned = false;
+        let who = inner.who.clone();
+        drop(inner);
+        drop(queued);
+        self.trace.note(
+            Kind::Disk,
+            &who,
+            format_args!("keeps {keep} of {all} unsynced batches"),
+        );
+        all - keep
+    }
+
+    /// Writes and syncs until its process ends.
+    pub async fn write(self) {
+        loop {
+            self.arrived.notified().await;
+            while let Some((dones, delay, fails)) = self.begin() {
+                sleep(delay).await;
+                self.finish(dones, fails);
+            }
+        }
+    }
+
+    /// Takes all that is queued into one sync.
+    fn begin(&self) -> Option<(Vec<Done>, Duration, bool)> {
+        let mut inner = self.lock();
+        if inner.queue.is_empty() {
+            return None;
+        }
+        let mut dones = Vec::new();
+        while let Some((number, batch, done)) = inner.queue.pop_front() {
+            change(&mut inner.visible, &batch);
+            inner.written.push((number, batch));
+            dones.push(done);
+        }
+        let health = inner.health;
+        let delay = inner
+            .chance
+            .between(health.sync_ms_min, health.sync_ms_max + 1);
+        let fails = inner.poisoned || inner.chance.happens(health.fails_per_mille);
+        Some((dones, Duration::from_millis(delay), fails))
+    }
+
+    fn finish(&self, dones: Vec<Done>, fails: bool) {
+        let mut inner = self.lock();
+        let written = std::mem::take(&mut inner.written);
+        let last = written.last().map_or(0, |(number, _)| *number);
+        if fails {
+            inner.poisoned = true;
+            inner.failures += 1;
+            // The kernel forgot which pages were dirty: some reached the disk, some never will.
+            let keep = inner.chance.index(written.len() + 1);
+            for (_, batch) in &written[..keep] {
+                change(&mut inner.durable, batch);
+            }
+        } else {
+            for (_, batch) in &written {
+                change(&mut inner.durable, batch);
+            }
+        }
+        let who = inner.who.clone();
+        drop(inner);
+        let what = if fails { "fails to sync" } else { "synced" };
+        self.trace
+            .note(Kind::Disk, &who, format_args!("{what} to batch {last}"));
+        for done in dones {
+            done(if fails { Err(refused()) } else { Ok(()) });
+        }
+    }
+}
+
+fn refused() -> io::Error {
+    io::Error::other("the disk failed to sync")
+}
+
+fn change(table: &mut Table, batch: &Batch) {
+    for change in batch {
+        match change {
+            Change::Put(key, value) => {
+                table.insert(key.clone(), value.clone());
+            }
+            Change::Delete(key) => {
+                table.remove(key);
+            }
+            Change::DeleteRange(from, to) => {
+                if from < to {
+                    let keys: Vec<_> = table
+                        .range(from.clone()..to.clone())
+                        .map(|(key, _)| key.clone())
+                        .collect();
+                    for key in keys {
+                        table.remove(&key);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The disk of the machine, as its node sees it.
+pub struct SimDisk {
+    pub platter: Platter,
+}
+
+impl Disk for SimDisk {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.platter.lock().visible.get(key).cloned())
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let inner = self.platter.lock();
+        let pairs = inner.visible.range(from.to_vec()..to.to_vec());
+        Ok(pairs
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
+    }
+
+    fn commit(&self, batch: Batch, done: Done) {
+        let mut inner = self.platter.lock();
+        if inner.poisoned {
+            drop(inner);
+            done(Err(refused()));
+            return;
+        }
+        let number = inner.next_batch;
+        inner.next_batch += 1;
+        let (who, changes, hash) = (inner.who.clone(), batch.len(), hash(&batch));
+        inner.queue.push_back((number, batch, done));
+        drop(inner);
+        self.platter.trace.note(
+            Kind::Disk,
+            &who,
+            format_args!("batch {number}: {changes} changes {hash:016x}"),
+        );
+        self.platter.arrived.notify_one();
+    }
+}
+
+fn hash(batch: &Batch) -> u64 {
+    let mut all = 0u64;
+    for change in batch {
+        let word = match change {
+            Change::Put(key, value) => digest(key).rotate_left(7) ^ digest(value),
+            Change::Delete(key) => digest(key).rotate_left(13),
+            Change::DeleteRange(from, to) => digest(from).rotate_left(17) ^ digest(to),
+        };
+        all = all.rotate_left(5) ^ word;
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str) -> Batch {
+        vec![Change::Put(key.into(), b"value".to_vec())]
+    }
+
+    fn disk() -> SimDisk {
+        SimDisk {
+            platter: Platter::new(1, "n1", Trace::new(None)),
+        }
+    }
+
+    async fn commit(disk: &SimDisk, batch: Batch) -> io::Result<()> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        disk.commit(batch, Box::new(move |result| drop(tell.send(result))));
+        told.await.expect("the writer answers")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_synced_survives_a_power_loss_and_nothing_else_does() {
+        let disk = disk();
+        let writer = tokio::spawn(disk.platter.clone().write());
+        commit(&disk, put("first")).await.unwrap();
+        disk.commit(put("second"), Box::new(|_| ()));
+        writer.abort();
+        assert_eq!(disk.platter.crash(false), 1);
+        assert!(disk.get(b"first").unwrap().is_some());
+        assert!(disk.get(b"second").unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_failed_sync_nothing_is_durable_until_the_process_starts_anew() {
+        let disk = disk();
+        let writer = tokio::spawn(disk.platter.clone().write());
+        disk.platter.set_health(Health {
+            fails_per_mille: 1000,
+            ..Health::GOOD
+        });
+        assert!(commit(&disk, put("first")).await.is_err());
+        disk.platter.set_health(Health::GOOD);
+        assert!(commit(&disk, put("second")).await.is_err());
+        writer.abort();
+        disk.platter.crash(true);
+        let writer = tokio::spawn(disk.platter.clone().write());
+        commit(&disk, put("third")).await.unwrap();
+        writer.abort();
+        assert_eq!(disk.platter.failures(), 1);
+    }
+}

@@ -1,0 +1,312 @@
+//! What goes wrong, and when: drawn from the seed, counted by kind.
+//!
+//! A fault has a beginning and an end; `Faults::run` brings one after the other, sometimes two at once, and mends
+//! everything at the end of its time. It knows nodes and machines, not what runs on them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::chance::Chance;
+use crate::cluster::{Cluster, ip};
+use crate::disk::Health;
+use crate::network::Link;
+use crate::trace::Kind as Line;
+use crate::workload::Workload;
+use crate::world::World;
+
+/// The kinds of faults. Each is one word in the counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    LeaderKilled,
+    NodeKilled,
+    PowerLost,
+    PowerLostEverywhere,
+    LeaderPaused,
+    NodePaused,
+    CutInTwo,
+    CutOneWay,
+    CutFlapping,
+    LeaderCutOff,
+    LinkSlow,
+    LinkLossy,
+    ConnectionsReset,
+    DiskSlow,
+    DiskFails,
+    ClockJumped,
+    ClientKilled,
+}
+
+/// Each kind with its weight: the leader's troubles come most, what ends every process comes least.
+const KINDS: [(Kind, u64); 17] = [
+    (Kind::LeaderKilled, 16),
+    (Kind::NodeKilled, 8),
+    (Kind::PowerLost, 6),
+    (Kind::PowerLostEverywhere, 2),
+    (Kind::LeaderPaused, 8),
+    (Kind::NodePaused, 6),
+    (Kind::CutInTwo, 8),
+    (Kind::CutOneWay, 6),
+    (Kind::CutFlapping, 4),
+    (Kind::LeaderCutOff, 8),
+    (Kind::LinkSlow, 6),
+    (Kind::LinkLossy, 6),
+    (Kind::ConnectionsReset, 10),
+    (Kind::DiskSlow, 6),
+    (Kind::DiskFails, 4),
+    (Kind::ClockJumped, 4),
+    (Kind::ClientKilled, 10),
+];
+
+/// How often each kind happened.
+pub type Counts = BTreeMap<String, u64>;
+
+/// Brings the faults of one run.
+#[derive(Clone)]
+pub struct Faults {
+    world: World,
+    cluster: Cluster,
+    workload: Workload,
+    chance: Rc<RefCell<Chance>>,
+    counts: Rc<RefCell<Counts>>,
+}
+
+impl Faults {
+    pub fn new(world: &World, cluster: &Cluster, workload: &Workload) -> Self {
+        Self {
+            world: world.clone(),
+            cluster: cluster.clone(),
+            workload: workload.clone(),
+            chance: Rc::new(RefCell::new(Chance::stream(world.seed, "faults"))),
+            counts: Rc::default(),
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts.borrow().clone()
+    }
+
+    fn between(&self, from: u64, to: u64) -> u64 {
+        self.chance.borrow_mut().between(from, to)
+    }
+
+    fn draw(&self) -> Kind {
+        let all = KINDS.iter().map(|(_, weight)| weight).sum();
+        let mut at = self.chance.borrow_mut().below(all);
+        for (kind, weight) in KINDS {
+            if at < weight {
+                return kind;
+            }
+            at -= weight;
+        }
+        Kind::LeaderKilled
+    }
+
+    /// Some node that runs.
+    fn anyone(&self) -> Option<usize> {
+        let mut numbers = self.cluster.numbers();
+        numbers.retain(|number| self.cluster.runs(*number));
+        self.chance.borrow_mut().pick(&numbers).copied()
+    }
+
+    /// Brings faults until `until`, then mends everything.
+    pub async fn run(&self, until: Instant) {
+        loop {
+            sleep(Duration::from_millis(self.between(300, 2500))).await;
+            if Instant::now() >= until {
+                break;
+            }
+            let (first, second) = (self.draw(), self.draw());
+            if self.chance.borrow_mut().happens(150) {
+                let later = async {
+                    sleep(Duration::from_millis(self.between(0, 800))).await;
+                    self.bring(second, until).await;
+                };
+                futures::future::join(self.bring(first, until), later).await;
+            } else {
+                self.bring(first, until).await;
+            }
+            self.revive();
+        }
+        self.mend();
+    }
+
+    /// Starts what ended by itself: an operator, or a service manager, would.
+    fn revive(&self) {
+        for number in self.cluster.numbers() {
+            let poisoned = self.cluster.machine(number).platter.is_poisoned();
+            if self.cluster.runs(number) && poisoned {
+                self.cluster.kill(number, true);
+            }
+            if !self.cluster.runs(number) {
+                self.cluster
+                    .machine(number)
+                    .platter
+                    .set_health(Health::GOOD);
+                self.cluster.restart(number);
+            }
+        }
+    }
+
+    /// Ends every fault and brings every node back.
+    pub fn mend(&self) {
+        self.world.net.heal();
+        for number in self.cluster.numbers() {
+            self.cluster.pause(number, false);
+            self.cluster
+                .machine(number)
+                .platter
+                .set_health(Health::GOOD);
+        }
+        self.revive();
+        self.world
+            .trace
+            .note(Line::Fault, "all", format_args!("everything is mended"));
+    }
+
+    fn count(&self, kind: Kind, who: &str) {
+        *self
+            .counts
+            .borrow_mut()
+            .entry(format!("{kind:?}"))
+            .or_default() += 1;
+        self.world
+            .trace
+            .note(Line::Fault, who, format_args!("{kind:?}"));
+    }
+
+    /// One fault from its beginning to its end, or to `until`.
+    pub async fn bring(&self, kind: Kind, until: Instant) {
+        let subject = match kind {
+            Kind::LeaderKilled | Kind::LeaderPaused | Kind::LeaderCutOff => self.cluster.leader(),
+            _ => self.anyone(),
+        };
+        let Some(subject) = subject else { return };
+        self.count(kind, &self.cluster.name(subject));
+        match kind {
+            Kind::LeaderKilled | Kind::NodeKilled => self.kill(&[subject], true, until).await,
+            Kind::PowerLost => self.kill(&[subject], false, until).await,
+            Kind::PowerLostEverywhere => {
+                self.kill(&self.cluster.numbers(), false, until).await;
+            }
+            Kind::LeaderPaused | Kind::NodePaused => {
+                self.cluster.pause(subject, true);
+                self.last(500, 6000, until).await;
+                self.cluster.pause(subject, false);
+            }
+            Kind::CutInTwo | Kind::CutOneWay | Kind::CutFlapping | Kind::LeaderCutOff => {
+                self.cut(kind, subject, until).await;
+            }
+            Kind::LinkSlow | Kind::LinkLossy => self.strain(kind, subject, until).await,
+            Kind::ConnectionsReset => {
+                for _ in 0..self.between(1, 12) {
+                    self.world.net.reset_one();
+                    sleep(Duration::from_millis(self.between(0, 200))).await;
+                }
+            }
+            Kind::DiskSlow => {
+                let slow = Health {
+                    sync_ms_min: 20,
+                    sync_ms_max: 400,
+                    fails_per_mille: 0,
+                };
+                self.cluster.machine(subject).platter.set_health(slow);
+                self.last(1000, 6000, until).await;
+                self.cluster
+                    .machine(subject)
+                    .platter
+                    .set_health(Health::GOOD);
+            }
+            Kind::DiskFails => {
+                let failing = Health {
+                    fails_per_mille: 1000,
+                    ..Health::GOOD
+                };
+                self.cluster.machine(subject).platter.set_health(failing);
+                self.last(500, 4000, until).await;
+            }
+            Kind::ClientKilled => {
+                let name = self.workload.kill_one(&mut self.chance.borrow_mut());
+                self.world
+                    .trace
+                    .note(Line::Fault, &name, format_args!("is killed and replaced"));
+            }
+            Kind::ClockJumped => {
+                let by = self.between(0, 20_000) as i64 - 10_000;
+                self.cluster.machine(subject).clock.jump(by);
+            }
+        }
+    }
+
+    /// Waits for a drawn time, but not past `until`.
+    async fn last(&self, from_ms: u64, to_ms: u64, until: Instant) {
+        let end = Instant::now() + Duration::from_millis(self.between(from_ms, to_ms));
+        sleep_until(end.min(until)).await;
+    }
+
+    async fn kill(&self, numbers: &[usize], power: bool, until: Instant) {
+        for number in numbers {
+            self.cluster.kill(*number, power);
+        }
+        self.last(200, 5000, until).await;
+        for number in numbers {
+            self.cluster.restart(*number);
+        }
+    }
+
+    async fn cut(&self, kind: Kind, subject: usize, until: Instant) {
+        let apart = |one: usize, other: usize| match kind {
+            Kind::CutInTwo => (one < subject) != (other < subject),
+            _ => one == subject || other == subject,
+        };
+        let rounds = if kind == Kind::CutFlapping {
+            self.between(2, 6)
+        } else {
+            1
+        };
+        let inward = self.chance.borrow_mut().happens(500);
+        for _ in 0..rounds {
+            for one in self.cluster.numbers() {
+                for other in self.cluster.numbers() {
+                    let (from, to) = if inward { (one, other) } else { (other, one) };
+                    let one_way = kind == Kind::CutOneWay && to != subject;
+                    if one != other && apart(one, other) && !one_way {
+                        self.world.net.cut(&ip(from), &ip(to));
+                    }
+                }
+            }
+            match kind {
+                Kind::CutFlapping => self.last(100, 1500, until).await,
+                _ => self.last(500, 6000, until).await,
+            }
+            self.world.net.heal();
+            if rounds > 1 {
+                self.last(50, 800, until).await;
+            }
+        }
+    }
+
+    async fn strain(&self, kind: Kind, subject: usize, until: Instant) {
+        let link = match kind {
+            Kind::LinkSlow => Link {
+                delay_ms: self.between(10, 150),
+                bytes_per_ms: 500,
+                ..Link::NORMAL
+            },
+            _ => Link {
+                loss_per_mille: self.between(20, 200),
+                jitter_ms: 20,
+                ..Link::NORMAL
+            },
+        };
+        for other in self.cluster.numbers() {
+            self.world.net.set_link(&ip(subject), &ip(other), link);
+            self.world.net.set_link(&ip(other), &ip(subject), link);
+        }
+        self.last(1000, 6000, until).await;
+        self.world.net.heal();
+    }
+}

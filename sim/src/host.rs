@@ -1,0 +1,27 @@
+//! The machine's name and figures, which are logical here, and the bug a run was told to plant.
+
+use vineyard_env::Host;
+
+/// What a simulated process knows of its machine.
+pub struct SimHost {
+    pub name: String,
+    pub planted: Option<&'static str>,
+}
+
+impl Host for SimHost {
+    fn hostname(&self) -> String {
+        format!("{}.sim", self.name)
+    }
+
+    fn open_fds(&self) -> u64 {
+        0
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        0
+    }
+
+    fn planted(&self) -> Option<&'static str> {
+        self.planted
+    }
+}

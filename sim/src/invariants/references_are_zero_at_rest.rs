@@ -1,0 +1,43 @@
+//! When every client has gone, no node counts a reference, an unsealed blob, a wait or a connection of theirs.
+
+use vineyard_wire::reply::NodeFigures;
+
+use super::Judged;
+
+pub const NAME: &str = "references_are_zero_at_rest";
+
+/// Judges a node's figures, asked over one connection that is the only one left in the cluster.
+pub fn judge(node: &str, figures: &NodeFigures) -> Judged {
+    let NodeFigures {
+        references,
+        unsealed,
+        waiting,
+        ipc_connections,
+        rpc_connections,
+        ..
+    } = figures;
+    let clients = ipc_connections + rpc_connections;
+    if *references == 0 && *unsealed == 0 && *waiting == 0 && clients <= 1 {
+        return Ok(());
+    }
+    Err(format!(
+        "{node} still counts {references} references, {unsealed} unsealed blobs, {waiting} waits, \
+         {clients} clients"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaked_reference_is_found() {
+        let mut figures = NodeFigures {
+            ipc_connections: 1,
+            ..NodeFigures::default()
+        };
+        judge("n1", &figures).unwrap();
+        figures.references = 1;
+        assert!(judge("n1", &figures).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! The simulator's command line.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use vineyard_sim::planted::Planted;
+
+/// Runs a real cluster in a false world, seed by seed.
+#[derive(Parser)]
+#[command(name = "vineyard-sim")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs every seed of a range and checks the invariants.
+    Run {
+        #[command(flatten)]
+        seeds: Seeds,
+        /// Processes that share the work.
+        #[arg(long, default_value_t = 1)]
+        jobs: usize,
+        /// Plants a bug, to see whether it is found.
+        #[arg(long)]
+        mutate: Option<Planted>,
+        /// One line of JSON instead of a table, nothing about progress.
+        #[arg(long, hide = true)]
+        child: bool,
+    },
+    /// Runs every seed of a range in two processes and compares the whole traces.
+    Twice {
+        #[command(flatten)]
+        seeds: Seeds,
+    },
+    /// Runs one seed and prints what happened.
+    Replay {
+        #[arg(long)]
+        seed: u64,
+        /// Also every frame, disk operation and timer.
+        #[arg(long)]
+        full: bool,
+        #[arg(long)]
+        mutate: Option<Planted>,
+    },
+}
+
+#[derive(Args)]
+struct Seeds {
+    /// `A..B`: from A to B, without B.
+    #[arg(long, value_parser = range)]
+    seeds: std::ops::Range<u64>,
+}
+
+fn range(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let bounds = text
+        .split_once("..")
+        .and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    bounds
+        .filter(|range| !range.is_empty())
+        .ok_or_else(|| "expected A..B with A < B".to_owned())
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run {
+            seeds,
+            mutate,
+            child: true,
+            ..
+        } => {
+            commands::child(seeds.seeds, mutate);
+            Ok(())
+        }
+        Command::Run {
+            seeds,
+            jobs,
+            mutate,
+            child: false,
+        } => commands::run(seeds.seeds, jobs.max(1), mutate),
+        Command::Twice { seeds } => commands::twice(seeds.seeds),
+        Command::Replay { seed, full, mutate } => commands::replay(seed, full, mutate),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What the clients know: what they put, what they were told, and what that forbids from now on.
+//!
+//! The oracle believes clients only. It never looks into a node; it judges each answer against the answers before it and
+//! keeps the violations.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vineyard_wire::{InstanceId, ObjectId, Signature};
+
+use crate::history::{Ask, Call, Moments, Told};
+use crate::invariants::nothing_acknowledged_is_lost::{self as lost, Certainty};
+use crate::invariants::one_content_per_id::{self as one_content, OneContentPerId};
+use crate::invariants::{Judged, global_objects_are_whole as whole};
+use crate::violation::Violation;
+
+/// An object that some client made.
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub signature: Signature,
+    /// Hash of its attributes and bytes.
+    pub content: u64,
+    /// Whose memory holds the bytes.
+    pub home: InstanceId,
+    pub persisted: Certainty,
+    pub deleted: Certainty,
+    /// Names point to it, or a global object has it: nobody deletes it.
+    pub kept: bool,
+}
+
+/// How many operations were asked, and how many got an answer that tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub asked: u64,
+    pub answered: u64,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Oracle {
+    pub objects: BTreeMap<ObjectId, Known>,
+    /// Global objects that were acknowledged, with the signatures of their members.
+    pub globals: BTreeMap<ObjectId, BTreeSet<Signature>>,
+    pub names: BTreeMap<String, Vec<Call>>,
+    pub tally: BTreeMap<&'static str, Tally>,
+    /// Migrations that were acknowledged.
+    pub migrations: u64,
+    pub violations: Vec<Violation>,
+    contents: OneContentPerId,
+    moments: Moments,
+    /// Simulated milliseconds, kept up to date by the clients.
+    pub now_ms: u64,
+}
+
+impl Oracle {
+    /// Keeps what an invariant objects to.
+    pub fn hold(&mut self, invariant: &'static str, judged: Judged) {
+        if let Err(detail) = judged {
+            self.violations.push(Violation {
+                invariant,
+                detail,
+                at_ms: self.now_ms,
+            });
+        }
+    }
+
+    /// A client made an object, or a migration did.
+    pub fn made(&mut self, who: &str, id: ObjectId, known: Known) {
+        let judged = self.contents.observe(who, id, known.content);
+        self.hold(one_content::NAME, judged);
+        self.objects.entry(id).or_insert(known);
+    }
+
+    /// A client read this content.
+    pub fn read(&mut self, who: &str, id: ObjectId, content: u64) {
+        let judged = self.contents.observe(who, id, content);
+        self.hold(one_content::NAME, judged);
+    }
+
+    /// What was certain of `id` when a call began.
+    pub fn persisted(&self, id: ObjectId) -> Certainty {
+        self.objects
+            .get(&id)
+            .map_or(Certainty::No, |known| known.persisted)
+    }
+
+    pub fn deleted(&self, id: ObjectId) -> Certainty {
+        self.objects
+            .get(&id)
+            .map_or(Certainty::No, |known| known.deleted)
+    }
+
+    /// A confirmed answer to "is it there?". `persisted` and `deleted` are what was certain when the call began;
+    /// a deletion asked for meanwhile excuses an absence.
+    pub fn seen(
+        &mut self,
+        who: &str,
+        id: ObjectId,
+        persisted: Certainty,
+        deleted: Certainty,
+        there: bool,
+    ) {
+        let deleted = if there {
+            deleted
+        } else {
+            deleted.max(self.deleted(id))
+        };
+        let judged = lost::judge(&format!("{id}, asked by {who},"), persisted, deleted, there);
+        self.hold(lost::NAME, judged);
+    }
+
+    /// A client read a global object and saw these members.
+    pub fn seen_whole(&mut self, id: ObjectId, seen: &BTreeSet<Signature>) {
+        if let Some(made_of) = self.globals.get(&id) {
+            let judged = whole::judge(id, made_of, seen);
+            self.hold(whole::NAME, judged);
+        }
+    }
+
+    /// Raises how sure we are that these were persisted.
+    pub fn persist(&mut self, ids: &[ObjectId], certainty: Certainty) {
+        for id in ids {
+            if let Some(known) = self.objects.get_mut(id) {
+                known.persisted = known.persisted.max(certainty);
+            }
+        }
+    }
+
+    pub fn delete(&mut self, id: ObjectId, certainty: Certainty) {
+        if let Some(known) = self.objects.get_mut(&id) {
+            known.deleted = known.deleted.max(certainty);
+        }
+    }
+
+    /// Objects that are surely persistent and that nobody asked to delete.
+    pub fn safe(&self) -> Vec<ObjectId> {
+        let safe = |(_, known): &(&ObjectId, &Known)| {
+            known.persisted == Certainty::Yes && known.deleted == Certainty::No
+        };
+        self.objects
+            .iter()
+            .filter(safe)
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// A client asks something of a name. Until `told`, the outcome is unknown.
+    pub fn ask(&mut self, client: usize, name: &str, ask: Ask) -> usize {
+        let invoked = self.moments.next();
+        let calls = self.names.entry(name.to_owned()).or_default();
+        calls.push(Call {
+            client,
+            ask,
+            told: Told::Unknown,
+            invoked,
+            returned: u64::MAX,
+        });
+        calls.len() - 1
+    }
+
+    pub fn told(&mut self, name: &str, index: usize, told: Told) {
+        if told == Told::Unknown {
+            return;
+        }
+        let returned = self.moments.next();
+        if let Some(call) = self
+            .names
+            .get_mut(name)
+            .and_then(|calls| calls.get_mut(index))
+        {
+            call.told = told;
+            call.returned = returned;
+        }
+    }
+
+    /// Counts an operation as it begins.
+    pub fn begins(&mut self, operation: &'static str) {
+        self.tally.entry(operation).or_default().asked += 1;
+    }
+
+    /// Counts its answer.
+    pub fn answered(&mut self, operation: &'static str) {
+        self.tally.entry(operation).or_default().answered += 1;
+    }
+}

@@ -1,0 +1,104 @@
+//! Stories with a known plot: one file each, run with several seeds in tests.
+//!
+//! A scenario is directed by hand, so it may demand more than the invariants: not only that nothing broke, but that the
+//! thing came about. Every bug that a seed found becomes one, named for what happened.
+
+pub mod a_paused_node_returns;
+pub mod a_sync_fails;
+pub mod the_cluster_is_cut_in_two;
+pub mod the_disk_forgets;
+pub mod the_leader_dies;
+pub mod the_source_dies_in_a_migration;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use vineyard_client::{Client, Draft, Error, Options};
+use vineyard_wire::ObjectId;
+
+use crate::cluster::socket;
+use crate::stage::Stage;
+
+/// How long a scenario waits for what must come about.
+const PATIENCE_MS: u64 = 60_000;
+
+impl Stage {
+    /// Runs `act` as a process of its own and gives what it returns; nothing if it did not end.
+    async fn act<T: 'static>(
+        &self,
+        name: &str,
+        act: impl Future<Output = T> + 'static,
+    ) -> Option<T> {
+        let slot = Rc::new(RefCell::new(None));
+        let filled = Rc::clone(&slot);
+        self.world.schedule.start(name, async move {
+            let value = act.await;
+            *filled.borrow_mut() = Some(value);
+        });
+        let ended = self
+            .until(PATIENCE_MS * 2, || !self.world.schedule.runs(name))
+            .await;
+        if !ended {
+            self.hold(Err(format!("{name} does not end")));
+            self.world.schedule.kill(name);
+        }
+        slot.take()
+    }
+
+    /// A client of `node` on the node's machine; it waits for the node to serve.
+    async fn client(&self, name: &str, node: usize) -> Client {
+        let world = self.world.client(&self.cluster.machine(node), name);
+        loop {
+            match Client::connect_ipc(&world, &socket(node), &Options::default()).await {
+                Ok(client) => return client,
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// Something the plot demands.
+    fn demand(&self, holds: bool, what: &str) {
+        if !holds {
+            self.hold(Err(format!("the plot fails: {what}")));
+        }
+    }
+}
+
+/// A small object that says `text`.
+fn saying(text: &str) -> Draft {
+    Draft::new("sim::Saying")
+        .attribute("text", text)
+        .blob("text_", text.as_bytes())
+}
+
+/// Puts, persists and names a small object until it is acknowledged.
+async fn publish(client: &Client, name: &str) -> Result<ObjectId, Error> {
+    let id = client.put(saying(name)).await?.id;
+    client.persist(id).await?;
+    client.put_name(id, name).await?;
+    Ok(id)
+}
+
+/// Asks again, for as long as a scenario is patient, until the node answers.
+async fn insist<T, F: Future<Output = Result<T, Error>>>(
+    mut ask: impl FnMut() -> F,
+) -> Result<T, Error> {
+    let mut tries = PATIENCE_MS / 500;
+    loop {
+        match ask().await {
+            Err(Error::Status { code, message }) if code != vineyard_wire::Code::IoError => {
+                return Err(Error::Status { code, message });
+            }
+            Err(_) if tries > 0 => {
+                tries -= 1;
+                sleep(Duration::from_millis(500)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! Each scenario, with a few seeds. More: `VINEYARD_SIM_SEEDS=100 cargo test -p vineyard-sim`.
+
+use super::*;
+use crate::stage::{Outcome, Settings};
+
+fn seeds() -> u64 {
+    std::env::var("VINEYARD_SIM_SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(3)
+}
+
+fn play(scenario: fn(Settings) -> Outcome) {
+    for seed in 0..seeds() {
+        let outcome = scenario(Settings {
+            seed,
+            ..Settings::default()
+        });
+        assert_eq!(outcome.violations, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn the_leader_dies_and_nothing_acknowledged_is_lost() {
+    play(the_leader_dies::play);
+}
+
+#[test]
+fn the_cluster_is_cut_in_two_and_the_minority_neither_acknowledges_nor_denies() {
+    play(the_cluster_is_cut_in_two::play);
+}
+
+#[test]
+fn the_disk_forgets_only_what_was_not_acknowledged() {
+    play(the_disk_forgets::play);
+}
+
+#[test]
+fn a_sync_fails_and_nothing_is_acknowledged() {
+    play(a_sync_fails::play);
+}
+
+#[test]
+fn the_source_dies_in_a_migration_and_nothing_is_half_done() {
+    play(the_source_dies_in_a_migration::play);
+}
+
+#[test]
+fn a_paused_node_returns_as_itself() {
+    play(a_paused_node_returns::play);
+}

@@ -1,0 +1,253 @@
+//! One run: a thread of its own, a runtime whose clock is false, a world, and somebody who directs what happens there.
+//!
+//! Promise: the outcome depends on the seed, the planted bug and the director alone. A fresh thread, so that nothing a
+//! run left in thread-local storage reaches the next.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use vineyard_node::config::Join;
+
+use crate::cluster::{Cluster, endpoint};
+use crate::faults::Counts;
+use crate::invariants::everything_finishes::{self, RECOVERY_MS_MAX};
+use crate::invariants::nothing_panics;
+use crate::invariants::replicas_agree::{self, ReplicasAgree};
+use crate::oracle::{Oracle, Tally};
+use crate::planted::{self, Planted};
+use crate::trace::{Detail, Kind, Trace};
+use crate::violation::Violation;
+use crate::world::World;
+
+/// How often the checks look at what nodes show.
+const LOOK: Duration = Duration::from_millis(50);
+/// Simulated nodes run on one thread; deep futures of a debug build need room.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Where the trace goes, and how much of it.
+pub type Output = Option<(Detail, Box<dyn Write + Send>)>;
+
+/// What a run is to be.
+#[derive(Default)]
+pub struct Settings {
+    pub seed: u64,
+    pub planted: Option<Planted>,
+    pub output: Output,
+}
+
+/// What a run was.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    pub seed: u64,
+    pub simulated_ms: u64,
+    pub tally: BTreeMap<&'static str, Tally>,
+    pub leader_changes: u64,
+    pub migrations: u64,
+    pub faults: Counts,
+    pub violations: Vec<Violation>,
+    /// Of the whole trace.
+    pub hash: u64,
+    pub lines: u64,
+}
+
+/// A world with a cluster in it, and what its director needs.
+#[derive(Clone)]
+pub struct Stage {
+    pub world: World,
+    pub cluster: Cluster,
+    pub oracle: Rc<RefCell<Oracle>>,
+    faults: Rc<RefCell<Counts>>,
+    leader_changes: Rc<Cell<u64>>,
+}
+
+/// Runs `director` on a new stage to its end.
+pub fn run<F, D>(settings: Settings, director: D) -> Outcome
+where
+    D: FnOnce(Stage) -> F + Send + 'static,
+    F: Future<Output = ()>,
+{
+    nothing_panics::watch();
+    let seed = settings.seed;
+    let thread = std::thread::Builder::new()
+        .name(format!("seed {seed}"))
+        .stack_size(STACK_BYTES)
+        .spawn(move || perform(settings, director))
+        .expect("the machine has room for one more thread");
+    thread.join().unwrap_or_else(|_| {
+        let violation = Violation {
+            invariant: nothing_panics::NAME,
+            detail: "the run itself panicked; replay it to see where".to_owned(),
+            at_ms: 0,
+        };
+        Outcome {
+            seed,
+            violations: vec![violation],
+            ..Outcome::default()
+        }
+    })
+}
+
+fn perform<F, D>(settings: Settings, director: D) -> Outcome
+where
+    D: FnOnce(Stage) -> F,
+    F: Future<Output = ()>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without I/O needs nothing of the machine");
+    runtime.block_on(async {
+        let Settings {
+            seed,
+            planted,
+            output,
+        } = settings;
+        planted::arm(planted);
+        let trace = Trace::new(output);
+        let world = World::new(seed, trace, planted.map(Planted::name));
+        let stage = Stage {
+            cluster: Cluster::new(world.clone()),
+            oracle: Rc::default(),
+            faults: Rc::default(),
+            leader_changes: Rc::default(),
+            world,
+        };
+        let schedule = stage.world.schedule.clone();
+        let watched = watch(stage.clone(), director(stage.clone()));
+        schedule.drive(watched).await;
+        stage.end()
+    })
+}
+
+/// Runs the director, and beside it looks at what the nodes show.
+async fn watch(stage: Stage, director: impl Future<Output = ()>) {
+    let mut agree = ReplicasAgree::default();
+    let mut leader = None;
+    let look = async {
+        loop {
+            stage.look(&mut agree, &mut leader);
+            sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = director => {}
+        () = look => {}
+    }
+    stage.look(&mut agree, &mut leader);
+}
+
+impl Stage {
+    fn look(&self, agree: &mut ReplicasAgree, leader: &mut Option<usize>) {
+        let mut oracle = self.oracle.borrow_mut();
+        oracle.now_ms = self.world.now_ms();
+        for (node, index, digest) in self.cluster.take_digests() {
+            let judged = agree.observe(&self.cluster.name(node), index, digest);
+            oracle.hold(replicas_agree::NAME, judged);
+        }
+        let now = self.cluster.leader();
+        if now.is_some() && now != *leader {
+            if leader.is_some() {
+                self.leader_changes.set(self.leader_changes.get() + 1);
+            }
+            *leader = now;
+            let name = now
+                .map(|number| self.cluster.name(number))
+                .unwrap_or_default();
+            self.world
+                .trace
+                .note(Kind::Event, &name, format_args!("leads"));
+        }
+    }
+
+    /// Forms a cluster of `nodes` nodes: the first founds it, the others join with its token.
+    pub async fn form(&self, nodes: usize) {
+        self.cluster.add(1, None);
+        if !self.serves(1).await {
+            return;
+        }
+        for number in 2..=nodes {
+            self.join(number);
+        }
+        for number in 2..=nodes {
+            self.serves(number).await;
+        }
+    }
+
+    /// Starts a new node that joins the cluster.
+    pub fn join(&self, number: usize) {
+        let token = self
+            .cluster
+            .numbers()
+            .into_iter()
+            .find_map(|other| self.cluster.board(other).borrow().token.clone());
+        let endpoints = self.cluster.numbers().into_iter().map(endpoint).collect();
+        let join = token.map(|token| Join { endpoints, token });
+        self.cluster.add(number, join);
+    }
+
+    /// Waits until the node serves; a node that does not is a violation.
+    pub async fn serves(&self, number: usize) -> bool {
+        let board = || self.cluster.board(number);
+        let served = self
+            .until(RECOVERY_MS_MAX, || board().borrow().serves)
+            .await;
+        if !served {
+            let failure = board().borrow().failure.clone();
+            let name = self.cluster.name(number);
+            self.hold(Err(format!("{name} does not come to serve: {failure:?}")));
+        }
+        served
+    }
+
+    /// Waits until `holds`, for at most `ms`.
+    pub async fn until(&self, ms: u64, holds: impl Fn() -> bool) -> bool {
+        let deadline = Instant::now() + Duration::from_millis(ms);
+        while !holds() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        true
+    }
+
+    /// Something that should have come about by now.
+    pub fn hold(&self, judged: Result<(), String>) {
+        let mut oracle = self.oracle.borrow_mut();
+        oracle.now_ms = self.world.now_ms();
+        oracle.hold(everything_finishes::NAME, judged);
+    }
+
+    pub fn count_faults(&self, counts: Counts) {
+        for (kind, count) in counts {
+            *self.faults.borrow_mut().entry(kind).or_default() += count;
+        }
+    }
+
+    fn end(&self) -> Outcome {
+        let simulated_ms = self.world.now_ms();
+        let (hash, lines) = self.world.trace.close();
+        self.world.schedule.kill_all();
+        let mut oracle = self.oracle.borrow_mut();
+        for panic in nothing_panics::take() {
+            oracle.hold(nothing_panics::NAME, Err(panic));
+        }
+        Outcome {
+            seed: self.world.seed,
+            simulated_ms,
+            tally: std::mem::take(&mut oracle.tally),
+            leader_changes: self.leader_changes.get(),
+            migrations: oracle.migrations,
+            faults: self.faults.borrow().clone(),
+            violations: std::mem::take(&mut oracle.violations),
+            hash,
+            lines,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Operations on plain objects: put, persist, read, delete, migrate.
+
+use vineyard_client::{Client, DeleteOptions};
+use vineyard_wire::{InstanceId, ObjectId};
+
+use super::{End, Worker, ending};
+use crate::content;
+use crate::invariants::nothing_acknowledged_is_lost::Certainty;
+use crate::oracle::Known;
+
+/// Objects in one `persist_many`.
+const BATCH_MAX: usize = 4;
+
+impl Worker {
+    pub(super) async fn put(&mut self, client: &Client) -> End {
+        let draft = content::draw(&mut self.chance);
+        let content = content::of_draft(&draft);
+        let result = client.put(draft).await;
+        self.note(format_args!("put {content:016x}"), &result);
+        match result {
+            Ok(created) => {
+                let known = Known {
+                    signature: created.signature,
+                    content,
+                    home: created.instance_id,
+                    persisted: Certainty::No,
+                    deleted: Certainty::No,
+                    kept: false,
+                };
+                self.oracle.borrow_mut().made(&self.name, created.id, known);
+                self.fresh.push(created.id);
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
+    }
+
+    pub(super) async fn persist(&mut self, client: &Client) -> End {
+        let Some(id) = self.fresh_of(client.instance_id()).pop() else {
+            return End::Skipped;
+        };
+        self.fresh.retain(|other| *other != id);
+        self.oracle.borrow_mut().persist(&[id], Certainty::Maybe);
+        let result = client.persist(id).await;
+        self.note(format_args!("persist {id}"), &result);
+        match result {
+            Ok(()) => {
+                self.oracle.borrow_mut().persist(&[id], Certainty::Yes);
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
+    }
+
+    pub(super) async fn persist_many(&mut self, client: &Client) -> End {
+        let mut ids = self.fresh_of(client.instance_id());
+        ids.truncate(BATCH_MAX);
+        if ids.is_empty() {
+            return End::Skipped;
+        }
+        self.fresh.retain(|other| !ids.contains(other));
+        self.oracle.borrow_mut().persist(&ids, Certainty::Maybe);
+        let result = client.persist_many(&ids).await;
+        self.note(format_args!("persist_many {ids:?}"), &result);
+        match result {
+            Ok(()) => {
+                self.oracle.borrow_mut().persist(&ids, Certainty::Yes);
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
+    }
+
+    /// What this client made and did not persist, on the instance it is connected to.
+    fn fresh_of(&self, here: InstanceId) -> Vec<ObjectId> {
+        let oracle = self.oracle.borrow();
+        let here = |id: &&ObjectId| {
+            oracle
+                .objects
+                .get(id)
+                .is_some_and(|known| known.home == here)
+        };
+        self.fresh.iter().filter(here).copied().collect()
+    }
+
+    /// The metadata of a persistent object, then its bytes from wherever they are.
+    pub(super) async fn get(&mut self, client: &Client) -> End {
+        let safe = self.oracle.borrow().safe();
+        let Some(&id) = self.chance.pick(&safe) else {
+            return End::Skipped;
+        };
+        let result = client.get_metadata(id).await;
+        self.note(format_args!("get_metadata {id}"), &result);
+        match result {
+            Ok(_) => {}
+            Err(error) => {
+                if error.is_not_exists() {
+                    let (yes, no) = (Certainty::Yes, Certainty::No);
+                    self.oracle
+                        .borrow_mut()
+                        .seen(&self.name, id, yes, no, false);
+                }
+                return ending(&error);
+            }
+        }
+        let result = client.get(id).await;
+        self.note(format_args!("get {id}"), &result);
+        match result {
+            Ok(object) => {
+                let content = content::of_object(&object);
+                self.oracle.borrow_mut().read(&self.name, id, content);
+                self.maybe_release(client, object).await;
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
+    }
+
+    /// Gives some blobs back by hand; the others go with the connection.
+    async fn maybe_release(&mut self, client: &Client, object: vineyard_client::Object) {
+        let ids: Vec<ObjectId> = object.blobs.keys().copied().collect();
+        drop(object);
+        if client.is_ipc() && self.chance.happens(300) {
+            for id in ids {
+                // A blob of another node is not held here; the refusal changes nothing.
+                let _ = client.release(id).await;
+            }
+        }
+    }
+
+    pub(super) async fn exists(&mut self, client: &Client) -> End {
+        let ids: Vec<ObjectId> = {
+            let oracle = self.oracle.borrow();
+            let asked = oracle
+                .objects
+                .iter()
+                .filter(|(_, k)| k.persisted == Certainty::Yes);
+            asked.map(|(id, _)| *id).collect()
+        };
+        let Some(&id) = self.chance.pick(&ids) else {
+            return End::Skipped;
+        };
+        let (persisted, deleted) = {
+            let oracle = self.oracle.borrow();
+            (oracle.persisted(id), oracle.deleted(id))
+        };
+        let result = client.exists(id).await;
+        self.note(format_args!("exists {id}"), &result);
+        match result {
+            Ok(there) => {
+                self.oracle
+                    .borrow_mut()
+                    .seen(&self.name, id, persisted, deleted, there);
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
+    }
+
+    pub(super) async fn delete(&mut self, client: &Client) -> End {
+        let id = {
+            let oracle = self.oracle.borrow();
+            let mut ids = oracle.safe();
+            ids.retain(|id| !oracle.objects[id].kept);
+            let Some(&id) = self.chance.pick(&ids) else {
+                return End::Skipped;
+            };
+            id
+        };
+        self.oracle.borrow_mut().delete(id, Certainty::Maybe);
+        let result = client.delete(&[id], DeleteOptions::default()).await;
+        self.note(format_args!("delete {id}"), &result);
+        match result {
+            Ok(()) => {
+                self.oracle.borrow_mut().delete(id, Certainty::Yes);
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
+    }
+
+    /// Brings an object of another instance here and compares the copy.
+    pub(super) async fn migrate(&mut self, client: &Client) -> End {
+        let Some((id, known)) = self.draw_remote(client.instance_id()) else {
+            return End::Skipped;
+        };
+        let result = client.migrate(id).await;
+        self.note(format_args!("migrate {id}"), &result);
+        let copy = match result {
+            Ok(copy) => copy,
+            Err(error) => return ending(&error),
+        };
+        if copy != id {
+            let home = client.instance_id();
+            let known = Known {
+                home,
+                persisted: Certainty::No,
+                deleted: Certainty::No,
+                kept: false,
+                ..known
+            };
+            let mut oracle = self.oracle.borrow_mut();
+            oracle.migrations += 1;
+            oracle.made(&self.name, copy, known);
+        }
+        let result = client.get(copy).await;
+        self.note(format_args!("get the copy {copy}"), &result);
+        if let Ok(object) = result {
+            self.oracle
+                .borrow_mut()
+                .read(&self.name, copy, content::of_object(&object));
+        }
+        End::Told
+    }
+
+    /// A persistent object of another instance that is likely to live.
+    fn draw_remote(&mut self, here: InstanceId) -> Option<(ObjectId, Known)> {
+        let alive = self.cluster.instances();
+        let oracle = self.oracle.borrow();
+        let mut ids = oracle.safe();
+        ids.retain(|id| {
+            let home = oracle.objects[id].home;
+            home != here && alive.contains(&home)
+        });
+        let id = *self.chance.pick(&ids)?;
+        Some((id, oracle.objects[&id].clone()))
+    }
+}

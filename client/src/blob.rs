@@ -46,6 +46,7 @@ impl Blob {
         Self::owned(ObjectId::EMPTY_BLOB, Vec::new())
     }
 
+    /// The blob's id.
     pub fn id(&self) -> ObjectId {
         self.id
     }

@@ -9,7 +9,7 @@ use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 /// A call's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Every way a call may fail. Only `Status` leaves the connection's next call certain to be possible.
+/// Every way a call may fail. After `Deadline`, `Io`, `Malformed`, `Mismatch` or `Closed` the connection is of no more use.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The node refused.
@@ -40,12 +40,14 @@ pub enum Error {
         blob: ObjectId,
         instance: InstanceId,
     },
-    /// The object is known, but the instance that holds a part of it is not in the cluster now.
-    #[error("{blob} of {object} is out of reach: {instance} is not in the cluster now")]
+    /// The object is known, but the instance that holds a part of it is not in the cluster now (no `cause`), or does
+    /// not answer.
+    #[error("{blob} of {object} is out of reach: {instance} {}", why(cause))]
     OutOfReach {
         object: ObjectId,
         blob: ObjectId,
         instance: InstanceId,
+        cause: Option<Box<Error>>,
     },
     /// The bytes cannot be borrowed, most likely because a released blob is still in use here.
     #[error("cannot map the blob: {0}")]
@@ -86,5 +88,12 @@ impl From<Status> for Error {
             code: status.code,
             message: status.message,
         }
+    }
+}
+
+fn why(cause: &Option<Box<Error>>) -> String {
+    match cause {
+        Some(cause) => format!("does not answer: {cause}"),
+        None => "is not in the cluster now".to_owned(),
     }
 }

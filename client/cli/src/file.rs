@@ -248,6 +248,7 @@ impl Owners<'_> {
                 object: self.object,
                 blob,
                 instance,
+                cause: None,
             });
         };
         let options = self.client.options();

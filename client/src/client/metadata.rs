@@ -110,6 +110,7 @@ impl Client {
         self.ask(request, only!(Reply::PersistMany => ())).await
     }
 
+    /// Whether the object `id` is persisted. Blobs never are: their bytes belong to one node.
     pub async fn is_persisted(&self, id: ObjectId) -> Result<bool> {
         self.ask(
             Request::IfPersist { id },

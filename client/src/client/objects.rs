@@ -91,27 +91,43 @@ impl Client {
         endpoint: Option<String>,
         ids: Vec<ObjectId>,
     ) -> Result<Vec<(ObjectId, Blob)>> {
-        let out_of_reach = || Error::OutOfReach {
+        let out_of_reach = |cause: Option<Error>| Error::OutOfReach {
             object,
             blob: ids[0],
             instance,
+            cause: cause.map(Box::new),
         };
-        let endpoint = endpoint.ok_or_else(out_of_reach)?;
+        let endpoint = endpoint.ok_or_else(|| out_of_reach(None))?;
+        let found = match self.ask_owner(instance, &endpoint, &ids).await {
+            Err(error @ (Error::Io { .. } | Error::Closed { .. } | Error::Deadline { .. })) => {
+                return Err(out_of_reach(Some(error)));
+            }
+            other => other?,
+        };
+        whole(object, instance, ids, found)
+    }
+
+    async fn ask_owner(
+        &self,
+        instance: InstanceId,
+        endpoint: &str,
+        ids: &[ObjectId],
+    ) -> Result<Vec<Option<Blob>>> {
         let known = self.inner.owners.lock().await.remove(&instance);
         let reused = known.is_some();
         let mut owner = match known {
             Some(owner) => owner,
-            None => self.connect_owner(&endpoint).await?,
+            None => self.connect_owner(endpoint).await?,
         };
-        let mut found = owner.get_blobs(&ids).await;
+        let mut found = owner.get_blobs(ids).await;
         if reused && matches!(found, Err(Error::Closed { .. })) {
             // It was closed while nobody used it; a fresh one tells whether the owner is there.
-            owner = self.connect_owner(&endpoint).await?;
-            found = owner.get_blobs(&ids).await;
+            owner = self.connect_owner(endpoint).await?;
+            found = owner.get_blobs(ids).await;
         }
         let found = found?;
         self.inner.owners.lock().await.insert(instance, owner);
-        whole(object, instance, ids, found)
+        Ok(found)
     }
 
     async fn connect_owner(&self, endpoint: &str) -> Result<Client> {

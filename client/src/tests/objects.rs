@@ -226,6 +226,20 @@ async fn bytes_that_are_gone_are_named() {
         (object, blob, instance),
         (ObjectId(5), blob_id(2), ELSEWHERE)
     );
+
+    drop(owner);
+    let (result, ()) = tokio::join!(
+        client.get(ObjectId(5)),
+        give_spread(&mut peer, Some(&there))
+    );
+    let Error::OutOfReach { blob, cause, .. } = error(result) else {
+        panic!("not out of reach")
+    };
+    assert_eq!(blob, blob_id(2));
+    assert!(
+        matches!(cause.as_deref(), Some(Error::Io { .. })),
+        "nobody listens there: {cause:?}"
+    );
 }
 
 #[test]

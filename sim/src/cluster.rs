@@ -3,7 +3,7 @@
 //! A node runs `vineyard_node::Node` unchanged. What is seen of it here is what it chooses to show: its state's digest,
 //! whether it leads. The checks take it from the board.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,8 +16,10 @@ use vineyard_wire::InstanceId;
 use crate::trace::Kind;
 use crate::world::{Machine, World};
 
-/// Bytes of a simulated node's arena.
+/// Bytes of a simulated node's arena, unless memory is to be scarce.
 const ARENA_BYTES: u64 = 64 << 20;
+/// Few enough that a run fills it.
+const SCARCE_ARENA_BYTES: u64 = 1 << 20;
 /// How often a node's board is brought up to date.
 const LOOK: Duration = Duration::from_millis(100);
 const PORT: u16 = 9600;
@@ -51,6 +53,7 @@ struct Slot {
 #[derive(Clone)]
 pub struct Cluster {
     world: World,
+    arena_bytes: Rc<Cell<u64>>,
     slots: Rc<RefCell<BTreeMap<usize, Slot>>>,
 }
 
@@ -73,8 +76,14 @@ impl Cluster {
     pub fn new(world: World) -> Self {
         Self {
             world,
+            arena_bytes: Rc::new(Cell::new(ARENA_BYTES)),
             slots: Rc::default(),
         }
+    }
+
+    /// Nodes that start from now on have so little memory that puts and migrations are refused.
+    pub fn make_memory_scarce(&self) {
+        self.arena_bytes.set(SCARCE_ARENA_BYTES);
     }
 
     /// The numbers of all nodes there have been.
@@ -151,7 +160,7 @@ impl Cluster {
         slot.life += 1;
         slot.board = Rc::default();
         let env = self.world.env(&slot.machine, &slot.name, slot.life);
-        let config = config(number, slot.join.clone());
+        let config = config(number, self.arena_bytes.get(), slot.join.clone());
         let (platter, board) = (slot.machine.platter.clone(), Rc::clone(&slot.board));
         let (trace, name) = (self.world.trace.clone(), slot.name.clone());
         self.world.schedule.start(&slot.name, async move {
@@ -203,7 +212,7 @@ impl Cluster {
     }
 }
 
-fn config(number: usize, join: Option<Join>) -> Config {
+fn config(number: usize, size_bytes: u64, join: Option<Join>) -> Config {
     let limits = Limits {
         bulk_bytes_min: 64 << 10,
         bulk_range_bytes: 64 << 10,
@@ -211,7 +220,7 @@ fn config(number: usize, join: Option<Join>) -> Config {
     };
     Config {
         listen: Listen::At(endpoint(number)),
-        size_bytes: ARENA_BYTES,
+        size_bytes,
         join,
         limits: Limits {
             raft_snapshot_entries: 300,

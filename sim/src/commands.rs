@@ -1,6 +1,6 @@
 //! What each command does: one function each. `run` and `twice` start this program again as child processes.
 
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 
@@ -49,7 +49,9 @@ pub(crate) fn run(seeds: Range<u64>, jobs: usize, planted: Option<Planted>) -> R
     });
     let mut report = report.into_inner().expect("every worker has ended well");
     report.failures.sort_by_key(|failure| failure.seed);
-    eprintln!();
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
     print!("{report}");
     if report.failures.is_empty() {
         Ok(())
@@ -77,7 +79,7 @@ fn run_chunk(chunk: Range<u64>, planted: Option<Planted>, add: &mut impl FnMut(R
         if let Some(bug) = planted {
             arguments.extend(["--mutate".to_owned(), bug.name().to_owned()]);
         }
-        let mut process = itself(&arguments);
+        let mut process = itself(&arguments, Stdio::inherit());
         let output = BufReader::new(process.stdout.take().expect("it is piped"));
         for line in output.lines().map_while(Result::ok) {
             if let Ok(report) = serde_json::from_str(&line) {
@@ -103,11 +105,12 @@ fn run_chunk(chunk: Range<u64>, planted: Option<Planted>, add: &mut impl FnMut(R
     }
 }
 
-fn itself(arguments: &[String]) -> Child {
+fn itself(arguments: &[String], errors: Stdio) -> Child {
     let program = std::env::current_exe().expect("a running program knows its file");
     Command::new(program)
         .args(arguments)
         .stdout(Stdio::piped())
+        .stderr(errors)
         .spawn()
         .expect("what runs here can be started again")
 }
@@ -145,7 +148,7 @@ pub(crate) fn twice(seeds: Range<u64>) -> Result<(), String> {
             seed.to_string(),
             "--full".to_owned(),
         ];
-        let [mut one, mut other] = [itself(&arguments), itself(&arguments)];
+        let [mut one, mut other] = [(); 2].map(|()| itself(&arguments, Stdio::null()));
         let read =
             |process: &mut Child| BufReader::new(process.stdout.take().expect("it is piped"));
         let same = compare(read(&mut one), read(&mut other));

@@ -289,13 +289,23 @@ mod tests {
         told.await.expect("the writer answers")
     }
 
+    /// Lets the machine's writer run until `body` ends.
+    async fn while_written<T>(disk: &SimDisk, body: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            value = body => value,
+            () = disk.platter.clone().write() => unreachable!("the writer runs for ever"),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_was_synced_survives_a_power_loss_and_nothing_else_does() {
         let disk = disk();
-        let writer = tokio::spawn(disk.platter.clone().write());
-        commit(&disk, put("first")).await.unwrap();
-        disk.commit(put("second"), Box::new(|_| ()));
-        writer.abort();
+        while_written(&disk, async {
+            commit(&disk, put("first")).await.unwrap();
+            disk.commit(put("second"), Box::new(|_| ()));
+        })
+        .await;
         assert_eq!(disk.platter.crash(false), 1);
         assert!(disk.get(b"first").unwrap().is_some());
         assert!(disk.get(b"second").unwrap().is_none());
@@ -304,19 +314,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_failed_sync_nothing_is_durable_until_the_process_starts_anew() {
         let disk = disk();
-        let writer = tokio::spawn(disk.platter.clone().write());
-        disk.platter.set_health(Health {
-            fails_per_mille: 1000,
-            ..Health::GOOD
-        });
-        assert!(commit(&disk, put("first")).await.is_err());
-        disk.platter.set_health(Health::GOOD);
-        assert!(commit(&disk, put("second")).await.is_err());
-        writer.abort();
+        while_written(&disk, async {
+            disk.platter.set_health(Health {
+                fails_per_mille: 1000,
+                ..Health::GOOD
+            });
+            assert!(commit(&disk, put("first")).await.is_err());
+            disk.platter.set_health(Health::GOOD);
+            assert!(commit(&disk, put("second")).await.is_err());
+        })
+        .await;
         disk.platter.crash(true);
-        let writer = tokio::spawn(disk.platter.clone().write());
-        commit(&disk, put("third")).await.unwrap();
-        writer.abort();
+        while_written(&disk, async { commit(&disk, put("third")).await.unwrap() }).await;
         assert_eq!(disk.platter.failures(), 1);
     }
 }

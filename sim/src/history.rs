@@ -44,7 +44,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    pub fn next(&mut self) -> u64 {
+    pub fn later(&mut self) -> u64 {
         self.next += 1;
         self.next
     }

@@ -5,6 +5,8 @@
 //! until it returns. It never looks inside the bytes.
 
 mod connection;
+mod control;
+mod packets;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,7 +16,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use futures::future::poll_fn;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use vineyard_env::{BoxFuture, Listener, Network, Stream};
 
 use crate::chance::Chance;
@@ -134,62 +136,6 @@ impl Net {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Cuts one direction: what `from` sends no longer reaches `to`.
-    pub fn cut(&self, from: &str, to: &str) {
-        self.lock().cuts.insert((from.to_owned(), to.to_owned()));
-    }
-
-    /// Ends every cut; what was stalled arrives after a retransmission timeout.
-    pub fn heal(&self) {
-        let mut inner = self.lock();
-        inner.cuts.clear();
-        inner.links.clear();
-        inner.resume();
-    }
-
-    pub fn set_link(&self, from: &str, to: &str, link: Link) {
-        self.lock()
-            .links
-            .insert((from.to_owned(), to.to_owned()), link);
-    }
-
-    /// The machine `ip` loses its power: nobody hears from it, and what it had open is forgotten.
-    pub fn lose_power(&self, ip: &str) {
-        self.lock().dark.insert(ip.to_owned());
-    }
-
-    /// Power returns: who still speaks to the old connections is told that they are gone.
-    pub fn regain_power(&self, ip: &str) {
-        let mut inner = self.lock();
-        inner.dark.remove(ip);
-        inner.resume();
-    }
-
-    /// Resets one open connection between machines, one with bytes on their way if there is any. Returns its id.
-    pub fn reset_one(&self) -> Option<u64> {
-        let mut inner = self.lock();
-        let remote = |c: &&Connection| !c.local && !c.is_broken();
-        let busy: Vec<u64> = inner
-            .connections
-            .values()
-            .filter(|c| remote(c) && c.is_busy())
-            .map(|c| c.id)
-            .collect();
-        let all: Vec<u64> = inner
-            .connections
-            .values()
-            .filter(remote)
-            .map(|c| c.id)
-            .collect();
-        let from = if busy.is_empty() { all } else { busy };
-        let id = *inner.chance.pick(&from)?;
-        let connection = inner.connections.get_mut(&id).expect("it was just listed");
-        connection.reset();
-        self.trace
-            .note(Kind::Connection, "net", format_args!("#{id} is reset"));
-        Some(id)
     }
 
     /// Opens a connection to a listener that is there. `Err` is the listener's absence or a full backlog.
@@ -384,30 +330,6 @@ impl Drop for SimListener {
         // The streams nobody accepted close after the lock is released: closing takes it again.
         let waiting = self.net.lock().listeners.remove(&self.key);
         drop(waiting);
-    }
-}
-
-impl Inner {
-    /// Gives everything that was stalled a time to arrive, now that something healed.
-    fn resume(&mut self) {
-        let ids: Vec<u64> = self.connections.keys().copied().collect();
-        for id in ids {
-            for side in 0..2 {
-                let connection = &self.connections[&id];
-                let (from, to) = (
-                    connection.ip(side).to_owned(),
-                    connection.ip(1 - side).to_owned(),
-                );
-                if connection.local || self.cut(&from, &to) || !connection.is_stalled(side) {
-                    continue;
-                }
-                let due = Instant::now() + Duration::from_millis(self.chance.between(50, 800));
-                self.connections
-                    .get_mut(&id)
-                    .expect("it was just listed")
-                    .resume(side, due);
-            }
-        }
     }
 }
 

@@ -145,7 +145,7 @@ impl Oracle {
 
     /// A client asks something of a name. Until `told`, the outcome is unknown.
     pub fn ask(&mut self, client: usize, name: &str, ask: Ask) -> usize {
-        let invoked = self.moments.next();
+        let invoked = self.moments.later();
         let calls = self.names.entry(name.to_owned()).or_default();
         calls.push(Call {
             client,
@@ -161,7 +161,7 @@ impl Oracle {
         if told == Told::Unknown {
             return;
         }
-        let returned = self.moments.next();
+        let returned = self.moments.later();
         if let Some(call) = self
             .names
             .get_mut(name)

@@ -21,6 +21,8 @@ use vineyard_wire::ObjectId;
 use crate::cluster::socket;
 use crate::stage::Stage;
 
+/// What is broken when something a scenario demands did not come about.
+const PLOT: &str = "the_plot_holds";
 /// How long a scenario waits for what must come about.
 const PATIENCE_MS: u64 = 60_000;
 
@@ -61,7 +63,9 @@ impl Stage {
     /// Something the plot demands.
     fn demand(&self, holds: bool, what: &str) {
         if !holds {
-            self.hold(Err(format!("the plot fails: {what}")));
+            let mut oracle = self.oracle.borrow_mut();
+            oracle.now_ms = self.world.now_ms();
+            oracle.hold(PLOT, Err(what.to_owned()));
         }
     }
 }

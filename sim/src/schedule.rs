@@ -202,3 +202,65 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// A process that counts milliseconds.
+    fn count(schedule: &Schedule, name: &str) -> Rc<Cell<u64>> {
+        let counted = Rc::new(Cell::new(0));
+        let counter = Rc::clone(&counted);
+        schedule.start(name, async move {
+            loop {
+                sleep(Duration::from_millis(1)).await;
+                counter.set(counter.get() + 1);
+            }
+        });
+        counted
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paused_process_stands_still_and_a_killed_one_is_dropped() {
+        let schedule = Schedule::new(1, Trace::new(None));
+        let (one, other) = (count(&schedule, "n1"), count(&schedule, "n2"));
+        let control = schedule.clone();
+        let director = async {
+            sleep(Duration::from_millis(100)).await;
+            control.pause("n1", true);
+            let stood = one.get();
+            sleep(Duration::from_millis(100)).await;
+            assert_eq!(one.get(), stood);
+            control.pause("n1", false);
+            control.kill("n2");
+            assert_eq!(Rc::strong_count(&other), 1);
+            sleep(Duration::from_millis(100)).await;
+            assert!(one.get() > stood);
+        };
+        schedule.drive(director).await;
+        assert!(schedule.runs("n1") && !schedule.runs("n2"));
+        schedule.kill_all();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_runs_first_is_drawn_from_the_seed() {
+        let mut hashes = Vec::new();
+        for seed in [1, 1, 2] {
+            let trace = Trace::new(None);
+            let schedule = Schedule::new(seed, trace.clone());
+            for name in ["n1", "n2", "n3"] {
+                count(&schedule, name);
+            }
+            schedule.drive(sleep(Duration::from_millis(50))).await;
+            hashes.push(trace.close().0);
+            schedule.kill_all();
+        }
+        assert_eq!(hashes[0], hashes[1]);
+        assert_ne!(hashes[0], hashes[2]);
+    }
+}

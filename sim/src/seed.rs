@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::chance::Chance;
-use crate::faults::Faults;
+use crate::faults::{Counts, Faults};
 use crate::rest::Rest;
 use crate::stage::{Outcome, Settings, Stage, run};
 use crate::trace::Kind;
@@ -19,6 +19,8 @@ const CALM_MS: u64 = 2_000;
 /// No run ends before this.
 const RUN_MS_MIN: u64 = 60_000;
 const CLIENTS: usize = 6;
+/// How often, in a thousand seeds, the nodes' memory runs out.
+const SCARCE_PER_MILLE: u64 = 120;
 
 /// Runs one seed.
 pub fn run_seed(settings: Settings) -> Outcome {
@@ -39,6 +41,10 @@ async fn direct(stage: Stage) {
         "all",
         format_args!("{nodes} nodes, {CLIENTS} clients"),
     );
+    if chance.happens(SCARCE_PER_MILLE) {
+        stage.cluster.make_memory_scarce();
+        stage.count_faults(Counts::from([("MemoryScarce".to_owned(), 1)]));
+    }
     stage.form(nodes).await;
     if !stage.oracle.borrow().violations.is_empty() {
         return;

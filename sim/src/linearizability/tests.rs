@@ -67,10 +67,14 @@ fn an_unknown_write_may_take_effect_late_or_never() {
     ]));
 }
 
-#[test]
-fn histories_broken_by_hand_are_rejected() {
-    let put_a = || call(1, 2, Ask::Put(A), Told::Done);
-    let broken: Vec<(&str, Vec<Call>)> = vec![
+type Broken = Vec<(&'static str, Vec<Call>)>;
+
+fn put_a() -> Call {
+    call(1, 2, Ask::Put(A), Told::Done)
+}
+
+fn broken_reads() -> Broken {
+    vec![
         (
             "a read of what nobody wrote",
             vec![call(1, 2, Ask::Read, found(A))],
@@ -105,6 +109,11 @@ fn histories_broken_by_hand_are_rejected() {
                 call(6, 7, Ask::Read, found(A)),
             ],
         ),
+    ]
+}
+
+fn broken_conditions() -> Broken {
+    vec![
         (
             "if-absent succeeds over a name",
             vec![put_a(), call(3, 4, Ask::PutIfAbsent(B), Told::Done)],
@@ -163,8 +172,12 @@ fn histories_broken_by_hand_are_rejected() {
                 call(3, 4, Ask::Put(A), Told::Done),
             ],
         ),
-    ];
-    for (name, calls) in broken {
+    ]
+}
+
+#[test]
+fn histories_broken_by_hand_are_rejected() {
+    for (name, calls) in broken_reads().into_iter().chain(broken_conditions()) {
         assert!(
             matches!(check(None, &calls), Verdict::Broken { .. }),
             "accepted: {name}"

@@ -3,14 +3,14 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 use vineyard_env::{BoxFuture, Detached, LocalStream, MemoryHandle, Stream};
 
-use super::connection::{Item, Packet, WINDOW_BYTES};
+use super::connection::{Item, WINDOW_BYTES};
+use super::packets::{Found, Taken, reset};
 use super::{Inner, Net};
 use crate::trace::{Kind, digest};
 
@@ -23,13 +23,6 @@ pub struct SimStream {
     peer_address: String,
     /// Wakes the reader when the next packet arrives.
     arrival: Option<Pin<Box<Sleep>>>,
-}
-
-/// What a reader found.
-enum Found {
-    Bytes,
-    Memory(MemoryHandle),
-    End,
 }
 
 impl SimStream {
@@ -88,126 +81,6 @@ impl SimStream {
     fn send(&self, inner: &mut Inner, item: Item, len: usize) {
         inner.send(self.id, self.side, item, len);
     }
-}
-
-enum Taken {
-    Found(Found),
-    /// Nothing yet; the next packet arrives then, if it is known.
-    Later(Option<Instant>),
-}
-
-impl Inner {
-    fn incoming(&mut self, id: u64, side: usize) -> &mut super::connection::Pipe {
-        let connection = self
-            .connections
-            .get_mut(&id)
-            .expect("a stream keeps its connection");
-        &mut connection.pipes[1 - side]
-    }
-
-    fn take(&mut self, id: u64, side: usize, buf: &mut ReadBuf<'_>) -> io::Result<Taken> {
-        let connection = self
-            .connections
-            .get_mut(&id)
-            .expect("a stream keeps its connection");
-        if connection.broken[side] {
-            return Err(reset());
-        }
-        let now = Instant::now();
-        let pipe = &mut connection.pipes[1 - side];
-        let mut found = None;
-        while let Some(packet) = pipe.packets.front_mut() {
-            if packet.due.is_none_or(|due| due > now) {
-                if found.is_some() {
-                    break;
-                }
-                return Ok(Taken::Later(packet.due));
-            }
-            match &mut packet.item {
-                Item::Bytes { bytes, taken } => {
-                    let len = buf.remaining().min(bytes.len() - *taken);
-                    buf.put_slice(&bytes[*taken..*taken + len]);
-                    *taken += len;
-                    let all = *taken == bytes.len();
-                    pipe.queued_bytes -= len;
-                    found = Some(Found::Bytes);
-                    if !all || buf.remaining() == 0 {
-                        if all {
-                            pipe.packets.pop_front();
-                        }
-                        break;
-                    }
-                    pipe.packets.pop_front();
-                }
-                Item::Memory(_) | Item::End | Item::Reset if found.is_some() => break,
-                Item::Memory(handle) => {
-                    found = Some(Found::Memory(handle.clone()));
-                    pipe.packets.pop_front();
-                    break;
-                }
-                // It stays: every later read finds it again.
-                Item::End => return Ok(Taken::Found(Found::End)),
-                Item::Reset => {
-                    connection.broken[side] = true;
-                    connection.pipes[side].wake();
-                    return Err(reset());
-                }
-            }
-        }
-        if let Some(writer) = pipe.writer.take() {
-            writer.wake();
-        }
-        Ok(found.map_or(Taken::Later(None), Taken::Found))
-    }
-
-    /// Queues what `side` writes, with the time its arrival takes.
-    fn send(&mut self, id: u64, side: usize, item: Item, len: usize) {
-        let connection = &self.connections[&id];
-        let local = connection.local || connection.ip(0) == connection.ip(1);
-        let (from, to) = (
-            connection.ip(side).to_owned(),
-            connection.ip(1 - side).to_owned(),
-        );
-        let now = Instant::now();
-        let mut leaves = None;
-        let due = if local {
-            Some(now)
-        } else if self.cut(&from, &to) {
-            None
-        } else {
-            let delay = self.delay(&from, &to);
-            let link = self.link(&from, &to);
-            let pipe = &self.connections[&id].pipes[side];
-            let left = pipe.free_at.map_or(now, |at| at.max(now))
-                + Duration::from_micros(len as u64 * 1000 / link.bytes_per_ms.max(1));
-            leaves = Some(left);
-            Some(
-                pipe.last_due
-                    .map_or(left + delay, |last| last.max(left + delay)),
-            )
-        };
-        let connection = self.connections.get_mut(&id).expect("it was just there");
-        let pipe = &mut connection.pipes[side];
-        // What is stalled holds up what follows.
-        let held = pipe
-            .packets
-            .back()
-            .is_some_and(|packet| packet.due.is_none());
-        let due = if held { None } else { due };
-        if due.is_some() {
-            pipe.last_due = due;
-            pipe.free_at = leaves.or(pipe.free_at);
-        }
-        pipe.queued_bytes += len;
-        pipe.packets.push_back(Packet { due, item });
-        if let Some(reader) = pipe.reader.take() {
-            reader.wake();
-        }
-    }
-}
-
-fn reset() -> io::Error {
-    io::Error::new(io::ErrorKind::ConnectionReset, "connection reset")
 }
 
 impl AsyncRead for SimStream {

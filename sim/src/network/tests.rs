@@ -34,15 +34,16 @@ async fn bytes_arrive_in_order_through_a_window_smaller_than_they_are() {
     let (mut near, mut far) = pair(&one, &two).await;
     let sent: Vec<u8> = (0..2_000_000u32).map(|n| (n % 251) as u8).collect();
     let expected = sent.clone();
-    let writer = tokio::spawn(async move {
+    let writing = async move {
         near.write_all(&sent).await.unwrap();
         near.shutdown().await.unwrap();
         near
-    });
+    };
     let mut received = Vec::new();
-    far.read_to_end(&mut received).await.unwrap();
+    let (near, read) = tokio::join!(writing, far.read_to_end(&mut received));
+    read.unwrap();
+    drop(near);
     assert!(received == expected);
-    drop(writer.await.unwrap());
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,10 @@ impl Bulk {
             threads.start(&format!("bulk-{index}"), Box::new(main));
             jobs
         };
-        Self { workers: (0..count).map(worker).collect(), next: Cell::new(0) }
+        Self {
+            workers: (0..count).map(worker).collect(),
+            next: Cell::new(0),
+        }
     }
 
     /// Runs `job` on the next worker and returns its result.
@@ -49,8 +52,16 @@ impl Bulk {
         });
         let index = self.next.get();
         self.next.set((index + 1) % self.workers.len());
-        let stopped = || Status::new(Code::VineyardServerNotReady, "the bulk workers have stopped");
+        let stopped = || {
+            Status::new(
+                Code::VineyardServerNotReady,
+                "the bulk workers have stopped",
+            )
+        };
         self.workers[index].send(job).await.map_err(|_| stopped())?;
         result.await.map_err(|_| stopped())
     }
 }
+
+#[cfg(test)]
+mod tests;

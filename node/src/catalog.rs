@@ -10,18 +10,21 @@ mod expand;
 mod list;
 mod pattern;
 mod persist;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
 use vineyard_raft::state::State;
-use vineyard_raft::state::objects::{Link, Record};
+use vineyard_raft::state::objects::{Link, Record, is_reserved};
 use vineyard_wire::id::IdMaker;
+use vineyard_wire::meta::BLOB_TYPENAME;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status, Tree};
 
 pub(crate) use delete::DeletePlan;
-pub(crate) use expand::{LostBlobs, blob_tree};
+pub(crate) use expand::{LostBlobs, blob_tree, copy_here, is_up};
 pub(crate) use pattern::Pattern;
 pub(crate) use persist::PersistPlan;
 
@@ -37,7 +40,12 @@ pub(crate) struct Catalog {
 impl Catalog {
     pub(crate) fn new(me: InstanceId) -> Self {
         let ids = IdMaker::new(me);
-        Self { me, ids, transients: BTreeMap::new(), parents: BTreeMap::new() }
+        Self {
+            me,
+            ids,
+            transients: BTreeMap::new(),
+            parents: BTreeMap::new(),
+        }
     }
 
     /// Transient objects.
@@ -45,9 +53,10 @@ impl Catalog {
         self.transients.len()
     }
 
-    /// The record of an object, wherever it is kept.
+    /// The record of an object, wherever it is kept. What the cluster has is the truth: a transient copy beside it was
+    /// just persisted and is about to be forgotten.
     pub(crate) fn record<'a>(&'a self, state: &'a State, id: ObjectId) -> Option<&'a Arc<Record>> {
-        self.transients.get(&id).or_else(|| state.object(id))
+        state.object(id).or_else(|| self.transients.get(&id))
     }
 
     pub(crate) fn contains(&self, state: &State, id: ObjectId) -> bool {
@@ -79,11 +88,21 @@ impl Catalog {
     ) -> Result<Record, Status> {
         let source = self.record(state, id).ok_or_else(|| unknown_subtree(id))?;
         let mut copy = Record::clone(source);
-        copy.id = self.ids.object();
         for (key, value) in extra {
             set_extra(&mut copy, key, value)?;
         }
+        copy.id = self.fresh_id(state);
         Ok(copy)
+    }
+
+    /// An id nothing has. Clients name the members they bring along, so even one of ours may be taken.
+    fn fresh_id(&mut self, state: &State) -> ObjectId {
+        loop {
+            let id = self.ids.object();
+            if !self.contains(state, id) {
+                return id;
+            }
+        }
     }
 
     /// Ids for objects that this node makes on its own account.
@@ -126,7 +145,10 @@ pub(crate) fn children(record: &Record) -> impl Iterator<Item = ObjectId> + '_ {
 }
 
 pub(crate) fn unknown_subtree(id: ObjectId) -> Status {
-    Status::new(Code::MetaTreeSubtreeNotExists, format!("get subtree failed: {id}"))
+    Status::new(
+        Code::MetaTreeSubtreeNotExists,
+        format!("get subtree failed: {id}"),
+    )
 }
 
 fn set_extra(record: &mut Record, key: &str, value: &Value) -> Result<(), Status> {
@@ -136,22 +158,31 @@ fn set_extra(record: &mut Record, key: &str, value: &Value) -> Result<(), Status
             let message = "The value of items in 'extra_metadata' must be primitives";
             return Err(Status::new(Code::AssertionFailed, message));
         }
-        (reserved::ID | reserved::TRANSIENT, _) => {}
-        (reserved::TYPENAME, Value::String(typename)) => record.typename = typename.clone(),
+        // The node gives these, and the cluster keeps the names.
+        (reserved::ID | reserved::TRANSIENT | reserved::NAME, _) => {}
+        (reserved::TYPENAME, Value::String(typename)) if typename != BLOB_TYPENAME => {
+            record.typename = typename.clone();
+        }
         (reserved::GLOBAL, Value::Bool(global)) => record.global = *global,
-        (reserved::SIGNATURE, Value::Number(n)) if n.is_u64() => {
-            record.signature.0 = n.as_u64().unwrap_or_default();
+        (reserved::LABELS, Value::String(text)) => {
+            record.labels = serde_json::from_str(text).map_err(|_| unfit(key, value))?;
         }
-        (reserved::INSTANCE_ID, Value::Number(n)) if n.is_u64() => {
-            record.instance.0 = n.as_u64().unwrap_or_default();
-        }
-        (reserved::TIMESTAMP, Value::Number(n)) if n.is_u64() => {
-            record.timestamp_ms = n.as_u64().unwrap_or_default();
-        }
+        (reserved::SIGNATURE, _) => record.signature.0 = number(key, value)?,
+        (reserved::INSTANCE_ID, _) => record.instance.0 = number(key, value)?,
+        (reserved::TIMESTAMP, _) => record.timestamp_ms = number(key, value)?,
+        _ if is_reserved(key) => return Err(unfit(key, value)),
         _ => {
             record.members.remove(key);
             record.attributes.insert(key.to_owned(), value.to_string());
         }
     }
     Ok(())
+}
+
+fn number(key: &str, value: &Value) -> Result<u64, Status> {
+    value.as_u64().ok_or_else(|| unfit(key, value))
+}
+
+fn unfit(key: &str, value: &Value) -> Status {
+    Status::invalid(format!("{key:?} of an object cannot be {value}"))
 }

@@ -43,7 +43,9 @@ impl Inbox {
         if !self.fill(stream, HEADER_BYTES).await? {
             return Ok(None);
         }
-        let header = self.unused()[..HEADER_BYTES].try_into().expect("HEADER_BYTES bytes");
+        let header = self.unused()[..HEADER_BYTES]
+            .try_into()
+            .expect("HEADER_BYTES bytes");
         let body_bytes = frame::body_bytes(header, bytes_max)?;
         if !self.fill(stream, HEADER_BYTES + body_bytes).await? {
             return Ok(None);
@@ -106,3 +108,6 @@ impl Inbox {
         stream.read_buf(&mut self.bytes).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{Link, Record};
 use vineyard_wire::peer::Range;
-use vineyard_wire::{InstanceId, ObjectId, Status};
+use vineyard_wire::{InstanceId, ObjectId, Signature, Status};
 
-use crate::catalog::unknown_subtree;
+use crate::catalog::{copy_here, is_up, unknown_subtree};
 use crate::failure;
 
 /// A blob to bring here.
@@ -40,23 +40,15 @@ pub(crate) enum Plan {
 pub(crate) fn plan(state: &State, id: ObjectId, me: InstanceId) -> Result<Plan, Status> {
     let record = state.object(id).ok_or_else(|| unknown_subtree(id))?;
     if record.global {
-        let members = record.members.values().filter_map(|link| match *link {
-            Link::Object { id, signature } => {
-                let nearest = state.by_signature(signature, me).unwrap_or(id);
-                let here = state.object(nearest).is_some_and(|member| member.instance == me);
-                (!here).then_some(nearest)
-            }
-            Link::Blob { .. } => None,
+        let members = record.members.values().map(|link| match *link {
+            Link::Object { id, signature } => nearest(state, id, signature, me),
+            Link::Blob { .. } => Ok(None),
         });
-        return Ok(Plan::Members(members.collect()));
+        let members = members.collect::<Result<Vec<_>, _>>()?;
+        return Ok(Plan::Members(members.into_iter().flatten().collect()));
     }
-    if let Some(copy) = state.by_signature(record.signature, me)
-        && state.object(copy).is_some_and(|record| record.instance == me)
-    {
-        return Ok(Plan::Here(copy));
-    }
-    if record.instance == me {
-        return Ok(Plan::Here(id));
+    if let Some(here) = copy_here(state, record, me) {
+        return Ok(Plan::Here(here));
     }
     let mut copy = Copy::default();
     let (mut seen, mut wanted) = (BTreeSet::new(), BTreeMap::new());
@@ -65,6 +57,28 @@ pub(crate) fn plan(state: &State, id: ObjectId, me: InstanceId) -> Result<Plan, 
         copy.blobs.extend(want(state, blob, holder, me)?);
     }
     Ok(Plan::One(copy))
+}
+
+/// Which object to copy for a global object's member, `None` if it is here: another of its signature stands in for one
+/// whose instance cannot be reached.
+fn nearest(
+    state: &State,
+    id: ObjectId,
+    signature: Signature,
+    me: InstanceId,
+) -> Result<Option<ObjectId>, Status> {
+    let linked = state.object(id).ok_or_else(|| unknown_subtree(id))?;
+    if copy_here(state, linked, me).is_some() {
+        return Ok(None);
+    }
+    if is_up(state, linked.instance) {
+        return Ok(Some(id));
+    }
+    let other = state.by_signature(signature, me).unwrap_or(id);
+    let here = state
+        .object(other)
+        .is_some_and(|other| other.instance == me);
+    Ok((!here).then_some(other))
 }
 
 /// Where to get a blob from; `None` for the empty blob.
@@ -78,20 +92,25 @@ pub(crate) fn want(
         return Ok(None);
     }
     let Some(row) = state.blob(blob) else {
-        return Err(Status::not_exists(format!("the cluster does not know the blob {blob}")));
+        return Err(Status::not_exists(format!(
+            "the cluster does not know the blob {blob}"
+        )));
     };
     if let Some(instance) = row.lost_with {
         return Err(failure::lost(blob, instance));
     }
-    let reachable = |id: &&InstanceId| {
-        use vineyard_wire::reply::Liveness;
-        state.instance(**id).is_some_and(|instance| instance.liveness == Liveness::Up)
-    };
     let source = match row.locations.contains(&me) {
         true => me,
-        false => row.locations.iter().find(reachable).copied().unwrap_or(holder),
+        false => {
+            let up = row.locations.iter().find(|at| is_up(state, **at));
+            up.or(row.locations.first()).copied().unwrap_or(holder)
+        }
     };
-    Ok(Some(Wanted { blob, size: row.size, source }))
+    Ok(Some(Wanted {
+        blob,
+        size: row.size,
+        source,
+    }))
 }
 
 /// Depth first without recursion, members before the objects that refer to them.
@@ -133,7 +152,11 @@ pub(crate) fn asks(blobs: &[Wanted], bytes_max: u64) -> Vec<Vec<Range>> {
         let mut offset = 0;
         while offset < wanted.size {
             let len = (wanted.size - offset).min(bytes_max - bytes);
-            ask.push(Range { blob: wanted.blob, offset, len });
+            ask.push(Range {
+                blob: wanted.blob,
+                offset,
+                len,
+            });
             offset += len;
             bytes += len;
             if bytes == bytes_max || ask.len() == RANGES_MAX {
@@ -152,34 +175,4 @@ pub(crate) fn asks(blobs: &[Wanted], bytes_max: u64) -> Vec<Vec<Range>> {
 const RANGES_MAX: usize = 4096;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wanted(blob: u64, size: u64) -> Wanted {
-        Wanted { blob: ObjectId(blob), size, source: InstanceId(0) }
-    }
-
-    #[test]
-    fn small_blobs_share_an_ask_and_a_large_one_is_spread() {
-        let asks = asks(&[wanted(1, 3), wanted(2, 4), wanted(3, 25)], 10);
-        let lens: Vec<Vec<_>> = asks
-            .iter()
-            .map(|ask| ask.iter().map(|range| (range.blob.0, range.offset, range.len)).collect())
-            .collect();
-        assert_eq!(
-            lens,
-            vec![
-                vec![(1, 0, 3), (2, 0, 4), (3, 0, 3)],
-                vec![(3, 3, 10)],
-                vec![(3, 13, 10)],
-                vec![(3, 23, 2)],
-            ]
-        );
-    }
-
-    #[test]
-    fn nothing_to_fetch_asks_nothing() {
-        assert!(asks(&[], 10).is_empty());
-        assert!(asks(&[wanted(1, 0)], 10).is_empty());
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
 //! `create_data`: turns a client's metadata tree into flat records.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::Value;
 use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{Link, Record, is_reserved};
@@ -10,6 +13,8 @@ use super::Catalog;
 
 /// Deepest tree a client may create.
 pub(crate) const DEPTH_MAX: usize = 100;
+/// Most nodes of one tree, blobs included: what can be created can be read. A node costs about a KiB while it is read.
+pub(crate) const NODES_MAX: usize = 1 << 18;
 
 /// What `create_data` answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,43 +32,50 @@ impl Catalog {
         content: &Tree,
         now_ms: u64,
     ) -> Result<Created, Status> {
-        let mut records = Vec::new();
-        let root = self.absorb_root(state, content, now_ms, &mut records)?;
-        records.into_iter().for_each(|record| self.insert(record));
-        let created =
-            Created { id: root.id, signature: root.signature, instance: root.instance };
-        self.insert(root);
-        Ok(created)
-    }
-
-    fn absorb_root(
-        &mut self,
-        state: &State,
-        content: &Tree,
-        now_ms: u64,
-        records: &mut Vec<Record>,
-    ) -> Result<Record, Status> {
         let instance = root_instance(content)?;
-        let id = self.ids.object();
+        let id = self.fresh_id(state);
         let signature = match signature_of(content) {
             Some(signature) => signature,
             None => self.ids.signature(),
         };
-        let mut record = blank_record(content, id, signature, instance, now_ms)?;
-        self.absorb_members(state, content, &mut record, now_ms, records, 1)?;
-        Ok(record)
+        let mut root = blank_record(content, id, signature, instance, now_ms)?;
+        let mut walk = Walk {
+            catalog: self,
+            state,
+            now_ms,
+            records: BTreeMap::new(),
+            open: vec![id],
+            nodes_left: NODES_MAX - 1,
+        };
+        walk.members(content, &mut root)?;
+        let members = walk.records;
+        members.into_values().for_each(|record| self.insert(record));
+        let created = Created {
+            id,
+            signature,
+            instance: root.instance,
+        };
+        self.insert(root);
+        Ok(created)
     }
+}
 
-    fn absorb_members(
-        &mut self,
-        state: &State,
-        content: &Tree,
-        record: &mut Record,
-        now_ms: u64,
-        records: &mut Vec<Record>,
-        depth: usize,
-    ) -> Result<(), Status> {
-        if depth > DEPTH_MAX {
+/// One walk down a client's tree. It only reads the catalog, so a refusal anywhere leaves nothing to undo.
+struct Walk<'a> {
+    catalog: &'a Catalog,
+    state: &'a State,
+    now_ms: u64,
+    /// Members that were not known before.
+    records: BTreeMap<ObjectId, Record>,
+    /// The nodes above, the root first.
+    open: Vec<ObjectId>,
+    /// Nodes that may still follow.
+    nodes_left: usize,
+}
+
+impl Walk<'_> {
+    fn members(&mut self, content: &Tree, record: &mut Record) -> Result<(), Status> {
+        if self.open.len() > DEPTH_MAX {
             return Err(Status::invalid(format!(
                 "failed to diff meta tree: the tree is deeper than {DEPTH_MAX} levels"
             )));
@@ -71,7 +83,12 @@ impl Catalog {
         let home = record.instance;
         for (name, value) in content {
             let Value::Object(node) = value else { continue };
-            let member = self.absorb_member(state, name, node, home, now_ms, records, depth)?;
+            if is_reserved(name) {
+                return Err(invalid_tree(format!(
+                    "{name:?} is reserved and cannot be a member"
+                )));
+            }
+            let member = self.member(name, node, home)?;
             check_locality(record.global, home, &member)?;
             if record.global && member.instance != home {
                 record.instance = InstanceId::UNSPECIFIED;
@@ -81,42 +98,42 @@ impl Catalog {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one recursive walk that carries its accumulators")]
-    fn absorb_member(
-        &mut self,
-        state: &State,
-        name: &str,
-        node: &Tree,
-        home: InstanceId,
-        now_ms: u64,
-        records: &mut Vec<Record>,
-        depth: usize,
-    ) -> Result<Member, Status> {
+    fn member(&mut self, name: &str, node: &Tree, home: InstanceId) -> Result<Member, Status> {
         if node.is_empty() {
             let message = format!("failed to diff meta tree: the member {name:?} is empty");
             return Err(Status::new(Code::MetaTreeNameNotExists, message));
         }
+        let left = self.nodes_left.checked_sub(1);
+        self.nodes_left = left.ok_or_else(|| {
+            Status::invalid(format!(
+                "failed to diff meta tree: it has more than {NODES_MAX} nodes"
+            ))
+        })?;
         let id = member_id(name, node)?;
         if id.is_blob() {
             return blob_member(name, node, id, home);
         }
-        if let Some(existing) = self.record(state, id) {
-            return Ok(Member::of(existing));
+        if self.open.contains(&id) {
+            return Err(invalid_tree(format!(
+                "the member {name:?} ({id}) contains itself"
+            )));
         }
-        if let Some(sibling) = records.iter().find(|record| record.id == id) {
-            return Ok(Member::of(sibling));
+        let known = self.catalog.record(self.state, id).map(Arc::as_ref);
+        if let Some(known) = known.or_else(|| self.records.get(&id)) {
+            return Ok(Member::of(known));
         }
         if node.len() == 1 {
             return Err(super::unknown_subtree(id));
         }
         let instance = instance_of(node)?.unwrap_or(home);
-        let signature = signature_of(node).ok_or_else(|| {
-            invalid_tree(format!("no 'signature' in the member {name:?}"))
-        })?;
-        let mut record = blank_record(node, id, signature, instance, now_ms)?;
-        self.absorb_members(state, node, &mut record, now_ms, records, depth + 1)?;
+        let signature = signature_of(node)
+            .ok_or_else(|| invalid_tree(format!("no 'signature' in the member {name:?}")))?;
+        let mut record = blank_record(node, id, signature, instance, self.now_ms)?;
+        self.open.push(id);
+        self.members(node, &mut record)?;
+        self.open.pop();
         let member = Member::of(&record);
-        records.push(record);
+        self.records.insert(id, record);
         Ok(member)
     }
 }
@@ -131,7 +148,10 @@ struct Member {
 impl Member {
     fn of(record: &Record) -> Self {
         Self {
-            link: Link::Object { id: record.id, signature: record.signature },
+            link: Link::Object {
+                id: record.id,
+                signature: record.signature,
+            },
             instance: record.instance,
             global: record.global,
         }
@@ -152,19 +172,24 @@ fn check_locality(parent_global: bool, home: InstanceId, member: &Member) -> Res
     Ok(())
 }
 
-fn blob_member(
-    name: &str,
-    node: &Tree,
-    id: ObjectId,
-    home: InstanceId,
-) -> Result<Member, Status> {
+fn blob_member(name: &str, node: &Tree, id: ObjectId, home: InstanceId) -> Result<Member, Status> {
     if node.len() == 1 {
-        return Err(invalid_tree(format!("the blob member {name:?} is only an id")));
+        return Err(invalid_tree(format!(
+            "the blob member {name:?} is only an id"
+        )));
     }
     let instance = instance_of(node)?.unwrap_or(home);
     // The empty blob exists everywhere, so it never makes an object remote.
-    let instance = if id == ObjectId::EMPTY_BLOB { home } else { instance };
-    Ok(Member { link: Link::Blob { id, instance }, instance, global: false })
+    let instance = if id == ObjectId::EMPTY_BLOB {
+        home
+    } else {
+        instance
+    };
+    Ok(Member {
+        link: Link::Blob { id, instance },
+        instance,
+        global: false,
+    })
 }
 
 /// A record with the plain attributes of `content`, and no members yet.
@@ -226,7 +251,9 @@ fn instance_of(node: &Tree) -> Result<Option<InstanceId>, Status> {
 }
 
 fn signature_of(node: &Tree) -> Option<Signature> {
-    node.get(key::SIGNATURE).and_then(Value::as_u64).map(Signature)
+    node.get(key::SIGNATURE)
+        .and_then(Value::as_u64)
+        .map(Signature)
 }
 
 fn member_id(name: &str, node: &Tree) -> Result<ObjectId, Status> {
@@ -237,21 +264,34 @@ fn member_id(name: &str, node: &Tree) -> Result<ObjectId, Status> {
 }
 
 fn invalid_tree(message: impl std::fmt::Display) -> Status {
-    Status::new(Code::MetaTreeInvalid, format!("failed to diff meta tree: {message}"))
+    Status::new(
+        Code::MetaTreeInvalid,
+        format!("failed to diff meta tree: {message}"),
+    )
 }
 
-/// The blobs of `content` that are said to live on `me`, so that their existence can be checked first.
+/// The blobs of `content` that are said to live on `me`, so that their existence can be checked first. A node that says
+/// nothing lives where its parent does.
 pub(crate) fn local_blobs(content: &Tree, me: InstanceId, found: &mut Vec<ObjectId>) {
-    for value in content.values() {
-        let Value::Object(node) = value else { continue };
-        match member_id("", node) {
-            Ok(id) if id == ObjectId::EMPTY_BLOB => {}
-            Ok(id) if id.is_blob() => {
-                if node.get(key::INSTANCE_ID).and_then(Value::as_u64) == Some(me.0) {
-                    found.push(id);
+    let said = |node: &Tree| {
+        node.get(key::INSTANCE_ID)
+            .and_then(Value::as_u64)
+            .map(InstanceId)
+    };
+    let mut left = vec![(content, said(content).unwrap_or(me))];
+    while let Some((content, home)) = left.pop() {
+        for value in content.values() {
+            let Value::Object(node) = value else { continue };
+            let home = said(node).unwrap_or(home);
+            match member_id("", node) {
+                Ok(id) if id == ObjectId::EMPTY_BLOB => {}
+                Ok(id) if id.is_blob() => {
+                    if home == me {
+                        found.push(id);
+                    }
                 }
+                _ => left.push((node, home)),
             }
-            _ => local_blobs(node, me, found),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `del_data`: what goes with the transient objects of this node, and what must be asked of the cluster.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vineyard_raft::state::State;
 use vineyard_wire::ObjectId;
@@ -21,7 +21,7 @@ pub(crate) struct DeletePlan {
 }
 
 impl Catalog {
-    /// Decides, without changing anything. Unknown ids are ignored.
+    /// Decides, without changing anything. Unknown ids are ignored; the order of the ids does not matter.
     pub(crate) fn delete_plan(
         &self,
         state: &State,
@@ -29,81 +29,98 @@ impl Catalog {
         force: bool,
         deep: bool,
     ) -> DeletePlan {
-        let mut plan = DeletePlan::default();
-        let mut left: Vec<ObjectId> = ids.to_vec();
-        // Parents in the same request go first: repeat until a round deletes nothing more.
-        loop {
-            let before = plan.transients.len() + plan.persistent.len();
-            left.retain(|&id| !self.plan_one(state, &mut plan, id, force, deep));
-            if left.is_empty() || before == plan.transients.len() + plan.persistent.len() {
-                return plan;
-            }
-        }
-    }
-
-    /// Whether `id` was settled.
-    fn plan_one(
-        &self,
-        state: &State,
-        plan: &mut DeletePlan,
-        id: ObjectId,
-        force: bool,
-        deep: bool,
-    ) -> bool {
-        if id.is_blob() {
-            plan.blobs.insert(id);
-            return true;
-        }
+        let mut deleter = Deleter {
+            catalog: self,
+            state,
+            requested: ids.iter().copied().collect(),
+            deep,
+            parents_left: BTreeMap::new(),
+            plan: DeletePlan::default(),
+        };
         if force {
-            self.plan_parents(plan, id);
-        } else if self.has_parent_left(plan, id) {
-            return false;
+            deleter.delete_upwards();
         }
-        if self.is_transient(id) {
-            self.plan_transient(state, plan, id, deep);
-        } else if state.contains(id) {
-            plan.persistent.insert(id);
+        for id in deleter.requested.clone() {
+            deleter.delete_unreferred(id);
         }
-        true
+        deleter.plan
     }
+}
 
-    fn plan_transient(&self, state: &State, plan: &mut DeletePlan, id: ObjectId, deep: bool) {
-        let mut left = vec![id];
-        while let Some(id) = left.pop() {
-            let Some(record) = self.transients.get(&id) else { continue };
-            if !plan.transients.insert(id) {
+struct Deleter<'a> {
+    catalog: &'a Catalog,
+    state: &'a State,
+    requested: BTreeSet<ObjectId>,
+    deep: bool,
+    /// Transient parents that stay, of each object that lost one: an object with many parents is counted once.
+    parents_left: BTreeMap<ObjectId, usize>,
+    plan: DeletePlan,
+}
+
+impl Deleter<'_> {
+    /// Deletes `id` unless something that stays refers to it, and in turn the members this frees. A requested member
+    /// that was kept for its parent's sake gets its turn when the parent goes.
+    fn delete_unreferred(&mut self, id: ObjectId) {
+        let mut candidates = vec![id];
+        while let Some(id) = candidates.pop() {
+            if id.is_blob() {
+                self.plan.blobs.insert(id);
                 continue;
             }
-            for child in children(record) {
-                if child.is_blob() {
-                    plan.blobs.insert(child);
-                } else if deep && !self.has_parent_left(plan, child) {
-                    if state.contains(child) {
-                        plan.persistent_members.insert(child);
-                    } else {
-                        left.push(child);
-                    }
-                }
+            if self.parents_left(id) > 0 {
+                continue;
             }
+            if self.state.contains(id) {
+                match self.requested.contains(&id) {
+                    true => self.plan.persistent.insert(id),
+                    false => self.plan.persistent_members.insert(id),
+                };
+            }
+            candidates.extend(self.forget(id, self.deep));
         }
     }
 
-    /// Force: every transient parent goes too, upwards.
-    fn plan_parents(&self, plan: &mut DeletePlan, id: ObjectId) {
-        let mut left = vec![id];
+    /// Force: everything that refers to what was requested goes too, however far up. The members of such a parent stay.
+    fn delete_upwards(&mut self) {
+        let mut seen = self.requested.clone();
+        let mut left: Vec<ObjectId> = seen.iter().copied().filter(|id| !id.is_blob()).collect();
         while let Some(id) = left.pop() {
-            for &parent in self.parents.get(&id).into_iter().flatten() {
-                if plan.transients.insert(parent) {
+            let transients = self.catalog.parents.get(&id).into_iter().flatten().copied();
+            // The cluster deletes the persistent parents itself; what refers to those is known only here.
+            for parent in transients.chain(self.state.parents(id)) {
+                if seen.insert(parent) {
+                    self.forget(parent, false);
                     left.push(parent);
-                    let record = &self.transients[&parent];
-                    plan.blobs.extend(children(record).filter(|child| child.is_blob()));
                 }
             }
         }
     }
 
-    fn has_parent_left(&self, plan: &DeletePlan, id: ObjectId) -> bool {
-        let parents = self.parents.get(&id);
-        parents.is_some_and(|parents| parents.iter().any(|p| !plan.transients.contains(p)))
+    /// Forgets a transient object. Returns the members that go with it if nothing else refers to them.
+    fn forget(&mut self, id: ObjectId, deep: bool) -> Vec<ObjectId> {
+        let Some(record) = self.catalog.transients.get(&id) else {
+            return Vec::new();
+        };
+        if !self.plan.transients.insert(id) {
+            return Vec::new();
+        }
+        let mut freed = Vec::new();
+        for member in children(record).collect::<BTreeSet<_>>() {
+            if member.is_blob() {
+                self.plan.blobs.insert(member);
+                continue;
+            }
+            let left = self.parents_left(member).saturating_sub(1);
+            self.parents_left.insert(member, left);
+            if left == 0 && (deep || self.requested.contains(&member)) {
+                freed.push(member);
+            }
+        }
+        freed
+    }
+
+    fn parents_left(&self, id: ObjectId) -> usize {
+        let all = || self.catalog.parents.get(&id).map_or(0, BTreeSet::len);
+        self.parents_left.get(&id).copied().unwrap_or_else(all)
     }
 }

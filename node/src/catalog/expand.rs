@@ -1,13 +1,17 @@
 //! `get_data`: turns records back into the tree a client reads.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::Value;
 use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{Link, Record};
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
+use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, limits};
 
 use super::Catalog;
-use super::absorb::DEPTH_MAX;
+use super::absorb::{DEPTH_MAX, NODES_MAX};
 
 /// How blobs whose bytes are gone are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,65 +30,192 @@ impl Catalog {
         id: ObjectId,
         lost: LostBlobs,
     ) -> Result<Option<Tree>, Status> {
-        let mut walk = Walk { catalog: self, state, lost, nodes_left: limits::ITEMS_MAX };
-        walk.object(id, 0)
+        let Some(record) = self.record(state, id) else {
+            return Ok(None);
+        };
+        let mut reader = Reader::new(self, state, lost);
+        match reader.measure(record, 0) {
+            Ok(_) => Ok(Some(reader.tree(record))),
+            Err(Unreadable::Incomplete) => Ok(None),
+            Err(Unreadable::TooLarge | Unreadable::TooDeep) => Err(too_large(id)),
+        }
     }
 }
 
-struct Walk<'a> {
+/// What a tree comes to once it is unfolded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    nodes: usize,
+    /// Of its JSON text, roughly.
+    bytes: usize,
+    /// Levels of objects below it.
+    height: usize,
+}
+
+impl Size {
+    /// One tree.
+    const TREE_MAX: Self = Self {
+        nodes: NODES_MAX,
+        bytes: limits::CLIENT_FRAME_BYTES_MAX,
+        height: DEPTH_MAX,
+    };
+    /// All trees of one reply.
+    const REPLY_MAX: Self = Self {
+        nodes: limits::JSON_OBJECTS_MAX,
+        ..Self::TREE_MAX
+    };
+    /// What the keys that every node has take.
+    const NODE_BYTES: usize = 128;
+
+    fn node(bytes: usize) -> Self {
+        let bytes = Self::NODE_BYTES + bytes;
+        Self {
+            nodes: 1,
+            bytes,
+            height: 0,
+        }
+    }
+
+    fn above(self, member: Self) -> Self {
+        Self {
+            height: self.height.max(member.height + 1),
+            ..self.beside(member)
+        }
+    }
+
+    /// Both in one reply.
+    pub(super) fn beside(self, other: Self) -> Self {
+        Self {
+            nodes: self.nodes + other.nodes,
+            bytes: self.bytes + other.bytes,
+            height: self.height.max(other.height),
+        }
+    }
+
+    fn within(self, max: Self) -> bool {
+        self.nodes <= max.nodes && self.bytes <= max.bytes && self.height <= max.height
+    }
+
+    pub(super) fn fits_a_reply(self) -> bool {
+        self.within(Self::REPLY_MAX)
+    }
+}
+
+/// Why a tree cannot be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// A member is unknown here.
+    Incomplete,
+    TooLarge,
+    TooDeep,
+}
+
+/// Reads trees. A small graph can unfold into a huge tree, so each is measured, every object once, before it is built.
+pub(super) struct Reader<'a> {
     catalog: &'a Catalog,
     state: &'a State,
     lost: LostBlobs,
-    /// A small graph can unfold into a huge tree; this bounds it.
-    nodes_left: usize,
+    sizes: BTreeMap<ObjectId, Result<Size, Unreadable>>,
 }
 
-impl Walk<'_> {
-    fn object(&mut self, id: ObjectId, depth: usize) -> Result<Option<Tree>, Status> {
-        let catalog = self.catalog;
-        match catalog.record(self.state, id).cloned() {
-            Some(record) => self.record(&record, depth),
-            None => Ok(None),
+impl<'a> Reader<'a> {
+    pub(super) fn new(catalog: &'a Catalog, state: &'a State, lost: LostBlobs) -> Self {
+        Self {
+            catalog,
+            state,
+            lost,
+            sizes: BTreeMap::new(),
         }
     }
 
-    fn record(&mut self, record: &Record, depth: usize) -> Result<Option<Tree>, Status> {
-        self.nodes_left = self.nodes_left.checked_sub(1).ok_or_else(|| too_big(record.id))?;
-        if depth > DEPTH_MAX {
-            return Err(too_big(record.id));
+    /// What the record's tree comes to, if it can be shown. `depth` is how many levels are above it.
+    pub(super) fn measure(&mut self, record: &Record, depth: usize) -> Result<Size, Unreadable> {
+        if let Some(known) = self.sizes.get(&record.id) {
+            return *known;
         }
+        if depth > DEPTH_MAX {
+            return Err(Unreadable::TooDeep);
+        }
+        let measured = self.measure_members(record, depth);
+        // Too deep is a matter of where one began.
+        if measured != Err(Unreadable::TooDeep) {
+            self.sizes.insert(record.id, measured);
+        }
+        measured
+    }
+
+    fn measure_members(&mut self, record: &Record, depth: usize) -> Result<Size, Unreadable> {
+        let mut size = Size::node(own_bytes(record));
+        for (name, link) in &record.members {
+            size.bytes += name.len();
+            size = match *link {
+                Link::Blob { .. } => size.beside(Size::node(0)),
+                Link::Object { id, signature } => {
+                    let member = self.member(record, id, signature);
+                    size.above(self.measure(member.ok_or(Unreadable::Incomplete)?, depth + 1)?)
+                }
+            };
+            if !size.within(Size::TREE_MAX) {
+                return Err(Unreadable::TooLarge);
+            }
+        }
+        Ok(size)
+    }
+
+    /// The tree of a record that was measured.
+    pub(super) fn tree(&self, record: &Record) -> Tree {
         let mut tree = self.attributes(record);
         for (name, link) in &record.members {
             let node = match *link {
-                Link::Blob { id, instance } => Some(self.blob(id, instance)),
+                Link::Blob { id, instance } => self.blob(id, instance),
                 Link::Object { id, signature } => {
-                    let target = self.resolve(record.global, id, signature);
-                    self.object(target, depth + 1)?
+                    let member = self.member(record, id, signature);
+                    self.tree(member.expect("what was measured is complete"))
                 }
             };
-            match node {
-                Some(node) => tree.insert(name.clone(), Value::Object(node)),
-                None => return Ok(None),
-            };
+            tree.insert(name.clone(), Value::Object(node));
         }
-        Ok(Some(tree))
+        tree
     }
 
-    /// A global object's member is read through its signature, so that a copy that was moved here is preferred.
+    fn member(&self, parent: &Record, id: ObjectId, signature: Signature) -> Option<&'a Record> {
+        let target = self.resolve(parent.global, id, signature);
+        self.catalog.record(self.state, target).map(Arc::as_ref)
+    }
+
+    /// A global object's member is read through its signature: a copy that was moved here is preferred, and another
+    /// one stands in for a member whose instance cannot be reached.
     fn resolve(&self, parent_global: bool, id: ObjectId, signature: Signature) -> ObjectId {
         if !parent_global {
             return id;
         }
-        self.state.by_signature(signature, self.catalog.me).unwrap_or(id)
+        let Some(linked) = self.catalog.record(self.state, id) else {
+            return self
+                .state
+                .by_signature(signature, self.catalog.me)
+                .unwrap_or(id);
+        };
+        if let Some(copy) = copy_here(self.state, linked, self.catalog.me) {
+            return copy;
+        }
+        match is_up(self.state, linked.instance) {
+            true => id,
+            false => self
+                .state
+                .by_signature(signature, self.catalog.me)
+                .unwrap_or(id),
+        }
     }
 
     fn blob(&self, id: ObjectId, instance: InstanceId) -> Tree {
-        let row = self.state.blob(id);
-        let instance = match row {
-            _ if instance == self.catalog.me => instance,
-            Some(row) if row.locations.contains(&self.catalog.me) => self.catalog.me,
-            Some(row) if row.lost_with.is_some() && self.lost == LostBlobs::Here => self.catalog.me,
-            _ => instance,
+        let me = self.catalog.me;
+        let instance = match self.state.blob(id) {
+            _ if instance == me => me,
+            Some(row) if row.locations.contains(&me) => me,
+            Some(row) if row.lost_with.is_some() && self.lost == LostBlobs::Here => me,
+            Some(row) if row.locations.contains(&instance) => instance,
+            Some(row) => row.locations.first().copied().unwrap_or(instance),
+            None => instance,
         };
         blob_tree(id, instance, 0)
     }
@@ -95,7 +226,7 @@ impl Walk<'_> {
             let value = serde_json::from_str(raw).unwrap_or(Value::Null);
             tree.insert(name.clone(), value);
         }
-        let transient = self.catalog.is_transient(record.id);
+        let transient = !self.state.contains(record.id);
         tree.insert(key::ID.into(), record.id.to_string().into());
         tree.insert(key::SIGNATURE.into(), record.signature.0.into());
         tree.insert(key::INSTANCE_ID.into(), record.instance.0.into());
@@ -116,10 +247,50 @@ impl Walk<'_> {
     }
 }
 
-fn too_big(id: ObjectId) -> Status {
+/// `record` itself if it lives on `me`, or a persistent object there that has its signature and says the same. The
+/// signature alone would not do: a shallow copy shares it and may differ.
+pub(crate) fn copy_here(state: &State, record: &Record, me: InstanceId) -> Option<ObjectId> {
+    if record.instance == me {
+        return Some(record.id);
+    }
+    let says_the_same = |other: &Record| {
+        other.typename == record.typename
+            && other.attributes == record.attributes
+            && other.members.keys().eq(record.members.keys())
+    };
+    let here = state
+        .of_signature(record.signature)
+        .filter(|(at, _)| *at == me);
+    let mut found = here.filter_map(|(_, id)| state.object(id));
+    found
+        .find(|other| says_the_same(other))
+        .map(|other| other.id)
+}
+
+/// Whether the cluster believes that `instance` can be reached.
+pub(crate) fn is_up(state: &State, instance: InstanceId) -> bool {
+    state
+        .instance(instance)
+        .is_some_and(|instance| instance.liveness == Liveness::Up)
+}
+
+/// What a record's own text takes, roughly.
+fn own_bytes(record: &Record) -> usize {
+    let texts = record.attributes.iter().chain(&record.labels);
+    record.typename.len()
+        + texts
+            .map(|(name, text)| name.len() + text.len())
+            .sum::<usize>()
+}
+
+fn too_large(id: ObjectId) -> Status {
+    let Size {
+        nodes,
+        bytes,
+        height,
+    } = Size::TREE_MAX;
     Status::invalid(format!(
-        "the metadata of {id} is deeper than {DEPTH_MAX} levels or larger than {} nodes",
-        limits::ITEMS_MAX
+        "the metadata of {id} is deeper than {height} levels or larger than {nodes} nodes or {bytes} bytes"
     ))
 }
 

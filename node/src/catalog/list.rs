@@ -7,11 +7,12 @@ use vineyard_raft::state::State;
 use vineyard_raft::state::objects::Record;
 use vineyard_wire::{ObjectId, Status, Tree};
 
-use super::expand::LostBlobs;
+use super::expand::{LostBlobs, Reader, Size};
 use super::{Catalog, Pattern};
 
 impl Catalog {
-    /// At most `limit` trees, in ascending id order. Objects that cannot be read whole are left out.
+    /// At most `limit` trees, in ascending id order. Objects that cannot be read whole are left out; trees that together
+    /// are more than a client could decode are a refusal.
     pub(crate) fn list(
         &self,
         state: &State,
@@ -19,25 +20,32 @@ impl Catalog {
         limit: usize,
     ) -> Result<BTreeMap<ObjectId, Tree>, Status> {
         let mut found = BTreeMap::new();
-        for record in self.both(state).filter(|record| pattern.matches(&record.typename)) {
+        let mut total = Size::default();
+        let mut reader = Reader::new(self, state, LostBlobs::WithOwner);
+        let wanted = |record: &&Arc<Record>| pattern.matches(&record.typename);
+        for record in self.both(state).filter(wanted) {
             if found.len() >= limit {
                 break;
             }
-            if let Some(tree) = self.expand(state, record.id, LostBlobs::WithOwner)? {
-                found.insert(record.id, tree);
+            let Ok(size) = reader.measure(record, 0) else {
+                continue;
+            };
+            total = total.beside(size);
+            if !total.fits_a_reply() {
+                return Err(too_long(found.len()));
             }
+            found.insert(record.id, reader.tree(record));
         }
         Ok(found)
     }
 
-    /// Transient and persistent records, merged in id order.
+    /// Transient and persistent records, merged in id order; what the cluster has goes before a transient copy of it.
     fn both<'a>(&'a self, state: &'a State) -> impl Iterator<Item = &'a Arc<Record>> {
         let mut transients = self.transients.values().peekable();
         let mut persistent = state.objects().peekable();
         std::iter::from_fn(move || match (transients.peek(), persistent.peek()) {
             (Some(a), Some(b)) if a.id < b.id => transients.next(),
             (Some(a), Some(b)) if a.id == b.id => {
-                // Just persisted: the transient copy is about to be forgotten.
                 transients.next();
                 persistent.next()
             }
@@ -45,4 +53,10 @@ impl Catalog {
             _ => persistent.next(),
         })
     }
+}
+
+fn too_long(objects: usize) -> Status {
+    Status::invalid(format!(
+        "the metadata of the first {objects} matching objects fills a reply; ask with that limit or a narrower pattern"
+    ))
 }

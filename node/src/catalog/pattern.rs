@@ -7,7 +7,11 @@ pub(crate) struct Pattern(Option<Regex>);
 
 impl Pattern {
     pub(crate) fn new(pattern: &str, regex: bool) -> Self {
-        let source = if regex { pattern.to_owned() } else { wildcard_to_regex(pattern) };
+        let source = if regex {
+            pattern.to_owned()
+        } else {
+            wildcard_to_regex(pattern)
+        };
         Self(Regex::new(&format!("(?s)\\A(?:{source})\\z")).ok())
     }
 
@@ -85,7 +89,11 @@ mod tests {
             ("a.c", "abc", false),
             ("{a,b}", "a", false),
         ] {
-            assert_eq!(Pattern::new(pattern, false).matches(text), expected, "{pattern} {text}");
+            assert_eq!(
+                Pattern::new(pattern, false).matches(text),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 

@@ -29,7 +29,10 @@ impl Catalog {
             if state.contains(id) || !seen.insert(id) {
                 continue;
             }
-            let record = self.transients.get(&id).ok_or_else(|| unknown_subtree(id))?;
+            let record = self
+                .transients
+                .get(&id)
+                .ok_or_else(|| unknown_subtree(id))?;
             for link in record.members.values() {
                 match *link {
                     Link::Object { id, .. } => left.push(id),

@@ -71,7 +71,9 @@ pub(crate) async fn dial(
         Challenge::Refused(reason) => return Err(denied(reason)),
     };
     if mine.proof(Side::Listener, &hello, &theirs) != proof {
-        return Err(denied("the other side does not know this cluster's secret"));
+        return Err(denied(
+            "the secret here is not the one of the cluster that answered",
+        ));
     }
     let proof = *mine.proof(Side::Dialler, &hello, &theirs).as_bytes();
     frames::write(stream, &Response { proof }).await?;
@@ -88,22 +90,42 @@ pub(crate) async fn accept(
     me: NodeId,
     random: &dyn Random,
 ) -> io::Result<Hello> {
-    let hello: Hello = frames::read(stream, HANDSHAKE_BYTES_MAX).await?;
-    if let Err(reason) = admissible(mine, &hello) {
+    let read = frames::read::<_, Hello>(stream, HANDSHAKE_BYTES_MAX).await;
+    let refusal = match &read {
+        Ok(hello) => admissible(mine, hello).err(),
+        // A frame of another version is the likely one. Its sender deserves the reason as much as one we understand.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(error.to_string()),
+        Err(_) => None,
+    };
+    if let Some(reason) = refusal {
         frames::write(stream, &Challenge::Refused(reason.clone())).await?;
         return Err(denied(reason));
     }
+    let hello = read?;
     let mut nonce = [0; PROOF_BYTES];
     random.fill(&mut nonce);
     let proof = *mine.proof(Side::Listener, &hello, &nonce).as_bytes();
     frames::write(stream, &Challenge::Proceed { nonce, proof }).await?;
-    let response: Response = frames::read(stream, HANDSHAKE_BYTES_MAX).await?;
+    let response = frames::read(stream, HANDSHAKE_BYTES_MAX).await;
+    let response: Response = response.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => denied(
+            "the caller left at the challenge, as one does whose secret is not this cluster's",
+        ),
+        _ => error,
+    })?;
     if mine.proof(Side::Dialler, &hello, &nonce) != response.proof {
         let reason = "wrong secret for this cluster".to_owned();
         frames::write(stream, &Welcome::Refused(reason.clone())).await?;
         return Err(denied(reason));
     }
-    frames::write(stream, &Welcome::Welcome { node: me, epoch: mine.epoch }).await?;
+    frames::write(
+        stream,
+        &Welcome::Welcome {
+            node: me,
+            epoch: mine.epoch,
+        },
+    )
+    .await?;
     Ok(hello)
 }
 
@@ -118,8 +140,12 @@ fn admissible(mine: &Credentials, hello: &Hello) -> Result<(), String> {
     if hello.cluster != mine.cluster {
         return Err(format!("this node belongs to cluster {:?}", mine.cluster));
     }
-    if hello.epoch != mine.epoch {
-        return Err(format!("this cluster is at epoch {}, the caller at {}", mine.epoch, hello.epoch));
+    // A token names no epoch: who joins learns it with the welcome, who has joined must be of this one.
+    if hello.from.is_some() && hello.epoch != mine.epoch {
+        return Err(format!(
+            "this cluster is at epoch {}, the caller at {}",
+            mine.epoch, hello.epoch
+        ));
     }
     Ok(())
 }
@@ -127,3 +153,6 @@ fn admissible(mine: &Credentials, hello: &Hello) -> Result<(), String> {
 fn denied(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, invalid(reason.into()))
 }
+
+#[cfg(test)]
+mod tests;

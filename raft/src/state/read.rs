@@ -51,6 +51,14 @@ impl State {
             .map(|(_, id)| id)
     }
 
+    /// Objects of this signature and where they live, instances ascending. Global objects are not found by signature.
+    pub fn of_signature(
+        &self,
+        signature: Signature,
+    ) -> impl Iterator<Item = (InstanceId, ObjectId)> {
+        self.root().objects.of_signature(signature)
+    }
+
     pub fn blob(&self, id: ObjectId) -> Option<&BlobRow> {
         self.root().objects.blob(id)
     }

@@ -18,7 +18,10 @@ pub(crate) fn lost(id: ObjectId, instance: InstanceId) -> Status {
 pub(crate) fn deadline(waited_for: &str, after: Duration) -> Status {
     Status::new(
         Code::IoError,
-        format!("gave up after {} ms while waiting for {waited_for}", after.as_millis()),
+        format!(
+            "gave up after {} ms while waiting for {waited_for}",
+            after.as_millis()
+        ),
     )
 }
 

@@ -23,7 +23,10 @@ pub(crate) async fn of(node: &Rc<Shared>, instance: &Instance) -> Option<NodeFig
     }
     let asked = node.dialer.ask(&instance.endpoint, &Ask::Figures);
     match tokio::time::timeout(ANSWER_WITHIN, asked).await {
-        Ok(Ok(Answer::Figures { instance: id, figures })) if id == instance.id => Some(figures),
+        Ok(Ok(Answer::Figures {
+            instance: id,
+            figures,
+        })) if id == instance.id => Some(figures),
         _ => None,
     }
 }
@@ -33,7 +36,10 @@ pub(crate) async fn here(node: &Shared) -> Result<NodeFigures, Status> {
     let usage = node.blobs.ask(|store| store.usage()).await?;
     let transients = node.catalog.ask(|catalog| catalog.len()).await?;
     let state = node.meta.state();
-    let persistent = state.objects().filter(|record| record.instance == node.instance).count();
+    let persistent = state
+        .objects()
+        .filter(|record| record.instance == node.instance)
+        .count();
     Ok(NodeFigures {
         memory_usage: usage.memory_usage,
         memory_limit: usage.memory_limit,

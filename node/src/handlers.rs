@@ -42,9 +42,11 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::CreateData { content } => metadata::create_data(node, content).await,
         Request::CreateDatas { contents } => metadata::create_datas(node, contents).await,
         Request::GetData { ids, wait, .. } => metadata::get_data(node, ids, wait).await,
-        Request::ListData { pattern, regex, limit } => {
-            metadata::list_data(node, &pattern, regex, limit).await
-        }
+        Request::ListData {
+            pattern,
+            regex,
+            limit,
+        } => metadata::list_data(node, &pattern, regex, limit).await,
         Request::Exists { id } => metadata::exists(node, id).await,
         Request::ShallowCopy { id, extra } => metadata::shallow_copy(node, id, extra).await,
         Request::Label { id, keys, values } => metadata::label(node, id, keys, values).await,
@@ -62,9 +64,11 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
 
         Request::PutName(request) => names::put_name(node, request).await,
         Request::GetName(request) => names::get_name(node, request).await,
-        Request::ListName { pattern, regex, limit } => {
-            names::list_name(node, &pattern, regex, limit).await
-        }
+        Request::ListName {
+            pattern,
+            regex,
+            limit,
+        } => names::list_name(node, &pattern, regex, limit).await,
         Request::DropName { name } => names::drop_name(node, name).await,
 
         Request::ClusterMeta => status::cluster_meta(node).await,

@@ -28,6 +28,8 @@ pub(crate) struct Identity {
     pub(crate) cluster: String,
     pub(crate) secret: [u8; SECRET_BYTES],
     pub(crate) epoch: u64,
+    /// Whether this node founded the cluster.
+    pub(crate) founder: bool,
     /// Lives of this node so far, this one included.
     pub(crate) boots: u64,
 }
@@ -35,7 +37,9 @@ pub(crate) struct Identity {
 impl Identity {
     /// What the disk remembers.
     pub(crate) fn load(disk: &dyn Disk) -> io::Result<Option<Self>> {
-        let Some(bytes) = disk.get(KEY)? else { return Ok(None) };
+        let Some(bytes) = disk.get(KEY)? else {
+            return Ok(None);
+        };
         let damaged = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         peer::decode(&bytes).map(Some).map_err(damaged)
     }
@@ -45,13 +49,29 @@ impl Identity {
         let mut secret = [0; SECRET_BYTES];
         env.random.fill(&mut secret);
         let cluster = format!("{:012x}", env.random.next_u64() >> 16);
-        Self { key: random_key(env), node: Some(NodeId(0)), cluster, secret, epoch: 1, boots: 0 }
+        Self {
+            key: random_key(env),
+            node: Some(NodeId(0)),
+            cluster,
+            secret,
+            epoch: 1,
+            founder: true,
+            boots: 0,
+        }
     }
 
     /// A node that asks to be admitted.
     pub(crate) fn join(env: &Env, token: &Token) -> Self {
         let Token { cluster, secret } = token.clone();
-        Self { key: random_key(env), node: None, cluster, secret, epoch: 1, boots: 0 }
+        Self {
+            key: random_key(env),
+            node: None,
+            cluster,
+            secret,
+            epoch: 1,
+            founder: false,
+            boots: 0,
+        }
     }
 
     /// Returns once it is durable.
@@ -60,16 +80,32 @@ impl Identity {
         let put = Change::Put(KEY.to_vec(), peer::encode(self));
         // The receiver goes only with this future.
         disk.commit(vec![put], Box::new(move |result| drop(done.send(result))));
-        saved.await.unwrap_or_else(|_| Err(io::Error::other("the disk stopped")))
+        saved
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the disk stopped")))
     }
 
     pub(crate) fn token(&self) -> Token {
-        Token { cluster: self.cluster.clone(), secret: self.secret }
+        Token {
+            cluster: self.cluster.clone(),
+            secret: self.secret,
+        }
     }
 
     pub(crate) fn credentials(&self) -> Credentials {
-        let Self { cluster, secret, epoch, node, .. } = self.clone();
-        Credentials { cluster, secret, epoch, node }
+        let Self {
+            cluster,
+            secret,
+            epoch,
+            node,
+            ..
+        } = self.clone();
+        Credentials {
+            cluster,
+            secret,
+            epoch,
+            node,
+        }
     }
 
     /// What the cluster is told of this boot.

@@ -60,17 +60,21 @@ impl Node {
         let mut identity = know_thyself(&config, &env).await?;
         let network = bind_network(&config, &env).await?;
         let endpoint = network.address();
-        let fresh = identity.node.is_none();
         let node = match identity.node {
             Some(node) => node,
             None => join(&config, &env, &mut identity, &endpoint).await?,
         };
-        let founds = !fresh && identity.boots == 0 && node == NodeId(0) && config.join.is_none();
         identity.boots += 1;
-        identity.save(env.disk.as_ref()).await.map_err(Error::Disk)?;
+        identity
+            .save(env.disk.as_ref())
+            .await
+            .map_err(Error::Disk)?;
         let local = bind_local(&config, &env).await?;
-        let shared = assemble(config, env, identity, node, endpoint, founds).await?;
-        let started = Self { tasks: spawn(&shared, network, local), shared };
+        let shared = assemble(config, env, identity, node, endpoint).await?;
+        let started = Self {
+            tasks: spawn(&shared, network, local),
+            shared,
+        };
         started.register().await;
         Ok(started)
     }
@@ -118,19 +122,19 @@ impl Node {
         let (node, rang) = (self.shared.clone(), announced.clone());
         let patience = node.config.limits.metadata_deadline;
         tokio::task::spawn_local(async move {
-            let instance = node.identity.instance_record(&node);
-            loop {
-                let command = Command::Register { instance: instance.clone() };
-                let deadline = node.config.limits.metadata_deadline;
-                match node.meta.submit(node.instance, command, deadline).await {
-                    Ok(_) => break,
-                    Err(vineyard_raft::Error::Stopped) => return,
-                    Err(error) => tracing::warn!(%error, "not known to the cluster yet"),
+            while let Err(error) = announce(&node).await {
+                if error == vineyard_raft::Error::Stopped {
+                    return;
                 }
+                tracing::warn!(%error, "not known to the cluster yet");
+                tokio::time::sleep(node.config.limits.join_retry).await;
             }
             rang.notify_one();
         });
-        if tokio::time::timeout(patience, announced.notified()).await.is_err() {
+        if tokio::time::timeout(patience, announced.notified())
+            .await
+            .is_err()
+        {
             tracing::warn!("serving local clients; the cluster has no quorum yet");
         }
     }
@@ -140,6 +144,21 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
+}
+
+/// Registers this boot. The founder first admits itself, as it admits every other node.
+async fn announce(node: &Shared) -> Result<(), vineyard_raft::Error> {
+    let deadline = node.config.limits.metadata_deadline;
+    if node.identity.founder && node.meta.state().node_of_key(node.identity.key).is_none() {
+        node.meta
+            .admit(node.identity.key, node.endpoint.clone(), deadline)
+            .await?;
+    }
+    let instance = node.identity.instance_record(node);
+    node.meta
+        .submit(node.instance, Command::Register { instance }, deadline)
+        .await?;
+    Ok(())
 }
 
 /// What the disk remembers, or a new identity that is on the disk when this returns.
@@ -168,8 +187,10 @@ async fn bind_network(config: &Config, env: &Env) -> Result<Box<dyn Listener>, E
 async fn route(config: &Config, env: &Env) -> String {
     const LOOPBACK: &str = "127.0.0.1";
     for endpoint in config.join.iter().flat_map(|join| &join.endpoints) {
-        let connected =
-            tokio::time::timeout(config.limits.connect_deadline, env.network.connect(endpoint));
+        let connected = tokio::time::timeout(
+            config.limits.connect_deadline,
+            env.network.connect(endpoint),
+        );
         if let Ok(Ok(stream)) = connected.await
             && let Some((host, _)) = stream.local_address().rsplit_once(':')
         {
@@ -180,7 +201,10 @@ async fn route(config: &Config, env: &Env) -> String {
 }
 
 async fn bind_local(config: &Config, env: &Env) -> Result<Box<dyn LocalListener>, Error> {
-    let listening = env.local.listen(&config.ipc_socket, config.ipc_socket_mode).await;
+    let listening = env
+        .local
+        .listen(&config.ipc_socket, config.ipc_socket_mode)
+        .await;
     let address = config.ipc_socket.clone();
     listening.map_err(|source| Error::Listen { address, source })
 }
@@ -193,19 +217,29 @@ async fn join(
     endpoint: &str,
 ) -> Result<NodeId, Error> {
     let Some(Join { endpoints, .. }) = &config.join else {
-        let reason = "this data directory belongs to a node that never joined; start it with --join";
-        return Err(Error::Refused { endpoint: endpoint.to_owned(), reason: reason.to_owned() });
+        let reason =
+            "this data directory belongs to a node that never joined; start it with --join";
+        return Err(Error::Refused {
+            endpoint: endpoint.to_owned(),
+            reason: reason.to_owned(),
+        });
     };
     let deadline = config.limits.metadata_deadline;
     let dialer = Dialer::new(env, identity.credentials(), deadline);
-    let ask = Ask::Join(JoinAsk { key: identity.key, endpoint: endpoint.to_owned() });
+    let ask = Ask::Join(JoinAsk {
+        key: identity.key,
+        endpoint: endpoint.to_owned(),
+    });
     loop {
         for at in endpoints {
             match tokio::time::timeout(deadline, dialer.ask(at, &ask)).await {
                 Ok(Ok(Answer::Joined { node, epoch, .. })) => {
                     identity.node = Some(node);
                     identity.epoch = epoch;
-                    identity.save(env.disk.as_ref()).await.map_err(Error::Disk)?;
+                    identity
+                        .save(env.disk.as_ref())
+                        .await
+                        .map_err(Error::Disk)?;
                     return Ok(node);
                 }
                 Ok(Ok(Answer::Refused(status))) => {
@@ -213,7 +247,10 @@ async fn join(
                 }
                 Ok(Ok(other)) => tracing::warn!(%at, ?other, "not an answer to a join"),
                 Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    return Err(Error::Refused { endpoint: at.clone(), reason: error.to_string() });
+                    return Err(Error::Refused {
+                        endpoint: at.clone(),
+                        reason: error.to_string(),
+                    });
                 }
                 Ok(Err(error)) => tracing::warn!(%at, %error, "cannot reach the cluster"),
                 Err(_) => tracing::warn!(%at, "the cluster did not answer in time"),
@@ -229,18 +266,36 @@ async fn assemble(
     identity: Identity,
     node: NodeId,
     endpoint: String,
-    founds: bool,
 ) -> Result<Rc<Shared>, Error> {
     let instance = identity.instance(node);
-    let mut store = Store::new(env.memory.as_ref(), config.size_bytes, IdMaker::new(instance))
-        .map_err(|source| Error::Arena { bytes: config.size_bytes, source })?;
-    let arena = share(&store).map_err(|source| Error::Arena { bytes: config.size_bytes, source })?;
+    let mut store = Store::new(
+        env.memory.as_ref(),
+        config.size_bytes,
+        IdMaker::new(instance),
+    )
+    .map_err(|source| Error::Arena {
+        bytes: config.size_bytes,
+        source,
+    })?;
+    let arena = share(&store).map_err(|source| Error::Arena {
+        bytes: config.size_bytes,
+        source,
+    })?;
     let own_holder = store.open_holder(true);
     let credentials = identity.credentials();
     let dialer = Dialer::new(&env, credentials, config.limits.connect_deadline);
-    let member =
-        Member { node, endpoint: endpoint.clone(), found: founds.then(|| identity.cluster.clone()) };
-    let meta = Meta::start(&env, raft_options(&config), member, Arc::new(dialer.clone())).await?;
+    let member = Member {
+        node,
+        endpoint: endpoint.clone(),
+        found: identity.founder.then(|| identity.cluster.clone()),
+    };
+    let meta = Meta::start(
+        &env,
+        raft_options(&config),
+        member,
+        Arc::new(dialer.clone()),
+    )
+    .await?;
     let limits = &config.limits;
     Ok(Rc::new(Shared {
         instance,

@@ -65,6 +65,10 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
     let config = startup.config.clone();
     let data_dir = startup.config.data_dir.clone();
+    if config.join.is_some() {
+        // A restart in the middle of a join must go on with it, not found a cluster of its own.
+        remembered::save(&data_dir, &Remembered::of(&config, None))?;
+    }
     let node = tokio::select! {
         biased;
         _ = terminate.recv() => return Ok(()),
@@ -103,7 +107,9 @@ fn announce(node: &Node, config: &crate::Config) {
 fn start_log(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     // A process that starts several nodes has a log already.
     let _ = log.with_ansi(false).try_init();
 }

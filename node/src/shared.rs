@@ -66,7 +66,10 @@ impl Counted {
     pub(crate) fn new(node: &Rc<Shared>, pick: fn(&Counters) -> &Cell<u64>) -> Self {
         let cell = pick(&node.counters);
         cell.set(cell.get() + 1);
-        Self { node: node.clone(), pick }
+        Self {
+            node: node.clone(),
+            pick,
+        }
     }
 }
 
@@ -94,7 +97,11 @@ impl SharedArena {
     const MAP_SIZE_GAP: i64 = 8;
 
     pub(crate) fn handle(&self, number: i32) -> &MemoryHandle {
-        if number == Self::WRITABLE_NUMBER { &self.writable } else { &self.read_only }
+        if number == Self::WRITABLE_NUMBER {
+            &self.writable
+        } else {
+            &self.read_only
+        }
     }
 
     /// A blob's place, under the number for `access`.

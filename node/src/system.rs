@@ -1,5 +1,8 @@
 //! The real world: the only place in this crate that touches the machine.
-#![allow(clippy::disallowed_methods, reason = "a maker: this is where the machine comes in")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a maker: this is where the machine comes in"
+)]
 
 mod clock;
 mod host;
@@ -33,7 +36,9 @@ pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
 
 /// A runtime for one thread's tasks.
 pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
 }
 
 /// Every connection takes a descriptor; the default soft limit is for shells, not for servers.

@@ -23,7 +23,9 @@ pub struct ParseTokenError;
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}.{}.", self.cluster)?;
-        self.secret.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.secret
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -37,8 +39,13 @@ impl FromStr for Token {
     type Err = ParseTokenError;
 
     fn from_str(text: &str) -> Result<Self, ParseTokenError> {
-        let rest = text.trim().strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('.'));
-        let (cluster, digits) = rest.and_then(|rest| rest.split_once('.')).ok_or(ParseTokenError)?;
+        let rest = text
+            .trim()
+            .strip_prefix(PREFIX)
+            .and_then(|rest| rest.strip_prefix('.'));
+        let (cluster, digits) = rest
+            .and_then(|rest| rest.split_once('.'))
+            .ok_or(ParseTokenError)?;
         let hex = digits.len() == 2 * SECRET_BYTES && digits.bytes().all(|b| b.is_ascii_hexdigit());
         if cluster.is_empty() || !hex {
             return Err(ParseTokenError);
@@ -48,7 +55,10 @@ impl FromStr for Token {
             let pair = &digits[2 * index..2 * index + 2];
             *byte = u8::from_str_radix(pair, 16).map_err(|_| ParseTokenError)?;
         }
-        Ok(Self { cluster: cluster.to_owned(), secret })
+        Ok(Self {
+            cluster: cluster.to_owned(),
+            secret,
+        })
     }
 }
 
@@ -58,15 +68,29 @@ mod tests {
 
     #[test]
     fn a_token_reads_back_as_it_was_printed() {
-        let token = Token { cluster: "amber-fox".into(), secret: [0xa7; SECRET_BYTES] };
+        let token = Token {
+            cluster: "amber-fox".into(),
+            secret: [0xa7; SECRET_BYTES],
+        };
         assert_eq!(token.to_string().parse(), Ok(token.clone()));
         assert!(!format!("{token:?}").contains("a7a7"));
     }
 
     #[test]
     fn other_texts_are_refused() {
-        let good = Token { cluster: "c".into(), secret: [1; SECRET_BYTES] }.to_string();
-        for bad in ["", "vy1", "vy1.c", "vy1..00", &good[..good.len() - 1], &good.replace("01", "é")] {
+        let good = Token {
+            cluster: "c".into(),
+            secret: [1; SECRET_BYTES],
+        }
+        .to_string();
+        for bad in [
+            "",
+            "vy1",
+            "vy1.c",
+            "vy1..00",
+            &good[..good.len() - 1],
+            &good.replace("01", "é"),
+        ] {
             assert_eq!(bad.parse::<Token>(), Err(ParseTokenError), "{bad}");
         }
     }

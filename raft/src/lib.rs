@@ -1,1 +1,27 @@
+//! The cluster's metadata: a replicated log, the state it builds, and the handle that the node uses.
+//!
+//! Promise: a change that was acknowledged is durable on a majority, every replica applies the same changes in the
+//! same order, and a confirmed read sees every change acknowledged before it began. This crate knows no blob bytes, no
+//! actors and no client protocol; the machine comes in through `vineyard_env`.
 
+pub mod command;
+pub mod disk;
+mod error;
+mod feed;
+mod group;
+mod keys;
+mod log;
+mod machine;
+mod meta;
+mod options;
+mod peers;
+mod progress;
+mod runtime;
+pub mod state;
+mod types;
+
+pub use error::Error;
+pub use feed::{Feed, Update};
+pub use meta::{Member, Meta, Status};
+pub use options::{Mutations, Options};
+pub use peers::Dial;

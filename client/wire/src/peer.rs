@@ -140,18 +140,31 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     out
 }
 
+/// What `encode` made of something that never stands in one frame: a snapshot, whose bytes were counted and checked on
+/// their way.
+pub fn decode_image<T: DeserializeOwned>(image: &[u8]) -> Result<T, PeerCodecError> {
+    decode_with(image, bincode::config::standard())
+}
+
 /// A message from a frame's body. Nothing longer than the frame allows is ever allocated.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, PeerCodecError> {
     if body.len() > PEER_FRAME_BYTES_MAX {
         return Err(PeerCodecError::TooLong { bytes: body.len() });
     }
+    decode_with(body, CONFIG)
+}
+
+fn decode_with<T: DeserializeOwned>(
+    body: &[u8],
+    config: impl bincode::config::Config,
+) -> Result<T, PeerCodecError> {
     let (version, rest) = body
         .split_first()
         .ok_or_else(|| PeerCodecError::Malformed("empty frame".to_owned()))?;
     if *version != VERSION {
         return Err(PeerCodecError::Version { found: *version });
     }
-    let (message, read) = bincode::serde::decode_from_slice(rest, CONFIG)
+    let (message, read) = bincode::serde::decode_from_slice(rest, config)
         .map_err(|error| PeerCodecError::Malformed(error.to_string()))?;
     if read < rest.len() {
         return Err(PeerCodecError::Trailing(rest.len() - read));

@@ -29,7 +29,12 @@ pub trait Memory: Send + Sync {
 
     /// Maps the first `len` bytes of what another process shared. Asking for more access than the handle carries is
     /// `PermissionDenied`; asking for more bytes than it has is `InvalidInput`.
-    fn open(&self, handle: &MemoryHandle, len: usize, access: Access) -> io::Result<Arc<dyn Region>>;
+    fn open(
+        &self,
+        handle: &MemoryHandle,
+        len: usize,
+        access: Access,
+    ) -> io::Result<Arc<dyn Region>>;
 }
 
 /// A mapped region. It stays mapped until the last `Arc` goes.

@@ -1,6 +1,7 @@
 //! Owns the `Catalog`: this node's transient metadata. Also follows the replicated state, so that blobs which nothing
 //! refers to any more are freed here too, whoever deleted their object.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use vineyard_raft::Update;
@@ -34,8 +35,8 @@ pub(crate) async fn follow(node: Rc<Shared>) {
     }
 }
 
-fn released_by(events: &[Event]) -> Vec<ObjectId> {
-    let mut released = Vec::new();
+fn released_by(events: &[Event]) -> BTreeSet<ObjectId> {
+    let mut released = BTreeSet::new();
     for event in events {
         if let Event::BlobsReleased(blobs) = event {
             released.extend(blobs);
@@ -45,9 +46,18 @@ fn released_by(events: &[Event]) -> Vec<ObjectId> {
 }
 
 /// Frees the blobs in `released` that no transient object refers to.
-pub(crate) async fn free_released(node: &Shared, released: Vec<ObjectId>) -> Result<(), Status> {
+pub(crate) async fn free_released(
+    node: &Shared,
+    released: BTreeSet<ObjectId>,
+) -> Result<(), Status> {
     if released.is_empty() {
         return Ok(());
+    }
+    {
+        let mut persisted = node.persisted_blobs.borrow_mut();
+        for id in &released {
+            persisted.remove(id);
+        }
     }
     let state = node.meta.state();
     let free = node
@@ -70,9 +80,11 @@ pub(crate) async fn free_released(node: &Shared, released: Vec<ObjectId>) -> Res
 
 /// After a snapshot replaced the state: frees every blob that was part of a persistent object and no longer is.
 async fn reconcile(node: &Shared) -> Result<(), Status> {
-    let shared = node.persisted_blobs.borrow().iter().copied().collect::<Vec<_>>();
     let state = node.meta.state();
-    let gone: Vec<_> = shared.into_iter().filter(|id| state.blob(*id).is_none()).collect();
-    node.persisted_blobs.borrow_mut().retain(|id| state.blob(*id).is_some());
+    let known = node.persisted_blobs.borrow().clone();
+    let gone = known
+        .into_iter()
+        .filter(|id| state.blob(*id).is_none())
+        .collect();
     free_released(node, gone).await
 }

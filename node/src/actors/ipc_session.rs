@@ -20,7 +20,11 @@ pub(crate) struct IpcSession {
 
 impl IpcSession {
     pub(crate) fn start(node: Rc<Shared>, stream: Box<dyn LocalStream>) {
-        Self { node, stream: Some(stream) }.start();
+        Self {
+            node,
+            stream: Some(stream),
+        }
+        .start();
     }
 }
 
@@ -56,8 +60,9 @@ async fn serve(node: Rc<Shared>, stream: Box<dyn LocalStream>) {
 
 async fn converse(session: &Session, mut stream: Box<dyn LocalStream>) -> Result<(), FrameError> {
     let mut inbox = Inbox::default();
-    while let Some(body) =
-        inbox.frame(&mut stream, limits::CLIENT_FRAME_BYTES_MAX).await?
+    while let Some(body) = inbox
+        .frame(&mut stream, limits::CLIENT_FRAME_BYTES_MAX)
+        .await?
     {
         let request = session.admit(&body);
         if request == Ok(Request::Exit) {
@@ -92,7 +97,9 @@ async fn send_memory(
         _ => return Ok(()),
     };
     for number in numbers.iter().filter(|number| **number >= 0) {
-        stream.send_memory(session.node.arena.handle(*number)).await?;
+        stream
+            .send_memory(session.node.arena.handle(*number))
+            .await?;
     }
     Ok(())
 }

@@ -32,11 +32,16 @@ fn transitions(node: &Shared) -> Vec<Command> {
     let limit_ms = node.config.limits.unreachable_after.as_millis() as u64;
     let mut commands = Vec::new();
     for (member, silent_ms) in &group.silent_ms {
-        let Some(instance) = state.current_instance_of(*member) else { continue };
+        let Some(instance) = state.current_instance_of(*member) else {
+            continue;
+        };
         let reachable = *silent_ms < limit_ms;
         match (instance.liveness, reachable) {
             (Liveness::Up, false) | (Liveness::Unreachable, true) => {
-                commands.push(Command::Watch { instance: instance.id, reachable });
+                commands.push(Command::Watch {
+                    instance: instance.id,
+                    reachable,
+                });
             }
             _ => {}
         }
@@ -44,7 +49,10 @@ fn transitions(node: &Shared) -> Vec<Command> {
     if let Some(me) = state.instance(node.instance)
         && me.liveness == Liveness::Unreachable
     {
-        commands.push(Command::Watch { instance: node.instance, reachable: true });
+        commands.push(Command::Watch {
+            instance: node.instance,
+            reachable: true,
+        });
     }
     commands
 }

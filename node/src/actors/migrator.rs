@@ -85,7 +85,10 @@ async fn bring_blob(node: &Rc<Shared>, id: ObjectId) -> Result<ObjectId, Status>
 
 async fn bring_object(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result<ObjectId, Status> {
     let Copy { records, blobs } = copy;
-    let sizes: BTreeMap<_, _> = blobs.iter().map(|wanted| (wanted.blob, wanted.size)).collect();
+    let sizes: BTreeMap<_, _> = blobs
+        .iter()
+        .map(|wanted| (wanted.blob, wanted.size))
+        .collect();
     let fetched = fetch_blobs(node, blobs).await?;
     let rows = fetched.iter().map(|(source, here)| BlobRow {
         id: *here,
@@ -96,11 +99,16 @@ async fn bring_object(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result<Obj
     });
     let rows: Vec<_> = rows.collect();
     let fresh = rename(node, &records).await?;
-    let records = records.into_iter().map(|record| localize(record, node, &fresh, &fetched));
+    let records = records
+        .into_iter()
+        .map(|record| localize(record, node, &fresh, &fetched));
     let records: Vec<_> = records.collect();
     let held: Vec<_> = fetched.values().copied().collect();
     node.persisted_blobs.borrow_mut().extend(&held);
-    let command = vineyard_raft::command::Command::Persist { records, blobs: rows };
+    let command = vineyard_raft::command::Command::Persist {
+        records,
+        blobs: rows,
+    };
     let deadline = node.config.limits.metadata_deadline;
     match node.meta.submit(node.instance, command, deadline).await {
         Ok(_) => {
@@ -116,13 +124,14 @@ async fn bring_object(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result<Obj
 }
 
 /// A fresh id for each record.
-async fn rename(
-    node: &Shared,
-    records: &[Record],
-) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
+async fn rename(node: &Shared, records: &[Record]) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
     let ids: Vec<_> = records.iter().map(|record| record.id).collect();
     node.catalog
-        .ask(move |catalog| ids.into_iter().map(|id| (id, catalog.ids().object())).collect())
+        .ask(move |catalog| {
+            ids.into_iter()
+                .map(|id| (id, catalog.ids().object()))
+                .collect()
+        })
         .await
 }
 
@@ -138,12 +147,14 @@ fn localize(
     record.instance = me;
     for link in record.members.values_mut() {
         *link = match *link {
-            Link::Object { id, signature } => {
-                Link::Object { id: objects.get(&id).copied().unwrap_or(id), signature }
-            }
-            Link::Blob { id, .. } => {
-                Link::Blob { id: blobs.get(&id).copied().unwrap_or(id), instance: me }
-            }
+            Link::Object { id, signature } => Link::Object {
+                id: objects.get(&id).copied().unwrap_or(id),
+                signature,
+            },
+            Link::Blob { id, .. } => Link::Blob {
+                id: blobs.get(&id).copied().unwrap_or(id),
+                instance: me,
+            },
         };
     }
     record
@@ -163,19 +174,31 @@ async fn fetch_blobs(
     let sizes: Vec<_> = blobs.iter().map(|wanted| wanted.size).collect();
     let allocate = move |store: &mut Store| {
         let made = store.create_many(holder, &sizes)?;
-        let writers = made.iter().map(|blob| store.writer(blob.id)).collect::<Result<Vec<_>, _>>();
+        let writers = made
+            .iter()
+            .map(|blob| store.writer(blob.id))
+            .collect::<Result<Vec<_>, _>>();
         Ok::<_, Status>((made, writers?))
     };
     let (made, writers) = node.blobs.ask(allocate).await??;
-    let copies: BTreeMap<_, _> =
-        blobs.iter().zip(&made).map(|(wanted, blob)| (wanted.blob, blob.id)).collect();
-    let targets = blobs.iter().map(|wanted| wanted.blob).zip(writers).collect();
+    let copies: BTreeMap<_, _> = blobs
+        .iter()
+        .zip(&made)
+        .map(|(wanted, blob)| (wanted.blob, blob.id))
+        .collect();
+    let targets = blobs
+        .iter()
+        .map(|wanted| wanted.blob)
+        .zip(writers)
+        .collect();
     let deadline = node.config.limits.transfer_deadline(total);
     let fetched = tokio::time::timeout(deadline, fetch_all(node, &blobs, targets)).await;
     let here: Vec<_> = copies.values().copied().collect();
     match fetched {
         Ok(Ok(())) => {
-            node.blobs.ask(move |store| seal(store, holder, &here)).await??;
+            node.blobs
+                .ask(move |store| seal(store, holder, &here))
+                .await??;
             Ok(copies)
         }
         Ok(Err(status)) => {
@@ -184,7 +207,10 @@ async fn fetch_blobs(
         }
         Err(_) => {
             discard(node, here).await?;
-            Err(failure::deadline(&format!("{total} bytes from other nodes"), deadline))
+            Err(failure::deadline(
+                &format!("{total} bytes from other nodes"),
+                deadline,
+            ))
         }
     }
 }
@@ -226,7 +252,9 @@ fn cut(
     let asks = plan::asks(blobs, node.config.limits.bulk_range_bytes);
     let mut piece = |ranges: Vec<vineyard_wire::peer::Range>| {
         let take = |range: &vineyard_wire::peer::Range| {
-            let whole = targets.remove(&range.blob).expect("every wanted blob has a target");
+            let whole = targets
+                .remove(&range.blob)
+                .expect("every wanted blob has a target");
             let (part, rest) = whole.split_at(range.len as usize);
             targets.insert(range.blob, rest);
             part
@@ -251,7 +279,11 @@ async fn fetch_from(
     })?;
     let endpoint = instance.endpoint.clone();
     let limits = &node.config.limits;
-    let bytes: u64 = pieces.iter().flat_map(|piece| &piece.ranges).map(|range| range.len).sum();
+    let bytes: u64 = pieces
+        .iter()
+        .flat_map(|piece| &piece.ranges)
+        .map(|range| range.len)
+        .sum();
     let failed = |error: std::io::Error| {
         let message = format!("fetching {bytes} bytes from {source} at {endpoint}: {error}");
         Status::new(Code::IoError, message)
@@ -267,7 +299,8 @@ async fn fetch_from(
     }
     let fetch = |share: Vec<Piece>| {
         let (dialer, endpoint) = (node.dialer.clone(), endpoint.clone());
-        node.bulk.run(move || Box::pin(fetch::fetch(dialer, endpoint, share)))
+        node.bulk
+            .run(move || Box::pin(fetch::fetch(dialer, endpoint, share)))
     };
     for fetched in try_join_all(shares.into_iter().map(fetch)).await? {
         fetched.map_err(failed)?;

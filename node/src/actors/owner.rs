@@ -58,14 +58,20 @@ pub(crate) struct Asker<T: Unpin + 'static> {
 
 impl<T: Unpin + 'static> Clone for Asker<T> {
     fn clone(&self) -> Self {
-        Self { address: self.address.clone(), name: self.name }
+        Self {
+            address: self.address.clone(),
+            name: self.name,
+        }
     }
 }
 
 impl<T: Unpin + 'static> Asker<T> {
     /// Starts the actor `name` with a mailbox of `mailbox` messages.
     pub(crate) fn start(name: &'static str, mailbox: usize, value: T) -> Self {
-        Self { address: Owner { value, mailbox }.start(), name }
+        Self {
+            address: Owner { value, mailbox }.start(),
+            name,
+        }
     }
 
     /// Runs `turn` with the value and returns its result.

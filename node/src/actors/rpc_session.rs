@@ -25,8 +25,15 @@ pub(crate) struct RpcSession {
 impl RpcSession {
     /// `first` are the bytes that were read to find out who is calling.
     pub(crate) fn start(node: Rc<Shared>, stream: Box<dyn Stream>, first: Vec<u8>) {
-        let connection = Connection { stream, inbox: Inbox::new(first) };
-        Self { node, connection: Some(connection) }.start();
+        let connection = Connection {
+            stream,
+            inbox: Inbox::new(first),
+        };
+        Self {
+            node,
+            connection: Some(connection),
+        }
+        .start();
     }
 }
 
@@ -74,9 +81,11 @@ async fn converse(session: &Session, mut connection: Connection) -> Result<(), F
             Ok(Request::CreateRemoteBuffers { sizes, compress }) => {
                 remote::create_remote_buffers(session, connection, sizes, compress).await?
             }
-            Ok(Request::GetRemoteBuffers { ids, unsafe_, compress }) => {
-                remote::get_remote_buffers(session, connection, ids, unsafe_, compress).await?
-            }
+            Ok(Request::GetRemoteBuffers {
+                ids,
+                unsafe_,
+                compress,
+            }) => remote::get_remote_buffers(session, connection, ids, unsafe_, compress).await?,
             request => {
                 let outcome = tokio::select! {
                     biased;

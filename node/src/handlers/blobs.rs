@@ -1,5 +1,7 @@
 //! Verbs on blobs over the Unix socket.
 
+use std::collections::BTreeSet;
+
 use vineyard_env::Access;
 use vineyard_store::Blob;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
@@ -9,25 +11,49 @@ use crate::session::{Kind, Session};
 pub(super) async fn create_buffer(session: &Session, size: u64) -> Result<Reply, Status> {
     refuse_on_rpc(session, "create_remote_buffer_request")?;
     let holder = session.holder.get();
-    let blob = session.node.blobs.ask(move |store| store.create(holder, size)).await??;
+    let blob = session
+        .node
+        .blobs
+        .ask(move |store| store.create(holder, size))
+        .await??;
     let created = session.node.arena.payload(&blob, Access::ReadWrite);
-    let fd = session.unseen([created.store_fd]).first().copied().unwrap_or(-1);
-    Ok(Reply::CreateBuffer { id: blob.id, created, fd })
+    let fd = session
+        .unseen([created.store_fd])
+        .first()
+        .copied()
+        .unwrap_or(-1);
+    Ok(Reply::CreateBuffer {
+        id: blob.id,
+        created,
+        fd,
+    })
 }
 
 pub(super) async fn create_buffers(session: &Session, sizes: Vec<u64>) -> Result<Reply, Status> {
     refuse_on_rpc(session, "create_remote_buffers_request")?;
     let holder = session.holder.get();
-    let blobs = session.node.blobs.ask(move |store| store.create_many(holder, &sizes)).await??;
+    let blobs = session
+        .node
+        .blobs
+        .ask(move |store| store.create_many(holder, &sizes))
+        .await??;
     let payload = |blob: &Blob| session.node.arena.payload(blob, Access::ReadWrite);
     let payloads: Vec<_> = blobs.iter().map(payload).collect();
     let fds = session.unseen(payloads.iter().map(|payload| payload.store_fd));
-    Ok(Reply::CreateBuffers { ids: blobs.iter().map(|blob| blob.id).collect(), payloads, fds })
+    Ok(Reply::CreateBuffers {
+        ids: blobs.iter().map(|blob| blob.id).collect(),
+        payloads,
+        fds,
+    })
 }
 
 pub(super) async fn seal(session: &Session, id: ObjectId) -> Result<Reply, Status> {
     let holder = session.holder.get();
-    session.node.blobs.ask(move |store| store.seal(holder, id)).await??;
+    session
+        .node
+        .blobs
+        .ask(move |store| store.seal(holder, id))
+        .await??;
     Ok(Reply::Seal)
 }
 
@@ -39,11 +65,19 @@ pub(super) async fn get_buffers(
 ) -> Result<Reply, Status> {
     refuse_on_rpc(session, "get_remote_buffers_request")?;
     let blobs = find(session, ids, unsafe_).await?;
-    let access = if unsafe_ { Access::ReadWrite } else { Access::ReadOnly };
+    let access = if unsafe_ {
+        Access::ReadWrite
+    } else {
+        Access::ReadOnly
+    };
     let payload = |blob: &Blob| session.node.arena.payload(blob, access);
     let payloads: Vec<_> = blobs.iter().map(payload).collect();
     let fds = session.unseen(payloads.iter().map(|payload| payload.store_fd));
-    Ok(Reply::GetBuffers { payloads, fds, compress: false })
+    Ok(Reply::GetBuffers {
+        payloads,
+        fds,
+        compress: false,
+    })
 }
 
 /// The blobs in `ids` that are here, held for this session from now on.
@@ -54,11 +88,15 @@ pub(super) async fn find(
 ) -> Result<Vec<Blob>, Status> {
     let holder = session.holder.get();
     let wanted = ids.clone();
-    let blobs = session.node.blobs.ask(move |store| store.get(holder, &ids, unsafe_)).await??;
+    let blobs = session
+        .node
+        .blobs
+        .ask(move |store| store.get(holder, &ids, unsafe_))
+        .await??;
     if blobs.len() < wanted.len() {
         let state = session.node.meta.state();
-        let here = |id: &ObjectId| blobs.iter().any(|blob| blob.id == *id);
-        for id in wanted.iter().filter(|id| !here(id)) {
+        let here: BTreeSet<_> = blobs.iter().map(|blob| blob.id).collect();
+        for id in wanted.iter().filter(|id| !here.contains(id)) {
             if let Some(instance) = state.blob(*id).and_then(|row| row.lost_with) {
                 return Err(crate::failure::lost(*id, instance));
             }
@@ -69,7 +107,11 @@ pub(super) async fn find(
 
 pub(super) async fn drop_buffer(session: &Session, id: ObjectId) -> Result<Reply, Status> {
     let holder = session.holder.get();
-    session.node.blobs.ask(move |store| store.drop_buffer(holder, id)).await??;
+    session
+        .node
+        .blobs
+        .ask(move |store| store.drop_buffer(holder, id))
+        .await??;
     Ok(Reply::DropBuffer)
 }
 
@@ -78,7 +120,11 @@ pub(super) async fn shrink_buffer(
     id: ObjectId,
     size: u64,
 ) -> Result<Reply, Status> {
-    session.node.blobs.ask(move |store| store.shrink(id, size)).await??;
+    session
+        .node
+        .blobs
+        .ask(move |store| store.shrink(id, size))
+        .await??;
     Ok(Reply::ShrinkBuffer)
 }
 
@@ -87,25 +133,39 @@ pub(super) async fn increase_reference_count(
     ids: Vec<ObjectId>,
 ) -> Result<Reply, Status> {
     let holder = session.holder.get();
-    session.node.blobs.ask(move |store| store.retain(holder, &ids)).await??;
+    session
+        .node
+        .blobs
+        .ask(move |store| store.retain(holder, &ids))
+        .await??;
     Ok(Reply::IncreaseReferenceCount)
 }
 
 pub(super) async fn release(session: &Session, id: ObjectId) -> Result<Reply, Status> {
     let holder = session.holder.get();
-    session.node.blobs.ask(move |store| store.release(holder, id)).await??;
+    session
+        .node
+        .blobs
+        .ask(move |store| store.release(holder, id))
+        .await??;
     Ok(Reply::Release)
 }
 
 pub(super) async fn is_in_use(session: &Session, id: ObjectId) -> Result<Reply, Status> {
-    let is_in_use = session.node.blobs.ask(move |store| store.is_in_use(id)).await?;
+    let is_in_use = session
+        .node
+        .blobs
+        .ask(move |store| store.is_in_use(id))
+        .await?;
     Ok(Reply::IsInUse { is_in_use })
 }
 
 pub(super) async fn memory_trim(session: &Session) -> Result<Reply, Status> {
     let trimmed = session.node.blobs.ask(vineyard_store::Store::trim).await?;
     let failed = |error| Status::new(Code::IoError, format!("cannot give memory back: {error}"));
-    Ok(Reply::MemoryTrim { trimmed: trimmed.map_err(failed)? > 0 })
+    Ok(Reply::MemoryTrim {
+        trimmed: trimmed.map_err(failed)? > 0,
+    })
 }
 
 fn refuse_on_rpc(session: &Session, instead: &str) -> Result<(), Status> {

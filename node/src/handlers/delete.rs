@@ -29,7 +29,13 @@ pub(super) async fn del_data_with_feedbacks(
 
 /// Deletes, and says which blobs of this node went.
 async fn delete(session: &Session, request: DelData) -> Result<Vec<ObjectId>, Status> {
-    let DelData { ids, force, deep, memory_trim, fastpath } = request;
+    let DelData {
+        ids,
+        force,
+        deep,
+        memory_trim,
+        fastpath,
+    } = request;
     if fastpath {
         return delete_blobs(session, ids, memory_trim).await;
     }
@@ -62,7 +68,11 @@ async fn delete_persistent(
     for (ids, force, deep) in asked.into_iter().chain(members) {
         let ids: Vec<_> = ids.into_iter().collect();
         for chunk in ids.chunks(DELETE_ITEMS_MAX) {
-            let command = Command::Delete { ids: chunk.to_vec(), force, deep };
+            let command = Command::Delete {
+                ids: chunk.to_vec(),
+                force,
+                deep,
+            };
             if let Applied::Deleted { blobs, .. } = submit(&session.node, command).await? {
                 plan.blobs.extend(blobs);
             }
@@ -94,7 +104,9 @@ async fn delete_blobs(
 ) -> Result<Vec<ObjectId>, Status> {
     let holder = session.holder.get();
     let delete = move |store: &mut Store| {
-        ids.into_iter().filter(|id| store.delete(holder, *id, trim)).collect()
+        ids.into_iter()
+            .filter(|id| store.delete(holder, *id, trim))
+            .collect()
     };
     session.node.blobs.ask(delete).await
 }
@@ -104,7 +116,8 @@ pub(super) async fn clear(session: &Session) -> Result<Reply, Status> {
     let node = &session.node;
     super::metadata::confirm(node).await?;
     let mut plan = DeletePlan::default();
-    plan.persistent.extend(node.meta.state().objects().map(|record| record.id));
+    plan.persistent
+        .extend(node.meta.state().objects().map(|record| record.id));
     node.catalog.ask(Catalog::clear).await?;
     delete_persistent(session, &mut plan, true, true).await?;
     let holder = session.holder.get();

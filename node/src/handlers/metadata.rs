@@ -17,14 +17,19 @@ use crate::shared::{Counted, Shared};
 
 pub(super) async fn create_data(node: &Rc<Shared>, content: Tree) -> Result<Reply, Status> {
     let created = create(node, content).await?;
-    let Created { id, signature, instance } = created;
-    Ok(Reply::CreateData { id, signature, instance_id: instance })
+    let Created {
+        id,
+        signature,
+        instance,
+    } = created;
+    Ok(Reply::CreateData {
+        id,
+        signature,
+        instance_id: instance,
+    })
 }
 
-pub(super) async fn create_datas(
-    node: &Rc<Shared>,
-    contents: Vec<Tree>,
-) -> Result<Reply, Status> {
+pub(super) async fn create_datas(node: &Rc<Shared>, contents: Vec<Tree>) -> Result<Reply, Status> {
     let (mut ids, mut signatures, mut instance_ids) = (Vec::new(), Vec::new(), Vec::new());
     for content in contents {
         let created = create(node, content).await?;
@@ -32,18 +37,25 @@ pub(super) async fn create_datas(
         signatures.push(created.signature);
         instance_ids.push(created.instance);
     }
-    Ok(Reply::CreateDatas { ids, signatures, instance_ids })
+    Ok(Reply::CreateDatas {
+        ids,
+        signatures,
+        instance_ids,
+    })
 }
 
 async fn create(node: &Rc<Shared>, content: Tree) -> Result<Created, Status> {
     let mut blobs = Vec::new();
     local_blobs(&content, node.instance, &mut blobs);
-    node.blobs.ask(move |store| check_sealed(store, &blobs)).await??;
+    node.blobs
+        .ask(move |store| check_sealed(store, &blobs))
+        .await??;
     let content = Arc::new(content);
     let now_ms = node.env.clock.unix_ms();
     let attempt = || {
         let (content, state) = (content.clone(), node.meta.state());
-        node.catalog.ask(move |catalog| catalog.create(&state, &content, now_ms))
+        node.catalog
+            .ask(move |catalog| catalog.create(&state, &content, now_ms))
     };
     let mut outcome = attempt().await?;
     if matches!(&outcome, Err(status) if status.code == Code::MetaTreeSubtreeNotExists) {
@@ -82,7 +94,9 @@ pub(super) async fn get_data(
     }
     confirm(node).await?;
     if !wait {
-        return Ok(Reply::GetData { content: read(node, &ids).await? });
+        return Ok(Reply::GetData {
+            content: read(node, &ids).await?,
+        });
     }
     let _counted = Counted::new(node, |counters| &counters.waiting);
     loop {
@@ -101,7 +115,11 @@ async fn read(
     ids: &Arc<[ObjectId]>,
 ) -> Result<BTreeMap<ObjectId, Tree>, Status> {
     let blobs: Vec<_> = ids.iter().copied().filter(|id| id.is_blob()).collect();
-    let mut content = if blobs.is_empty() { BTreeMap::new() } else { read_blobs(node, blobs).await? };
+    let mut content = if blobs.is_empty() {
+        BTreeMap::new()
+    } else {
+        read_blobs(node, blobs).await?
+    };
     let (ids, state) = (ids.clone(), node.meta.state());
     let objects = node.catalog.ask(move |catalog| {
         let mut objects = BTreeMap::new();
@@ -150,8 +168,10 @@ pub(super) async fn list_data(
     // Blobs are matched by wildcards even when the pattern is a regular expression.
     let with_blobs = Pattern::new(pattern, false).matches(vineyard_wire::meta::BLOB_TYPENAME);
     let state = node.meta.state();
-    let mut content =
-        node.catalog.ask(move |catalog| catalog.list(&state, &objects, limit)).await??;
+    let mut content = node
+        .catalog
+        .ask(move |catalog| catalog.list(&state, &objects, limit))
+        .await??;
     if with_blobs && content.len() < limit {
         let (me, room) = (node.instance, limit - content.len());
         let list = move |store: &mut Store| {
@@ -165,29 +185,16 @@ pub(super) async fn list_data(
 }
 
 pub(super) async fn exists(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
-    let here = known(node, id).await?;
-    if here.transient {
+    if is_here(node, id).await? {
         return Ok(Reply::Exists { exists: true });
     }
     confirm(node).await?;
     let state = node.meta.state();
-    let exists = if id.is_blob() { state.blob(id).is_some() } else { state.contains(id) };
-    Ok(Reply::Exists { exists })
-}
-
-/// What this node alone knows of an id.
-struct Known {
-    /// A transient object or a blob of this node.
-    transient: bool,
-}
-
-async fn known(node: &Rc<Shared>, id: ObjectId) -> Result<Known, Status> {
-    let transient = if id.is_blob() {
-        node.blobs.ask(move |store| store.exists(id)).await?
-    } else {
-        node.catalog.ask(move |catalog| catalog.is_transient(id)).await?
+    let exists = match id.is_blob() {
+        true => state.blob(id).is_some_and(|row| row.lost_with.is_none()),
+        false => state.contains(id),
     };
-    Ok(Known { transient })
+    Ok(Reply::Exists { exists })
 }
 
 pub(super) async fn shallow_copy(
@@ -225,21 +232,44 @@ pub(super) async fn label(
 ) -> Result<Reply, Status> {
     if keys.len() != values.len() {
         let (keys, values) = (keys.len(), values.len());
-        return Err(Status::invalid(format!("{keys} label keys with {values} values")));
+        return Err(Status::invalid(format!(
+            "{keys} label keys with {values} values"
+        )));
     }
     let labels: BTreeMap<_, _> = keys.into_iter().zip(values).collect();
     let local = labels.clone();
-    if node.catalog.ask(move |catalog| catalog.label(id, local)).await?.is_some() {
+    if node
+        .catalog
+        .ask(move |catalog| catalog.label(id, local))
+        .await?
+        .is_some()
+    {
         return Ok(Reply::Label);
     }
     submit(node, Command::Label { id, labels }).await?;
     Ok(Reply::Label)
 }
 
+/// Whether `id` is a transient object or a blob of this node.
+pub(super) async fn is_here(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
+    match id.is_blob() {
+        true => node.blobs.ask(move |store| store.exists(id)).await,
+        false => {
+            node.catalog
+                .ask(move |catalog| catalog.is_transient(id))
+                .await
+        }
+    }
+}
+
 /// Whether the object exists; a "no" is confirmed by the quorum.
 pub(super) async fn is_known(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
     let state = node.meta.state();
-    if node.catalog.ask(move |catalog| catalog.contains(&state, id)).await? {
+    if node
+        .catalog
+        .ask(move |catalog| catalog.contains(&state, id))
+        .await?
+    {
         return Ok(true);
     }
     confirm(node).await?;
@@ -249,7 +279,10 @@ pub(super) async fn is_known(node: &Rc<Shared>, id: ObjectId) -> Result<bool, St
 /// The state this node reads from now on holds everything acknowledged before this call.
 pub(super) async fn confirm(node: &Rc<Shared>) -> Result<(), Status> {
     let deadline = node.config.limits.metadata_deadline;
-    node.meta.confirm(deadline).await.map_err(failure::from_raft)
+    node.meta
+        .confirm(deadline)
+        .await
+        .map_err(failure::from_raft)
 }
 
 /// Asks the cluster to agree on `command`; this node has applied it when the answer comes.
@@ -258,5 +291,8 @@ pub(super) async fn submit(
     command: Command,
 ) -> Result<vineyard_raft::command::Applied, Status> {
     let deadline = node.config.limits.metadata_deadline;
-    node.meta.submit(node.instance, command, deadline).await.map_err(failure::from_raft)
+    node.meta
+        .submit(node.instance, command, deadline)
+        .await
+        .map_err(failure::from_raft)
 }

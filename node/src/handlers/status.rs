@@ -23,7 +23,8 @@ pub(super) async fn cluster_meta(node: &Rc<Shared>) -> Result<Reply, Status> {
         .map(|instance| (instance.id, info(instance)))
         .collect();
     // Before the cluster has agreed on it, this node still knows itself.
-    meta.entry(node.instance).or_insert_with(|| info(&node.identity.instance_record(node)));
+    meta.entry(node.instance)
+        .or_insert_with(|| info(&node.identity.instance_record(node)));
     Ok(Reply::ClusterMeta { meta })
 }
 
@@ -59,10 +60,11 @@ pub(super) async fn cluster_status(node: &Rc<Shared>) -> Result<Reply, Status> {
     let members = group.voters.iter().chain(&group.learners);
     let instances: Vec<Instance> = members.filter_map(current).cloned().collect();
     let nodes = join_all(instances.iter().map(|instance| describe(node, instance))).await;
-    let leader = group.leader.and_then(|leader| current(&leader)).map(|instance| instance.id);
-    let up = |id: &&NodeId| {
-        current(id).is_some_and(|instance| instance.liveness == Liveness::Up)
-    };
+    let leader = group
+        .leader
+        .and_then(|leader| current(&leader))
+        .map(|instance| instance.id);
+    let up = |id: &&NodeId| current(id).is_some_and(|instance| instance.liveness == Liveness::Up);
     let majority = group.voters.len() / 2 + 1;
     let reachable = group.voters.iter().filter(up).count();
     let cluster = GroupStatus {
@@ -98,7 +100,11 @@ async fn describe(node: &Rc<Shared>, instance: &Instance) -> NodeStatus {
 /// The token lets nodes in, so it is told only to those who may open the socket.
 pub(super) fn token(session: &Session) -> Result<Reply, Status> {
     match session.kind {
-        Kind::Ipc => Ok(Reply::Token { token: session.node.identity.token().to_string() }),
-        Kind::Rpc => Err(Status::invalid("the token is only told over the Unix socket")),
+        Kind::Ipc => Ok(Reply::Token {
+            token: session.node.identity.token().to_string(),
+        }),
+        Kind::Rpc => Err(Status::invalid(
+            "the token is only told over the Unix socket",
+        )),
     }
 }

@@ -23,7 +23,12 @@ pub(crate) struct Dialer {
 impl Dialer {
     pub(crate) fn new(env: &Env, credentials: Credentials, connect_deadline: Duration) -> Self {
         let (network, random) = (env.network.clone(), env.random.clone());
-        Self { network, random, credentials, connect_deadline }
+        Self {
+            network,
+            random,
+            credentials,
+            connect_deadline,
+        }
     }
 
     /// A stream to the node at `endpoint`, ready for `purpose`. Fails by the connect deadline.
@@ -35,15 +40,17 @@ impl Dialer {
         let open = async {
             let mut stream = self.network.connect(endpoint).await?;
             let random = self.random.as_ref();
-            let node =
-                handshake::dial(stream.as_mut(), &self.credentials, purpose, random).await?;
+            let node = handshake::dial(stream.as_mut(), &self.credentials, purpose, random).await?;
             Ok((stream, node))
         };
         match tokio::time::timeout(self.connect_deadline, open).await {
             Ok(opened) => opened,
             Err(_) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                format!("{endpoint} did not answer within {} ms", self.connect_deadline.as_millis()),
+                format!(
+                    "{endpoint} did not answer within {} ms",
+                    self.connect_deadline.as_millis()
+                ),
             )),
         }
     }

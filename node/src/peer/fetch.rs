@@ -33,10 +33,16 @@ async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<()> {
     match frames::read(stream, frames::MESSAGE_BYTES_MAX).await? {
         Answer::Bytes { len } if len == wanted => {}
         Answer::Bytes { len } => {
-            return Err(frames::invalid(format!("asked for {wanted} bytes, was offered {len}")));
+            return Err(frames::invalid(format!(
+                "asked for {wanted} bytes, was offered {len}"
+            )));
         }
         Answer::Refused(status) => return Err(io::Error::other(status)),
-        other => return Err(frames::invalid(format!("not an answer to a read: {other:?}"))),
+        other => {
+            return Err(frames::invalid(format!(
+                "not an answer to a read: {other:?}"
+            )));
+        }
     }
     let mut checksum = Xxh3::new();
     for mut target in targets {
@@ -48,7 +54,9 @@ async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<()> {
     }
     let expected = stream.read_u64_le().await?;
     if checksum.digest() != expected {
-        return Err(frames::invalid("the checksum of the bytes that arrived does not match"));
+        return Err(frames::invalid(
+            "the checksum of the bytes that arrived does not match",
+        ));
     }
     Ok(())
 }

@@ -16,7 +16,9 @@ where
     S: AsyncWrite + Unpin + ?Sized,
     T: Serialize,
 {
-    stream.write_all(&frame::with_header(&peer::encode(message))).await
+    stream
+        .write_all(&frame::with_header(&peer::encode(message)))
+        .await
 }
 
 /// The next message of at most `bytes_max` bytes; `UnexpectedEof` at the end of the stream.

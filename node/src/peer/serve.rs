@@ -23,7 +23,9 @@ pub(crate) async fn serve(node: Rc<Shared>, mut stream: Box<dyn Stream>) -> io::
     let credentials = node.identity.credentials();
     let shake = handshake::accept(stream.as_mut(), &credentials, me, node.env.random.as_ref());
     let deadline = node.config.limits.connect_deadline;
-    let hello = tokio::time::timeout(deadline, shake).await.map_err(io::Error::other)??;
+    let hello = tokio::time::timeout(deadline, shake)
+        .await
+        .map_err(io::Error::other)??;
     match hello.purpose {
         Purpose::Raft => {
             node.meta.serve(stream.detach()?);
@@ -48,7 +50,10 @@ async fn converse(node: &Rc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<
             }
             Ask::Figures => {
                 let answer = match figures::here(node).await {
-                    Ok(figures) => Answer::Figures { instance: node.instance, figures },
+                    Ok(figures) => Answer::Figures {
+                        instance: node.instance,
+                        figures,
+                    },
                     Err(status) => Answer::Refused(status),
                 };
                 frames::write(stream.as_mut(), &answer).await?;
@@ -63,7 +68,11 @@ async fn admit(node: &Rc<Shared>, join: Join) -> Result<Answer, Status> {
     let deadline = node.config.limits.metadata_deadline;
     let admitted = node.meta.admit(join.key, join.endpoint, deadline).await;
     let (id, cluster): (NodeId, String) = admitted.map_err(failure::from_raft)?;
-    Ok(Answer::Joined { node: id, cluster, epoch: node.identity.epoch })
+    Ok(Answer::Joined {
+        node: id,
+        cluster,
+        epoch: node.identity.epoch,
+    })
 }
 
 /// Sends the ranges' bytes, large answers from a bulk worker.
@@ -92,13 +101,20 @@ async fn read(
             stream.detach()
         })
     };
-    node.bulk.run(job).await.map_err(io::Error::other)??.attach()
+    node.bulk
+        .run(job)
+        .await
+        .map_err(io::Error::other)??
+        .attach()
 }
 
 fn pin(store: &mut Store, ranges: &[Range]) -> Result<Vec<Slice>, Status> {
     let slice = |range: &Range| {
         let whole = store.reader(range.blob)?;
-        let end = range.offset.checked_add(range.len).and_then(|end| usize::try_from(end).ok());
+        let end = range
+            .offset
+            .checked_add(range.len)
+            .and_then(|end| usize::try_from(end).ok());
         let part = end.and_then(|end| whole.part(range.offset as usize..end));
         part.ok_or_else(|| {
             let Range { blob, offset, len } = range;

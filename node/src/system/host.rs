@@ -4,7 +4,9 @@ pub(crate) struct SystemHost;
 
 impl vineyard_env::Host for SystemHost {
     fn hostname(&self) -> String {
-        let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let name = nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok());
         name.unwrap_or_else(|| "localhost".to_owned())
     }
 

@@ -23,10 +23,12 @@ pub(super) fn maybe_round(request: Request) -> Request {
         return request;
     }
     match request {
-        Request::CreateData { content } => Request::CreateData { content: rounded(content) },
-        Request::CreateDatas { contents } => {
-            Request::CreateDatas { contents: contents.into_iter().map(rounded).collect() }
-        }
+        Request::CreateData { content } => Request::CreateData {
+            content: rounded(content),
+        },
+        Request::CreateDatas { contents } => Request::CreateDatas {
+            contents: contents.into_iter().map(rounded).collect(),
+        },
         other => other,
     }
 }
@@ -36,5 +38,7 @@ fn rounded(tree: Tree) -> Tree {
         Some(integer) => Value::from(integer as f64 as u64),
         None => value,
     };
-    tree.into_iter().map(|(key, value)| (key, round(value))).collect()
+    tree.into_iter()
+        .map(|(key, value)| (key, round(value)))
+        .collect()
 }

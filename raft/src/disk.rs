@@ -1,0 +1,9 @@
+//! The makers of `vineyard_env::Disk`: sled for the machine, memory for tests.
+
+#[cfg(test)]
+pub(crate) mod conformance;
+mod memory;
+mod sled;
+
+pub use memory::MemoryDisk;
+pub use sled::SledDisk;

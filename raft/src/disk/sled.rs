@@ -1,0 +1,133 @@
+//! The machine's disk: one sled tree behind one writer thread.
+//!
+//! sled's `flush` does not survive a power loss on Linux and `flush_async` can hang, so the thread applies a group of
+//! batches, flushes, and then syncs sled's file itself; only after that are the batches' callbacks told. After one
+//! failure nothing is written any more.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a maker: the writer thread and the synced file are the machine's"
+)]
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use vineyard_env::{Batch, Change, Disk, Done, Pair};
+
+/// Batches made durable by one sync, at most.
+const GROUP_MAX: usize = 512;
+/// sled's page cache, bytes. The log is cached by its reader, so this only serves recovery.
+const CACHE_BYTES: u64 = 16 << 20;
+
+type Write = (Batch, Done);
+
+/// A sled database in a folder of its own.
+pub struct SledDisk {
+    db: sled::Db,
+    writes: Option<mpsc::Sender<Write>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl SledDisk {
+    /// Opens or creates the database in `path`. One process at a time may have it open.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let config = sled::Config::new().path(path).flush_every_ms(None).cache_capacity(CACHE_BYTES);
+        let db = config.open().map_err(into_io)?;
+        let file = File::open(path.join("db"))?;
+        let (writes, queue) = mpsc::channel();
+        let tree = db.clone();
+        let writer = std::thread::Builder::new()
+            .name("disk".to_owned())
+            .spawn(move || write_until_closed(&tree, &file, &queue))?;
+        Ok(Self { db, writes: Some(writes), writer: Some(writer) })
+    }
+}
+
+impl Disk for SledDisk {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.db.get(key).map_err(into_io)?.map(|value| value.to_vec()))
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let pairs = self.db.range(from..to);
+        pairs.map(|pair| pair.map(|(k, v)| (k.to_vec(), v.to_vec())).map_err(into_io)).collect()
+    }
+
+    fn commit(&self, batch: Batch, done: Done) {
+        let writes = self.writes.as_ref().expect("the queue closes only when the disk is dropped");
+        if let Err(mpsc::SendError((_, done))) = writes.send((batch, done)) {
+            done(Err(io::Error::other("the disk's writer has stopped")));
+        }
+    }
+}
+
+impl Drop for SledDisk {
+    /// Waits until everything that was handed over is durable.
+    fn drop(&mut self) {
+        drop(self.writes.take());
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has failed its batches by dropping them.
+            drop(writer.join());
+        }
+    }
+}
+
+fn write_until_closed(db: &sled::Db, file: &File, queue: &mpsc::Receiver<Write>) {
+    let mut failed: Option<String> = None;
+    while let Ok(first) = queue.recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP_MAX
+            && let Ok(next) = queue.try_recv()
+        {
+            group.push(next);
+        }
+        if failed.is_none() {
+            failed = write_group(db, file, &group).err().map(|error| error.to_string());
+            if let Some(reason) = &failed {
+                tracing::error!(reason, "the disk failed; nothing more is written to it");
+            }
+        }
+        for (_, done) in group {
+            done(match &failed {
+                None => Ok(()),
+                Some(reason) => Err(io::Error::other(reason.clone())),
+            });
+        }
+    }
+}
+
+fn write_group(db: &sled::Db, file: &File, group: &[Write]) -> io::Result<()> {
+    for (batch, _) in group {
+        db.apply_batch(into_sled(db, batch)?).map_err(into_io)?;
+    }
+    db.flush().map_err(into_io)?;
+    file.sync_data()
+}
+
+fn into_sled(db: &sled::Db, batch: &Batch) -> io::Result<sled::Batch> {
+    let mut out = sled::Batch::default();
+    for change in batch {
+        match change {
+            Change::Put(key, value) => out.insert(key.as_slice(), value.as_slice()),
+            Change::Delete(key) => out.remove(key.as_slice()),
+            Change::DeleteRange(from, to) => {
+                for key in db.range(from.as_slice()..to.as_slice()).keys() {
+                    out.remove(key.map_err(into_io)?);
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn into_io(error: sled::Error) -> io::Error {
+    match error {
+        sled::Error::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}

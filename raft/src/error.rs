@@ -1,0 +1,24 @@
+//! Why a request to the group did not succeed.
+
+use std::time::Duration;
+
+use crate::command::Refusal;
+
+/// What `Meta` answers when it does not succeed. A refusal is an answer of the replicated state; the rest are faults.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The command may or may not take effect later.
+    #[error("no answer within {} ms; was waiting for {waited_for}", after.as_millis())]
+    Deadline { waited_for: String, after: Duration },
+    #[error("the command has {bytes} bytes; at most {max} are allowed")]
+    TooLarge { bytes: usize, max: usize },
+    #[error("the metadata group of this node has stopped")]
+    Stopped,
+    #[error("the disk failed: {0}")]
+    Disk(String),
+    /// What is stored cannot be used: damaged, or written by a newer version.
+    #[error("the stored metadata cannot be used: {0}")]
+    Unusable(String),
+}

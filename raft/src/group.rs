@@ -1,0 +1,76 @@
+//! Membership: promotes learners so that there are 1, 3 or 5 voters. The leader does it, in one task, one change at a
+//! time; every other node's task idles.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use openraft::async_runtime::WatchReceiver;
+use vineyard_wire::NodeId;
+
+use crate::meta::driver::Driver;
+use crate::options::{GROUP_TICK, PROMOTE_BEHIND_MAX};
+
+/// Watches the membership until the group stops.
+pub(crate) async fn keep(driver: Rc<Driver>) {
+    loop {
+        let _either = tokio::time::timeout(GROUP_TICK, driver.group_changed.notified()).await;
+        if let Some(voters) = change(&driver) {
+            tracing::info!(?voters, "changing the voters");
+            if let Err(error) = driver.raft.change_membership(voters, true).await {
+                // The next look sees what is and tries again.
+                tracing::debug!(%error, "the voters could not be changed");
+            }
+        }
+    }
+}
+
+/// The voters that should be, if they are not.
+fn change(driver: &Driver) -> Option<BTreeSet<NodeId>> {
+    let receiver = driver.raft.metrics();
+    let metrics = receiver.borrow_watched();
+    if metrics.current_leader != Some(driver.me) {
+        return None;
+    }
+    let membership = metrics.membership_config.membership();
+    let voters: BTreeSet<_> = membership.voter_ids().collect();
+    let last = metrics.last_log_index.unwrap_or(0);
+    let replication = metrics.replication.as_ref()?;
+    let caught_up = |node: &NodeId| {
+        let matched = replication.get(node).and_then(|matched| *matched);
+        matched.is_some_and(|matched| matched.index + PROMOTE_BEHIND_MAX >= last)
+    };
+    let ready: Vec<_> = membership.learner_ids().filter(caught_up).collect();
+    wanted(&voters, &ready)
+}
+
+/// Adds as many of `ready` as make an odd number of voters, at most five.
+fn wanted(voters: &BTreeSet<NodeId>, ready: &[NodeId]) -> Option<BTreeSet<NodeId>> {
+    let possible = (voters.len() + ready.len()).min(VOTERS_MAX);
+    let target = if possible % 2 == 0 { possible - 1 } else { possible };
+    if target <= voters.len() {
+        return None;
+    }
+    let missing = target - voters.len();
+    Some(voters.iter().chain(ready.iter().take(missing)).copied().collect())
+}
+
+/// More voters make every write slower and outlive no more than two deaths that five do not.
+const VOTERS_MAX: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_one_three_or_five_voters() {
+        let nodes = |range: std::ops::Range<u64>| range.map(NodeId).collect::<Vec<_>>();
+        for (voters, learners, expected) in
+            [(1, 0, None), (1, 1, None), (1, 2, Some(3)), (3, 1, None), (3, 2, Some(5)), (1, 9, Some(5)), (5, 4, None), (2, 1, Some(3))]
+        {
+            let current = nodes(0..voters).into_iter().collect();
+            let ready = nodes(voters..voters + learners);
+            let changed = wanted(&current, &ready).map(|voters| voters.len());
+            assert_eq!(changed, expected, "{voters} voters, {learners} learners");
+        }
+    }
+}

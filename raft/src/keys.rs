@@ -1,0 +1,109 @@
+//! The disk format: where each record stands and how its bytes are guarded.
+//!
+//! | key                          | value                                   |
+//! |------------------------------|-----------------------------------------|
+//! | `01 'v'`                     | the vote                                |
+//! | `01 'c'`                     | the log id known to be committed        |
+//! | `01 'p'`                     | the last purged log id                  |
+//! | `01 'l' index(u64 BE)`       | a log entry                             |
+//! | `01 'm'`                     | which snapshot is current (`Manifest`)  |
+//! | `01 's' number(u64 BE) part(u32 BE)` | one chunk of a snapshot         |
+//!
+//! A value is the peer codec's bytes (version byte, then bincode) and the xxh3 of them (u64 LE). `01` is the layout's
+//! version; keys below it belong to the node.
+
+use std::io;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use vineyard_wire::peer;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::command::Command;
+use crate::error::Error;
+
+const LAYOUT: u8 = 1;
+const CHECKSUM_BYTES: usize = 8;
+
+pub(crate) const VOTE: [u8; 2] = [LAYOUT, b'v'];
+pub(crate) const COMMITTED: [u8; 2] = [LAYOUT, b'c'];
+pub(crate) const PURGED: [u8; 2] = [LAYOUT, b'p'];
+pub(crate) const MANIFEST: [u8; 2] = [LAYOUT, b'm'];
+
+/// Where the entry at `index` stands.
+pub(crate) fn entry(index: u64) -> Vec<u8> {
+    let mut key = vec![LAYOUT, b'l'];
+    key.extend(index.to_be_bytes());
+    key
+}
+
+/// After every entry.
+pub(crate) fn entries_end() -> Vec<u8> {
+    vec![LAYOUT, b'l' + 1]
+}
+
+/// Where a chunk of snapshot `number` stands.
+pub(crate) fn chunk(number: u64, part: u32) -> Vec<u8> {
+    let mut key = vec![LAYOUT, b's'];
+    key.extend(number.to_be_bytes());
+    key.extend(part.to_be_bytes());
+    key
+}
+
+/// After every chunk of every snapshot.
+pub(crate) fn chunks_end() -> Vec<u8> {
+    vec![LAYOUT, b's' + 1]
+}
+
+/// A guarded value.
+pub(crate) fn seal<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = peer::encode(value);
+    bytes.extend(xxh3_64(&bytes).to_le_bytes());
+    bytes
+}
+
+/// A guarded value read back; damage is an error, never data.
+pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    let damaged = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+    let split = bytes.len().checked_sub(CHECKSUM_BYTES);
+    let (body, checksum) = bytes.split_at(split.ok_or_else(|| damaged("cut short".into()))?);
+    if xxh3_64(body).to_le_bytes() != checksum {
+        return Err(damaged("a stored record does not match its checksum".into()));
+    }
+    peer::decode(body).map_err(|error| damaged(error.to_string()))
+}
+
+/// Bytes of a command as the log stores it.
+pub(crate) fn command_bytes(command: &Command) -> Result<usize, Error> {
+    Ok(peer::encode(command).len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stand_where_they_always_stood() {
+        assert_eq!(entry(0x0102), [1, b'l', 0, 0, 0, 0, 0, 0, 1, 2]);
+        assert_eq!(chunk(3, 4), [1, b's', 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4]);
+        assert!(entry(u64::MAX) < entries_end() && chunk(u64::MAX, u32::MAX) < chunks_end());
+        assert!(entries_end().as_slice() <= MANIFEST.as_slice());
+    }
+
+    #[test]
+    fn a_sealed_value_has_these_bytes() {
+        let sealed = seal(&(7u64, "vine".to_owned()));
+        assert_eq!(sealed[..7], [peer::VERSION, 7, 4, b'v', b'i', b'n', b'e']);
+        assert_eq!(open::<(u64, String)>(&sealed).unwrap(), (7, "vine".to_owned()));
+    }
+
+    #[test]
+    fn a_flipped_bit_is_an_error() {
+        let sealed = seal(&42u64);
+        for bit in 0..sealed.len() * 8 {
+            let mut bad = sealed.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(open::<u64>(&bad).is_err());
+        }
+    }
+}

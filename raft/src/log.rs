@@ -1,0 +1,215 @@
+//! The raft log: entries since the last purge in memory, everything also on the disk.
+//!
+//! Promise: vote, entries, truncations, purges and the committed mark reach the disk through one queue, in the order in
+//! which raft issued them; an entry is reported durable only when the disk said so. It must never know what entries mean.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use openraft::OptionalSend;
+use openraft::entry::RaftEntry;
+use tokio::sync::oneshot;
+use vineyard_env::{Batch, Change, Disk};
+
+use crate::keys;
+use crate::options::APPEND_BYTES_MAX;
+use crate::types::{LogEntry, LogId, TypeConfig, Vote};
+
+/// The log; clones share it.
+#[derive(Clone)]
+pub(crate) struct Log {
+    disk: Arc<dyn Disk>,
+    inner: Arc<Mutex<Inner>>,
+    /// A planted bug of the simulator: report entries durable at once.
+    ack_before_durable: bool,
+}
+
+#[derive(Default)]
+struct Inner {
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    purged: Option<LogId>,
+    /// Each with the bytes it has on the disk.
+    entries: BTreeMap<u64, (LogEntry, usize)>,
+    bytes: u64,
+}
+
+impl Log {
+    /// What the disk has.
+    pub(crate) fn load(disk: Arc<dyn Disk>, ack_before_durable: bool) -> io::Result<Self> {
+        let mut inner = Inner {
+            vote: load_one(disk.as_ref(), &keys::VOTE)?,
+            committed: load_one(disk.as_ref(), &keys::COMMITTED)?,
+            purged: load_one(disk.as_ref(), &keys::PURGED)?,
+            ..Inner::default()
+        };
+        for (_, value) in disk.scan(&keys::entry(0), &keys::entries_end())? {
+            inner.insert(keys::open(&value)?, value.len());
+        }
+        let inner = Arc::new(Mutex::new(inner));
+        Ok(Self { disk, inner, ack_before_durable })
+    }
+
+    /// Bytes of the entries in memory, as they are on the disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when the batch is durable.
+    async fn commit(&self, batch: Batch) -> io::Result<()> {
+        let (done, durable) = oneshot::channel();
+        // A caller that went away does not need the answer.
+        self.disk.commit(batch, Box::new(move |result| drop(done.send(result))));
+        durable.await.unwrap_or_else(|_| Err(io::Error::other("the disk has stopped")))
+    }
+
+    /// Queues a batch whose durability nobody waits for; a failure shows at the next one that somebody does.
+    fn commit_later(&self, batch: Batch) {
+        self.disk.commit(batch, Box::new(|_| {}));
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, entry: LogEntry, bytes: usize) {
+        self.bytes += bytes as u64;
+        if let Some((_, old)) = self.entries.insert(entry.log_id().index, (entry, bytes)) {
+            self.bytes -= old as u64;
+        }
+    }
+
+    fn remove(&mut self, indexes: impl RangeBounds<u64>) {
+        let gone: Vec<_> = self.entries.range(indexes).map(|(index, _)| *index).collect();
+        for index in gone {
+            if let Some((_, bytes)) = self.entries.remove(&index) {
+                self.bytes -= bytes as u64;
+            }
+        }
+    }
+}
+
+fn load_one<T: serde::de::DeserializeOwned>(disk: &dyn Disk, key: &[u8]) -> io::Result<Option<T>> {
+    disk.get(key)?.map(|bytes| keys::open(&bytes)).transpose()
+}
+
+impl RaftLogReader<TypeConfig> for Log {
+    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<LogEntry>>
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        if is_empty(&range) {
+            return Ok(Vec::new());
+        }
+        Ok(self.lock().entries.range(range).map(|(_, (entry, _))| entry.clone()).collect())
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
+        let inner = self.lock();
+        let mut room = APPEND_BYTES_MAX;
+        let mut taken = Vec::new();
+        for (entry, bytes) in inner.entries.range(start..end.max(start)).map(|(_, entry)| entry) {
+            if *bytes > room && !taken.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(*bytes);
+            taken.push(entry.clone());
+        }
+        Ok(taken)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.lock().vote)
+    }
+}
+
+/// `BTreeMap::range` panics on a range that ends before it starts.
+fn is_empty(range: &impl RangeBounds<u64>) -> bool {
+    match (range.start_bound(), range.end_bound()) {
+        (Bound::Included(start), Bound::Excluded(end)) => start >= end,
+        (Bound::Included(start), Bound::Included(end)) => start > end,
+        (Bound::Excluded(start), Bound::Excluded(end) | Bound::Included(end)) => start >= end,
+        _ => false,
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for Log {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let inner = self.lock();
+        let last = inner.entries.values().next_back().map(|(entry, _)| entry.log_id());
+        Ok(LogState { last_purged_log_id: inner.purged, last_log_id: last.or(inner.purged) })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        self.lock().vote = Some(*vote);
+        self.commit(vec![Change::Put(keys::VOTE.to_vec(), keys::seal(vote))]).await
+    }
+
+    /// Through the same queue as the entries: a mark ahead of the log's tail could not be recovered from.
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        self.lock().committed = committed;
+        let key = keys::COMMITTED.to_vec();
+        self.commit_later(vec![match committed {
+            Some(committed) => Change::Put(key, keys::seal(&committed)),
+            None => Change::Delete(key),
+        }]);
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.lock().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = LogEntry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut batch = Batch::new();
+        let mut inner = self.lock();
+        for entry in entries {
+            let value = keys::seal(&entry);
+            let index = entry.log_id().index;
+            inner.insert(entry, value.len());
+            batch.push(Change::Put(keys::entry(index), value));
+        }
+        drop(inner);
+        if self.ack_before_durable {
+            callback.io_completed(Ok(()));
+            self.commit_later(batch);
+        } else {
+            self.disk.commit(batch, Box::new(move |result| callback.io_completed(result)));
+        }
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let first = last.map_or(0, |last| last.index + 1);
+        self.lock().remove(first..);
+        self.commit(vec![Change::DeleteRange(keys::entry(first), keys::entries_end())]).await
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.purged = inner.purged.max(Some(upto));
+        inner.remove(..=upto.index);
+        drop(inner);
+        self.commit_later(vec![
+            Change::Put(keys::PURGED.to_vec(), keys::seal(&upto)),
+            Change::DeleteRange(keys::entry(0), keys::entry(upto.index + 1)),
+        ]);
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! The handle through which the node uses the cluster's metadata: submit, confirm, read, follow.
+//!
+//! Promise: every call ends by its deadline and says what it waited for; a command takes effect at most once however
+//! often it is tried; once `submit` has returned, `state` shows the effect. The handle may be used from any thread: it
+//! never touches openraft, which lives on the raft thread (`driver`).
+
+pub(crate) mod driver;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use vineyard_env::{Detached, Env};
+use vineyard_wire::limits::PERSIST_BYTES_MAX;
+use vineyard_wire::{InstanceId, NodeId};
+
+use crate::command::{Applied, Command};
+use crate::error::Error;
+use crate::feed::Feed;
+use crate::options::{JOBS_MAX, Options};
+use crate::peers::Dial;
+use crate::state::State;
+use driver::{Job, Shared};
+
+/// The node that takes part.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub node: NodeId,
+    /// Where other nodes reach it, `host:port`.
+    pub endpoint: String,
+    /// The id of a cluster to found, with this node as its first voter. Without it a new node waits for a leader to
+    /// add it, and a known one resumes.
+    pub found: Option<String>,
+}
+
+/// The group as this node sees it now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub leader: Option<NodeId>,
+    pub me: NodeId,
+    pub is_leader: bool,
+    pub voters: Vec<NodeId>,
+    pub learners: Vec<NodeId>,
+    pub term: u64,
+    pub commit_index: u64,
+    pub applied_index: u64,
+    /// On the leader: milliseconds since each other member last answered.
+    pub silent_ms: BTreeMap<NodeId, u64>,
+}
+
+/// A handle to the group; clones share it.
+#[derive(Clone)]
+pub struct Meta {
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Meta {
+    /// Starts this node's part of the group on a thread of its own. Returns once the state on the disk has been
+    /// recovered; the group may not have a leader yet.
+    pub async fn start(
+        env: &Env,
+        options: Options,
+        member: Member,
+        dial: Arc<dyn Dial>,
+    ) -> Result<Self, Error> {
+        let shared = Arc::new(Shared::new(member.node));
+        let (jobs, queue) = mpsc::channel(JOBS_MAX);
+        let (ready, started) = oneshot::channel();
+        let parts = driver::Parts { env: env.clone(), options, member, dial, queue, ready };
+        let theirs = Arc::clone(&shared);
+        env.threads.start("raft", Box::new(move || Box::pin(driver::run(parts, theirs))));
+        started.await.map_err(|_| Error::Stopped)??;
+        Ok(Self { shared, jobs })
+    }
+
+    /// Proposes `command` for `instance` through whoever leads, retrying until `deadline` has passed. On success the
+    /// local state shows the effect. After `Error::Deadline` the command may or may not take effect later.
+    pub async fn submit(
+        &self,
+        instance: InstanceId,
+        command: Command,
+        deadline: Duration,
+    ) -> Result<Applied, Error> {
+        let bytes = crate::keys::command_bytes(&command)?;
+        if bytes > PERSIST_BYTES_MAX {
+            return Err(Error::TooLarge { bytes, max: PERSIST_BYTES_MAX });
+        }
+        let request = self.shared.sequences.begin(instance);
+        let until = Instant::now() + deadline;
+        let key = request.key();
+        let applied = self
+            .ask(deadline, |reply| Job::Submit { key: Some(key), command, until, reply })
+            .await?;
+        Ok(applied)
+    }
+
+    /// Returns once the local state is at least as new as everything acknowledged anywhere before this call.
+    pub async fn confirm(&self, deadline: Duration) -> Result<(), Error> {
+        let until = Instant::now() + deadline;
+        self.ask(deadline, |reply| Job::Confirm { until, reply }).await
+    }
+
+    /// The local state: what has been applied here so far.
+    pub fn state(&self) -> Arc<State> {
+        self.shared.state.load_full()
+    }
+
+    /// Events from now on.
+    pub fn subscribe(&self) -> Feed {
+        self.shared.feeds.subscribe()
+    }
+
+    /// Returns when the entry at `index` has been applied here; `Error::Stopped` if that will not happen.
+    pub async fn applied(&self, index: u64) -> Result<(), Error> {
+        if self.shared.progress.reached(index).await { Ok(()) } else { Err(Error::Stopped) }
+    }
+
+    /// A cheap snapshot of the group.
+    pub fn status(&self) -> Status {
+        self.shared.status()
+    }
+
+    /// Gives the data directory `key` a node id and adds it to the group; promotion to voter follows by itself.
+    /// Answers the node id and the cluster's id.
+    pub async fn admit(
+        &self,
+        key: u128,
+        endpoint: String,
+        deadline: Duration,
+    ) -> Result<(NodeId, String), Error> {
+        let until = Instant::now() + deadline;
+        self.ask(deadline, |reply| Job::Admit { key, endpoint, until, reply }).await
+    }
+
+    /// Serves an accepted peer connection whose handshake is done and whose purpose is raft.
+    pub fn serve(&self, connection: Box<dyn Detached>) {
+        if self.jobs.try_send(Job::Serve { connection }).is_err() {
+            tracing::warn!("a peer connection was dropped: the raft thread is busy or has stopped");
+        }
+    }
+
+    /// Stops taking part. Calls in flight and later ones answer `Error::Stopped`.
+    pub async fn stop(&self) {
+        let (reply, stopped) = oneshot::channel();
+        if self.jobs.send(Job::Stop { reply }).await.is_ok() {
+            // An error means that it stopped before it could answer.
+            let _ = stopped.await;
+        }
+    }
+
+    /// Hands a job to the raft thread and waits for its answer. The raft thread keeps the deadline and knows what it
+    /// waits for; the grace only covers a thread that does not get to run.
+    async fn ask<T>(
+        &self,
+        deadline: Duration,
+        job: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Job,
+    ) -> Result<T, Error> {
+        const GRACE: Duration = Duration::from_millis(500);
+        let (reply, answer) = oneshot::channel();
+        let exchange = async {
+            self.jobs.send(job(reply)).await.map_err(|_| Error::Stopped)?;
+            answer.await.map_err(|_| Error::Stopped)?
+        };
+        match tokio::time::timeout(deadline + GRACE, exchange).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(Error::Deadline { waited_for: "the raft thread".to_owned(), after: deadline })
+            }
+        }
+    }
+}

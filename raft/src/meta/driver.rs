@@ -1,0 +1,344 @@
+//! The raft thread: everything that touches openraft happens here.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use openraft::Instant as _;
+use openraft::async_runtime::WatchReceiver;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use vineyard_env::{Detached, Env};
+use vineyard_wire::{InstanceId, NodeId};
+
+use super::{Member, Status};
+use crate::command::{Applied, Command, RequestKey};
+use crate::error::Error;
+use crate::feed::Feeds;
+use crate::group;
+use crate::log::Log;
+use crate::machine::{Image, Machine, Place};
+use crate::options::Options;
+use crate::peers::link::Links;
+use crate::peers::network::Network;
+use crate::peers::serve::{self, Arriving};
+use crate::peers::Dial;
+use crate::progress::Progress;
+use crate::runtime;
+use crate::state::State;
+use crate::types::{Place as Address, Raft};
+
+mod confirm;
+mod propose;
+
+/// What the raft thread publishes for every thread to read.
+pub(crate) struct Shared {
+    pub(crate) state: ArcSwap<State>,
+    pub(crate) progress: Progress,
+    pub(crate) feeds: Feeds,
+    pub(crate) sequences: Sequences,
+    /// The snapshot that was built last.
+    pub(crate) built: ArcSwapOption<(Place, Image)>,
+    view: ArcSwap<View>,
+}
+
+/// The group when openraft last said something about it.
+#[derive(Default)]
+struct View {
+    status: Status,
+    /// On the leader: when each member last answered.
+    heard: BTreeMap<NodeId, Instant>,
+    endpoints: BTreeMap<NodeId, String>,
+}
+
+impl Shared {
+    pub(crate) fn new(me: NodeId) -> Self {
+        let status = Status { me, ..Status::default() };
+        Self {
+            state: ArcSwap::default(),
+            progress: Progress::default(),
+            feeds: Feeds::default(),
+            sequences: Sequences::default(),
+            built: ArcSwapOption::empty(),
+            view: ArcSwap::from_pointee(View { status, ..View::default() }),
+        }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let view = self.view.load();
+        let now = Instant::now();
+        let silent = |at: &Instant| now.duration_since(*at).as_millis() as u64;
+        Status {
+            applied_index: self.progress.applied(),
+            silent_ms: view.heard.iter().map(|(node, at)| (*node, silent(at))).collect(),
+            ..view.status.clone()
+        }
+    }
+
+    /// Where `node` listens: what its current boot registered, else what the membership says.
+    pub(crate) fn endpoint_of(&self, node: NodeId) -> Option<String> {
+        let state = self.state.load();
+        let registered = state.current_instance_of(node).map(|instance| instance.endpoint.clone());
+        registered.or_else(|| self.view.load().endpoints.get(&node).cloned())
+    }
+}
+
+/// Numbers the submits of this process, and knows which have been answered.
+#[derive(Default)]
+pub(crate) struct Sequences(Mutex<Numbers>);
+
+#[derive(Default)]
+struct Numbers {
+    next: u64,
+    open: std::collections::BTreeSet<u64>,
+}
+
+impl Sequences {
+    pub(crate) fn begin(&self, instance: InstanceId) -> Numbered<'_> {
+        let mut numbers = self.lock();
+        numbers.next += 1;
+        let sequence = numbers.next;
+        numbers.open.insert(sequence);
+        let answered_below = numbers.open.first().copied().unwrap_or(sequence);
+        Numbered { sequences: self, key: RequestKey { instance, sequence, answered_below } }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Numbers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A submit that is being made; dropping it counts it as answered.
+pub(crate) struct Numbered<'a> {
+    sequences: &'a Sequences,
+    key: RequestKey,
+}
+
+impl Numbered<'_> {
+    pub(crate) fn key(&self) -> RequestKey {
+        self.key
+    }
+}
+
+impl Drop for Numbered<'_> {
+    fn drop(&mut self) {
+        self.sequences.lock().open.remove(&self.key.sequence);
+    }
+}
+
+/// What other threads ask of the raft thread.
+pub(crate) enum Job {
+    Submit {
+        key: Option<RequestKey>,
+        command: Command,
+        until: Instant,
+        reply: oneshot::Sender<Result<Applied, Error>>,
+    },
+    Confirm { until: Instant, reply: oneshot::Sender<Result<(), Error>> },
+    Admit {
+        key: u128,
+        endpoint: String,
+        until: Instant,
+        reply: oneshot::Sender<Result<(NodeId, String), Error>>,
+    },
+    Serve { connection: Box<dyn Detached> },
+    Stop { reply: oneshot::Sender<()> },
+}
+
+/// What the raft thread is started with.
+pub(crate) struct Parts {
+    pub(crate) env: Env,
+    pub(crate) options: Options,
+    pub(crate) member: Member,
+    pub(crate) dial: Arc<dyn Dial>,
+    pub(crate) queue: mpsc::Receiver<Job>,
+    pub(crate) ready: oneshot::Sender<Result<(), Error>>,
+}
+
+/// The raft thread's own things; its tasks share them.
+pub(crate) struct Driver {
+    pub(crate) raft: Raft,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) links: Links,
+    pub(crate) env: Env,
+    pub(crate) me: NodeId,
+    pub(crate) options: Options,
+    pub(crate) arriving: RefCell<Arriving>,
+    /// Rung when the membership may need a look.
+    pub(crate) group_changed: Notify,
+    confirms: confirm::Confirms,
+}
+
+/// Runs until a `Stop` job, or until every handle is gone.
+pub(crate) async fn run(parts: Parts, shared: Arc<Shared>) {
+    let random = parts.env.random.clone();
+    runtime::with_random(random, run_here(parts, shared)).await;
+}
+
+async fn run_here(parts: Parts, shared: Arc<Shared>) {
+    let Parts { env, options, member, dial, mut queue, ready } = parts;
+    let driver = match start(env, options, &member, dial, &shared).await {
+        Ok(driver) => Rc::new(driver),
+        Err(error) => {
+            // Whoever started this thread may have given up.
+            drop(ready.send(Err(error)));
+            return;
+        }
+    };
+    drop(ready.send(Ok(())));
+    let mut tasks = vec![
+        runtime::spawn(follow_metrics(driver.clone())),
+        runtime::spawn(group::keep(driver.clone())),
+    ];
+    if let Some(cluster) = member.found {
+        tasks.push(runtime::spawn(driver.clone().name_cluster(cluster)));
+    }
+    let mut stopped = None;
+    while let Some(job) = queue.recv().await {
+        match job {
+            Job::Stop { reply } => {
+                stopped = Some(reply);
+                break;
+            }
+            job => tasks.push(dispatch(&driver, job)),
+        }
+        tasks.retain(|task| !task.is_finished());
+    }
+    for task in &tasks {
+        task.abort();
+    }
+    if let Err(error) = driver.raft.shutdown().await {
+        tracing::warn!(%error, "raft did not shut down cleanly");
+    }
+    shared.progress.close();
+    shared.feeds.close();
+    if let Some(reply) = stopped {
+        drop(reply.send(()));
+    }
+}
+
+async fn start(
+    env: Env,
+    options: Options,
+    member: &Member,
+    dial: Arc<dyn Dial>,
+    shared: &Arc<Shared>,
+) -> Result<Driver, Error> {
+    let unusable = |error: std::io::Error| Error::Unusable(error.to_string());
+    let log = Log::load(env.disk.clone(), options.mutations.ack_before_durable).map_err(unusable)?;
+    let machine = Machine::load(env.disk.clone(), shared.clone(), options.state_mutations)
+        .map_err(unusable)?;
+    let links = Links::new(dial, shared.clone());
+    let network = Network(links.clone());
+    let config = options.raft_config()?;
+    let raft = Raft::new(member.node, config, network, log, machine)
+        .await
+        .map_err(|error| Error::Unusable(error.to_string()))?;
+    let driver = Driver {
+        raft,
+        shared: shared.clone(),
+        links,
+        env,
+        me: member.node,
+        options,
+        arriving: RefCell::default(),
+        group_changed: Notify::new(),
+        confirms: confirm::Confirms::default(),
+    };
+    if member.found.is_some() {
+        driver.found(&member.endpoint).await?;
+    }
+    Ok(driver)
+}
+
+fn dispatch(driver: &Rc<Driver>, job: Job) -> tokio::task::JoinHandle<()> {
+    let driver = driver.clone();
+    runtime::spawn(async move {
+        match job {
+            Job::Submit { key, command, until, reply } => {
+                drop(reply.send(driver.submit(key, command, until).await));
+            }
+            Job::Confirm { until, reply } => driver.confirm(until, reply).await,
+            Job::Admit { key, endpoint, until, reply } => {
+                drop(reply.send(driver.admit(key, endpoint, until).await));
+            }
+            Job::Serve { connection } => {
+                let served = match connection.attach() {
+                    Ok(stream) => serve::serve(driver, stream).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = served {
+                    tracing::debug!(%error, "a member's connection ended");
+                }
+            }
+            Job::Stop { .. } => unreachable!("the loop ends at a stop"),
+        }
+    })
+}
+
+/// Publishes what openraft says of the group, as it says it.
+async fn follow_metrics(driver: Rc<Driver>) {
+    let mut metrics = driver.raft.metrics();
+    loop {
+        let view = view(&driver, &metrics.borrow_watched());
+        driver.shared.view.store(Arc::new(view));
+        driver.group_changed.notify_one();
+        if metrics.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfig>) -> View {
+    let now = Instant::now();
+    let membership = metrics.membership_config.membership();
+    let heartbeat = metrics.heartbeat.as_ref();
+    let heard = heartbeat.into_iter().flatten().filter(|(node, _)| **node != driver.me);
+    let status = Status {
+        leader: metrics.current_leader,
+        me: driver.me,
+        is_leader: metrics.current_leader == Some(driver.me) && metrics.state.is_leader(),
+        voters: membership.voter_ids().collect(),
+        learners: membership.learner_ids().collect(),
+        term: metrics.current_term,
+        commit_index: metrics.local_committed.map_or(0, |committed| committed.index),
+        ..Status::default()
+    };
+    View {
+        status,
+        heard: heard.filter_map(|(node, at)| Some((*node, now - (*at)?.elapsed()))).collect(),
+        endpoints: membership.nodes().map(|(node, at)| (*node, at.endpoint.clone())).collect(),
+    }
+}
+
+impl Driver {
+    /// Makes this node the first voter of a new cluster, once.
+    async fn found(&self, endpoint: &str) -> Result<(), Error> {
+        let unusable = |error: String| Error::Unusable(error);
+        if self.raft.is_initialized().await.map_err(|error| unusable(error.to_string()))? {
+            return Ok(());
+        }
+        let address = Address { endpoint: endpoint.to_owned() };
+        let members = BTreeMap::from([(self.me, address)]);
+        self.raft.initialize(members).await.map_err(|error| unusable(error.to_string()))
+    }
+
+    /// Names the cluster, unless the log already does.
+    async fn name_cluster(self: Rc<Self>, cluster: String) {
+        loop {
+            let until = Instant::now() + NAME_WITHIN;
+            let command = Command::Found { cluster: cluster.clone() };
+            if self.shared.state.load().cluster().is_some()
+                || self.submit(None, command, until).await.is_ok()
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// One try at naming the cluster; a node alone elects itself well within this.
+const NAME_WITHIN: Duration = Duration::from_secs(10);

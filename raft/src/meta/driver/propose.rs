@@ -1,0 +1,185 @@
+//! Commands on their way into the log: proposed here if this node leads, else handed to the one that does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::errors::{ClientWriteError, RaftError};
+use tokio::time::Instant;
+use vineyard_wire::NodeId;
+
+use super::Driver;
+use crate::command::{Applied, Command, Entry, RequestKey, VERSION};
+use crate::error::Error;
+use crate::options::{RETRY_PAUSE, WHO_LEADS_TIMEOUT};
+use crate::peers::message::{Answer, Question};
+use crate::types::Place;
+
+/// What became of one try.
+enum Tried {
+    Done(u64, crate::command::Outcome),
+    /// Perhaps somebody else leads.
+    Elsewhere(Option<NodeId>),
+    /// It may or may not have happened; try again under the same key.
+    Unknown(String),
+}
+
+impl Driver {
+    /// Tries until `until`; the local state shows the effect when this returns.
+    pub(super) async fn submit(
+        &self,
+        key: Option<RequestKey>,
+        command: Command,
+        until: Instant,
+    ) -> Result<Applied, Error> {
+        let began = Instant::now();
+        let mut waited_for = "a leader".to_owned();
+        let trying = async {
+            let mut leader = self.shared.status().leader;
+            let mut key = key;
+            loop {
+                match self.try_once(leader, key, &command).await {
+                    Tried::Done(index, outcome) => {
+                        "this node to apply the entry".clone_into(&mut waited_for);
+                        if !self.shared.progress.reached(index).await {
+                            return Err(Error::Stopped);
+                        }
+                        return outcome.map_err(Error::Refused);
+                    }
+                    Tried::Elsewhere(Some(node)) if leader != Some(node) => leader = Some(node),
+                    Tried::Elsewhere(_) => {
+                        "a leader".clone_into(&mut waited_for);
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                        leader = self.find_leader().await;
+                    }
+                    Tried::Unknown(reason) => {
+                        waited_for = format!("the leader to answer ({reason})");
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                        leader = self.find_leader().await;
+                    }
+                }
+                if self.options.mutations.new_key_per_retry {
+                    key = key.map(|key| RequestKey { sequence: key.sequence + (1 << 32), ..key });
+                }
+            }
+        };
+        match tokio::time::timeout_at(until, trying).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::Deadline { waited_for, after: until.duration_since(began) }),
+        }
+    }
+
+    async fn try_once(
+        &self,
+        leader: Option<NodeId>,
+        key: Option<RequestKey>,
+        command: &Command,
+    ) -> Tried {
+        let answer = match leader {
+            None => return Tried::Elsewhere(None),
+            Some(node) if node == self.me => self.propose(key, command.clone()).await,
+            Some(node) => {
+                let question = Question::Forward { key, command: command.clone() };
+                match self.links.ask(node, &question, FORWARD_WITHIN).await {
+                    Ok(answer) => answer,
+                    Err(error) => return Tried::Unknown(error.to_string()),
+                }
+            }
+        };
+        match answer {
+            Answer::Forwarded { log_id, outcome } => Tried::Done(log_id.index, outcome),
+            Answer::NotLeader(other) => Tried::Elsewhere(other),
+            Answer::Failed(reason) => Tried::Unknown(reason),
+            _ => Tried::Unknown("an answer to another question".to_owned()),
+        }
+    }
+
+    /// Puts the command into the log, if this node leads.
+    pub(crate) async fn propose(&self, key: Option<RequestKey>, command: Command) -> Answer {
+        let at_unix_ms = self.env.clock.unix_ms();
+        let entry = Entry { version: VERSION, request: key, at_unix_ms, command };
+        match self.raft.client_write(Arc::new(entry)).await {
+            Ok(written) => Answer::Forwarded { log_id: written.log_id, outcome: written.data },
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
+                Answer::NotLeader(forward.leader_id.filter(|leader| *leader != self.me))
+            }
+            Err(error) => Answer::Failed(error.to_string()),
+        }
+    }
+
+    /// Whom this node believes to lead, or else whom another member does.
+    pub(super) async fn find_leader(&self) -> Option<NodeId> {
+        let status = self.shared.status();
+        if status.leader.is_some() {
+            return status.leader;
+        }
+        for member in status.voters.iter().chain(&status.learners) {
+            if *member == self.me {
+                continue;
+            }
+            let asked = self.links.ask(*member, &Question::WhoLeads, WHO_LEADS_TIMEOUT).await;
+            if let Ok(Answer::NotLeader(Some(leader))) = asked {
+                return Some(leader);
+            }
+        }
+        None
+    }
+
+    /// Admits through whoever leads.
+    pub(super) async fn admit(
+        &self,
+        key: u128,
+        endpoint: String,
+        until: Instant,
+    ) -> Result<(NodeId, String), Error> {
+        let began = Instant::now();
+        let trying = async {
+            loop {
+                let leader = self.find_leader().await;
+                let answer = match leader {
+                    Some(node) if node == self.me => self.admit_here(key, endpoint.clone()).await,
+                    Some(node) => {
+                        let question = Question::Admit { key, endpoint: endpoint.clone() };
+                        let asked = self.links.ask(node, &question, FORWARD_WITHIN).await;
+                        asked.unwrap_or_else(|error| Answer::Failed(error.to_string()))
+                    }
+                    None => Answer::NotLeader(None),
+                };
+                if let Answer::Admitted { node, cluster } = answer {
+                    return (node, cluster);
+                }
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        };
+        tokio::time::timeout_at(until, trying).await.map_err(|_| Error::Deadline {
+            waited_for: "the leader to admit a node".to_owned(),
+            after: until.duration_since(began),
+        })
+    }
+
+    /// Gives the node an id and adds it to the group, if this node leads.
+    pub(crate) async fn admit_here(&self, key: u128, endpoint: String) -> Answer {
+        let command = Command::Admit { key, endpoint: endpoint.clone() };
+        let (node, cluster) = match self.propose(None, command).await {
+            Answer::Forwarded { outcome: Ok(Applied::Admitted { node, cluster }), .. } => {
+                (node, cluster)
+            }
+            Answer::Forwarded { outcome: Err(refusal), .. } => {
+                return Answer::Failed(refusal.to_string());
+            }
+            other => return other,
+        };
+        let status = self.shared.status();
+        let known = status.voters.contains(&node) || status.learners.contains(&node);
+        if !known {
+            if let Err(error) = self.raft.add_learner(node, Place { endpoint }, false).await {
+                return Answer::Failed(error.to_string());
+            }
+            self.group_changed.notify_one();
+        }
+        Answer::Admitted { node, cluster }
+    }
+}
+
+/// How long one try at the leader may take before it is asked again.
+const FORWARD_WITHIN: Duration = Duration::from_secs(2);
+

@@ -1,0 +1,110 @@
+//! Every number that tunes the group, in one place, and how openraft hears of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{Config, SnapshotPolicy};
+
+use crate::error::Error;
+
+/// Bytes of entries in one append message; a single larger entry travels alone.
+pub(crate) const APPEND_BYTES_MAX: usize = 4 << 20;
+/// Bytes of one piece of a snapshot, on the wire and on the disk.
+pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+/// Bytes of a whole snapshot that a node accepts.
+pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;
+/// Requests waiting for the raft thread before callers wait to hand theirs over.
+pub(crate) const JOBS_MAX: usize = 1024;
+/// Requests waiting for one connection to a peer.
+pub(crate) const LINK_REQUESTS_MAX: usize = 1024;
+/// Requests of one accepted connection that are worked on at once.
+pub(crate) const SERVED_AT_ONCE_MAX: usize = 256;
+/// Updates a subscriber may fall behind before they are replaced by one reset.
+pub(crate) const FEED_UPDATES_MAX: usize = 4096;
+/// Time to connect to a peer and shake hands.
+pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_millis(1500);
+/// Connections to one peer that are kept while nobody uses them.
+pub(crate) const LINKS_IDLE_MAX: usize = 8;
+/// A learner this many entries behind is ready to vote.
+pub(crate) const PROMOTE_BEHIND_MAX: u64 = 100;
+/// Time a quorum has to confirm a read before it is asked again.
+pub(crate) const READ_INDEX_WITHIN: Duration = Duration::from_secs(1);
+/// Time a peer has to say who leads.
+pub(crate) const WHO_LEADS_TIMEOUT: Duration = Duration::from_millis(300);
+/// Pause before a request is tried again.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(50);
+/// How often the leader looks at the membership even if nothing told it to.
+pub(crate) const GROUP_TICK: Duration = Duration::from_millis(500);
+/// The slowest transfer a timeout allows for, bytes per second.
+pub(crate) const SLOWEST_BYTES_PER_SECOND: u64 = 20 << 20;
+
+/// How the group behaves. The defaults suit a cluster in one data centre.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub heartbeat_ms: u64,
+    /// A follower that hears no leader for a random time between these two stands for election.
+    pub election_ms_min: u64,
+    pub election_ms_max: u64,
+    /// A snapshot is taken after this many entries since the last one.
+    pub snapshot_after_entries: u64,
+    /// A snapshot is also taken when the log in memory reaches this size.
+    pub snapshot_after_bytes: u64,
+    /// Entries kept behind a snapshot for followers that are a little behind.
+    pub entries_kept: u64,
+    /// Entries in one append message.
+    pub append_entries_max: u64,
+    pub mutations: Mutations,
+    /// The replicated state's own planted bugs.
+    pub state_mutations: crate::state::Mutations,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            heartbeat_ms: 120,
+            election_ms_min: 500,
+            election_ms_max: 1000,
+            snapshot_after_entries: 5000,
+            snapshot_after_bytes: 256 << 20,
+            entries_kept: 500,
+            append_entries_max: 512,
+            mutations: Mutations::default(),
+            state_mutations: crate::state::Mutations::default(),
+        }
+    }
+}
+
+/// Planted bugs, so that the simulator can show that it would find them. All off unless code switches them on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mutations {
+    /// Reports log entries as durable before they are.
+    pub ack_before_durable: bool,
+    /// Answers a confirm without asking the leader.
+    pub confirm_without_quorum: bool,
+    /// Gives every retry of a command a new request key, so that it may take effect twice.
+    pub new_key_per_retry: bool,
+}
+
+impl Options {
+    pub(crate) fn raft_config(&self) -> Result<Arc<Config>, Error> {
+        let config = Config {
+            cluster_name: "vineyard".to_owned(),
+            heartbeat_interval: self.heartbeat_ms,
+            election_timeout_min: self.election_ms_min,
+            election_timeout_max: self.election_ms_max,
+            install_snapshot_timeout: 10_000,
+            max_payload_entries: self.append_entries_max,
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after_entries),
+            max_in_snapshot_log_to_keep: self.entries_kept,
+            replication_lag_threshold: self.snapshot_after_entries,
+            purge_batch_size: 64,
+            backoff: "100ms".to_owned(),
+            enable_pre_vote: Some(true),
+            // A leader that crashed before its fsync would resume its term and reuse a log id for another entry.
+            enable_leader_restore: Some(false),
+            ..Config::default()
+        };
+        let config = config.validate().map_err(|e| Error::Unusable(e.to_string()))?;
+        Ok(Arc::new(config))
+    }
+}

@@ -1,0 +1,106 @@
+//! Connections to one member, kept between questions.
+//!
+//! Each connection carries one question at a time, so one that was given up halfway is closed, never used again; as
+//! many are open as there are questions at once.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_env::Stream;
+use vineyard_wire::frame::{self, HEADER_BYTES};
+use vineyard_wire::limits::PEER_FRAME_BYTES_MAX;
+use vineyard_wire::{NodeId, peer};
+
+use super::Dial;
+use super::message::{Answer, Question};
+use crate::meta::driver::Shared;
+use crate::options::{DIAL_TIMEOUT, LINKS_IDLE_MAX};
+
+/// All links of one member of the group. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Links {
+    dial: Arc<dyn Dial>,
+    shared: Arc<Shared>,
+    idle: Arc<Mutex<BTreeMap<NodeId, Vec<Box<dyn Stream>>>>>,
+}
+
+impl Links {
+    pub(crate) fn new(dial: Arc<dyn Dial>, shared: Arc<Shared>) -> Self {
+        Self { dial, shared, idle: Arc::default() }
+    }
+
+    /// Asks `node`, on a kept connection if there is one. A kept connection may have died since; then a new one is tried.
+    pub(crate) async fn ask(
+        &self,
+        node: NodeId,
+        question: &Question,
+        within: Duration,
+    ) -> io::Result<Answer> {
+        let asking = async {
+            let kept = self.lock().get_mut(&node).and_then(Vec::pop);
+            if let Some(mut stream) = kept
+                && let Ok(answer) = exchange(stream.as_mut(), question).await
+            {
+                self.keep(node, stream);
+                return Ok(answer);
+            }
+            let mut stream = self.dial(node).await?;
+            let answer = exchange(stream.as_mut(), question).await?;
+            self.keep(node, stream);
+            Ok(answer)
+        };
+        match tokio::time::timeout(within, asking).await {
+            Ok(answer) => answer,
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("{node} did not answer within {} ms", within.as_millis()),
+            )),
+        }
+    }
+
+    async fn dial(&self, node: NodeId) -> io::Result<Box<dyn Stream>> {
+        let endpoint = self.shared.endpoint_of(node).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("nobody knows where {node} is"))
+        })?;
+        let dialled = tokio::time::timeout(DIAL_TIMEOUT, self.dial.dial(node, endpoint)).await;
+        dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn keep(&self, node: NodeId, stream: Box<dyn Stream>) {
+        let mut idle = self.lock();
+        let kept = idle.entry(node).or_default();
+        if kept.len() < LINKS_IDLE_MAX {
+            kept.push(stream);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Vec<Box<dyn Stream>>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn exchange(stream: &mut dyn Stream, question: &Question) -> io::Result<Answer> {
+    write(stream, question).await?;
+    read(stream).await
+}
+
+pub(super) async fn write<T: Serialize>(stream: &mut dyn Stream, message: &T) -> io::Result<()> {
+    stream.write_all(&frame::with_header(&peer::encode(message))).await
+}
+
+pub(super) async fn read<T: DeserializeOwned>(stream: &mut dyn Stream) -> io::Result<T> {
+    let invalid = |error: Box<dyn std::error::Error + Send + Sync>| {
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    };
+    let mut header = [0; HEADER_BYTES];
+    stream.read_exact(&mut header).await?;
+    let len = frame::body_bytes(header, PEER_FRAME_BYTES_MAX).map_err(|e| invalid(e.into()))?;
+    let mut body = vec![0; len];
+    stream.read_exact(&mut body).await?;
+    peer::decode(&body).map_err(|e| invalid(e.into()))
+}

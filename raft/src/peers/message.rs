@@ -1,0 +1,52 @@
+//! What members say to each other. Flat, versioned and capped by the peer codec.
+
+use serde::{Deserialize, Serialize};
+use vineyard_wire::NodeId;
+
+use crate::command::{Command, Outcome, RequestKey};
+use crate::types::{LogId, SnapshotMeta, TypeConfig, Vote};
+
+type Append = openraft::raft::AppendEntriesRequest<TypeConfig>;
+type Appended = openraft::raft::AppendEntriesResponse<TypeConfig>;
+type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
+type VoteResponse = openraft::raft::VoteResponse<TypeConfig>;
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Question {
+    Append(Append),
+    Vote(VoteRequest),
+    PreVote(VoteRequest),
+    Snapshot(Chunk),
+    /// A command for the leader to propose, at most once under its key.
+    Forward { key: Option<RequestKey>, command: Command },
+    /// The index that a linearizable read must wait for.
+    ReadIndex,
+    Admit { key: u128, endpoint: String },
+    WhoLeads,
+}
+
+/// A piece of a snapshot. Pieces of one snapshot come in order on one connection.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Chunk {
+    pub(crate) vote: Vote,
+    pub(crate) meta: SnapshotMeta,
+    /// Bytes of the whole snapshot.
+    pub(crate) total: u64,
+    pub(crate) offset: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Append(Appended),
+    Vote(VoteResponse),
+    /// The vote of the receiver; present in the answer to every piece.
+    Snapshot(Vote),
+    /// The entry's place in the log, and what `apply` made of it.
+    Forwarded { log_id: LogId, outcome: Outcome },
+    ReadIndex(u64),
+    Admitted { node: NodeId, cluster: String },
+    /// This member does not lead; perhaps it knows who does.
+    NotLeader(Option<NodeId>),
+    Failed(String),
+}

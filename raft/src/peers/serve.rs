@@ -1,0 +1,79 @@
+//! The answering side: questions of other members on accepted connections.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+
+use openraft::storage::Snapshot;
+use vineyard_env::Stream;
+
+use super::link;
+use super::message::{Answer, Chunk, Question};
+use crate::machine::Image;
+use crate::meta::driver::Driver;
+use crate::options::SNAPSHOT_BYTES_MAX;
+
+/// Snapshots that are on their way, by their vote and place. One sender has at most one.
+#[derive(Default)]
+pub(crate) struct Arriving(BTreeMap<(String, u64), Vec<u8>>);
+
+/// Answers until the other side leaves.
+pub(crate) async fn serve(driver: Rc<Driver>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+    loop {
+        let question = match link::read(stream.as_mut()).await {
+            Ok(question) => question,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let answer = answer(&driver, question).await;
+        link::write(stream.as_mut(), &answer).await?;
+    }
+}
+
+async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
+    let failed = |error: &dyn std::fmt::Display| Answer::Failed(error.to_string());
+    match question {
+        Question::Append(rpc) => {
+            driver.raft.append_entries(rpc).await.map_or_else(|e| failed(&e), Answer::Append)
+        }
+        Question::Vote(rpc) => driver.raft.vote(rpc).await.map_or_else(|e| failed(&e), Answer::Vote),
+        Question::PreVote(rpc) => {
+            driver.raft.pre_vote(rpc).await.map_or_else(|e| failed(&e), Answer::Vote)
+        }
+        Question::Snapshot(chunk) => receive(driver, chunk).await,
+        Question::Forward { key, command } => driver.propose(key, command).await,
+        Question::ReadIndex => driver.read_index_here().await,
+        Question::Admit { key, endpoint } => driver.admit_here(key, endpoint).await,
+        Question::WhoLeads => Answer::NotLeader(driver.shared.status().leader),
+    }
+}
+
+/// Collects pieces; the last one installs the snapshot.
+async fn receive(driver: &Rc<Driver>, chunk: Chunk) -> Answer {
+    let Chunk { vote, meta, total, offset, bytes } = chunk;
+    let refuse = |reason: &str| Answer::Failed(reason.to_owned());
+    if total > SNAPSHOT_BYTES_MAX {
+        return refuse("the snapshot is larger than this node accepts");
+    }
+    let key = (vote.to_string(), meta.last_log_id.map_or(0, |last| last.index));
+    let mut arriving = driver.arriving.borrow_mut();
+    if offset == 0 {
+        // A new attempt replaces whatever came before it.
+        arriving.0.clear();
+    }
+    let buffer = arriving.0.entry(key.clone()).or_default();
+    if buffer.len() as u64 != offset || offset + bytes.len() as u64 > total {
+        return refuse("a piece of the snapshot is out of order");
+    }
+    buffer.extend(bytes);
+    if (buffer.len() as u64) < total {
+        return Answer::Snapshot(vote);
+    }
+    let whole = arriving.0.remove(&key).unwrap_or_default();
+    drop(arriving);
+    let snapshot = Snapshot { meta, snapshot: Image(whole.into()) };
+    match driver.raft.install_full_snapshot(vote, snapshot).await {
+        Ok(response) => Answer::Snapshot(response.vote),
+        Err(error) => Answer::Failed(error.to_string()),
+    }
+}

@@ -1,0 +1,47 @@
+//! openraft's generics, filled in once for the real and the simulated world.
+
+use std::fmt;
+use std::sync::Arc;
+
+use openraft::impls::leader_id_std;
+use serde::{Deserialize, Serialize};
+use vineyard_wire::NodeId;
+
+use crate::command::{Entry, Outcome};
+use crate::machine::{Image, Machine};
+use crate::runtime::Runtime;
+
+/// What the membership knows of a member.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// `host:port`; a registered instance's endpoint is preferred to it.
+    pub endpoint: String,
+}
+
+openraft::declare_raft_types!(
+    /// At most one leader per term, entries shared rather than copied.
+    pub TypeConfig:
+        D = Arc<Entry>,
+        R = Outcome,
+        NodeId = NodeId,
+        Node = Place,
+        LeaderId = leader_id_std::LeaderId<Self::Term, Self::NodeId>,
+        AsyncRuntime = Runtime,
+);
+
+pub(crate) type Raft = openraft::Raft<TypeConfig, Machine>;
+pub(crate) type LogEntry = openraft::alias::EntryOf<TypeConfig>;
+pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
+pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
+pub(crate) type Membership = openraft::alias::StoredMembershipOf<TypeConfig>;
+pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, Image>;
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.request {
+            Some(key) => write!(f, "command {} of {}", key.sequence, key.instance),
+            None => f.write_str("command without a key"),
+        }
+    }
+}

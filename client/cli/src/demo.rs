@@ -267,22 +267,23 @@ async fn put_random(
     let mut writer = writer.tried(|| format!("make room for {size} bytes"))?;
     let random = File::open("/dev/urandom").and_then(|mut r| r.read_exact(writer.as_mut_slice()));
     random.map_err(|e| Failure::local("read random bytes", e))?;
+    let instance = client.instance_id();
+    story.did(format!(
+        "filled {} MiB of {instance}'s shared memory with random bytes",
+        size >> 20
+    ))?;
     let checksum = xxh3_128(writer.as_mut_slice());
     let blob = writer.seal().await.tried(|| "seal the blob".to_owned())?;
     let part = Part {
         id: blob.id(),
         bytes: size,
     };
-    let tree = tree::object(TYPENAME, client.instance_id(), &[(BUFFER.to_owned(), part)]);
+    let tree = tree::object(TYPENAME, instance, &[(BUFFER.to_owned(), part)]);
     let created = client
         .create_metadata(tree)
         .await
         .tried(|| "make the object".to_owned())?;
-    let (id, instance) = (created.id, client.instance_id());
-    story.moved(
-        format!("made {} MiB in place on {instance}: {id}", size >> 20),
-        size,
-    )?;
+    story.did(format!("took their checksum, sealed them: {}", created.id))?;
     Ok((created, checksum))
 }
 

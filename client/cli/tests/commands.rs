@@ -43,7 +43,7 @@ impl Node {
             .unwrap();
         let mut node = Self { child, folder };
         let begun = Instant::now();
-        while !node.run(&["name", "ls"]).status.success() {
+        while !node.is_ready() {
             let ended = node.child.try_wait().unwrap();
             let log = fs::read_to_string(node.path("log")).unwrap();
             assert!(
@@ -53,6 +53,13 @@ impl Node {
             std::thread::sleep(Duration::from_millis(20));
         }
         node
+    }
+
+    /// It answers, and the cluster it founded knows it.
+    fn is_ready(&self) -> bool {
+        let output = self.run(&["status", "-o", "json"]);
+        let status = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        status["nodes"][0]["open_fds"].is_u64() && !status["cluster"]["leader"].is_null()
     }
 
     fn path(&self, name: &str) -> PathBuf {

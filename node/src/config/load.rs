@@ -7,6 +7,9 @@
 use crate::config::remembered::{self, RememberError};
 use crate::config::{Config, ConfigError, FlagError, Flags, Machine, flags, resolve};
 
+/// The consensus library tells each of its steps at `info`.
+const LOG_DEFAULT: &str = "info,openraft=warn";
+
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Loaded {
@@ -52,7 +55,7 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
     let remembered = remembered::load(&resolve::data_dir(&flags, machine))?;
     let config = resolve::config(&flags, machine, remembered.as_ref())?;
     let notices = std::mem::take(&mut flags.notices);
-    let log = flags.log.unwrap_or_else(|| "info".to_owned());
+    let log = flags.log.unwrap_or_else(|| LOG_DEFAULT.to_owned());
     Ok(Loaded::Run(Box::new(Startup {
         config,
         log,

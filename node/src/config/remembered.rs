@@ -106,7 +106,9 @@ pub fn load(data_dir: &Path) -> Result<Option<Remembered>, RememberError> {
 /// Writes `remembered` into `data_dir`, which is created (mode 0700) if it is missing. Durable when it returns.
 pub fn save(data_dir: &Path, remembered: &Remembered) -> Result<(), RememberError> {
     let path = data_dir.join(FILE);
-    let text = serde_json::to_vec_pretty(remembered).expect("plain fields always have a JSON form");
+    let mut text =
+        serde_json::to_vec_pretty(remembered).expect("plain fields always have a JSON form");
+    text.push(b'\n');
     replace(data_dir, &path, &text).map_err(|source| RememberError::Io {
         verb: "write",
         path,

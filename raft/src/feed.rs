@@ -117,13 +117,22 @@ mod tests {
         let feeds = Feeds::default();
         let mut feed = feeds.subscribe();
         for index in 0..=FEED_UPDATES_MAX as u64 {
-            feeds.publish(&Update::Events { index, events: Arc::default() });
+            feeds.publish(&Update::Events {
+                index,
+                events: Arc::default(),
+            });
         }
-        feeds.publish(&Update::Events { index: 5000, events: Arc::default() });
+        feeds.publish(&Update::Events {
+            index: 5000,
+            events: Arc::default(),
+        });
         feeds.close();
         let last = FEED_UPDATES_MAX as u64;
         assert!(matches!(feed.next().await, Some(Update::Reset { index }) if index == last));
-        assert!(matches!(feed.next().await, Some(Update::Events { index: 5000, .. })));
+        assert!(matches!(
+            feed.next().await,
+            Some(Update::Events { index: 5000, .. })
+        ));
         assert!(feed.next().await.is_none());
     }
 }

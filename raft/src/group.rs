@@ -46,12 +46,22 @@ fn change(driver: &Driver) -> Option<BTreeSet<NodeId>> {
 /// Adds as many of `ready` as make an odd number of voters, at most five.
 fn wanted(voters: &BTreeSet<NodeId>, ready: &[NodeId]) -> Option<BTreeSet<NodeId>> {
     let possible = (voters.len() + ready.len()).min(VOTERS_MAX);
-    let target = if possible % 2 == 0 { possible - 1 } else { possible };
+    let target = if possible % 2 == 0 {
+        possible - 1
+    } else {
+        possible
+    };
     if target <= voters.len() {
         return None;
     }
     let missing = target - voters.len();
-    Some(voters.iter().chain(ready.iter().take(missing)).copied().collect())
+    Some(
+        voters
+            .iter()
+            .chain(ready.iter().take(missing))
+            .copied()
+            .collect(),
+    )
 }
 
 /// More voters make every write slower and outlive no more than two deaths that five do not.
@@ -64,9 +74,16 @@ mod tests {
     #[test]
     fn there_are_one_three_or_five_voters() {
         let nodes = |range: std::ops::Range<u64>| range.map(NodeId).collect::<Vec<_>>();
-        for (voters, learners, expected) in
-            [(1, 0, None), (1, 1, None), (1, 2, Some(3)), (3, 1, None), (3, 2, Some(5)), (1, 9, Some(5)), (5, 4, None), (2, 1, Some(3))]
-        {
+        for (voters, learners, expected) in [
+            (1, 0, None),
+            (1, 1, None),
+            (1, 2, Some(3)),
+            (3, 1, None),
+            (3, 2, Some(5)),
+            (1, 9, Some(5)),
+            (5, 4, None),
+            (2, 1, Some(3)),
+        ] {
             let current = nodes(0..voters).into_iter().collect();
             let ready = nodes(voters..voters + learners);
             let changed = wanted(&current, &ready).map(|voters| voters.len());

@@ -68,7 +68,9 @@ pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     let split = bytes.len().checked_sub(CHECKSUM_BYTES);
     let (body, checksum) = bytes.split_at(split.ok_or_else(|| damaged("cut short".into()))?);
     if xxh3_64(body).to_le_bytes() != checksum {
-        return Err(damaged("a stored record does not match its checksum".into()));
+        return Err(damaged(
+            "a stored record does not match its checksum".into(),
+        ));
     }
     peer::decode(body).map_err(|error| damaged(error.to_string()))
 }
@@ -94,7 +96,10 @@ mod tests {
     fn a_sealed_value_has_these_bytes() {
         let sealed = seal(&(7u64, "vine".to_owned()));
         assert_eq!(sealed[..7], [peer::VERSION, 7, 4, b'v', b'i', b'n', b'e']);
-        assert_eq!(open::<(u64, String)>(&sealed).unwrap(), (7, "vine".to_owned()));
+        assert_eq!(
+            open::<(u64, String)>(&sealed).unwrap(),
+            (7, "vine".to_owned())
+        );
     }
 
     #[test]

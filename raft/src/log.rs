@@ -9,9 +9,9 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
+use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::oneshot;
 use vineyard_env::{Batch, Change, Disk};
 
@@ -51,7 +51,11 @@ impl Log {
             inner.insert(keys::open(&value)?, value.len());
         }
         let inner = Arc::new(Mutex::new(inner));
-        Ok(Self { disk, inner, ack_before_durable })
+        Ok(Self {
+            disk,
+            inner,
+            ack_before_durable,
+        })
     }
 
     /// Bytes of the entries in memory, as they are on the disk.
@@ -67,8 +71,11 @@ impl Log {
     async fn commit(&self, batch: Batch) -> io::Result<()> {
         let (done, durable) = oneshot::channel();
         // A caller that went away does not need the answer.
-        self.disk.commit(batch, Box::new(move |result| drop(done.send(result))));
-        durable.await.unwrap_or_else(|_| Err(io::Error::other("the disk has stopped")))
+        self.disk
+            .commit(batch, Box::new(move |result| drop(done.send(result))));
+        durable
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the disk has stopped")))
     }
 
     /// Queues a batch whose durability nobody waits for; a failure shows at the next one that somebody does.
@@ -86,7 +93,11 @@ impl Inner {
     }
 
     fn remove(&mut self, indexes: impl RangeBounds<u64>) {
-        let gone: Vec<_> = self.entries.range(indexes).map(|(index, _)| *index).collect();
+        let gone: Vec<_> = self
+            .entries
+            .range(indexes)
+            .map(|(index, _)| *index)
+            .collect();
         for index in gone {
             if let Some((_, bytes)) = self.entries.remove(&index) {
                 self.bytes -= bytes as u64;
@@ -107,14 +118,23 @@ impl RaftLogReader<TypeConfig> for Log {
         if is_empty(&range) {
             return Ok(Vec::new());
         }
-        Ok(self.lock().entries.range(range).map(|(_, (entry, _))| entry.clone()).collect())
+        Ok(self
+            .lock()
+            .entries
+            .range(range)
+            .map(|(_, (entry, _))| entry.clone())
+            .collect())
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
         let inner = self.lock();
         let mut room = APPEND_BYTES_MAX;
         let mut taken = Vec::new();
-        for (entry, bytes) in inner.entries.range(start..end.max(start)).map(|(_, entry)| entry) {
+        for (entry, bytes) in inner
+            .entries
+            .range(start..end.max(start))
+            .map(|(_, entry)| entry)
+        {
             if *bytes > room && !taken.is_empty() {
                 break;
             }
@@ -144,8 +164,15 @@ impl RaftLogStorage<TypeConfig> for Log {
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
         let inner = self.lock();
-        let last = inner.entries.values().next_back().map(|(entry, _)| entry.log_id());
-        Ok(LogState { last_purged_log_id: inner.purged, last_log_id: last.or(inner.purged) })
+        let last = inner
+            .entries
+            .values()
+            .next_back()
+            .map(|(entry, _)| entry.log_id());
+        Ok(LogState {
+            last_purged_log_id: inner.purged,
+            last_log_id: last.or(inner.purged),
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -154,7 +181,8 @@ impl RaftLogStorage<TypeConfig> for Log {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         self.lock().vote = Some(*vote);
-        self.commit(vec![Change::Put(keys::VOTE.to_vec(), keys::seal(vote))]).await
+        self.commit(vec![Change::Put(keys::VOTE.to_vec(), keys::seal(vote))])
+            .await
     }
 
     /// Through the same queue as the entries: a mark ahead of the log's tail could not be recovered from.
@@ -190,7 +218,8 @@ impl RaftLogStorage<TypeConfig> for Log {
             callback.io_completed(Ok(()));
             self.commit_later(batch);
         } else {
-            self.disk.commit(batch, Box::new(move |result| callback.io_completed(result)));
+            self.disk
+                .commit(batch, Box::new(move |result| callback.io_completed(result)));
         }
         Ok(())
     }
@@ -198,7 +227,11 @@ impl RaftLogStorage<TypeConfig> for Log {
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
         let first = last.map_or(0, |last| last.index + 1);
         self.lock().remove(first..);
-        self.commit(vec![Change::DeleteRange(keys::entry(first), keys::entries_end())]).await
+        self.commit(vec![Change::DeleteRange(
+            keys::entry(first),
+            keys::entries_end(),
+        )])
+        .await
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
@@ -213,3 +246,6 @@ impl RaftLogStorage<TypeConfig> for Log {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use std::io;
 use std::sync::Arc;
 
 use futures::{Stream, TryStreamExt};
-use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::entry::RaftEntry;
+use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use vineyard_env::Disk;
 
@@ -77,7 +77,10 @@ impl Machine {
     fn publish(&self, events: Vec<crate::state::Event>) {
         let index = self.place.applied.map_or(0, |applied| applied.index);
         self.shared.state.store(Arc::new(self.state.clone()));
-        self.shared.feeds.publish(&Update::Events { index, events: Arc::new(events) });
+        self.shared.feeds.publish(&Update::Events {
+            index,
+            events: Arc::new(events),
+        });
         self.shared.progress.advance(index);
     }
 }
@@ -137,8 +140,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
-        let place =
-            Place { applied: meta.last_log_id, membership: meta.last_membership.clone() };
+        let place = Place {
+            applied: meta.last_log_id,
+            membership: meta.last_membership.clone(),
+        };
         let number = self.number;
         self.number += 1;
         image::save(self.disk.as_ref(), number, &place, &image).await?;
@@ -148,18 +153,29 @@ impl RaftStateMachine<TypeConfig> for Machine {
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
         let built = self.shared.built.load_full();
         if let Some(built) = built.as_deref()
-            && self.current.as_ref().is_none_or(|(place, _)| place.applied < built.0.applied)
+            && self
+                .current
+                .as_ref()
+                .is_none_or(|(place, _)| place.applied < built.0.applied)
         {
             self.current = Some(built.clone());
         }
-        Ok(self.current.as_ref().map(|(place, image)| snapshot(place, image)))
+        Ok(self
+            .current
+            .as_ref()
+            .map(|(place, image)| snapshot(place, image)))
     }
 }
 
 fn snapshot(place: &Place, image: &Image) -> Snapshot {
-    let meta =
-        SnapshotMeta { last_log_id: place.applied, last_membership: place.membership.clone() };
-    Snapshot { meta, snapshot: image.clone() }
+    let meta = SnapshotMeta {
+        last_log_id: place.applied,
+        last_membership: place.membership.clone(),
+    };
+    Snapshot {
+        meta,
+        snapshot: image.clone(),
+    }
 }
 
 /// Encodes and stores one state while the machine goes on.
@@ -177,7 +193,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let image = Image::encode(&self.state);
         image::save(self.disk.as_ref(), self.number, &self.place, &image).await?;
-        self.shared.built.store(Some(Arc::new((self.place.clone(), image.clone()))));
+        self.shared
+            .built
+            .store(Some(Arc::new((self.place.clone(), image.clone()))));
         Ok(snapshot(&self.place, &image))
     }
 }

@@ -69,9 +69,19 @@ impl Meta {
         let shared = Arc::new(Shared::new(member.node));
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
         let (ready, started) = oneshot::channel();
-        let parts = driver::Parts { env: env.clone(), options, member, dial, queue, ready };
+        let parts = driver::Parts {
+            env: env.clone(),
+            options,
+            member,
+            dial,
+            queue,
+            ready,
+        };
         let theirs = Arc::clone(&shared);
-        env.threads.start("raft", Box::new(move || Box::pin(driver::run(parts, theirs))));
+        env.threads.start(
+            "raft",
+            Box::new(move || Box::pin(driver::run(parts, theirs))),
+        );
         started.await.map_err(|_| Error::Stopped)??;
         Ok(Self { shared, jobs })
     }
@@ -86,13 +96,21 @@ impl Meta {
     ) -> Result<Applied, Error> {
         let bytes = crate::keys::command_bytes(&command)?;
         if bytes > PERSIST_BYTES_MAX {
-            return Err(Error::TooLarge { bytes, max: PERSIST_BYTES_MAX });
+            return Err(Error::TooLarge {
+                bytes,
+                max: PERSIST_BYTES_MAX,
+            });
         }
         let request = self.shared.sequences.begin(instance);
         let until = Instant::now() + deadline;
         let key = request.key();
         let applied = self
-            .ask(deadline, |reply| Job::Submit { key: Some(key), command, until, reply })
+            .ask(deadline, |reply| Job::Submit {
+                key: Some(key),
+                command,
+                until,
+                reply,
+            })
             .await?;
         Ok(applied)
     }
@@ -100,7 +118,8 @@ impl Meta {
     /// Returns once the local state is at least as new as everything acknowledged anywhere before this call.
     pub async fn confirm(&self, deadline: Duration) -> Result<(), Error> {
         let until = Instant::now() + deadline;
-        self.ask(deadline, |reply| Job::Confirm { until, reply }).await
+        self.ask(deadline, |reply| Job::Confirm { until, reply })
+            .await
     }
 
     /// The local state: what has been applied here so far.
@@ -115,7 +134,11 @@ impl Meta {
 
     /// Returns when the entry at `index` has been applied here; `Error::Stopped` if that will not happen.
     pub async fn applied(&self, index: u64) -> Result<(), Error> {
-        if self.shared.progress.reached(index).await { Ok(()) } else { Err(Error::Stopped) }
+        if self.shared.progress.reached(index).await {
+            Ok(())
+        } else {
+            Err(Error::Stopped)
+        }
     }
 
     /// A cheap snapshot of the group.
@@ -132,7 +155,13 @@ impl Meta {
         deadline: Duration,
     ) -> Result<(NodeId, String), Error> {
         let until = Instant::now() + deadline;
-        self.ask(deadline, |reply| Job::Admit { key, endpoint, until, reply }).await
+        self.ask(deadline, |reply| Job::Admit {
+            key,
+            endpoint,
+            until,
+            reply,
+        })
+        .await
     }
 
     /// Serves an accepted peer connection whose handshake is done and whose purpose is raft.
@@ -161,14 +190,18 @@ impl Meta {
         const GRACE: Duration = Duration::from_millis(500);
         let (reply, answer) = oneshot::channel();
         let exchange = async {
-            self.jobs.send(job(reply)).await.map_err(|_| Error::Stopped)?;
+            self.jobs
+                .send(job(reply))
+                .await
+                .map_err(|_| Error::Stopped)?;
             answer.await.map_err(|_| Error::Stopped)?
         };
         match tokio::time::timeout(deadline + GRACE, exchange).await {
             Ok(result) => result,
-            Err(_) => {
-                Err(Error::Deadline { waited_for: "the raft thread".to_owned(), after: deadline })
-            }
+            Err(_) => Err(Error::Deadline {
+                waited_for: "the raft thread".to_owned(),
+                after: deadline,
+            }),
         }
     }
 }

@@ -104,7 +104,9 @@ impl Options {
             enable_leader_restore: Some(false),
             ..Config::default()
         };
-        let config = config.validate().map_err(|e| Error::Unusable(e.to_string()))?;
+        let config = config
+            .validate()
+            .map_err(|e| Error::Unusable(e.to_string()))?;
         Ok(Arc::new(config))
     }
 }

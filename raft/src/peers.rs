@@ -13,6 +13,9 @@ use vineyard_wire::NodeId;
 /// Connects to other members; implemented by the node, which shakes hands before it returns.
 pub trait Dial: Send + Sync {
     /// A connected and authenticated stream to `node`, last known at `endpoint` (`host:port`).
-    fn dial(&self, node: NodeId, endpoint: String)
-    -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
+    fn dial(
+        &self,
+        node: NodeId,
+        endpoint: String,
+    ) -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
 }

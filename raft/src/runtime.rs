@@ -25,7 +25,10 @@ thread_local! {
 
 /// Polls `future` with `random` as the source of chance, for it and for the tasks it spawns.
 pub(crate) fn with_random<F: Future>(random: Arc<dyn Random>, future: F) -> Scoped<F> {
-    Scoped { random: Some(random), future: Box::pin(future) }
+    Scoped {
+        random: Some(random),
+        future: Box::pin(future),
+    }
 }
 
 /// Spawns a local task that inherits the source of chance.
@@ -35,7 +38,10 @@ where
     F::Output: 'static,
 {
     let random = RANDOM.with_borrow(Clone::clone);
-    tokio::task::spawn_local(Scoped { random, future: Box::pin(future) })
+    tokio::task::spawn_local(Scoped {
+        random,
+        future: Box::pin(future),
+    })
 }
 
 /// A future that runs with its node's source of chance in place.
@@ -153,7 +159,10 @@ impl AsyncRuntime for Runtime {
             .enable_time()
             .build()
             .expect("a runtime of one thread needs no resources but memory");
-        Self { tokio, local: tokio::task::LocalSet::new() }
+        Self {
+            tokio,
+            local: tokio::task::LocalSet::new(),
+        }
     }
 
     fn block_on<F, T>(&mut self, future: F) -> T

@@ -81,6 +81,12 @@ impl fmt::Debug for Signature {
 #[serde(transparent)]
 pub struct NodeId(pub u64);
 
+impl From<u64> for NodeId {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "n{}", self.0)

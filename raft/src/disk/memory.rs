@@ -32,7 +32,9 @@ impl Disk for MemoryDisk {
             std::ops::Bound::Included(from),
             std::ops::Bound::Excluded(to),
         ));
-        Ok(range.map(|(key, value)| (key.clone(), value.clone())).collect())
+        Ok(range
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
     }
 
     fn commit(&self, batch: Batch, done: Done) {
@@ -50,5 +52,17 @@ impl Disk for MemoryDisk {
         }
         drop(pairs);
         done(Ok(()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn memory_is_a_disk() {
+        super::super::conformance::check(|| Arc::new(MemoryDisk::default()));
     }
 }

@@ -45,8 +45,15 @@ pub(super) struct Stored {
 }
 
 pub(super) fn load(disk: &dyn Disk) -> io::Result<Option<Stored>> {
-    let Some(bytes) = disk.get(&keys::MANIFEST)? else { return Ok(None) };
-    let Manifest { number, chunks, checksum, place } = keys::open(&bytes)?;
+    let Some(bytes) = disk.get(&keys::MANIFEST)? else {
+        return Ok(None);
+    };
+    let Manifest {
+        number,
+        chunks,
+        checksum,
+        place,
+    } = keys::open(&bytes)?;
     let mut image = Vec::new();
     for (_, chunk) in disk.scan(&keys::chunk(number, 0), &keys::chunk(number, chunks))? {
         image.extend(chunk);
@@ -55,7 +62,11 @@ pub(super) fn load(disk: &dyn Disk) -> io::Result<Option<Stored>> {
         let reason = "the stored snapshot does not match its checksum";
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
-    Ok(Some(Stored { number, place, image: Image(Arc::new(image)) }))
+    Ok(Some(Stored {
+        number,
+        place,
+        image: Image(Arc::new(image)),
+    }))
 }
 
 /// Returns when the snapshot is durable and every other one is on its way out.
@@ -71,8 +82,12 @@ pub(super) async fn save(
         commit(disk, vec![put]).await?;
         chunks += 1;
     }
-    let manifest =
-        Manifest { number, chunks, checksum: xxh3_64(&image.0), place: place.clone() };
+    let manifest = Manifest {
+        number,
+        chunks,
+        checksum: xxh3_64(&image.0),
+        place: place.clone(),
+    };
     commit(
         disk,
         vec![
@@ -88,5 +103,7 @@ async fn commit(disk: &dyn Disk, batch: Batch) -> io::Result<()> {
     let (done, durable) = oneshot::channel();
     // A caller that went away does not need the answer.
     disk.commit(batch, Box::new(move |result| drop(done.send(result))));
-    durable.await.unwrap_or_else(|_| Err(io::Error::other("the disk has stopped")))
+    durable
+        .await
+        .unwrap_or_else(|_| Err(io::Error::other("the disk has stopped")))
 }

@@ -22,10 +22,10 @@ use crate::group;
 use crate::log::Log;
 use crate::machine::{Image, Machine, Place};
 use crate::options::Options;
+use crate::peers::Dial;
 use crate::peers::link::Links;
 use crate::peers::network::Network;
 use crate::peers::serve::{self, Arriving};
-use crate::peers::Dial;
 use crate::progress::Progress;
 use crate::runtime;
 use crate::state::State;
@@ -56,14 +56,20 @@ struct View {
 
 impl Shared {
     pub(crate) fn new(me: NodeId) -> Self {
-        let status = Status { me, ..Status::default() };
+        let status = Status {
+            me,
+            ..Status::default()
+        };
         Self {
             state: ArcSwap::default(),
             progress: Progress::default(),
             feeds: Feeds::default(),
             sequences: Sequences::default(),
             built: ArcSwapOption::empty(),
-            view: ArcSwap::from_pointee(View { status, ..View::default() }),
+            view: ArcSwap::from_pointee(View {
+                status,
+                ..View::default()
+            }),
         }
     }
 
@@ -73,7 +79,11 @@ impl Shared {
         let silent = |at: &Instant| now.duration_since(*at).as_millis() as u64;
         Status {
             applied_index: self.progress.applied(),
-            silent_ms: view.heard.iter().map(|(node, at)| (*node, silent(at))).collect(),
+            silent_ms: view
+                .heard
+                .iter()
+                .map(|(node, at)| (*node, silent(at)))
+                .collect(),
             ..view.status.clone()
         }
     }
@@ -81,7 +91,9 @@ impl Shared {
     /// Where `node` listens: what its current boot registered, else what the membership says.
     pub(crate) fn endpoint_of(&self, node: NodeId) -> Option<String> {
         let state = self.state.load();
-        let registered = state.current_instance_of(node).map(|instance| instance.endpoint.clone());
+        let registered = state
+            .current_instance_of(node)
+            .map(|instance| instance.endpoint.clone());
         registered.or_else(|| self.view.load().endpoints.get(&node).cloned())
     }
 }
@@ -103,7 +115,14 @@ impl Sequences {
         let sequence = numbers.next;
         numbers.open.insert(sequence);
         let answered_below = numbers.open.first().copied().unwrap_or(sequence);
-        Numbered { sequences: self, key: RequestKey { instance, sequence, answered_below } }
+        Numbered {
+            sequences: self,
+            key: RequestKey {
+                instance,
+                sequence,
+                answered_below,
+            },
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Numbers> {
@@ -137,15 +156,22 @@ pub(crate) enum Job {
         until: Instant,
         reply: oneshot::Sender<Result<Applied, Error>>,
     },
-    Confirm { until: Instant, reply: oneshot::Sender<Result<(), Error>> },
+    Confirm {
+        until: Instant,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
     Admit {
         key: u128,
         endpoint: String,
         until: Instant,
         reply: oneshot::Sender<Result<(NodeId, String), Error>>,
     },
-    Serve { connection: Box<dyn Detached> },
-    Stop { reply: oneshot::Sender<()> },
+    Serve {
+        connection: Box<dyn Detached>,
+    },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// What the raft thread is started with.
@@ -179,7 +205,14 @@ pub(crate) async fn run(parts: Parts, shared: Arc<Shared>) {
 }
 
 async fn run_here(parts: Parts, shared: Arc<Shared>) {
-    let Parts { env, options, member, dial, mut queue, ready } = parts;
+    let Parts {
+        env,
+        options,
+        member,
+        dial,
+        mut queue,
+        ready,
+    } = parts;
     let driver = match start(env, options, &member, dial, &shared).await {
         Ok(driver) => Rc::new(driver),
         Err(error) => {
@@ -228,7 +261,8 @@ async fn start(
     shared: &Arc<Shared>,
 ) -> Result<Driver, Error> {
     let unusable = |error: std::io::Error| Error::Unusable(error.to_string());
-    let log = Log::load(env.disk.clone(), options.mutations.ack_before_durable).map_err(unusable)?;
+    let log =
+        Log::load(env.disk.clone(), options.mutations.ack_before_durable).map_err(unusable)?;
     let machine = Machine::load(env.disk.clone(), shared.clone(), options.state_mutations)
         .map_err(unusable)?;
     let links = Links::new(dial, shared.clone());
@@ -258,11 +292,21 @@ fn dispatch(driver: &Rc<Driver>, job: Job) -> tokio::task::JoinHandle<()> {
     let driver = driver.clone();
     runtime::spawn(async move {
         match job {
-            Job::Submit { key, command, until, reply } => {
+            Job::Submit {
+                key,
+                command,
+                until,
+                reply,
+            } => {
                 drop(reply.send(driver.submit(key, command, until).await));
             }
             Job::Confirm { until, reply } => driver.confirm(until, reply).await,
-            Job::Admit { key, endpoint, until, reply } => {
+            Job::Admit {
+                key,
+                endpoint,
+                until,
+                reply,
+            } => {
                 drop(reply.send(driver.admit(key, endpoint, until).await));
             }
             Job::Serve { connection } => {
@@ -296,7 +340,10 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
     let now = Instant::now();
     let membership = metrics.membership_config.membership();
     let heartbeat = metrics.heartbeat.as_ref();
-    let heard = heartbeat.into_iter().flatten().filter(|(node, _)| **node != driver.me);
+    let heard = heartbeat
+        .into_iter()
+        .flatten()
+        .filter(|(node, _)| **node != driver.me);
     let status = Status {
         leader: metrics.current_leader,
         me: driver.me,
@@ -304,13 +351,20 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
         voters: membership.voter_ids().collect(),
         learners: membership.learner_ids().collect(),
         term: metrics.current_term,
-        commit_index: metrics.local_committed.map_or(0, |committed| committed.index),
+        commit_index: metrics
+            .local_committed
+            .map_or(0, |committed| committed.index),
         ..Status::default()
     };
     View {
         status,
-        heard: heard.filter_map(|(node, at)| Some((*node, now - (*at)?.elapsed()))).collect(),
-        endpoints: membership.nodes().map(|(node, at)| (*node, at.endpoint.clone())).collect(),
+        heard: heard
+            .filter_map(|(node, at)| Some((*node, now - (*at)?.elapsed())))
+            .collect(),
+        endpoints: membership
+            .nodes()
+            .map(|(node, at)| (*node, at.endpoint.clone()))
+            .collect(),
     }
 }
 
@@ -318,19 +372,31 @@ impl Driver {
     /// Makes this node the first voter of a new cluster, once.
     async fn found(&self, endpoint: &str) -> Result<(), Error> {
         let unusable = |error: String| Error::Unusable(error);
-        if self.raft.is_initialized().await.map_err(|error| unusable(error.to_string()))? {
+        if self
+            .raft
+            .is_initialized()
+            .await
+            .map_err(|error| unusable(error.to_string()))?
+        {
             return Ok(());
         }
-        let address = Address { endpoint: endpoint.to_owned() };
+        let address = Address {
+            endpoint: endpoint.to_owned(),
+        };
         let members = BTreeMap::from([(self.me, address)]);
-        self.raft.initialize(members).await.map_err(|error| unusable(error.to_string()))
+        self.raft
+            .initialize(members)
+            .await
+            .map_err(|error| unusable(error.to_string()))
     }
 
     /// Names the cluster, unless the log already does.
     async fn name_cluster(self: Rc<Self>, cluster: String) {
         loop {
             let until = Instant::now() + NAME_WITHIN;
-            let command = Command::Found { cluster: cluster.clone() };
+            let command = Command::Found {
+                cluster: cluster.clone(),
+            };
             if self.shared.state.load().cluster().is_some()
                 || self.submit(None, command, until).await.is_ok()
             {

@@ -31,7 +31,11 @@ pub(crate) struct Links {
 
 impl Links {
     pub(crate) fn new(dial: Arc<dyn Dial>, shared: Arc<Shared>) -> Self {
-        Self { dial, shared, idle: Arc::default() }
+        Self {
+            dial,
+            shared,
+            idle: Arc::default(),
+        }
     }
 
     /// Asks `node`, on a kept connection if there is one. A kept connection may have died since; then a new one is tried.
@@ -65,7 +69,10 @@ impl Links {
 
     async fn dial(&self, node: NodeId) -> io::Result<Box<dyn Stream>> {
         let endpoint = self.shared.endpoint_of(node).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, format!("nobody knows where {node} is"))
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("nobody knows where {node} is"),
+            )
         })?;
         let dialled = tokio::time::timeout(DIAL_TIMEOUT, self.dial.dial(node, endpoint)).await;
         dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -90,7 +97,9 @@ async fn exchange(stream: &mut dyn Stream, question: &Question) -> io::Result<An
 }
 
 pub(super) async fn write<T: Serialize>(stream: &mut dyn Stream, message: &T) -> io::Result<()> {
-    stream.write_all(&frame::with_header(&peer::encode(message))).await
+    stream
+        .write_all(&frame::with_header(&peer::encode(message)))
+        .await
 }
 
 pub(super) async fn read<T: DeserializeOwned>(stream: &mut dyn Stream) -> io::Result<T> {

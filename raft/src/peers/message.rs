@@ -18,10 +18,16 @@ pub(crate) enum Question {
     PreVote(VoteRequest),
     Snapshot(Chunk),
     /// A command for the leader to propose, at most once under its key.
-    Forward { key: Option<RequestKey>, command: Command },
+    Forward {
+        key: Option<RequestKey>,
+        command: Command,
+    },
     /// The index that a linearizable read must wait for.
     ReadIndex,
-    Admit { key: u128, endpoint: String },
+    Admit {
+        key: u128,
+        endpoint: String,
+    },
     WhoLeads,
 }
 
@@ -43,9 +49,15 @@ pub(crate) enum Answer {
     /// The vote of the receiver; present in the answer to every piece.
     Snapshot(Vote),
     /// The entry's place in the log, and what `apply` made of it.
-    Forwarded { log_id: LogId, outcome: Outcome },
+    Forwarded {
+        log_id: LogId,
+        outcome: Outcome,
+    },
     ReadIndex(u64),
-    Admitted { node: NodeId, cluster: String },
+    Admitted {
+        node: NodeId,
+        cluster: String,
+    },
     /// This member does not lead; perhaps it knows who does.
     NotLeader(Option<NodeId>),
     Failed(String),

@@ -24,7 +24,10 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: NodeId, _: &Place) -> Peer {
-        Peer { links: self.0.clone(), target }
+        Peer {
+            links: self.0.clone(),
+            target,
+        }
     }
 }
 
@@ -35,8 +38,15 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    async fn ask(&self, question: &Question, option: &RPCOption) -> Result<Answer, RPCError<TypeConfig>> {
-        self.links.ask(self.target, question, option.hard_ttl()).await.map_err(into_rpc)
+    async fn ask(
+        &self,
+        question: &Question,
+        option: &RPCOption,
+    ) -> Result<Answer, RPCError<TypeConfig>> {
+        self.links
+            .ask(self.target, question, option.hard_ttl())
+            .await
+            .map_err(into_rpc)
     }
 }
 

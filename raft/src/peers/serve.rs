@@ -33,13 +33,21 @@ pub(crate) async fn serve(driver: Rc<Driver>, mut stream: Box<dyn Stream>) -> io
 async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
     let failed = |error: &dyn std::fmt::Display| Answer::Failed(error.to_string());
     match question {
-        Question::Append(rpc) => {
-            driver.raft.append_entries(rpc).await.map_or_else(|e| failed(&e), Answer::Append)
-        }
-        Question::Vote(rpc) => driver.raft.vote(rpc).await.map_or_else(|e| failed(&e), Answer::Vote),
-        Question::PreVote(rpc) => {
-            driver.raft.pre_vote(rpc).await.map_or_else(|e| failed(&e), Answer::Vote)
-        }
+        Question::Append(rpc) => driver
+            .raft
+            .append_entries(rpc)
+            .await
+            .map_or_else(|e| failed(&e), Answer::Append),
+        Question::Vote(rpc) => driver
+            .raft
+            .vote(rpc)
+            .await
+            .map_or_else(|e| failed(&e), Answer::Vote),
+        Question::PreVote(rpc) => driver
+            .raft
+            .pre_vote(rpc)
+            .await
+            .map_or_else(|e| failed(&e), Answer::Vote),
         Question::Snapshot(chunk) => receive(driver, chunk).await,
         Question::Forward { key, command } => driver.propose(key, command).await,
         Question::ReadIndex => driver.read_index_here().await,
@@ -50,12 +58,21 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
 
 /// Collects pieces; the last one installs the snapshot.
 async fn receive(driver: &Rc<Driver>, chunk: Chunk) -> Answer {
-    let Chunk { vote, meta, total, offset, bytes } = chunk;
+    let Chunk {
+        vote,
+        meta,
+        total,
+        offset,
+        bytes,
+    } = chunk;
     let refuse = |reason: &str| Answer::Failed(reason.to_owned());
     if total > SNAPSHOT_BYTES_MAX {
         return refuse("the snapshot is larger than this node accepts");
     }
-    let key = (vote.to_string(), meta.last_log_id.map_or(0, |last| last.index));
+    let key = (
+        vote.to_string(),
+        meta.last_log_id.map_or(0, |last| last.index),
+    );
     let mut arriving = driver.arriving.borrow_mut();
     if offset == 0 {
         // A new attempt replaces whatever came before it.
@@ -71,7 +88,10 @@ async fn receive(driver: &Rc<Driver>, chunk: Chunk) -> Answer {
     }
     let whole = arriving.0.remove(&key).unwrap_or_default();
     drop(arriving);
-    let snapshot = Snapshot { meta, snapshot: Image(whole.into()) };
+    let snapshot = Snapshot {
+        meta,
+        snapshot: Image(whole.into()),
+    };
     match driver.raft.install_full_snapshot(vote, snapshot).await {
         Ok(response) => Answer::Snapshot(response.vote),
         Err(error) => Answer::Failed(error.to_string()),

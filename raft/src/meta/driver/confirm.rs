@@ -5,8 +5,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::ReadPolicy;
+use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -46,7 +46,11 @@ impl Driver {
                 self.confirms.running.set(false);
                 return;
             }
-            let until = round.iter().map(|(until, _)| *until).max().unwrap_or_else(Instant::now);
+            let until = round
+                .iter()
+                .map(|(until, _)| *until)
+                .max()
+                .unwrap_or_else(Instant::now);
             let outcome = self.read_barrier(until).await;
             for (_, reply) in round {
                 drop(reply.send(outcome.clone()));
@@ -65,8 +69,10 @@ impl Driver {
                     None => Answer::NotLeader(None),
                     Some(node) if node == self.me => self.read_index_here().await,
                     Some(node) => {
-                        let asked =
-                            self.links.ask(node, &Question::ReadIndex, READ_INDEX_WITHIN).await;
+                        let asked = self
+                            .links
+                            .ask(node, &Question::ReadIndex, READ_INDEX_WITHIN)
+                            .await;
                         asked.unwrap_or_else(|error| Answer::Failed(error.to_string()))
                     }
                 };
@@ -91,7 +97,10 @@ impl Driver {
         };
         match tokio::time::timeout_at(until, trying).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::Deadline { waited_for, after: until.duration_since(began) }),
+            Err(_) => Err(Error::Deadline {
+                waited_for,
+                after: until.duration_since(began),
+            }),
         }
     }
 

@@ -58,13 +58,19 @@ impl Driver {
                     }
                 }
                 if self.options.mutations.new_key_per_retry {
-                    key = key.map(|key| RequestKey { sequence: key.sequence + (1 << 32), ..key });
+                    key = key.map(|key| RequestKey {
+                        sequence: key.sequence + (1 << 32),
+                        ..key
+                    });
                 }
             }
         };
         match tokio::time::timeout_at(until, trying).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::Deadline { waited_for, after: until.duration_since(began) }),
+            Err(_) => Err(Error::Deadline {
+                waited_for,
+                after: until.duration_since(began),
+            }),
         }
     }
 
@@ -78,7 +84,10 @@ impl Driver {
             None => return Tried::Elsewhere(None),
             Some(node) if node == self.me => self.propose(key, command.clone()).await,
             Some(node) => {
-                let question = Question::Forward { key, command: command.clone() };
+                let question = Question::Forward {
+                    key,
+                    command: command.clone(),
+                };
                 match self.links.ask(node, &question, FORWARD_WITHIN).await {
                     Ok(answer) => answer,
                     Err(error) => return Tried::Unknown(error.to_string()),
@@ -96,9 +105,17 @@ impl Driver {
     /// Puts the command into the log, if this node leads.
     pub(crate) async fn propose(&self, key: Option<RequestKey>, command: Command) -> Answer {
         let at_unix_ms = self.env.clock.unix_ms();
-        let entry = Entry { version: VERSION, request: key, at_unix_ms, command };
+        let entry = Entry {
+            version: VERSION,
+            request: key,
+            at_unix_ms,
+            command,
+        };
         match self.raft.client_write(Arc::new(entry)).await {
-            Ok(written) => Answer::Forwarded { log_id: written.log_id, outcome: written.data },
+            Ok(written) => Answer::Forwarded {
+                log_id: written.log_id,
+                outcome: written.data,
+            },
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
                 Answer::NotLeader(forward.leader_id.filter(|leader| *leader != self.me))
             }
@@ -116,7 +133,10 @@ impl Driver {
             if *member == self.me {
                 continue;
             }
-            let asked = self.links.ask(*member, &Question::WhoLeads, WHO_LEADS_TIMEOUT).await;
+            let asked = self
+                .links
+                .ask(*member, &Question::WhoLeads, WHO_LEADS_TIMEOUT)
+                .await;
             if let Ok(Answer::NotLeader(Some(leader))) = asked {
                 return Some(leader);
             }
@@ -138,7 +158,10 @@ impl Driver {
                 let answer = match leader {
                     Some(node) if node == self.me => self.admit_here(key, endpoint.clone()).await,
                     Some(node) => {
-                        let question = Question::Admit { key, endpoint: endpoint.clone() };
+                        let question = Question::Admit {
+                            key,
+                            endpoint: endpoint.clone(),
+                        };
                         let asked = self.links.ask(node, &question, FORWARD_WITHIN).await;
                         asked.unwrap_or_else(|error| Answer::Failed(error.to_string()))
                     }
@@ -150,20 +173,29 @@ impl Driver {
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         };
-        tokio::time::timeout_at(until, trying).await.map_err(|_| Error::Deadline {
-            waited_for: "the leader to admit a node".to_owned(),
-            after: until.duration_since(began),
-        })
+        tokio::time::timeout_at(until, trying)
+            .await
+            .map_err(|_| Error::Deadline {
+                waited_for: "the leader to admit a node".to_owned(),
+                after: until.duration_since(began),
+            })
     }
 
     /// Gives the node an id and adds it to the group, if this node leads.
     pub(crate) async fn admit_here(&self, key: u128, endpoint: String) -> Answer {
-        let command = Command::Admit { key, endpoint: endpoint.clone() };
+        let command = Command::Admit {
+            key,
+            endpoint: endpoint.clone(),
+        };
         let (node, cluster) = match self.propose(None, command).await {
-            Answer::Forwarded { outcome: Ok(Applied::Admitted { node, cluster }), .. } => {
-                (node, cluster)
-            }
-            Answer::Forwarded { outcome: Err(refusal), .. } => {
+            Answer::Forwarded {
+                outcome: Ok(Applied::Admitted { node, cluster }),
+                ..
+            } => (node, cluster),
+            Answer::Forwarded {
+                outcome: Err(refusal),
+                ..
+            } => {
                 return Answer::Failed(refusal.to_string());
             }
             other => return other,
@@ -182,4 +214,3 @@ impl Driver {
 
 /// How long one try at the leader may take before it is asked again.
 const FORWARD_WITHIN: Duration = Duration::from_secs(2);
-

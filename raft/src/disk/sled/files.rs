@@ -1,0 +1,86 @@
+//! The files of a sled database, synced.
+//!
+//! sled keeps a page of more than 128 KiB in a file of its own in `blobs/` and never syncs it. A log entry of a large
+//! persist is such a page, so those files, and the folder that names them, are synced here too.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+pub(super) struct Files {
+    db: File,
+    blobs: PathBuf,
+    /// When `blobs` had last changed at the last look, and the files that were durable then.
+    seen: Option<SystemTime>,
+    durable: BTreeSet<OsString>,
+}
+
+impl Files {
+    /// The files of the open database in `path`; the folders themselves are made durable at once.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let db = File::open(path.join("db"))?;
+        File::open(path)?.sync_all()?;
+        if let Some(parent) = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+        {
+            File::open(parent)?.sync_all()?;
+        }
+        let blobs = path.join("blobs");
+        Ok(Self {
+            db,
+            blobs,
+            seen: None,
+            durable: BTreeSet::new(),
+        })
+    }
+
+    /// Returns when everything written so far would survive a power loss.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.sync_blobs()?;
+        self.db.sync_data()
+    }
+
+    fn sync_blobs(&mut self) -> io::Result<()> {
+        let changed = match fs::metadata(&self.blobs) {
+            Ok(folder) => folder.modified()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if self.seen == Some(changed) {
+            return Ok(());
+        }
+        let mut present = BTreeSet::new();
+        for entry in fs::read_dir(&self.blobs)? {
+            let name = entry?.file_name();
+            if !self.durable.contains(&name) && !sync_file(&self.blobs.join(&name))? {
+                continue;
+            }
+            present.insert(name);
+        }
+        File::open(&self.blobs)?.sync_all()?;
+        // A change within the clock's grain of this look would not show, so a young folder is looked at again.
+        self.seen = is_old(changed).then_some(changed);
+        self.durable = present;
+        Ok(())
+    }
+}
+
+/// False if sled removed the file meanwhile.
+fn sync_file(path: &Path) -> io::Result<bool> {
+    match File::open(path) {
+        Ok(file) => file.sync_all().map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_old(changed: SystemTime) -> bool {
+    const GRAIN_MS_MAX: u128 = 50;
+    SystemTime::now()
+        .duration_since(changed)
+        .is_ok_and(|age| age.as_millis() > GRAIN_MS_MAX)
+}

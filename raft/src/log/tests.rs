@@ -1,0 +1,41 @@
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use openraft::type_config::TypeConfigExt as _;
+
+use super::*;
+use crate::disk::{MemoryDisk, SledDisk};
+use crate::machine::Machine;
+use crate::meta::driver::Shared;
+
+/// Makes a store on a disk of its own for each of openraft's tests.
+struct Stores<F>(F);
+
+impl<G, F> StoreBuilder<TypeConfig, Log, Machine, G> for Stores<F>
+where
+    G: Send + Sync,
+    F: Fn() -> (G, Arc<dyn Disk>) + Send + Sync,
+{
+    async fn build(&self) -> Result<(G, Log, Machine), StorageError<TypeConfig>> {
+        let (guard, disk) = (self.0)();
+        let log = Log::load(disk.clone(), false).unwrap();
+        let shared = Arc::new(Shared::new(vineyard_wire::NodeId(0)));
+        let machine = Machine::load(disk, shared, crate::state::Mutations::default()).unwrap();
+        Ok((guard, log, machine))
+    }
+}
+
+#[test]
+fn openraft_accepts_the_store_on_a_memory_disk() {
+    let stores = Stores(|| ((), Arc::new(MemoryDisk::default()) as Arc<dyn Disk>));
+    TypeConfig::run(Suite::test_all(stores)).unwrap();
+}
+
+#[test]
+fn openraft_accepts_the_store_on_a_sled_disk() {
+    let stores = Stores(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(SledDisk::open(folder.path()).unwrap());
+        (folder, disk as Arc<dyn Disk>)
+    });
+    TypeConfig::run(Suite::test_all(stores)).unwrap();
+}

@@ -65,10 +65,9 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
     let config = startup.config.clone();
     let data_dir = startup.config.data_dir.clone();
-    if config.join.is_some() {
-        // A restart in the middle of a join must go on with it, not found a cluster of its own.
-        remembered::save(&data_dir, &Remembered::of(&config, None))?;
-    }
+    // Before it serves: whoever was answered may kill the node, and a restart knows the data directory alone. A restart
+    // in the middle of a join must go on with it, not found a cluster of its own.
+    remembered::save(&data_dir, &Remembered::of(&config, None))?;
     let node = tokio::select! {
         biased;
         _ = terminate.recv() => return Ok(()),

@@ -19,7 +19,8 @@ const BLOB_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_millis(300);
 /// A call may connect once more and ask twice, each within its deadline; and a busy machine is late.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
-const NOTHING: ObjectId = ObjectId(1);
+/// No node makes this id: its node would be the last there can be.
+const NOTHING: ObjectId = ObjectId(u64::MAX >> 1);
 
 /// How the async face waits.
 macro_rules! awaited {

@@ -26,7 +26,7 @@ int fdatasync(int fd) { (void)fd; return refused() ? -1 : 0; }
 int fsync(int fd) { (void)fd; return refused() ? -1 : 0; }
 int msync(void *at, size_t len, int flags) { (void)at; (void)len; (void)flags; return refused() ? -1 : 0; }
 "#;
-const TRIES: u64 = 5;
+const TRIES: u64 = 2;
 
 #[test]
 fn nothing_is_acknowledged_while_fdatasync_fails() {

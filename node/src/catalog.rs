@@ -33,6 +33,8 @@ pub(crate) struct Catalog {
     me: InstanceId,
     ids: IdMaker,
     transients: BTreeMap<ObjectId, Arc<Record>>,
+    /// Transient objects whose persist is on its way; they do not change until it is known how it ended.
+    in_flight: BTreeSet<ObjectId>,
     /// For each object or blob, the transient objects that refer to it.
     parents: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
 }
@@ -44,6 +46,7 @@ impl Catalog {
             me,
             ids,
             transients: BTreeMap::new(),
+            in_flight: BTreeSet::new(),
             parents: BTreeMap::new(),
         }
     }
@@ -131,9 +134,22 @@ impl Catalog {
         Some(record)
     }
 
+    /// Forgets every transient object whose persist is not on its way.
     pub(crate) fn clear(&mut self) {
-        self.transients.clear();
-        self.parents.clear();
+        let ids: Vec<_> = self.transients.keys().copied().collect();
+        for id in ids {
+            if !self.in_flight.contains(&id) {
+                self.remove(id);
+            }
+        }
+    }
+
+    /// Forgets transient copies of what the cluster has.
+    pub(crate) fn forget_persistent(&mut self, state: &State) {
+        let copies: Vec<_> = self.transients.keys().copied().collect();
+        for id in copies.into_iter().filter(|id| state.contains(*id)) {
+            self.remove(id);
+        }
     }
 }
 

@@ -311,6 +311,7 @@ async fn assemble(
         arena,
         own_holder,
         persisted_blobs: RefCell::default(),
+        frees: catalog::Frees::default(),
         changed: Notify::new(),
         stopping: Notify::new(),
         counters: Counters::default(),

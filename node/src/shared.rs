@@ -12,7 +12,7 @@ use vineyard_wire::reply::Payload;
 use vineyard_wire::{InstanceId, ObjectId};
 
 use crate::actors::blobs::Blobs;
-use crate::actors::catalog::Catalog;
+use crate::actors::catalog::{Catalog, Frees};
 use crate::actors::migrator::Migrator;
 use crate::bulk::Bulk;
 use crate::config::Config;
@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) own_holder: HolderId,
     /// Local blobs that persistent objects referred to when last looked.
     pub(crate) persisted_blobs: RefCell<BTreeSet<ObjectId>>,
+    pub(crate) frees: Frees,
     /// Rung after each change of the metadata this node can see.
     pub(crate) changed: Notify,
     /// Rung once, when the node stops.

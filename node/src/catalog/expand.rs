@@ -23,22 +23,32 @@ pub(crate) enum LostBlobs {
 }
 
 impl Catalog {
-    /// The whole tree of `id`; `None` when it or one of its members is unknown here.
+    /// The whole trees of `ids`. One that is unknown here, or has a member that is, is left out; what together would be
+    /// more than a client could decode is a refusal.
     pub(crate) fn expand(
         &self,
         state: &State,
-        id: ObjectId,
+        ids: &[ObjectId],
         lost: LostBlobs,
-    ) -> Result<Option<Tree>, Status> {
-        let Some(record) = self.record(state, id) else {
-            return Ok(None);
-        };
+    ) -> Result<BTreeMap<ObjectId, Tree>, Status> {
         let mut reader = Reader::new(self, state, lost);
-        match reader.measure(record, 0) {
-            Ok(_) => Ok(Some(reader.tree(record))),
-            Err(Unreadable::Incomplete) => Ok(None),
-            Err(Unreadable::TooLarge | Unreadable::TooDeep) => Err(too_large(id)),
+        let mut total = Size::default();
+        let mut trees = BTreeMap::new();
+        for id in ids {
+            let Some(record) = self.record(state, *id) else {
+                continue;
+            };
+            match reader.measure(record, 0) {
+                Ok(size) => total = total.beside(size),
+                Err(Unreadable::Incomplete) => continue,
+                Err(Unreadable::TooLarge | Unreadable::TooDeep) => return Err(too_large(*id)),
+            }
+            if !total.fits_a_reply() {
+                return Err(too_large(*id));
+            }
+            trees.insert(*id, reader.tree(record));
         }
+        Ok(trees)
     }
 }
 

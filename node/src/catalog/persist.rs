@@ -16,8 +16,37 @@ pub(crate) struct PersistPlan {
 }
 
 impl Catalog {
+    /// The plan for `ids`, whose objects do not change until `end_persist`. `None` while another persist has one of them.
+    pub(crate) fn begin_persist(
+        &mut self,
+        state: &State,
+        ids: &[ObjectId],
+    ) -> Result<Option<PersistPlan>, Status> {
+        let plan = self.persist_plan(state, ids)?;
+        if plan.records.iter().any(|record| self.in_flight.contains(&record.id)) {
+            return Ok(None);
+        }
+        self.in_flight.extend(plan.records.iter().map(|record| record.id));
+        Ok(Some(plan))
+    }
+
+    /// The persist of `ids` has ended; what the cluster took is no longer kept here.
+    pub(crate) fn end_persist(&mut self, state: &State, ids: &[ObjectId]) {
+        for id in ids {
+            self.in_flight.remove(id);
+            if state.contains(*id) {
+                self.remove(*id);
+            }
+        }
+    }
+
+    /// Whether the persist of one of `ids` is on its way.
+    pub(crate) fn is_in_flight<'a>(&self, ids: impl IntoIterator<Item = &'a ObjectId>) -> bool {
+        ids.into_iter().any(|id| self.in_flight.contains(id))
+    }
+
     /// Everything transient that `ids` reach; empty when all is persistent already.
-    pub(crate) fn persist_plan(
+    pub(super) fn persist_plan(
         &self,
         state: &State,
         ids: &[ObjectId],

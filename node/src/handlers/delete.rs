@@ -1,15 +1,18 @@
 //! Verbs that delete. Deletion hides at once; bytes that others still read stay until they let go.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use vineyard_raft::command::{Applied, Command};
 use vineyard_store::Store;
 use vineyard_wire::request::DelData;
 use vineyard_wire::{ObjectId, Reply, Status};
 
-use super::metadata::submit;
+use super::metadata::{confirm, settled, submit};
+use crate::actors::catalog::DeleteOnItsWay;
 use crate::catalog::{Catalog, DeletePlan};
 use crate::session::Session;
+use crate::shared::Shared;
 
 /// Objects in one delete entry of the log.
 const DELETE_ITEMS_MAX: usize = 50_000;
@@ -39,21 +42,44 @@ async fn delete(session: &Session, request: DelData) -> Result<Vec<ObjectId>, St
     if fastpath {
         return delete_blobs(session, ids, memory_trim).await;
     }
+    let node = &session.node;
+    confirm_unknown(node, &ids).await?;
     let named: BTreeSet<_> = ids.iter().copied().filter(|id| id.is_blob()).collect();
-    let state = session.node.meta.state();
-    let plan_and_forget = move |catalog: &mut Catalog| {
-        let plan = catalog.delete_plan(&state, &ids, force, deep);
-        for id in &plan.transients {
-            catalog.remove(*id);
+    let plan_all = || {
+        let (ids, state) = (ids.clone(), node.meta.state());
+        move |catalog: &mut Catalog| {
+            let plan = catalog.delete_plan(&state, &ids, force, deep);
+            (!catalog.is_in_flight(&plan.transients)).then_some(plan)
         }
-        plan
     };
-    let mut plan = session.node.catalog.ask(plan_and_forget).await?;
+    let mut plan = settled(node, plan_all).await?;
+    let _on_its_way = DeleteOnItsWay::begin(node);
+    // The cluster first: if it does not agree in time, everything is still there to be deleted again.
     delete_persistent(session, &mut plan, force, deep).await?;
+    let transients = std::mem::take(&mut plan.transients);
+    let forget = move |catalog: &mut Catalog| {
+        for id in transients {
+            if !catalog.is_in_flight([&id]) {
+                catalog.remove(id);
+            }
+        }
+    };
+    node.catalog.ask(forget).await?;
     let unreferred = keep_referred(session, plan.blobs, named).await?;
     let deleted = delete_blobs(session, unreferred, memory_trim).await?;
-    session.node.changed.notify_waiters();
+    node.changed.notify_waiters();
     Ok(deleted)
+}
+
+/// An id that nobody here knows may have become persistent elsewhere a moment ago.
+async fn confirm_unknown(node: &Rc<Shared>, ids: &[ObjectId]) -> Result<(), Status> {
+    let objects: Vec<_> = ids.iter().copied().filter(|id| !id.is_blob()).collect();
+    let state = node.meta.state();
+    let known = move |catalog: &mut Catalog| objects.iter().all(|id| catalog.contains(&state, *id));
+    match node.catalog.ask(known).await? {
+        true => Ok(()),
+        false => confirm(node).await,
+    }
 }
 
 /// Asks the cluster; blobs it let go of join the plan's.
@@ -114,12 +140,13 @@ async fn delete_blobs(
 /// Every object this instance can see, with its names, and every blob of this instance.
 pub(super) async fn clear(session: &Session) -> Result<Reply, Status> {
     let node = &session.node;
-    super::metadata::confirm(node).await?;
+    confirm(node).await?;
+    let _on_its_way = DeleteOnItsWay::begin(node);
     let mut plan = DeletePlan::default();
     plan.persistent
         .extend(node.meta.state().objects().map(|record| record.id));
-    node.catalog.ask(Catalog::clear).await?;
     delete_persistent(session, &mut plan, true, true).await?;
+    node.catalog.ask(Catalog::clear).await?;
     let holder = session.holder.get();
     node.blobs.ask(move |store| store.clear(holder)).await?;
     node.changed.notify_waiters();

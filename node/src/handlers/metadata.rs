@@ -11,7 +11,7 @@ use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status, Tree};
 
 use crate::catalog::absorb::{Created, local_blobs};
-use crate::catalog::{LostBlobs, Pattern, blob_tree, unknown_subtree};
+use crate::catalog::{Catalog, LostBlobs, Pattern, blob_tree, unknown_subtree};
 use crate::failure;
 use crate::shared::{Counted, Shared};
 
@@ -122,13 +122,8 @@ async fn read(
     };
     let (ids, state) = (ids.clone(), node.meta.state());
     let objects = node.catalog.ask(move |catalog| {
-        let mut objects = BTreeMap::new();
-        for id in ids.iter().filter(|id| !id.is_blob()) {
-            if let Some(tree) = catalog.expand(&state, *id, LostBlobs::Here)? {
-                objects.insert(*id, tree);
-            }
-        }
-        Ok::<_, Status>(objects)
+        let objects: Vec<_> = ids.iter().copied().filter(|id| !id.is_blob()).collect();
+        catalog.expand(&state, &objects, LostBlobs::Here)
     });
     content.append(&mut objects.await??);
     Ok(content)
@@ -219,7 +214,11 @@ pub(super) async fn shallow_copy(
     });
     let target_id = copied.await??;
     if persistent {
-        super::persist::persist_all(node, vec![target_id]).await?;
+        let persisted = super::persist::persist_all(node, vec![target_id]).await;
+        if let Err(status) = persisted {
+            node.catalog.ask(move |catalog| catalog.remove(target_id)).await?;
+            return Err(status);
+        }
     }
     Ok(Reply::ShallowCopy { target_id })
 }
@@ -237,17 +236,42 @@ pub(super) async fn label(
         )));
     }
     let labels: BTreeMap<_, _> = keys.into_iter().zip(values).collect();
-    let local = labels.clone();
-    if node
-        .catalog
-        .ask(move |catalog| catalog.label(id, local))
-        .await?
-        .is_some()
-    {
+    let label_here = || {
+        let (labels, state) = (labels.clone(), node.meta.state());
+        move |catalog: &mut Catalog| match catalog.is_in_flight([&id]) {
+            true => None,
+            false if state.contains(id) => Some(false),
+            false => Some(catalog.label(id, labels).is_some()),
+        }
+    };
+    if settled(node, label_here).await? {
         return Ok(Reply::Label);
     }
     submit(node, Command::Label { id, labels }).await?;
     Ok(Reply::Label)
+}
+
+/// Asks the catalog again and again until the turn is not hindered by a persist that is on its way (`None`).
+pub(super) async fn settled<R, T>(
+    node: &Rc<Shared>,
+    mut turn: impl FnMut() -> T,
+) -> Result<R, Status>
+where
+    R: Send + 'static,
+    T: FnOnce(&mut Catalog) -> Option<R> + Send + 'static,
+{
+    let deadline = node.config.limits.metadata_deadline;
+    let asking = async {
+        loop {
+            let changed = node.changed.notified();
+            if let Some(result) = node.catalog.ask(turn()).await? {
+                return Ok(result);
+            }
+            changed.await;
+        }
+    };
+    let late = |_| Err(failure::deadline("a persist of the same object", deadline));
+    tokio::time::timeout(deadline, asking).await.unwrap_or_else(late)
 }
 
 /// Whether `id` is a transient object or a blob of this node.

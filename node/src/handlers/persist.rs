@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use vineyard_raft::command::Command;
 use vineyard_raft::state::objects::BlobRow;
 use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::metadata::{confirm, is_here, is_known, submit};
-use crate::catalog::{PersistPlan, unknown_subtree};
+use super::metadata::{confirm, is_here, is_known, settled, submit};
+use crate::catalog::{Catalog, PersistPlan, unknown_subtree};
 use crate::shared::Shared;
 
 pub(super) async fn persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
@@ -22,7 +23,8 @@ pub(super) async fn persist_many(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Resul
     Ok(Reply::PersistMany)
 }
 
-/// One log entry for all of `ids` and everything transient below them: all or nothing.
+/// One log entry for all of `ids` and everything transient below them: all or nothing. A persist that has begun goes on
+/// when its asker leaves.
 pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<(), Status> {
     for id in &ids {
         if id.is_blob() {
@@ -33,33 +35,37 @@ pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result
             return Err(unknown_subtree(*id));
         }
     }
-    let state = node.meta.state();
-    let plan = node
-        .catalog
-        .ask(move |catalog| catalog.persist_plan(&state, &ids))
-        .await??;
+    let ids: Arc<[ObjectId]> = ids.into();
+    let begin = || {
+        let (ids, state) = (ids.clone(), node.meta.state());
+        move |catalog: &mut Catalog| catalog.begin_persist(&state, &ids).transpose()
+    };
+    let plan = settled(node, begin).await??;
     if plan.records.is_empty() {
         return Ok(());
     }
+    let work = tokio::task::spawn_local(carry_out(node.clone(), plan));
+    work.await.unwrap_or_else(|_| {
+        Err(Status::new(Code::UnknownError, "the persist was abandoned; it may or may not hold"))
+    })
+}
+
+async fn carry_out(node: Rc<Shared>, plan: PersistPlan) -> Result<(), Status> {
     let persisted: Vec<_> = plan.records.iter().map(|record| record.id).collect();
-    let blobs = blob_rows(node, &plan).await?;
-    node.persisted_blobs
-        .borrow_mut()
-        .extend(blobs.iter().map(|row| row.id));
-    submit(
-        node,
-        Command::Persist {
-            records: plan.records,
-            blobs,
-        },
-    )
-    .await?;
-    let forget = move |catalog: &mut crate::catalog::Catalog| {
-        for id in persisted {
-            catalog.remove(id);
+    let outcome = match blob_rows(&node, &plan).await {
+        Ok(blobs) => {
+            let ids = blobs.iter().map(|row| row.id);
+            node.persisted_blobs.borrow_mut().extend(ids);
+            let records = plan.records;
+            submit(&node, Command::Persist { records, blobs }).await
         }
+        Err(status) => Err(status),
     };
-    node.catalog.ask(forget).await
+    let state = node.meta.state();
+    let end = move |catalog: &mut Catalog| catalog.end_persist(&state, &persisted);
+    node.catalog.ask(end).await?;
+    node.changed.notify_waiters();
+    outcome.map(|_| ())
 }
 
 /// What the cluster will know of the plan's blobs. A local blob must be here and sealed.
@@ -71,9 +77,10 @@ async fn blob_rows(node: &Rc<Shared>, plan: &PersistPlan) -> Result<Vec<BlobRow>
         for (id, holders) in blobs {
             if !holders.contains(&me) {
                 // Another instance's blob: it made the row when it persisted its own part.
-                if let Some(row) = state.blob(id) {
-                    rows.push(row.clone());
-                }
+                let row = state.blob(id).cloned();
+                rows.push(row.ok_or_else(|| {
+                    Status::not_exists(format!("the cluster does not know the blob {id}"))
+                })?);
                 continue;
             }
             let blob = store

@@ -104,7 +104,8 @@ impl World {
     }
 
     pub(crate) fn expand(&self, id: ObjectId) -> Result<Option<Tree>, Status> {
-        self.catalog.expand(&self.state, id, LostBlobs::Here)
+        let trees = self.catalog.expand(&self.state, &[id], LostBlobs::Here);
+        trees.map(|mut trees| trees.remove(&id))
     }
 
     /// Makes transient objects persistent, as the persist handler does.

@@ -78,33 +78,42 @@ impl Queue {
 /// The machine's end.
 #[derive(Default)]
 pub(crate) struct Feeds {
-    queues: Mutex<Vec<Weak<Queue>>>,
+    inner: Mutex<Subscribed>,
+}
+
+#[derive(Default)]
+struct Subscribed {
+    queues: Vec<Weak<Queue>>,
+    closed: bool,
 }
 
 impl Feeds {
     pub(crate) fn subscribe(&self) -> Feed {
         let queue = Arc::new(Queue::default());
-        let mut queues = self.lock();
-        queues.retain(|known| known.strong_count() > 0);
-        queues.push(Arc::downgrade(&queue));
+        let mut subscribed = self.lock();
+        queue.lock().closed = subscribed.closed;
+        subscribed.queues.retain(|known| known.strong_count() > 0);
+        subscribed.queues.push(Arc::downgrade(&queue));
         Feed { queue }
     }
 
     pub(crate) fn publish(&self, update: &Update) {
-        for queue in self.lock().iter().filter_map(Weak::upgrade) {
+        for queue in self.lock().queues.iter().filter_map(Weak::upgrade) {
             queue.push(update.clone());
         }
     }
 
     pub(crate) fn close(&self) {
-        for queue in self.lock().iter().filter_map(Weak::upgrade) {
+        let mut subscribed = self.lock();
+        subscribed.closed = true;
+        for queue in subscribed.queues.iter().filter_map(Weak::upgrade) {
             queue.lock().closed = true;
             queue.arrived.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Queue>>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Subscribed> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -8,7 +8,7 @@ use openraft::async_runtime::WatchReceiver;
 use vineyard_wire::NodeId;
 
 use crate::meta::driver::Driver;
-use crate::options::{GROUP_TICK, PROMOTE_BEHIND_MAX};
+use crate::options::{GROUP_TICK, PROMOTE_BEHIND_MAX, PROMOTE_SILENT_MS_MAX};
 
 /// Watches the membership until the group stops.
 pub(crate) async fn keep(driver: Rc<Driver>) {
@@ -39,18 +39,20 @@ fn change(driver: &Driver) -> Option<BTreeSet<NodeId>> {
         let matched = replication.get(node).and_then(|matched| *matched);
         matched.is_some_and(|matched| matched.index + PROMOTE_BEHIND_MAX >= last)
     };
-    let ready: Vec<_> = membership.learner_ids().filter(caught_up).collect();
+    // One that died after it caught up would count for the majority and never vote.
+    let status = driver.shared.status();
+    let answers = |node: &NodeId| {
+        status.silent_ms.get(node).is_some_and(|silent| *silent <= PROMOTE_SILENT_MS_MAX)
+    };
+    let ready: Vec<_> =
+        membership.learner_ids().filter(|node| caught_up(node) && answers(node)).collect();
     wanted(&voters, &ready)
 }
 
 /// Adds as many of `ready` as make an odd number of voters, at most five.
 fn wanted(voters: &BTreeSet<NodeId>, ready: &[NodeId]) -> Option<BTreeSet<NodeId>> {
     let possible = (voters.len() + ready.len()).min(VOTERS_MAX);
-    let target = if possible % 2 == 0 {
-        possible - 1
-    } else {
-        possible
-    };
+    let target = possible - usize::from(possible.is_multiple_of(2));
     if target <= voters.len() {
         return None;
     }

@@ -18,6 +18,8 @@ mod peers;
 mod progress;
 mod runtime;
 pub mod state;
+#[cfg(test)]
+mod testing;
 mod types;
 
 pub use error::Error;

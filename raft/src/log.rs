@@ -9,6 +9,7 @@ use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::{Stream, stream};
 use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
@@ -32,6 +33,8 @@ pub(crate) struct Log {
 struct Inner {
     vote: Option<Vote>,
     committed: Option<LogId>,
+    /// The mark has moved since it was last written.
+    committed_moved: bool,
     purged: Option<LogId>,
     /// Each with the bytes it has on the disk.
     entries: BTreeMap<u64, (LogEntry, usize)>,
@@ -106,6 +109,18 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Writes the committed mark if it has moved. One ahead of the log's tail could not be recovered from, so such a
+    /// mark waits for its entries.
+    fn committed_change(&mut self) -> Option<Change> {
+        let last = self.entries.keys().next_back().copied();
+        let tail = last.or(self.purged.map(|purged| purged.index));
+        let committed = self.committed.filter(|committed| Some(committed.index) <= tail)?;
+        std::mem::take(&mut self.committed_moved)
+            .then(|| Change::Put(keys::COMMITTED.to_vec(), keys::seal(&committed)))
+    }
+}
+
 fn load_one<T: serde::de::DeserializeOwned>(disk: &dyn Disk, key: &[u8]) -> io::Result<Option<T>> {
     disk.get(key)?.map(|bytes| keys::open(&bytes)).transpose()
 }
@@ -124,6 +139,28 @@ impl RaftLogReader<TypeConfig> for Log {
             .range(range)
             .map(|(_, (entry, _))| entry.clone())
             .collect())
+    }
+
+    /// What is applied comes from here. A gap would make this replica differ from the others, so it is a fault.
+    async fn entries_stream<RB>(
+        &mut self,
+        range: RB,
+    ) -> impl Stream<Item = io::Result<LogEntry>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let found = self.try_get_log_entries(range.clone()).await;
+        let whole = found.and_then(|entries| match is_whole(&range, &entries) {
+            true => Ok(entries),
+            false => {
+                let reason = format!("not all of the entries {range:?} are in the log");
+                Err(io::Error::new(io::ErrorKind::InvalidData, reason))
+            }
+        });
+        stream::iter(whole.map_or_else(
+            |error| vec![Err(error)],
+            |entries| entries.into_iter().map(Ok).collect(),
+        ))
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
@@ -159,6 +196,16 @@ fn is_empty(range: &impl RangeBounds<u64>) -> bool {
     }
 }
 
+/// Whether `entries` begin where `range` does and go on one after the other.
+fn is_whole(range: &impl RangeBounds<u64>, entries: &[LogEntry]) -> bool {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(start) => start + 1,
+        Bound::Unbounded => 0,
+    };
+    entries.iter().map(RaftEntry::index).eq(start..start + entries.len() as u64)
+}
+
 impl RaftLogStorage<TypeConfig> for Log {
     type LogReader = Self;
 
@@ -180,19 +227,21 @@ impl RaftLogStorage<TypeConfig> for Log {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        self.lock().vote = Some(*vote);
-        self.commit(vec![Change::Put(keys::VOTE.to_vec(), keys::seal(vote))])
-            .await
+        let mut batch = vec![Change::Put(keys::VOTE.to_vec(), keys::seal(vote))];
+        {
+            let mut inner = self.lock();
+            inner.vote = Some(*vote);
+            batch.extend(inner.committed_change());
+        }
+        self.commit(batch).await
     }
 
-    /// Through the same queue as the entries: a mark ahead of the log's tail could not be recovered from.
+    /// Written with the next entries: a sync of its own would double the cost of a command, and a mark that is behind
+    /// only means that fewer entries are replayed before a leader is known.
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        self.lock().committed = committed;
-        let key = keys::COMMITTED.to_vec();
-        self.commit_later(vec![match committed {
-            Some(committed) => Change::Put(key, keys::seal(&committed)),
-            None => Change::Delete(key),
-        }]);
+        let mut inner = self.lock();
+        inner.committed = committed;
+        inner.committed_moved = true;
         Ok(())
     }
 
@@ -213,6 +262,7 @@ impl RaftLogStorage<TypeConfig> for Log {
             inner.insert(entry, value.len());
             batch.push(Change::Put(keys::entry(index), value));
         }
+        batch.extend(inner.committed_change());
         drop(inner);
         if self.ack_before_durable {
             callback.io_completed(Ok(()));

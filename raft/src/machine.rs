@@ -1,9 +1,10 @@
 //! The state machine: owns the state, applies what is committed, publishes it, and keeps snapshots.
 //!
-//! Promise: a batch is published before anyone is told of its outcome. A snapshot is the encoded state and its place in
-//! the log, on the disk in chunks, with the manifest written last. It must never know how entries got committed.
+//! Promise: a batch is published before anyone is told of its outcome. A state is encoded and decoded on a thread of its
+//! own, so that a large one holds up no heartbeat. It must never know how entries got committed.
 
 mod image;
+mod vault;
 
 use std::io;
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use futures::{Stream, TryStreamExt};
 use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
-use vineyard_env::Disk;
+use tokio::sync::oneshot;
+use vineyard_env::{Disk, Threads};
 
 pub(crate) use image::Image;
+use vault::Vault;
 
 use crate::command::Applied;
 use crate::feed::Update;
@@ -25,11 +28,9 @@ use crate::types::{LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
 pub(crate) struct Machine {
     state: State,
     place: Place,
-    current: Option<(Place, Image)>,
-    /// The next snapshot's number on the disk.
-    number: u64,
+    vault: Vault,
     mutations: Mutations,
-    disk: Arc<dyn Disk>,
+    threads: Arc<dyn Threads>,
     shared: Arc<Shared>,
 }
 
@@ -44,34 +45,27 @@ impl Machine {
     /// The last snapshot on the disk; raft replays the log from there.
     pub(crate) fn load(
         disk: Arc<dyn Disk>,
+        threads: Arc<dyn Threads>,
         shared: Arc<Shared>,
         mutations: Mutations,
     ) -> io::Result<Self> {
-        let stored = image::load(disk.as_ref())?;
-        let mut machine = Self {
-            state: State::new(mutations),
-            place: Place::default(),
-            current: None,
-            number: stored.as_ref().map_or(1, |stored| stored.number + 1),
-            mutations,
-            disk,
-            shared,
-        };
-        if let Some(stored) = stored {
-            machine.replace(stored.place, stored.image)?;
+        let vault = Vault::load(disk)?;
+        let stored = vault.current();
+        let (state, place) = (State::new(mutations), Place::default());
+        let mut machine = Self { state, place, vault, mutations, threads, shared };
+        if let Some((place, image)) = stored {
+            machine.replace(place, image.decode()?);
         }
         Ok(machine)
     }
 
-    fn replace(&mut self, place: Place, image: Image) -> io::Result<()> {
-        self.state = State::restored(image.decode()?, self.mutations);
-        self.place = place.clone();
-        self.current = Some((place, image));
+    fn replace(&mut self, place: Place, state: State) {
+        self.state = State::restored(state, self.mutations);
+        self.place = place;
         let index = self.place.applied.map_or(0, |applied| applied.index);
         self.shared.state.store(Arc::new(self.state.clone()));
         self.shared.progress.advance(index);
         self.shared.feeds.publish(&Update::Reset { index });
-        Ok(())
     }
 
     fn publish(&self, events: Vec<crate::state::Event>) {
@@ -128,54 +122,33 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        let number = self.number;
-        self.number += 1;
         Builder {
             state: self.state.clone(),
             place: self.place.clone(),
-            number,
-            disk: self.disk.clone(),
-            shared: self.shared.clone(),
+            number: self.vault.number(),
+            vault: self.vault.clone(),
+            threads: self.threads.clone(),
         }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
-        let place = Place {
-            applied: meta.last_log_id,
-            membership: meta.last_membership.clone(),
-        };
-        let number = self.number;
-        self.number += 1;
-        image::save(self.disk.as_ref(), number, &place, &image).await?;
-        self.replace(place, image)
+        let place = Place { applied: meta.last_log_id, membership: meta.last_membership.clone() };
+        // Decoded before it is kept: what cannot be read must not become what the next start reads.
+        let arrived = image.clone();
+        let state = aside(self.threads.as_ref(), move || arrived.decode()).await??;
+        self.vault.save(self.vault.number(), &place, &image).await?;
+        self.replace(place, state);
+        Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let built = self.shared.built.load_full();
-        if let Some(built) = built.as_deref()
-            && self
-                .current
-                .as_ref()
-                .is_none_or(|(place, _)| place.applied < built.0.applied)
-        {
-            self.current = Some(built.clone());
-        }
-        Ok(self
-            .current
-            .as_ref()
-            .map(|(place, image)| snapshot(place, image)))
+        Ok(self.vault.current().map(|(place, image)| snapshot(place, image)))
     }
 }
 
-fn snapshot(place: &Place, image: &Image) -> Snapshot {
-    let meta = SnapshotMeta {
-        last_log_id: place.applied,
-        last_membership: place.membership.clone(),
-    };
-    Snapshot {
-        meta,
-        snapshot: image.clone(),
-    }
+fn snapshot(place: Place, image: Image) -> Snapshot {
+    let meta = SnapshotMeta { last_log_id: place.applied, last_membership: place.membership };
+    Snapshot { meta, snapshot: image }
 }
 
 /// Encodes and stores one state while the machine goes on.
@@ -183,19 +156,29 @@ pub(crate) struct Builder {
     state: State,
     place: Place,
     number: u64,
-    disk: Arc<dyn Disk>,
-    shared: Arc<Shared>,
+    vault: Vault,
+    threads: Arc<dyn Threads>,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
     type SnapshotData = Image;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        let image = Image::encode(&self.state);
-        image::save(self.disk.as_ref(), self.number, &self.place, &image).await?;
-        self.shared
-            .built
-            .store(Some(Arc::new((self.place.clone(), image.clone()))));
-        Ok(snapshot(&self.place, &image))
+        let state = self.state.clone();
+        let image = aside(self.threads.as_ref(), move || Image::encode(&state)).await?;
+        self.vault.save(self.number, &self.place, &image).await?;
+        Ok(snapshot(self.place.clone(), image))
     }
+}
+
+/// Runs `work` on a thread of its own.
+async fn aside<T: Send + 'static>(
+    threads: &dyn Threads,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (done, outcome) = oneshot::channel();
+    // Whoever waits may be gone by then.
+    let main = move || Box::pin(async move { drop(done.send(work())) }) as _;
+    threads.start("snapshot", Box::new(main));
+    outcome.await.map_err(|_| io::Error::other("the snapshot's thread has ended early"))
 }

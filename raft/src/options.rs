@@ -15,20 +15,22 @@ pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
 pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;
 /// Requests waiting for the raft thread before callers wait to hand theirs over.
 pub(crate) const JOBS_MAX: usize = 1024;
-/// Requests waiting for one connection to a peer.
-pub(crate) const LINK_REQUESTS_MAX: usize = 1024;
-/// Requests of one accepted connection that are worked on at once.
-pub(crate) const SERVED_AT_ONCE_MAX: usize = 256;
 /// Updates a subscriber may fall behind before they are replaced by one reset.
 pub(crate) const FEED_UPDATES_MAX: usize = 4096;
 /// Time to connect to a peer and shake hands.
 pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Connections to one peer that are kept while nobody uses them.
-pub(crate) const LINKS_IDLE_MAX: usize = 8;
+pub(crate) const LINKS_IDLE_MAX: usize = 64;
+/// A member that has not answered for this long is not made a voter.
+pub(crate) const PROMOTE_SILENT_MS_MAX: u64 = 1000;
+/// Time a member has to store entries, on top of what their bytes take.
+pub(crate) const APPEND_WITHIN: Duration = Duration::from_secs(1);
 /// A learner this many entries behind is ready to vote.
 pub(crate) const PROMOTE_BEHIND_MAX: u64 = 100;
 /// Time a quorum has to confirm a read before it is asked again.
 pub(crate) const READ_INDEX_WITHIN: Duration = Duration::from_secs(1);
+/// Time one try at the leader may take, on top of what its bytes take, before it is asked again.
+pub(crate) const FORWARD_WITHIN: Duration = Duration::from_secs(2);
 /// Time a peer has to say who leads.
 pub(crate) const WHO_LEADS_TIMEOUT: Duration = Duration::from_millis(300);
 /// Pause before a request is tried again.

@@ -6,6 +6,7 @@ use super::*;
 use crate::disk::{MemoryDisk, SledDisk};
 use crate::machine::Machine;
 use crate::meta::driver::Shared;
+use crate::testing::LocalThreads;
 
 /// Makes a store on a disk of its own for each of openraft's tests.
 struct Stores<F>(F);
@@ -19,7 +20,7 @@ where
         let (guard, disk) = (self.0)();
         let log = Log::load(disk.clone(), false).unwrap();
         let shared = Arc::new(Shared::new(vineyard_wire::NodeId(0)));
-        let machine = Machine::load(disk, shared, crate::state::Mutations::default()).unwrap();
+        let machine = Machine::load(disk, Arc::new(LocalThreads), shared, crate::state::Mutations::default()).unwrap();
         Ok((guard, log, machine))
     }
 }

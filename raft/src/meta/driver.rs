@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use openraft::Instant as _;
 use openraft::async_runtime::WatchReceiver;
+use openraft::errors::Fatal;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::feed::Feeds;
 use crate::group;
 use crate::log::Log;
-use crate::machine::{Image, Machine, Place};
+use crate::machine::Machine;
 use crate::options::Options;
 use crate::peers::Dial;
 use crate::peers::link::Links;
@@ -40,8 +41,6 @@ pub(crate) struct Shared {
     pub(crate) progress: Progress,
     pub(crate) feeds: Feeds,
     pub(crate) sequences: Sequences,
-    /// The snapshot that was built last.
-    pub(crate) built: ArcSwapOption<(Place, Image)>,
     view: ArcSwap<View>,
 }
 
@@ -65,7 +64,6 @@ impl Shared {
             progress: Progress::default(),
             feeds: Feeds::default(),
             sequences: Sequences::default(),
-            built: ArcSwapOption::empty(),
             view: ArcSwap::from_pointee(View {
                 status,
                 ..View::default()
@@ -88,13 +86,15 @@ impl Shared {
         }
     }
 
-    /// Where `node` listens: what its current boot registered, else what the membership says.
+    /// Where `node` listens: what its current boot registered, else what it was admitted with, else what the membership
+    /// says.
     pub(crate) fn endpoint_of(&self, node: NodeId) -> Option<String> {
         let state = self.state.load();
         let registered = state
             .current_instance_of(node)
             .map(|instance| instance.endpoint.clone());
-        registered.or_else(|| self.view.load().endpoints.get(&node).cloned())
+        let admitted = || state.node(node).map(|node| node.endpoint.clone());
+        registered.or_else(admitted).or_else(|| self.view.load().endpoints.get(&node).cloned())
     }
 }
 
@@ -249,7 +249,8 @@ async fn run_here(parts: Parts, shared: Arc<Shared>) {
     shared.progress.close();
     shared.feeds.close();
     if let Some(reply) = stopped {
-        drop(reply.send(()));
+        // Whoever asked may have given up.
+        let _given_up = reply.send(());
     }
 }
 
@@ -263,7 +264,8 @@ async fn start(
     let unusable = |error: std::io::Error| Error::Unusable(error.to_string());
     let log =
         Log::load(env.disk.clone(), options.mutations.ack_before_durable).map_err(unusable)?;
-    let machine = Machine::load(env.disk.clone(), shared.clone(), options.state_mutations)
+    let (disk, threads) = (env.disk.clone(), env.threads.clone());
+    let machine = Machine::load(disk, threads, shared.clone(), options.state_mutations)
         .map_err(unusable)?;
     let links = Links::new(dial, shared.clone());
     let network = Network(links.clone());
@@ -300,7 +302,7 @@ fn dispatch(driver: &Rc<Driver>, job: Job) -> tokio::task::JoinHandle<()> {
             } => {
                 drop(reply.send(driver.submit(key, command, until).await));
             }
-            Job::Confirm { until, reply } => driver.confirm(until, reply).await,
+            Job::Confirm { until, reply } => drop(reply.send(driver.confirm(until).await)),
             Job::Admit {
                 key,
                 endpoint,
@@ -344,10 +346,12 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
         .into_iter()
         .flatten()
         .filter(|(node, _)| **node != driver.me);
+    // A raft that has died says for ever what it said last.
+    let leader = metrics.current_leader.filter(|_| metrics.running_state.is_ok());
     let status = Status {
-        leader: metrics.current_leader,
+        leader,
         me: driver.me,
-        is_leader: metrics.current_leader == Some(driver.me) && metrics.state.is_leader(),
+        is_leader: leader == Some(driver.me) && metrics.state.is_leader(),
         voters: membership.voter_ids().collect(),
         learners: membership.learner_ids().collect(),
         term: metrics.current_term,
@@ -388,6 +392,30 @@ impl Driver {
             .initialize(members)
             .await
             .map_err(|error| unusable(error.to_string()))
+    }
+
+    /// Why raft has stopped here, if it has: it never starts again in this process.
+    fn dead(&self) -> Option<Error> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        match &metrics.running_state {
+            Ok(()) => None,
+            Err(Fatal::StorageError(error)) => Some(Error::Disk(error.to_string())),
+            Err(_) => Some(Error::Stopped),
+        }
+    }
+
+    /// Returns when another node than `node` is known to lead.
+    async fn another_leads(&self, node: NodeId) -> NodeId {
+        let mut metrics = self.raft.server_metrics();
+        loop {
+            let leader = metrics.borrow_watched().current_leader;
+            match leader {
+                Some(leader) if leader != node => return leader,
+                _ if metrics.changed().await.is_err() => std::future::pending().await,
+                _ => {}
+            }
+        }
     }
 
     /// Names the cluster, unless the log already does.

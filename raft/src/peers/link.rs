@@ -19,15 +19,17 @@ use vineyard_wire::{NodeId, peer};
 use super::Dial;
 use super::message::{Answer, Question};
 use crate::meta::driver::Shared;
-use crate::options::{DIAL_TIMEOUT, LINKS_IDLE_MAX};
+use crate::options::{DIAL_TIMEOUT, LINKS_IDLE_MAX, SLOWEST_BYTES_PER_SECOND};
 
 /// All links of one member of the group. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Links {
     dial: Arc<dyn Dial>,
     shared: Arc<Shared>,
-    idle: Arc<Mutex<BTreeMap<NodeId, Vec<Box<dyn Stream>>>>>,
+    idle: Arc<Mutex<Idle>>,
 }
+
+type Idle = BTreeMap<NodeId, Vec<Box<dyn Stream>>>;
 
 impl Links {
     pub(crate) fn new(dial: Arc<dyn Dial>, shared: Arc<Shared>) -> Self {
@@ -39,22 +41,25 @@ impl Links {
     }
 
     /// Asks `node`, on a kept connection if there is one. A kept connection may have died since; then a new one is tried.
+    /// The bytes of the question get time on top of `within`.
     pub(crate) async fn ask(
         &self,
         node: NodeId,
         question: &Question,
         within: Duration,
     ) -> io::Result<Answer> {
+        let frame = frame::with_header(&peer::encode(question));
+        let within = within + transfer_time(frame.len());
         let asking = async {
             let kept = self.lock().get_mut(&node).and_then(Vec::pop);
             if let Some(mut stream) = kept
-                && let Ok(answer) = exchange(stream.as_mut(), question).await
+                && let Ok(answer) = exchange(stream.as_mut(), &frame).await
             {
                 self.keep(node, stream);
                 return Ok(answer);
             }
             let mut stream = self.dial(node).await?;
-            let answer = exchange(stream.as_mut(), question).await?;
+            let answer = exchange(stream.as_mut(), &frame).await?;
             self.keep(node, stream);
             Ok(answer)
         };
@@ -86,14 +91,19 @@ impl Links {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Vec<Box<dyn Stream>>>> {
+    fn lock(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn exchange(stream: &mut dyn Stream, question: &Question) -> io::Result<Answer> {
-    write(stream, question).await?;
+async fn exchange(stream: &mut dyn Stream, frame: &[u8]) -> io::Result<Answer> {
+    stream.write_all(frame).await?;
     read(stream).await
+}
+
+/// What a slow network and a slow disk take for this many bytes, and their way on to a majority.
+fn transfer_time(bytes: usize) -> Duration {
+    Duration::from_millis(2 * 1000 * bytes as u64 / SLOWEST_BYTES_PER_SECOND)
 }
 
 pub(super) async fn write<T: Serialize>(stream: &mut dyn Stream, message: &T) -> io::Result<()> {

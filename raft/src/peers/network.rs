@@ -14,7 +14,7 @@ use vineyard_wire::NodeId;
 use super::link::Links;
 use super::message::{Answer, Chunk, Question};
 use crate::machine::Image;
-use crate::options::{SLOWEST_BYTES_PER_SECOND, SNAPSHOT_CHUNK_BYTES};
+use crate::options::{APPEND_WITHIN, SLOWEST_BYTES_PER_SECOND, SNAPSHOT_CHUNK_BYTES};
 use crate::types::{Place, Snapshot, TypeConfig, Vote};
 
 /// Makes a client for each member.
@@ -41,12 +41,10 @@ impl Peer {
     async fn ask(
         &self,
         question: &Question,
-        option: &RPCOption,
+        within: Duration,
     ) -> Result<Answer, RPCError<TypeConfig>> {
-        self.links
-            .ask(self.target, question, option.hard_ttl())
-            .await
-            .map_err(into_rpc)
+        let answer = self.links.ask(self.target, question, within).await;
+        answer.map_err(into_rpc)
     }
 }
 
@@ -74,7 +72,12 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(&Question::Append(rpc), &option).await? {
+        // openraft allows a heartbeat's interval; entries also have to reach the other's disk.
+        let within = match rpc.entries.is_empty() {
+            true => option.hard_ttl(),
+            false => option.hard_ttl().max(APPEND_WITHIN),
+        };
+        match self.ask(&Question::Append(rpc), within).await? {
             Answer::Append(response) => Ok(response),
             other => Err(unexpected(other)),
         }
@@ -85,7 +88,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(&Question::Vote(rpc), &option).await? {
+        match self.ask(&Question::Vote(rpc), option.hard_ttl()).await? {
             Answer::Vote(response) => Ok(response),
             other => Err(unexpected(other)),
         }
@@ -96,7 +99,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        match self.ask(&Question::PreVote(rpc), &option).await? {
+        match self.ask(&Question::PreVote(rpc), option.hard_ttl()).await? {
             Answer::Vote(response) => Ok(response),
             other => Err(unexpected(other)),
         }

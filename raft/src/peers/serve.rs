@@ -58,42 +58,39 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
 
 /// Collects pieces; the last one installs the snapshot.
 async fn receive(driver: &Rc<Driver>, chunk: Chunk) -> Answer {
-    let Chunk {
-        vote,
-        meta,
-        total,
-        offset,
-        bytes,
-    } = chunk;
-    let refuse = |reason: &str| Answer::Failed(reason.to_owned());
-    if total > SNAPSHOT_BYTES_MAX {
-        return refuse("the snapshot is larger than this node accepts");
-    }
-    let key = (
-        vote.to_string(),
-        meta.last_log_id.map_or(0, |last| last.index),
-    );
-    let mut arriving = driver.arriving.borrow_mut();
-    if offset == 0 {
-        // A new attempt replaces whatever came before it.
-        arriving.0.clear();
-    }
-    let buffer = arriving.0.entry(key.clone()).or_default();
-    if buffer.len() as u64 != offset || offset + bytes.len() as u64 > total {
-        return refuse("a piece of the snapshot is out of order");
-    }
-    buffer.extend(bytes);
-    if (buffer.len() as u64) < total {
-        return Answer::Snapshot(vote);
-    }
-    let whole = arriving.0.remove(&key).unwrap_or_default();
-    drop(arriving);
-    let snapshot = Snapshot {
-        meta,
-        snapshot: Image(whole.into()),
+    let (vote, meta) = (chunk.vote, chunk.meta.clone());
+    let whole = match driver.arriving.borrow_mut().add(chunk) {
+        Ok(Some(whole)) => whole,
+        Ok(None) => return Answer::Snapshot(vote),
+        Err(reason) => return Answer::Failed(reason.to_owned()),
     };
+    let snapshot = Snapshot { meta, snapshot: Image(whole.into()) };
     match driver.raft.install_full_snapshot(vote, snapshot).await {
         Ok(response) => Answer::Snapshot(response.vote),
         Err(error) => Answer::Failed(error.to_string()),
+    }
+}
+
+impl Arriving {
+    /// The whole snapshot if this was its last piece.
+    fn add(&mut self, chunk: Chunk) -> Result<Option<Vec<u8>>, &'static str> {
+        let Chunk { vote, meta, total, offset, bytes } = chunk;
+        if total > SNAPSHOT_BYTES_MAX {
+            return Err("the snapshot is larger than this node accepts");
+        }
+        if offset == 0 {
+            // A new attempt replaces whatever came before it.
+            self.0.clear();
+        }
+        let key = (vote.to_string(), meta.last_log_id.map_or(0, |last| last.index));
+        let buffer = self.0.entry(key.clone()).or_default();
+        if buffer.len() as u64 != offset || offset + bytes.len() as u64 > total {
+            return Err("a piece of the snapshot is out of order");
+        }
+        buffer.extend(bytes);
+        if (buffer.len() as u64) < total {
+            return Ok(None);
+        }
+        Ok(self.0.remove(&key))
     }
 }

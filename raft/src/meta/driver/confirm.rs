@@ -9,6 +9,7 @@ use openraft::ReadPolicy;
 use openraft::errors::{LinearizableReadError, RaftError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use vineyard_wire::NodeId;
 
 use super::Driver;
 use crate::error::Error;
@@ -16,91 +17,98 @@ use crate::options::{READ_INDEX_WITHIN, RETRY_PAUSE};
 use crate::peers::message::{Answer, Question};
 use crate::runtime;
 
-/// Who waits for the next round.
+/// Who waits for the next round, and what the round waits for.
 #[derive(Default)]
 pub(super) struct Confirms {
-    waiting: RefCell<Vec<(Instant, oneshot::Sender<Result<(), Error>>)>>,
+    waiting: RefCell<Vec<oneshot::Sender<Result<(), Error>>>>,
     running: Cell<bool>,
+    waited_for: RefCell<String>,
 }
 
 impl Driver {
-    pub(super) async fn confirm(
-        self: Rc<Self>,
-        until: Instant,
-        reply: oneshot::Sender<Result<(), Error>>,
-    ) {
+    /// Returns once the local state holds everything acknowledged before the call.
+    pub(super) async fn confirm(self: Rc<Self>, until: Instant) -> Result<(), Error> {
         if self.options.mutations.confirm_without_quorum {
-            drop(reply.send(Ok(())));
-            return;
+            return Ok(());
         }
-        self.confirms.waiting.borrow_mut().push((until, reply));
+        let began = Instant::now();
+        let (reply, answer) = oneshot::channel();
+        self.confirms.waiting.borrow_mut().push(reply);
         if !self.confirms.running.replace(true) {
             runtime::spawn(self.clone().confirm_rounds());
+        }
+        match tokio::time::timeout_at(until, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(Error::Stopped)),
+            Err(_) => Err(Error::Deadline {
+                waited_for: self.confirms.waited_for.borrow().clone(),
+                after: until.duration_since(began),
+            }),
         }
     }
 
     async fn confirm_rounds(self: Rc<Self>) {
         loop {
-            let round = self.confirms.waiting.take();
+            let mut round = self.confirms.waiting.take();
+            round.retain(|waiter| !waiter.is_closed());
             if round.is_empty() {
                 self.confirms.running.set(false);
                 return;
             }
-            let until = round
-                .iter()
-                .map(|(until, _)| *until)
-                .max()
-                .unwrap_or_else(Instant::now);
-            let outcome = self.read_barrier(until).await;
-            for (_, reply) in round {
-                drop(reply.send(outcome.clone()));
+            if let Some(outcome) = self.read_barrier(&round).await {
+                for waiter in round {
+                    drop(waiter.send(outcome.clone()));
+                }
             }
         }
     }
 
-    /// Returns when the local state holds everything acknowledged before the call.
-    async fn read_barrier(&self, until: Instant) -> Result<(), Error> {
-        let began = Instant::now();
-        let mut waited_for = "a leader".to_owned();
-        let trying = async {
-            let mut leader = self.shared.status().leader;
-            loop {
-                let answer = match leader {
-                    None => Answer::NotLeader(None),
-                    Some(node) if node == self.me => self.read_index_here().await,
-                    Some(node) => {
-                        let asked = self
-                            .links
-                            .ask(node, &Question::ReadIndex, READ_INDEX_WITHIN)
-                            .await;
-                        asked.unwrap_or_else(|error| Answer::Failed(error.to_string()))
-                    }
-                };
-                match answer {
-                    Answer::ReadIndex(index) => {
-                        waited_for = format!("this node to apply entry {index}");
-                        let reached = self.shared.progress.reached(index).await;
-                        return if reached { Ok(()) } else { Err(Error::Stopped) };
-                    }
-                    Answer::NotLeader(Some(node)) if leader != Some(node) => {
-                        leader = Some(node);
-                        continue;
-                    }
-                    Answer::Failed(reason) => {
-                        waited_for = format!("the quorum to confirm a read ({reason})");
-                    }
-                    _ => "a leader".clone_into(&mut waited_for),
-                }
-                tokio::time::sleep(RETRY_PAUSE).await;
-                leader = self.find_leader().await;
+    /// Returns when the local state holds everything acknowledged before the call, or `None` when nobody of the round
+    /// waits any more.
+    async fn read_barrier(
+        &self,
+        round: &[oneshot::Sender<Result<(), Error>>],
+    ) -> Option<Result<(), Error>> {
+        let waits_for = |what: String| self.confirms.waited_for.replace(what);
+        let mut leader = self.shared.status().leader;
+        while round.iter().any(|waiter| !waiter.is_closed()) {
+            if let Some(error) = self.dead() {
+                return Some(Err(error));
             }
-        };
-        match tokio::time::timeout_at(until, trying).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::Deadline {
-                waited_for,
-                after: until.duration_since(began),
-            }),
+            waits_for(match leader {
+                Some(leader) => format!("a majority to confirm to {leader} that it leads"),
+                None => "a leader".to_owned(),
+            });
+            match self.read_index_of(leader).await {
+                Answer::ReadIndex(index) => {
+                    waits_for(format!("this node to apply entry {index}"));
+                    let reached = self.shared.progress.reached(index).await;
+                    return Some(if reached { Ok(()) } else { Err(Error::Stopped) });
+                }
+                Answer::NotLeader(Some(node)) if leader != Some(node) => {
+                    leader = Some(node);
+                    continue;
+                }
+                Answer::Failed(reason) => tracing::debug!(reason, "a read could not be confirmed"),
+                _ => {}
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+            leader = self.find_leader().await;
+        }
+        None
+    }
+
+    async fn read_index_of(&self, leader: Option<NodeId>) -> Answer {
+        match leader {
+            None => Answer::NotLeader(None),
+            Some(node) if node == self.me => self.read_index_here().await,
+            Some(node) => {
+                let asked = self.links.ask(node, &Question::ReadIndex, READ_INDEX_WITHIN);
+                tokio::select! {
+                    biased;
+                    answer = asked => answer.unwrap_or_else(|error| Answer::Failed(error.to_string())),
+                    other = self.another_leads(node) => Answer::NotLeader(Some(other)),
+                }
+            }
         }
     }
 

@@ -1,7 +1,6 @@
 //! Commands on their way into the log: proposed here if this node leads, else handed to the one that does.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::time::Instant;
@@ -10,7 +9,7 @@ use vineyard_wire::NodeId;
 use super::Driver;
 use crate::command::{Applied, Command, Entry, RequestKey, VERSION};
 use crate::error::Error;
-use crate::options::{RETRY_PAUSE, WHO_LEADS_TIMEOUT};
+use crate::options::{FORWARD_WITHIN, RETRY_PAUSE, WHO_LEADS_TIMEOUT};
 use crate::peers::message::{Answer, Question};
 use crate::types::Place;
 
@@ -37,9 +36,13 @@ impl Driver {
             let mut leader = self.shared.status().leader;
             let mut key = key;
             loop {
+                if let Some(error) = self.dead() {
+                    return Err(error);
+                }
+                waited_for = self.whom_a_command_waits_for(leader);
                 match self.try_once(leader, key, &command).await {
                     Tried::Done(index, outcome) => {
-                        "this node to apply the entry".clone_into(&mut waited_for);
+                        waited_for = format!("this node to apply entry {index}");
                         if !self.shared.progress.reached(index).await {
                             return Err(Error::Stopped);
                         }
@@ -47,12 +50,11 @@ impl Driver {
                     }
                     Tried::Elsewhere(Some(node)) if leader != Some(node) => leader = Some(node),
                     Tried::Elsewhere(_) => {
-                        "a leader".clone_into(&mut waited_for);
                         tokio::time::sleep(RETRY_PAUSE).await;
                         leader = self.find_leader().await;
                     }
                     Tried::Unknown(reason) => {
-                        waited_for = format!("the leader to answer ({reason})");
+                        tracing::debug!(reason, "a command is tried again");
                         tokio::time::sleep(RETRY_PAUSE).await;
                         leader = self.find_leader().await;
                     }
@@ -74,6 +76,14 @@ impl Driver {
         }
     }
 
+    fn whom_a_command_waits_for(&self, leader: Option<NodeId>) -> String {
+        match leader {
+            None => "a leader".to_owned(),
+            Some(node) if node == self.me => "a majority to store the entry".to_owned(),
+            Some(node) => format!("the leader {node} and a majority to store the entry"),
+        }
+    }
+
     async fn try_once(
         &self,
         leader: Option<NodeId>,
@@ -88,7 +98,13 @@ impl Driver {
                     key,
                     command: command.clone(),
                 };
-                match self.links.ask(node, &question, FORWARD_WITHIN).await {
+                let asked = self.links.ask(node, &question, FORWARD_WITHIN);
+                let answered = tokio::select! {
+                    biased;
+                    answered = asked => answered,
+                    other = self.another_leads(node) => return Tried::Elsewhere(Some(other)),
+                };
+                match answered {
                     Ok(answer) => answer,
                     Err(error) => return Tried::Unknown(error.to_string()),
                 }
@@ -211,6 +227,3 @@ impl Driver {
         Answer::Admitted { node, cluster }
     }
 }
-
-/// How long one try at the leader may take before it is asked again.
-const FORWARD_WITHIN: Duration = Duration::from_secs(2);

@@ -1,0 +1,368 @@
+//! Nodes on one thread, each on a `LocalSet` of its own so that it can crash, joined by streams that can be cut.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, LocalSet};
+use vineyard_env::{
+    Access, BoxFuture, Clock, Detached, Disk, Env, Host, Listener, Local, LocalListener,
+    LocalStream, Main, Memory, MemoryHandle, Network, Random, Region, Stream, Threads,
+};
+use vineyard_raft::command::Command;
+use vineyard_raft::disk::MemoryDisk;
+use vineyard_raft::state::instances::Instance;
+use vineyard_raft::{Dial, Error, Member, Meta, Options};
+use vineyard_wire::reply::Liveness;
+use vineyard_wire::{InstanceId, NodeId};
+
+pub const WAIT: Duration = Duration::from_secs(10);
+pub const CLUSTER: &str = "test-cluster";
+
+/// Everything the nodes share. Clones are handles.
+#[derive(Clone, Default)]
+pub struct World(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    nodes: BTreeMap<NodeId, Machine>,
+    /// Pairs between which nothing passes any more; the lower id first.
+    cut: BTreeSet<(NodeId, NodeId)>,
+}
+
+struct Machine {
+    disk: Arc<MemoryDisk>,
+    /// Where it listens now.
+    endpoint: String,
+    boots: u64,
+    up: Option<(Meta, JoinHandle<()>)>,
+}
+
+impl World {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    /// Founds the cluster on node 0.
+    pub async fn found(&self, options: &Options) -> Meta {
+        let node = self.start(NodeId(0), options, Some(CLUSTER)).await;
+        let admitted = node.admit(1000, "n0:0".to_owned(), WAIT).await.unwrap();
+        assert_eq!(admitted, (NodeId(0), CLUSTER.to_owned()));
+        node
+    }
+
+    /// Starts one more node and lets `through` admit it.
+    pub async fn join(&self, through: &Meta, options: &Options) -> Meta {
+        let key = 1000 + self.lock().nodes.len() as u128;
+        let node = NodeId(self.lock().nodes.len() as u64);
+        let endpoint = format!("{node}:0");
+        let admitted = through.admit(key, endpoint, WAIT).await.unwrap();
+        assert_eq!(admitted, (node, CLUSTER.to_owned()));
+        self.start(node, options, None).await
+    }
+
+    /// Boots a node, also one that crashed.
+    pub async fn start(&self, node: NodeId, options: &Options, found: Option<&str>) -> Meta {
+        let (disk, endpoint) = {
+            let mut inner = self.lock();
+            let machine = inner.nodes.entry(node).or_insert_with(|| Machine {
+                disk: Arc::default(),
+                endpoint: format!("{node}:0"),
+                boots: 0,
+                up: None,
+            });
+            machine.boots += 1;
+            (machine.disk.clone(), machine.endpoint.clone())
+        };
+        let env = env(disk, node);
+        let member = Member {
+            node,
+            endpoint,
+            found: found.map(ToOwned::to_owned),
+        };
+        let dial = Arc::new(Road {
+            world: self.clone(),
+            from: node,
+        });
+        let (started, meta) = oneshot::channel();
+        let set = LocalSet::new();
+        let options = options.clone();
+        set.spawn_local(async move {
+            drop(started.send(Meta::start(&env, options, member, dial).await));
+        });
+        let life = tokio::task::spawn_local(async move {
+            set.await;
+            std::future::pending().await
+        });
+        let meta = meta.await.unwrap().unwrap();
+        let mut inner = self.lock();
+        inner.nodes.get_mut(&node).unwrap().up = Some((meta.clone(), life));
+        meta
+    }
+
+    /// Tells the cluster where the current boot of the node listens.
+    pub async fn register(&self, node: NodeId) -> Result<(), Error> {
+        let (meta, endpoint, boots) = {
+            let inner = self.lock();
+            let machine = &inner.nodes[&node];
+            (
+                machine.up.as_ref().unwrap().0.clone(),
+                machine.endpoint.clone(),
+                machine.boots,
+            )
+        };
+        let id = InstanceId::new(node, boots - 1);
+        let instance = Instance {
+            id,
+            hostid: 0,
+            hostname: "test".to_owned(),
+            ipc_socket: String::new(),
+            endpoint,
+            liveness: Liveness::Up,
+            since_unix_ms: 0,
+        };
+        meta.submit(id, Command::Register { instance }, WAIT)
+            .await
+            .map(drop)
+    }
+
+    /// Ends a node between two polls; its disk stays.
+    pub fn crash(&self, node: NodeId) {
+        let (_, life) = self.lock().nodes.get_mut(&node).unwrap().up.take().unwrap();
+        life.abort();
+    }
+
+    /// Gives a crashed node another address for its next boot.
+    pub fn moves(&self, node: NodeId) {
+        let mut inner = self.lock();
+        let machine = inner.nodes.get_mut(&node).unwrap();
+        machine.endpoint = format!("{node}:{}", machine.boots);
+    }
+
+    /// Lets nothing pass between two nodes any more, in silence.
+    pub fn cut(&self, a: NodeId, b: NodeId) {
+        self.lock().cut.insert((a.min(b), a.max(b)));
+    }
+
+    pub fn heal(&self) {
+        self.lock().cut.clear();
+    }
+
+    fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
+        self.lock().cut.contains(&(a.min(b), a.max(b)))
+    }
+}
+
+/// Polls until `holds`; the clock is stopped, so this costs no time.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(WAIT, wait)
+        .await
+        .unwrap_or_else(|_| panic!("it never came to: {what}"));
+}
+
+struct Road {
+    world: World,
+    from: NodeId,
+}
+
+impl Dial for Road {
+    fn dial(
+        &self,
+        node: NodeId,
+        endpoint: String,
+    ) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
+        let (world, from) = (self.world.clone(), self.from);
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if world.is_cut(from, node) {
+                std::future::pending::<()>().await;
+            }
+            let target = {
+                let inner = world.lock();
+                let machine = inner
+                    .nodes
+                    .get(&node)
+                    .filter(|machine| machine.endpoint == endpoint);
+                machine.and_then(|machine| Some(machine.up.as_ref()?.0.clone()))
+            };
+            let target = target.ok_or(io::ErrorKind::ConnectionRefused)?;
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let wire = |stream| Wire {
+                world: world.clone(),
+                ends: (from, node),
+                stream,
+            };
+            target.serve(Box::new(wire(far)));
+            Ok(Box::new(wire(near)) as Box<dyn Stream>)
+        })
+    }
+}
+
+struct Wire {
+    world: World,
+    ends: (NodeId, NodeId),
+    stream: DuplexStream,
+}
+
+impl Wire {
+    /// Nobody wakes a reader behind a cut; whoever waits has a timeout.
+    fn is_cut(&self) -> bool {
+        self.world.is_cut(self.ends.0, self.ends.1)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_cut() {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.is_cut() {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Stream for Wire {
+    fn local_address(&self) -> String {
+        self.ends.0.to_string()
+    }
+
+    fn peer_address(&self) -> String {
+        self.ends.1.to_string()
+    }
+
+    fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>> {
+        Ok(self)
+    }
+}
+
+impl Detached for Wire {
+    fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
+        Ok(self)
+    }
+}
+
+fn env(disk: Arc<dyn Disk>, node: NodeId) -> Env {
+    Env {
+        clock: Arc::new(Unused),
+        random: Arc::new(Seeded(AtomicU64::new(node.0 * 7919))),
+        network: Arc::new(Unused),
+        local: Arc::new(Unused),
+        disk,
+        memory: Arc::new(Unused),
+        threads: Arc::new(Tasks),
+        host: Arc::new(Unused),
+    }
+}
+
+struct Tasks;
+
+impl Threads for Tasks {
+    fn start(&self, _name: &str, main: Main) {
+        tokio::task::spawn_local(async move { main().await });
+    }
+}
+
+struct Seeded(AtomicU64);
+
+impl Random for Seeded {
+    /// SplitMix64.
+    fn next_u64(&self) -> u64 {
+        let step = 0x9e37_79b9_7f4a_7c15;
+        let mut word = self.0.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+}
+
+/// What the group has no business with.
+struct Unused;
+
+impl Clock for Unused {
+    fn unix_ms(&self) -> u64 {
+        1_000_000
+    }
+}
+
+impl Network for Unused {
+    fn connect<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
+        unreachable!("the group dials through `Dial`")
+    }
+
+    fn listen<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        unreachable!("the node listens")
+    }
+}
+
+impl Local for Unused {
+    fn connect<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn LocalStream>>> {
+        unreachable!("the group knows no local sockets")
+    }
+
+    fn listen<'a>(
+        &'a self,
+        _: &'a str,
+        _: u32,
+    ) -> BoxFuture<'a, io::Result<Box<dyn LocalListener>>> {
+        unreachable!("the group knows no local sockets")
+    }
+}
+
+impl Memory for Unused {
+    fn create(&self, _: &str, _: usize) -> io::Result<Arc<dyn Region>> {
+        unreachable!("the group knows no shared memory")
+    }
+
+    fn open(&self, _: &MemoryHandle, _: usize, _: Access) -> io::Result<Arc<dyn Region>> {
+        unreachable!("the group knows no shared memory")
+    }
+}
+
+impl Host for Unused {
+    fn hostname(&self) -> String {
+        "test".to_owned()
+    }
+
+    fn open_fds(&self) -> u64 {
+        0
+    }
+
+    fn resident_bytes(&self) -> u64 {
+        0
+    }
+}

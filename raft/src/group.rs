@@ -8,7 +8,9 @@ use openraft::async_runtime::WatchReceiver;
 use vineyard_wire::NodeId;
 
 use crate::meta::driver::Driver;
-use crate::options::{GROUP_TICK, PROMOTE_BEHIND_MAX, PROMOTE_SILENT_MS_MAX};
+use crate::options::{
+    CHANGE_WITHIN, GROUP_TICK, PROMOTE_BEHIND_MAX, PROMOTE_SILENT_MS_MAX, VOTERS_MAX,
+};
 
 /// Watches the membership until the group stops.
 pub(crate) async fn keep(driver: Rc<Driver>) {
@@ -16,22 +18,33 @@ pub(crate) async fn keep(driver: Rc<Driver>) {
         let _either = tokio::time::timeout(GROUP_TICK, driver.group_changed.notified()).await;
         if let Some(voters) = change(&driver) {
             tracing::info!(?voters, "changing the voters");
-            if let Err(error) = driver.raft.change_membership(voters, true).await {
+            let changing = driver.raft.change_membership(voters, true);
+            match tokio::time::timeout(CHANGE_WITHIN, changing).await {
+                Ok(Ok(_)) => {}
                 // The next look sees what is and tries again.
-                tracing::debug!(%error, "the voters could not be changed");
+                Ok(Err(error)) => tracing::debug!(%error, "the voters could not be changed"),
+                Err(_) => tracing::debug!("no majority has agreed to the new voters yet"),
             }
+            // A change that fails at once must not be tried at once.
+            tokio::time::sleep(GROUP_TICK).await;
         }
     }
 }
 
 /// The voters that should be, if they are not.
 fn change(driver: &Driver) -> Option<BTreeSet<NodeId>> {
+    let status = driver.shared.status();
     let receiver = driver.raft.metrics();
     let metrics = receiver.borrow_watched();
     if metrics.current_leader != Some(driver.me) {
         return None;
     }
     let membership = metrics.membership_config.membership();
+    let configs = membership.get_joint_config();
+    if let [_, .., goal] = configs.as_slice() {
+        // A change that its leader began and did not end: until it ends, both majorities are needed.
+        return Some(goal.clone());
+    }
     let voters: BTreeSet<_> = membership.voter_ids().collect();
     let last = metrics.last_log_index.unwrap_or(0);
     let replication = metrics.replication.as_ref()?;
@@ -40,12 +53,12 @@ fn change(driver: &Driver) -> Option<BTreeSet<NodeId>> {
         matched.is_some_and(|matched| matched.index + PROMOTE_BEHIND_MAX >= last)
     };
     // One that died after it caught up would count for the majority and never vote.
-    let status = driver.shared.status();
     let answers = |node: &NodeId| {
-        status.silent_ms.get(node).is_some_and(|silent| *silent <= PROMOTE_SILENT_MS_MAX)
+        let silent = status.silent_ms.get(node);
+        silent.is_some_and(|silent| *silent <= PROMOTE_SILENT_MS_MAX)
     };
-    let ready: Vec<_> =
-        membership.learner_ids().filter(|node| caught_up(node) && answers(node)).collect();
+    let learners = membership.learner_ids();
+    let ready: Vec<_> = learners.filter(|node| caught_up(node) && answers(node)).collect();
     wanted(&voters, &ready)
 }
 
@@ -65,9 +78,6 @@ fn wanted(voters: &BTreeSet<NodeId>, ready: &[NodeId]) -> Option<BTreeSet<NodeId
             .collect(),
     )
 }
-
-/// More voters make every write slower and outlive no more than two deaths that five do not.
-const VOTERS_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -70,6 +70,16 @@ impl Log {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns when the committed mark is on the disk, if it can be: the next start replays that much at once.
+    pub(crate) async fn settle(&self) {
+        let mark = self.lock().committed_change();
+        if let Some(mark) = mark
+            && let Err(error) = self.commit(vec![mark]).await
+        {
+            tracing::debug!(%error, "the committed mark was not written");
+        }
+    }
+
     /// Returns when the batch is durable.
     async fn commit(&self, batch: Batch) -> io::Result<()> {
         let (done, durable) = oneshot::channel();

@@ -15,6 +15,14 @@ pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
 pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;
 /// Requests waiting for the raft thread before callers wait to hand theirs over.
 pub(crate) const JOBS_MAX: usize = 1024;
+/// Connections of other members that are served at once.
+pub(crate) const SERVED_MAX: usize = 1024;
+/// Commands on their way to the leader at once; others wait for their turn.
+pub(crate) const FORWARDS_MAX: usize = 32;
+/// Time the leader works on a command whose sender may have given up.
+pub(crate) const SERVE_WITHIN: Duration = Duration::from_secs(10);
+/// How often the size of the log in memory is looked at.
+pub(crate) const COMPACT_TICK: Duration = Duration::from_millis(250);
 /// Updates a subscriber may fall behind before they are replaced by one reset.
 pub(crate) const FEED_UPDATES_MAX: usize = 4096;
 /// Time to connect to a peer and shake hands.
@@ -25,6 +33,10 @@ pub(crate) const LINKS_IDLE_MAX: usize = 64;
 pub(crate) const PROMOTE_SILENT_MS_MAX: u64 = 1000;
 /// Time a member has to store entries, on top of what their bytes take.
 pub(crate) const APPEND_WITHIN: Duration = Duration::from_secs(1);
+/// More voters than these make every write slower, and two deaths are all that five outlive.
+pub(crate) const VOTERS_MAX: usize = 5;
+/// Time a majority has to agree to new voters before the leader looks again.
+pub(crate) const CHANGE_WITHIN: Duration = Duration::from_secs(10);
 /// A learner this many entries behind is ready to vote.
 pub(crate) const PROMOTE_BEHIND_MAX: u64 = 100;
 /// Time a quorum has to confirm a read before it is asked again.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use openraft::{AsyncRuntime, OptionalSend};
 use openraft_rt_sim::SimWatch;
 use openraft_rt_tokio::{TokioInstant, TokioMpsc, TokioMutex, TokioOneshot, TokioRuntime};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use vineyard_env::Random;
 
 thread_local! {
@@ -44,6 +44,12 @@ where
     })
 }
 
+/// Spawns a local task into `tasks`; it inherits the source of chance.
+pub(crate) fn spawn_into(tasks: &mut JoinSet<()>, future: impl Future<Output = ()> + 'static) {
+    let random = RANDOM.with_borrow(Clone::clone);
+    tasks.spawn_local(Scoped { random, future: Box::pin(future) });
+}
+
 /// A future that runs with its node's source of chance in place.
 pub(crate) struct Scoped<F> {
     random: Option<Arc<dyn Random>>,
@@ -69,7 +75,7 @@ impl<F: Future> Future for Scoped<F> {
 }
 
 /// Chance as openraft draws it: election timeouts.
-pub struct NodeRandom(Arc<dyn Random>);
+pub(crate) struct NodeRandom(Arc<dyn Random>);
 
 impl rand::TryRng for NodeRandom {
     type Error = Infallible;
@@ -89,7 +95,7 @@ impl rand::TryRng for NodeRandom {
 }
 
 /// See the module.
-pub struct Runtime {
+pub(crate) struct Runtime {
     tokio: tokio::runtime::Runtime,
     local: tokio::task::LocalSet,
 }

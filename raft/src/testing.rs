@@ -17,7 +17,7 @@ impl Threads for LocalThreads {
     }
 }
 
-/// A memory disk that can stop, and go on, and break.
+/// A memory disk that can stop and go on.
 #[derive(Default)]
 pub(crate) struct HeldDisk {
     disk: MemoryDisk,
@@ -27,7 +27,6 @@ pub(crate) struct HeldDisk {
 #[derive(Default)]
 struct Held {
     holds: bool,
-    broken: bool,
     waiting: VecDeque<(Batch, Done)>,
 }
 
@@ -55,10 +54,6 @@ impl HeldDisk {
         }
     }
 
-    /// Every batch fails from now on.
-    pub(crate) fn break_down(&self) {
-        self.lock().broken = true;
-    }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap()
@@ -76,10 +71,7 @@ impl Disk for HeldDisk {
 
     fn commit(&self, batch: Batch, done: Done) {
         let mut held = self.lock();
-        if held.broken {
-            drop(held);
-            done(Err(io::Error::other("the disk is broken")));
-        } else if held.holds {
+        if held.holds {
             held.waiting.push_back((batch, done));
         } else {
             drop(held);

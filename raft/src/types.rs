@@ -13,14 +13,14 @@ use crate::runtime::Runtime;
 
 /// What the membership knows of a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub(crate) struct Place {
     /// `host:port`; a registered instance's endpoint is preferred to it.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
 }
 
 openraft::declare_raft_types!(
     /// At most one leader per term, entries shared rather than copied.
-    pub TypeConfig:
+    pub(crate) TypeConfig:
         D = Arc<Entry>,
         R = Outcome,
         NodeId = NodeId,

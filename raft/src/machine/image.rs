@@ -12,7 +12,7 @@ const CHECKSUM_BYTES: usize = 8;
 
 /// An encoded state: the peer codec's bytes and the xxh3 of them (u64 LE). Clones share the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image(pub(crate) Arc<Vec<u8>>);
+pub(crate) struct Image(pub(crate) Arc<Vec<u8>>);
 
 impl Image {
     pub(crate) fn encode(state: &State) -> Self {

@@ -46,6 +46,9 @@ impl Vault {
     pub(super) fn load(disk: Arc<dyn Disk>) -> io::Result<Self> {
         let current = load_current(disk.as_ref())?;
         let number = current.as_ref().map_or(0, |(number, ..)| *number);
+        // What a crash cut off. If this fails, so will whatever is written next.
+        let cut_off = Change::DeleteRange(keys::chunk(number + 1, 0), keys::chunks_end());
+        disk.commit(vec![cut_off], Box::new(|_| {}));
         let inner = Inner { given: number, named: number, current };
         Ok(Self { disk, inner: Arc::new(Mutex::new(inner)) })
     }

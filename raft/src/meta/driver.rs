@@ -10,7 +10,8 @@ use arc_swap::ArcSwap;
 use openraft::Instant as _;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
 use vineyard_wire::{InstanceId, NodeId};
@@ -22,7 +23,7 @@ use crate::feed::Feeds;
 use crate::group;
 use crate::log::Log;
 use crate::machine::Machine;
-use crate::options::Options;
+use crate::options::{FORWARDS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
 use crate::peers::link::Links;
 use crate::peers::network::Network;
@@ -32,6 +33,7 @@ use crate::runtime;
 use crate::state::State;
 use crate::types::{Place as Address, Raft};
 
+mod compact;
 mod confirm;
 mod propose;
 
@@ -195,7 +197,10 @@ pub(crate) struct Driver {
     pub(crate) arriving: RefCell<Arriving>,
     /// Rung when the membership may need a look.
     pub(crate) group_changed: Notify,
+    log: Log,
     confirms: confirm::Confirms,
+    /// A turn for each command on its way to the leader.
+    forwards: Semaphore,
 }
 
 /// Runs until a `Stop` job, or until every handle is gone.
@@ -222,30 +227,37 @@ async fn run_here(parts: Parts, shared: Arc<Shared>) {
         }
     };
     drop(ready.send(Ok(())));
-    let mut tasks = vec![
-        runtime::spawn(follow_metrics(driver.clone())),
-        runtime::spawn(group::keep(driver.clone())),
-    ];
+    let (mut tasks, mut served) = (JoinSet::new(), JoinSet::new());
+    runtime::spawn_into(&mut tasks, follow_metrics(driver.clone()));
+    runtime::spawn_into(&mut tasks, group::keep(driver.clone()));
+    runtime::spawn_into(&mut tasks, compact::keep(driver.clone()));
     if let Some(cluster) = member.found {
-        tasks.push(runtime::spawn(driver.clone().name_cluster(cluster)));
+        runtime::spawn_into(&mut tasks, driver.clone().name_cluster(cluster));
     }
     let mut stopped = None;
     while let Some(job) = queue.recv().await {
+        while tasks.try_join_next().is_some() {}
+        while served.try_join_next().is_some() {}
         match job {
             Job::Stop { reply } => {
                 stopped = Some(reply);
                 break;
             }
-            job => tasks.push(dispatch(&driver, job)),
+            Job::Serve { .. } if served.len() >= SERVED_MAX => {
+                tracing::warn!("a peer connection was dropped: {SERVED_MAX} are served already");
+            }
+            Job::Serve { connection } => {
+                runtime::spawn_into(&mut served, accept(driver.clone(), connection));
+            }
+            job => runtime::spawn_into(&mut tasks, answer(driver.clone(), job)),
         }
-        tasks.retain(|task| !task.is_finished());
     }
-    for task in &tasks {
-        task.abort();
-    }
+    tasks.shutdown().await;
+    served.shutdown().await;
     if let Err(error) = driver.raft.shutdown().await {
         tracing::warn!(%error, "raft did not shut down cleanly");
     }
+    driver.log.settle().await;
     shared.progress.close();
     shared.feeds.close();
     if let Some(reply) = stopped {
@@ -270,7 +282,7 @@ async fn start(
     let links = Links::new(dial, shared.clone());
     let network = Network(links.clone());
     let config = options.raft_config()?;
-    let raft = Raft::new(member.node, config, network, log, machine)
+    let raft = Raft::new(member.node, config, network, log.clone(), machine)
         .await
         .map_err(|error| Error::Unusable(error.to_string()))?;
     let driver = Driver {
@@ -282,7 +294,9 @@ async fn start(
         options,
         arriving: RefCell::default(),
         group_changed: Notify::new(),
+        log,
         confirms: confirm::Confirms::default(),
+        forwards: Semaphore::new(FORWARDS_MAX),
     };
     if member.found.is_some() {
         driver.found(&member.endpoint).await?;
@@ -290,39 +304,28 @@ async fn start(
     Ok(driver)
 }
 
-fn dispatch(driver: &Rc<Driver>, job: Job) -> tokio::task::JoinHandle<()> {
-    let driver = driver.clone();
-    runtime::spawn(async move {
-        match job {
-            Job::Submit {
-                key,
-                command,
-                until,
-                reply,
-            } => {
-                drop(reply.send(driver.submit(key, command, until).await));
-            }
-            Job::Confirm { until, reply } => drop(reply.send(driver.confirm(until).await)),
-            Job::Admit {
-                key,
-                endpoint,
-                until,
-                reply,
-            } => {
-                drop(reply.send(driver.admit(key, endpoint, until).await));
-            }
-            Job::Serve { connection } => {
-                let served = match connection.attach() {
-                    Ok(stream) => serve::serve(driver, stream).await,
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = served {
-                    tracing::debug!(%error, "a member's connection ended");
-                }
-            }
-            Job::Stop { .. } => unreachable!("the loop ends at a stop"),
+/// Does what another thread asked for; it may have given up by then.
+async fn answer(driver: Rc<Driver>, job: Job) {
+    match job {
+        Job::Submit { key, command, until, reply } => {
+            drop(reply.send(driver.submit(key, command, until).await));
         }
-    })
+        Job::Confirm { until, reply } => drop(reply.send(driver.confirm(until).await)),
+        Job::Admit { key, endpoint, until, reply } => {
+            drop(reply.send(driver.admit(key, endpoint, until).await));
+        }
+        Job::Serve { .. } | Job::Stop { .. } => unreachable!("the raft thread takes these itself"),
+    }
+}
+
+async fn accept(driver: Rc<Driver>, connection: Box<dyn Detached>) {
+    let served = match connection.attach() {
+        Ok(stream) => serve::serve(driver, stream).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a member's connection ended");
+    }
 }
 
 /// Publishes what openraft says of the group, as it says it.
@@ -333,6 +336,8 @@ async fn follow_metrics(driver: Rc<Driver>) {
         driver.shared.view.store(Arc::new(view));
         driver.group_changed.notify_one();
         if metrics.changed().await.is_err() {
+            // Nothing will be applied here any more.
+            driver.shared.progress.close();
             return;
         }
     }
@@ -420,15 +425,16 @@ impl Driver {
 
     /// Names the cluster, unless the log already does.
     async fn name_cluster(self: Rc<Self>, cluster: String) {
-        loop {
+        while self.shared.state.load().cluster().is_none() {
             let until = Instant::now() + NAME_WITHIN;
-            let command = Command::Found {
-                cluster: cluster.clone(),
-            };
-            if self.shared.state.load().cluster().is_some()
-                || self.submit(None, command, until).await.is_ok()
-            {
-                return;
+            let command = Command::Found { cluster: cluster.clone() };
+            match self.submit(None, command, until).await {
+                Err(Error::Deadline { .. }) => {}
+                Ok(_) => return,
+                Err(error) => {
+                    tracing::error!(%error, "the cluster could not be named");
+                    return;
+                }
             }
         }
     }

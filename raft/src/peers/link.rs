@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
 use vineyard_env::Stream;
 use vineyard_wire::frame::{self, HEADER_BYTES};
 use vineyard_wire::limits::PEER_FRAME_BYTES_MAX;
@@ -20,6 +21,7 @@ use super::Dial;
 use super::message::{Answer, Question};
 use crate::meta::driver::Shared;
 use crate::options::{DIAL_TIMEOUT, LINKS_IDLE_MAX, SLOWEST_BYTES_PER_SECOND};
+use crate::runtime;
 
 /// All links of one member of the group. Clones share them.
 #[derive(Clone)]
@@ -52,11 +54,13 @@ impl Links {
         let within = within + transfer_time(frame.len());
         let asking = async {
             let kept = self.lock().get_mut(&node).and_then(Vec::pop);
-            if let Some(mut stream) = kept
-                && let Ok(answer) = exchange(stream.as_mut(), &frame).await
-            {
-                self.keep(node, stream);
-                return Ok(answer);
+            if let Some(mut stream) = kept {
+                if let Ok(answer) = exchange(stream.as_mut(), &frame).await {
+                    self.keep(node, stream);
+                    return Ok(answer);
+                }
+                // The others are as old as this one.
+                self.lock().remove(&node);
             }
             let mut stream = self.dial(node).await?;
             let answer = exchange(stream.as_mut(), &frame).await?;
@@ -79,8 +83,17 @@ impl Links {
                 format!("nobody knows where {node} is"),
             )
         })?;
-        let dialled = tokio::time::timeout(DIAL_TIMEOUT, self.dial.dial(node, endpoint)).await;
-        dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let (links, dialling) = (self.clone(), self.dial.dial(node, endpoint));
+        let (opened, stream) = oneshot::channel();
+        // Not part of the question: one that has no time left leaves the connection to the next.
+        runtime::spawn(async move {
+            let dialled = tokio::time::timeout(DIAL_TIMEOUT, dialling).await;
+            let dialled = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            if let Err(Ok(unclaimed)) = opened.send(dialled) {
+                links.keep(node, unclaimed);
+            }
+        });
+        stream.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
     }
 
     fn keep(&self, node: NodeId, stream: Box<dyn Stream>) {

@@ -11,7 +11,7 @@ use super::link;
 use super::message::{Answer, Chunk, Question};
 use crate::machine::Image;
 use crate::meta::driver::Driver;
-use crate::options::SNAPSHOT_BYTES_MAX;
+use crate::options::{SERVE_WITHIN, SNAPSHOT_BYTES_MAX};
 
 /// Snapshots that are on their way, by their vote and place. One sender has at most one.
 #[derive(Default)]
@@ -49,11 +49,17 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
             .await
             .map_or_else(|e| failed(&e), Answer::Vote),
         Question::Snapshot(chunk) => receive(driver, chunk).await,
-        Question::Forward { key, command } => driver.propose(key, command).await,
+        Question::Forward { key, command } => within(driver.propose(key, command)).await,
         Question::ReadIndex => driver.read_index_here().await,
-        Question::Admit { key, endpoint } => driver.admit_here(key, endpoint).await,
+        Question::Admit { key, endpoint } => within(driver.admit_here(key, endpoint)).await,
         Question::WhoLeads => Answer::NotLeader(driver.shared.status().leader),
     }
+}
+
+/// Whoever asked gave up long before: without a majority a command could wait for ever.
+async fn within(answering: impl Future<Output = Answer>) -> Answer {
+    let late = |_| Answer::Failed("no majority stored it in time".to_owned());
+    tokio::time::timeout(SERVE_WITHIN, answering).await.unwrap_or_else(late)
 }
 
 /// Collects pieces; the last one installs the snapshot.

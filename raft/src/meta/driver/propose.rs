@@ -98,6 +98,7 @@ impl Driver {
                     key,
                     command: command.clone(),
                 };
+                let _turn = self.forwards.acquire().await;
                 let asked = self.links.ask(node, &question, FORWARD_WITHIN);
                 let answered = tokio::select! {
                     biased;
@@ -168,8 +169,12 @@ impl Driver {
         until: Instant,
     ) -> Result<(NodeId, String), Error> {
         let began = Instant::now();
+        let mut waited_for = "a leader".to_owned();
         let trying = async {
             loop {
+                if let Some(error) = self.dead() {
+                    return Err(error);
+                }
                 let leader = self.find_leader().await;
                 let answer = match leader {
                     Some(node) if node == self.me => self.admit_here(key, endpoint.clone()).await,
@@ -183,18 +188,18 @@ impl Driver {
                     }
                     None => Answer::NotLeader(None),
                 };
-                if let Answer::Admitted { node, cluster } = answer {
-                    return (node, cluster);
-                }
+                waited_for = match answer {
+                    Answer::Admitted { node, cluster } => return Ok((node, cluster)),
+                    Answer::Failed(reason) => format!("the leader to admit a node ({reason})"),
+                    _ => "a leader".to_owned(),
+                };
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         };
-        tokio::time::timeout_at(until, trying)
-            .await
-            .map_err(|_| Error::Deadline {
-                waited_for: "the leader to admit a node".to_owned(),
-                after: until.duration_since(began),
-            })
+        match tokio::time::timeout_at(until, trying).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::Deadline { waited_for, after: until.duration_since(began) }),
+        }
     }
 
     /// Gives the node an id and adds it to the group, if this node leads.

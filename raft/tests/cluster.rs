@@ -371,6 +371,95 @@ fn entries_of_many_megabytes_reach_every_member() {
 }
 
 #[test]
+fn a_disk_that_fails_acknowledges_nothing_and_says_so() {
+    run(async {
+        let (world, options) = (World::default(), Options::default());
+        let node = world.found(&options).await;
+        node.submit(instance(&node), object(BTreeMap::new()), WAIT)
+            .await
+            .unwrap();
+        world.break_disk(NodeId(0));
+        let began = Instant::now();
+        for name in ["a", "b"] {
+            let failed = put(&node, name).await;
+            assert!(matches!(failed, Err(Error::Disk(_))), "{failed:?}");
+        }
+        let failed = node.confirm(WAIT).await;
+        assert!(matches!(failed, Err(Error::Disk(_))), "{failed:?}");
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            began.elapsed()
+        );
+        assert!(!node.status().is_leader);
+        world.crash(NodeId(0));
+        world.mend_disk(NodeId(0));
+        let again = world.start(NodeId(0), &options, None).await;
+        again.confirm(WAIT).await.unwrap();
+        assert_eq!(again.state().name("a"), None);
+        world.register(NodeId(0)).await.unwrap();
+        put(&again, "c").await.unwrap();
+        assert_eq!(again.state().name("c"), Some(OBJECT));
+    });
+}
+
+#[test]
+fn a_leader_whose_disk_fails_is_replaced() {
+    run(async {
+        let (world, options) = (World::default(), Options::default());
+        let nodes = three(&world, &options).await;
+        let leader = leader_of(&nodes);
+        let (b, c) = (&nodes[(leader + 1) % 3], &nodes[(leader + 2) % 3]);
+        world.break_disk(nodes[leader].status().me);
+        let began = Instant::now();
+        put(b, "a").await.unwrap();
+        put(c, "b").await.unwrap();
+        assert!(
+            began.elapsed() < Duration::from_secs(4),
+            "{:?}",
+            began.elapsed()
+        );
+        assert!(put(&nodes[leader], "c").await.is_err());
+    });
+}
+
+#[test]
+fn everything_acknowledged_is_there_after_all_members_crashed() {
+    run(async {
+        let world = World::default();
+        let options = Options {
+            snapshot_after_entries: 40,
+            entries_kept: 5,
+            ..Options::default()
+        };
+        let nodes = three(&world, &options).await;
+        for number in 0..100 {
+            put(&nodes[number % 3], &format!("name {number}"))
+                .await
+                .unwrap();
+        }
+        for node in &nodes {
+            world.crash(node.status().me);
+        }
+        let mut again = Vec::new();
+        for number in 0..3 {
+            again.push(world.start(NodeId(number), &options, None).await);
+        }
+        for node in &again {
+            node.confirm(WAIT).await.unwrap();
+            let state = node.state();
+            let missing: Vec<_> = (0..100)
+                .filter(|n| state.name(&format!("name {n}")).is_none())
+                .collect();
+            assert_eq!(missing, [0; 0]);
+            assert_eq!(node.status().voters.len(), 3);
+        }
+        world.register(NodeId(1)).await.unwrap();
+        put(&again[1], "and on").await.unwrap();
+    });
+}
+
+#[test]
 fn a_stopped_node_answers_that_it_has_stopped() {
     run(async {
         let (world, options) = (World::default(), Options::default());

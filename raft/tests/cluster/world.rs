@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,8 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
 use vineyard_env::{
-    Access, BoxFuture, Clock, Detached, Disk, Env, Host, Listener, Local, LocalListener,
-    LocalStream, Main, Memory, MemoryHandle, Network, Random, Region, Stream, Threads,
+    Access, Batch, BoxFuture, Clock, Detached, Disk, Done, Env, Host, Listener, Local,
+    LocalListener, LocalStream, Main, Memory, MemoryHandle, Network, Pair, Random, Region, Stream,
+    Threads,
 };
 use vineyard_raft::command::Command;
 use vineyard_raft::disk::MemoryDisk;
@@ -37,7 +38,7 @@ struct Inner {
 }
 
 struct Machine {
-    disk: Arc<MemoryDisk>,
+    disk: Arc<Breakable>,
     /// Where it listens now.
     endpoint: String,
     boots: u64,
@@ -143,6 +144,21 @@ impl World {
         let mut inner = self.lock();
         let machine = inner.nodes.get_mut(&node).unwrap();
         machine.endpoint = format!("{node}:{}", machine.boots);
+    }
+
+    /// Every write of the node fails from now on, until it is replaced by a new disk with the same content.
+    pub fn break_disk(&self, node: NodeId) {
+        self.lock().nodes[&node]
+            .disk
+            .broken
+            .store(true, Ordering::Relaxed);
+    }
+
+    pub fn mend_disk(&self, node: NodeId) {
+        self.lock().nodes[&node]
+            .disk
+            .broken
+            .store(false, Ordering::Relaxed);
     }
 
     /// Lets nothing pass between two nodes any more, in silence.
@@ -286,6 +302,31 @@ fn env(disk: Arc<dyn Disk>, node: NodeId) -> Env {
         memory: Arc::new(Unused),
         threads: Arc::new(Tasks),
         host: Arc::new(Unused),
+    }
+}
+
+/// A memory disk that can refuse to write.
+#[derive(Default)]
+struct Breakable {
+    disk: MemoryDisk,
+    broken: AtomicBool,
+}
+
+impl Disk for Breakable {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.disk.get(key)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
+        self.disk.scan(from, to)
+    }
+
+    fn commit(&self, batch: Batch, done: Done) {
+        if self.broken.load(Ordering::Relaxed) {
+            done(Err(io::Error::from_raw_os_error(5)));
+        } else {
+            self.disk.commit(batch, done);
+        }
     }
 }
 

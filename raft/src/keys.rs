@@ -102,6 +102,16 @@ mod tests {
         );
     }
 
+    /// bincode counts a number as eight bytes against its limit, however few it takes: a command of many small parts,
+    /// far below what may be submitted, must be readable from the log.
+    #[test]
+    fn a_command_of_many_small_parts_is_read_back() {
+        let ids = vec![vineyard_wire::ObjectId(1); 9 << 20];
+        let command = Command::Delete { ids, force: false, deep: false };
+        assert!(command_bytes(&command).unwrap() < 10 << 20);
+        assert!(open::<Command>(&seal(&command)).unwrap() == command);
+    }
+
     #[test]
     fn a_flipped_bit_is_an_error() {
         let sealed = seal(&42u64);

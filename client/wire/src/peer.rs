@@ -129,6 +129,9 @@ pub enum PeerCodecError {
 const CONFIG: Configuration<LittleEndian, Varint, Limit<PEER_FRAME_BYTES_MAX>> =
     bincode::config::standard().with_limit::<PEER_FRAME_BYTES_MAX>();
 
+/// What one byte may count as against a decoder's limit: bincode counts all that a number could take, not what it does.
+const COUNTED_PER_BYTE: usize = 16;
+
 /// The body of a peer frame: the version byte, then the message.
 ///
 /// Messages are flat: nothing recursive, no sequences of zero-size elements, no serde attribute that hides a length
@@ -146,12 +149,22 @@ pub fn decode_image<T: DeserializeOwned>(image: &[u8]) -> Result<T, PeerCodecErr
     decode_with(image, bincode::config::standard())
 }
 
-/// A message from a frame's body. Nothing longer than the frame allows is ever allocated.
+/// A message from a frame's body. Whatever fits a frame can be decoded, and nothing longer than a frame allows, or than
+/// sixteen times what was sent, is ever allocated.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, PeerCodecError> {
     if body.len() > PEER_FRAME_BYTES_MAX {
         return Err(PeerCodecError::TooLong { bytes: body.len() });
     }
-    decode_with(body, CONFIG)
+    const SMALL: usize = PEER_FRAME_BYTES_MAX / COUNTED_PER_BYTE;
+    const MIDDLING: usize = 4 * SMALL;
+    let unlimited = bincode::config::standard();
+    if body.len() <= SMALL {
+        decode_with(body, CONFIG)
+    } else if body.len() <= MIDDLING {
+        decode_with(body, unlimited.with_limit::<{ COUNTED_PER_BYTE * MIDDLING }>())
+    } else {
+        decode_with(body, unlimited.with_limit::<{ COUNTED_PER_BYTE * PEER_FRAME_BYTES_MAX }>())
+    }
 }
 
 fn decode_with<T: DeserializeOwned>(

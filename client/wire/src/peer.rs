@@ -161,9 +161,15 @@ pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, PeerCodecError> {
     if body.len() <= SMALL {
         decode_with(body, CONFIG)
     } else if body.len() <= MIDDLING {
-        decode_with(body, unlimited.with_limit::<{ COUNTED_PER_BYTE * MIDDLING }>())
+        decode_with(
+            body,
+            unlimited.with_limit::<{ COUNTED_PER_BYTE * MIDDLING }>(),
+        )
     } else {
-        decode_with(body, unlimited.with_limit::<{ COUNTED_PER_BYTE * PEER_FRAME_BYTES_MAX }>())
+        decode_with(
+            body,
+            unlimited.with_limit::<{ COUNTED_PER_BYTE * PEER_FRAME_BYTES_MAX }>(),
+        )
     }
 }
 

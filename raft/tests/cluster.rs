@@ -1,94 +1,23 @@
 //! The group as a whole: real nodes of it over streams in memory, under a stopped clock.
-#![allow(clippy::disallowed_methods, reason = "tests")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "cluster/membership.rs"]
+mod membership;
+#[path = "cluster/steps.rs"]
+mod steps;
 #[path = "cluster/world.rs"]
 mod world;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::task::LocalSet;
 use tokio::time::Instant;
-use vineyard_raft::command::{Applied, Command, Condition, Refusal};
-use vineyard_raft::state::objects::Record;
-use vineyard_raft::{Error, Meta, Options, Update};
-use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
+use vineyard_raft::command::{Applied, Command, Refusal};
+use vineyard_raft::{Error, Options};
+use vineyard_wire::NodeId;
 
+use steps::{OBJECT, instance, leader_of, name_once, object, put, run, three};
 use world::{CLUSTER, WAIT, World, until};
-
-const OBJECT: ObjectId = ObjectId(1);
-
-/// Runs a test with the clock stopped.
-fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    LocalSet::new().block_on(&runtime, test);
-}
-
-/// The boot that speaks: the one that registered last, if any did.
-fn instance(meta: &Meta) -> InstanceId {
-    let me = meta.status().me;
-    meta.state()
-        .current_instance_of(me)
-        .map_or(InstanceId::new(me, 0), |boot| boot.id)
-}
-
-fn object(attributes: BTreeMap<String, String>) -> Command {
-    let record = Record {
-        id: OBJECT,
-        signature: Signature(1),
-        instance: InstanceId(0),
-        typename: "test".to_owned(),
-        global: false,
-        timestamp_ms: 0,
-        attributes,
-        members: BTreeMap::new(),
-        labels: BTreeMap::new(),
-    };
-    Command::Persist {
-        records: vec![record],
-        blobs: Vec::new(),
-    }
-}
-
-fn name_once(name: &str) -> Command {
-    Command::PutName {
-        name: name.to_owned(),
-        id: OBJECT,
-        condition: Condition::IfAbsent,
-    }
-}
-
-async fn put(meta: &Meta, name: &str) -> Result<Applied, Error> {
-    meta.submit(instance(meta), name_once(name), WAIT).await
-}
-
-/// Three voters, one object.
-async fn three(world: &World, options: &Options) -> [Meta; 3] {
-    let first = world.found(options).await;
-    first
-        .submit(instance(&first), object(BTreeMap::new()), WAIT)
-        .await
-        .unwrap();
-    let second = world.join(&first, options).await;
-    let third = world.join(&second, options).await;
-    let nodes = [first, second, third];
-    until("three voters everywhere", || {
-        nodes.iter().all(|n| n.status().voters.len() == 3)
-    })
-    .await;
-    nodes
-}
-
-fn leader_of(nodes: &[Meta]) -> usize {
-    nodes
-        .iter()
-        .position(|node| node.status().is_leader)
-        .expect("somebody leads")
-}
 
 #[test]
 fn a_node_alone_founds_a_cluster_and_finds_it_again() {
@@ -110,56 +39,6 @@ fn a_node_alone_founds_a_cluster_and_finds_it_again() {
         again.confirm(WAIT).await.unwrap();
         assert_eq!(again.state().name("a"), Some(OBJECT));
         assert!(again.status().applied_index > 0 && again.state().digest() != digest);
-    });
-}
-
-#[test]
-fn two_nodes_are_a_voter_and_a_learner_and_three_are_voters() {
-    run(async {
-        let (world, options) = (World::default(), Options::default());
-        let first = world.found(&options).await;
-        let second = world.join(&first, &options).await;
-        until("a learner", || second.status().learners == [NodeId(1)]).await;
-        tokio::time::sleep(WAIT).await;
-        assert_eq!(
-            second.status().voters,
-            [NodeId(0)],
-            "two voters would tolerate nothing"
-        );
-        let third = world.join(&second, &options).await;
-        until("three voters", || third.status().voters.len() == 3).await;
-        assert!(third.status().learners.is_empty());
-        // A fourth waits for a fifth.
-        let fourth = world.join(&third, &options).await;
-        tokio::time::sleep(WAIT).await;
-        assert_eq!(fourth.status().voters.len(), 3);
-        let fifth = world.join(&fourth, &options).await;
-        until("five voters", || fifth.status().voters.len() == 5).await;
-        world.join(&fifth, &options).await;
-        tokio::time::sleep(WAIT).await;
-        assert_eq!(fifth.status().voters.len(), 5);
-    });
-}
-
-#[test]
-fn learners_that_died_are_not_made_voters() {
-    run(async {
-        let (world, options) = (World::default(), Options::default());
-        let first = world.found(&options).await;
-        let second = world.join(&first, &options).await;
-        until("a learner", || second.status().learners == [NodeId(1)]).await;
-        first
-            .submit(instance(&first), object(BTreeMap::new()), WAIT)
-            .await
-            .unwrap();
-        world.crash(NodeId(1));
-        tokio::time::sleep(WAIT).await;
-        world.join(&first, &options).await;
-        tokio::time::sleep(WAIT).await;
-        assert_eq!(first.status().voters, [NodeId(0)]);
-        put(&first, "still writable").await.unwrap();
-        assert!(first.status().silent_ms[&NodeId(1)] > 5000);
-        assert!(first.status().silent_ms[&NodeId(2)] < 500);
     });
 }
 
@@ -226,22 +105,6 @@ fn the_leader_dies_and_the_next_write_is_acknowledged_within_two_seconds() {
 }
 
 #[test]
-fn a_member_that_listens_elsewhere_after_a_restart_is_found_again() {
-    run(async {
-        let (world, options) = (World::default(), Options::default());
-        let nodes = three(&world, &options).await;
-        let moved = nodes[(leader_of(&nodes) + 1) % 3].status().me;
-        world.crash(moved);
-        world.moves(moved);
-        put(&nodes[leader_of(&nodes)], "meanwhile").await.unwrap();
-        let back = world.start(moved, &options, None).await;
-        world.register(moved).await.unwrap();
-        back.confirm(WAIT).await.unwrap();
-        assert_eq!(back.state().name("meanwhile"), Some(OBJECT));
-    });
-}
-
-#[test]
 fn a_command_retried_across_leaders_takes_effect_once() {
     run(async {
         let (world, options) = (World::default(), Options::default());
@@ -300,37 +163,6 @@ fn a_leader_that_is_cut_off_confirms_nothing_and_says_what_it_waited_for() {
         world.heal();
         old.confirm(WAIT).await.unwrap();
         assert_eq!(old.state().name("new"), Some(OBJECT));
-    });
-}
-
-#[test]
-fn a_newcomer_far_behind_gets_a_snapshot_and_is_told_so() {
-    run(async {
-        let world = World::default();
-        let options = Options {
-            snapshot_after_entries: 50,
-            entries_kept: 5,
-            ..Options::default()
-        };
-        let first = world.found(&options).await;
-        let filler = BTreeMap::from([("filler".to_owned(), format!("{:?}", "x".repeat(3 << 20)))]);
-        first
-            .submit(instance(&first), object(filler), WAIT)
-            .await
-            .unwrap();
-        for number in 0..200 {
-            put(&first, &format!("name {number}")).await.unwrap();
-        }
-        let second = world.join(&first, &options).await;
-        let mut feed = second.subscribe();
-        put(&first, "last").await.unwrap();
-        second.confirm(WAIT).await.unwrap();
-        assert_eq!(second.state().digest(), first.state().digest());
-        assert!(matches!(feed.next().await, Some(Update::Reset { index }) if index > 100));
-        // Restarted, it has it from its own disk.
-        world.crash(NodeId(1));
-        let again = world.start(NodeId(1), &options, None).await;
-        assert_eq!(again.state().name("name 99"), Some(OBJECT));
     });
 }
 

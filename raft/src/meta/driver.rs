@@ -88,6 +88,12 @@ impl Shared {
         }
     }
 
+    /// Who leads and where it listens, as far as this node knows.
+    pub(crate) fn leader(&self) -> Option<(NodeId, String)> {
+        let leader = self.view.load().status.leader?;
+        Some((leader, self.endpoint_of(leader)?))
+    }
+
     /// Where `node` listens: what its current boot registered, else what it was admitted with, else what the membership
     /// says.
     pub(crate) fn endpoint_of(&self, node: NodeId) -> Option<String> {
@@ -410,13 +416,15 @@ impl Driver {
         }
     }
 
-    /// Returns when another node than `node` is known to lead.
+    /// Returns when it becomes known that another node than `node` leads. What was known before is no news: it may be
+    /// what `node` was asked in spite of.
     async fn another_leads(&self, node: NodeId) -> NodeId {
         let mut metrics = self.raft.server_metrics();
+        let before = metrics.borrow_watched().current_leader;
         loop {
             let leader = metrics.borrow_watched().current_leader;
             match leader {
-                Some(leader) if leader != node => return leader,
+                Some(other) if other != node && leader != before => return other,
                 _ if metrics.changed().await.is_err() => std::future::pending().await,
                 _ => {}
             }

@@ -29,6 +29,8 @@ pub(crate) struct Links {
     dial: Arc<dyn Dial>,
     shared: Arc<Shared>,
     idle: Arc<Mutex<Idle>>,
+    /// Where others said that a member listens.
+    told: Arc<Mutex<BTreeMap<NodeId, String>>>,
 }
 
 type Idle = BTreeMap<NodeId, Vec<Box<dyn Stream>>>;
@@ -39,6 +41,7 @@ impl Links {
             dial,
             shared,
             idle: Arc::default(),
+            told: Arc::default(),
         }
     }
 
@@ -76,13 +79,27 @@ impl Links {
         }
     }
 
+    /// Notes where another member says that `node` listens: this node may have been away when that changed.
+    pub(crate) fn told(&self, node: NodeId, endpoint: String) {
+        self.lock_told().insert(node, endpoint);
+    }
+
+    /// Dials where the state says that `node` is, then where others said so.
     async fn dial(&self, node: NodeId) -> io::Result<Box<dyn Stream>> {
-        let endpoint = self.shared.endpoint_of(node).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                format!("nobody knows where {node} is"),
-            )
-        })?;
+        let known = self.shared.endpoint_of(node);
+        let told = self.lock_told().get(&node).cloned().filter(|told| known.as_ref() != Some(told));
+        let nowhere = format!("nobody knows where {node} is");
+        let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, nowhere));
+        for endpoint in known.into_iter().chain(told) {
+            outcome = self.dial_at(node, endpoint).await;
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    async fn dial_at(&self, node: NodeId, endpoint: String) -> io::Result<Box<dyn Stream>> {
         let (links, dialling) = (self.clone(), self.dial.dial(node, endpoint));
         let (opened, stream) = oneshot::channel();
         // Not part of the question: one that has no time left leaves the connection to the next.
@@ -102,6 +119,10 @@ impl Links {
         if kept.len() < LINKS_IDLE_MAX {
             kept.push(stream);
         }
+    }
+
+    fn lock_told(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {

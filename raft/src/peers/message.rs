@@ -58,6 +58,8 @@ pub(crate) enum Answer {
         node: NodeId,
         cluster: String,
     },
+    /// Who leads and where it listens, as far as this member knows.
+    Leads(Option<(NodeId, String)>),
     /// This member does not lead; perhaps it knows who does.
     NotLeader(Option<NodeId>),
     Failed(String),

@@ -52,7 +52,7 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
         Question::Forward { key, command } => within(driver.propose(key, command)).await,
         Question::ReadIndex => driver.read_index_here().await,
         Question::Admit { key, endpoint } => within(driver.admit_here(key, endpoint)).await,
-        Question::WhoLeads => Answer::NotLeader(driver.shared.status().leader),
+        Question::WhoLeads => Answer::Leads(driver.shared.leader()),
     }
 }
 

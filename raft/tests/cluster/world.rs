@@ -23,12 +23,12 @@ use vineyard_raft::{Dial, Error, Member, Meta, Options};
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
 
-pub const WAIT: Duration = Duration::from_secs(10);
-pub const CLUSTER: &str = "test-cluster";
+pub(crate) const WAIT: Duration = Duration::from_secs(10);
+pub(crate) const CLUSTER: &str = "test-cluster";
 
 /// Everything the nodes share. Clones are handles.
 #[derive(Clone, Default)]
-pub struct World(Arc<Mutex<Inner>>);
+pub(crate) struct World(Arc<Mutex<Inner>>);
 
 #[derive(Default)]
 struct Inner {
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// Founds the cluster on node 0.
-    pub async fn found(&self, options: &Options) -> Meta {
+    pub(crate) async fn found(&self, options: &Options) -> Meta {
         let node = self.start(NodeId(0), options, Some(CLUSTER)).await;
         let admitted = node.admit(1000, "n0:0".to_owned(), WAIT).await.unwrap();
         assert_eq!(admitted, (NodeId(0), CLUSTER.to_owned()));
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// Starts one more node and lets `through` admit it.
-    pub async fn join(&self, through: &Meta, options: &Options) -> Meta {
+    pub(crate) async fn join(&self, through: &Meta, options: &Options) -> Meta {
         let key = 1000 + self.lock().nodes.len() as u128;
         let node = NodeId(self.lock().nodes.len() as u64);
         let endpoint = format!("{node}:0");
@@ -69,7 +69,7 @@ impl World {
     }
 
     /// Boots a node, also one that crashed.
-    pub async fn start(&self, node: NodeId, options: &Options, found: Option<&str>) -> Meta {
+    pub(crate) async fn start(&self, node: NodeId, options: &Options, found: Option<&str>) -> Meta {
         let (disk, endpoint) = {
             let mut inner = self.lock();
             let machine = inner.nodes.entry(node).or_insert_with(|| Machine {
@@ -108,7 +108,7 @@ impl World {
     }
 
     /// Tells the cluster where the current boot of the node listens.
-    pub async fn register(&self, node: NodeId) -> Result<(), Error> {
+    pub(crate) async fn register(&self, node: NodeId) -> Result<(), Error> {
         let (meta, endpoint, boots) = {
             let inner = self.lock();
             let machine = &inner.nodes[&node];
@@ -134,27 +134,27 @@ impl World {
     }
 
     /// Ends a node between two polls; its disk stays.
-    pub fn crash(&self, node: NodeId) {
+    pub(crate) fn crash(&self, node: NodeId) {
         let (_, life) = self.lock().nodes.get_mut(&node).unwrap().up.take().unwrap();
         life.abort();
     }
 
     /// Gives a crashed node another address for its next boot.
-    pub fn moves(&self, node: NodeId) {
+    pub(crate) fn moves(&self, node: NodeId) {
         let mut inner = self.lock();
         let machine = inner.nodes.get_mut(&node).unwrap();
         machine.endpoint = format!("{node}:{}", machine.boots);
     }
 
     /// Every write of the node fails from now on, until it is replaced by a new disk with the same content.
-    pub fn break_disk(&self, node: NodeId) {
+    pub(crate) fn break_disk(&self, node: NodeId) {
         self.lock().nodes[&node]
             .disk
             .broken
             .store(true, Ordering::Relaxed);
     }
 
-    pub fn mend_disk(&self, node: NodeId) {
+    pub(crate) fn mend_disk(&self, node: NodeId) {
         self.lock().nodes[&node]
             .disk
             .broken
@@ -162,11 +162,11 @@ impl World {
     }
 
     /// Lets nothing pass between two nodes any more, in silence.
-    pub fn cut(&self, a: NodeId, b: NodeId) {
+    pub(crate) fn cut(&self, a: NodeId, b: NodeId) {
         self.lock().cut.insert((a.min(b), a.max(b)));
     }
 
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.lock().cut.clear();
     }
 
@@ -176,7 +176,7 @@ impl World {
 }
 
 /// Polls until `holds`; the clock is stopped, so this costs no time.
-pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let wait = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -92,7 +92,7 @@ impl Driver {
                 _ => {}
             }
             tokio::time::sleep(RETRY_PAUSE).await;
-            leader = self.find_leader().await;
+            leader = self.find_leader(leader).await;
         }
         None
     }

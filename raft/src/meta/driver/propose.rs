@@ -51,12 +51,12 @@ impl Driver {
                     Tried::Elsewhere(Some(node)) if leader != Some(node) => leader = Some(node),
                     Tried::Elsewhere(_) => {
                         tokio::time::sleep(RETRY_PAUSE).await;
-                        leader = self.find_leader().await;
+                        leader = self.find_leader(leader).await;
                     }
                     Tried::Unknown(reason) => {
                         tracing::debug!(reason, "a command is tried again");
                         tokio::time::sleep(RETRY_PAUSE).await;
-                        leader = self.find_leader().await;
+                        leader = self.find_leader(leader).await;
                     }
                 }
                 if self.options.mutations.new_key_per_retry {
@@ -140,25 +140,27 @@ impl Driver {
         }
     }
 
-    /// Whom this node believes to lead, or else whom another member does.
-    pub(super) async fn find_leader(&self) -> Option<NodeId> {
+    /// Whom this node believes to lead, or else whom another member does. A node that `failed` to answer is not taken at
+    /// once: a member that nobody reaches may believe in a leader of long ago.
+    pub(super) async fn find_leader(&self, failed: Option<NodeId>) -> Option<NodeId> {
         let status = self.shared.status();
-        if status.leader.is_some() {
+        if status.leader.is_some() && status.leader != failed {
             return status.leader;
         }
         for member in status.voters.iter().chain(&status.learners) {
-            if *member == self.me {
+            if *member == self.me || Some(*member) == failed {
                 continue;
             }
             let asked = self
                 .links
                 .ask(*member, &Question::WhoLeads, WHO_LEADS_TIMEOUT)
                 .await;
-            if let Ok(Answer::NotLeader(Some(leader))) = asked {
+            if let Ok(Answer::Leads(Some((leader, endpoint)))) = asked {
+                self.links.told(leader, endpoint);
                 return Some(leader);
             }
         }
-        None
+        status.leader
     }
 
     /// Admits through whoever leads.
@@ -171,11 +173,13 @@ impl Driver {
         let began = Instant::now();
         let mut waited_for = "a leader".to_owned();
         let trying = async {
+            let mut failed = None;
             loop {
                 if let Some(error) = self.dead() {
                     return Err(error);
                 }
-                let leader = self.find_leader().await;
+                let leader = self.find_leader(failed).await;
+                failed = leader;
                 let answer = match leader {
                     Some(node) if node == self.me => self.admit_here(key, endpoint.clone()).await,
                     Some(node) => {

@@ -115,12 +115,15 @@ fn itself(arguments: &[String], errors: Stdio) -> Child {
         .expect("what runs here can be started again")
 }
 
+/// For a person who waits; a log file gets none of it.
 fn progress(report: &Report) {
-    eprint!(
-        "\r{} seeds, {} failed ",
-        report.seeds,
-        report.failures.len()
-    );
+    if std::io::stderr().is_terminal() {
+        eprint!(
+            "\r{} seeds, {} failed ",
+            report.seeds,
+            report.failures.len()
+        );
+    }
 }
 
 fn tell(failures: &[Failure], planted: Option<Planted>) -> String {

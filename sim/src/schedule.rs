@@ -19,6 +19,8 @@ use tokio::time::Instant;
 use crate::chance::Chance;
 use crate::trace::{Kind, Trace};
 
+/// Turns at one simulated instant before we conclude that it will never pass.
+const TURNS_MAX: u64 = 300_000;
 /// How often, in a thousand, a process that could run lets the others go first.
 const DAWDLE_PER_MILLE: u64 = 100;
 
@@ -126,7 +128,17 @@ impl Schedule {
     /// Runs `controller` to its end, and the processes beside it.
     pub async fn drive<T>(&self, controller: impl Future<Output = T>) -> T {
         let mut controller = pin!(controller);
+        let (mut instant, mut turns) = (Instant::now(), 0);
         poll_fn(|cx| {
+            if std::mem::replace(&mut instant, Instant::now()) != instant {
+                turns = 0;
+            }
+            turns += 1;
+            assert!(
+                turns < TURNS_MAX,
+                "time stands still: {:?} never rest",
+                self.awake()
+            );
             self.inner.main.register(cx.waker());
             if let Poll::Ready(value) = controller.as_mut().poll(cx) {
                 return Poll::Ready(value);
@@ -138,6 +150,14 @@ impl Schedule {
             Poll::Pending
         })
         .await
+    }
+
+    fn awake(&self) -> Vec<String> {
+        let processes = self.inner.processes.borrow();
+        let awake = processes
+            .iter()
+            .filter(|(_, p)| p.flag.woken.load(Ordering::Relaxed));
+        awake.map(|(name, _)| name.clone()).collect()
     }
 
     /// Lets each process that was woken run once, in a drawn order. True if any ran or is still to run.

@@ -60,6 +60,7 @@ pub struct Stage {
     pub world: World,
     pub cluster: Cluster,
     pub oracle: Rc<RefCell<Oracle>>,
+    token: Rc<RefCell<Option<String>>>,
     faults: Rc<RefCell<Counts>>,
     leader_changes: Rc<Cell<u64>>,
 }
@@ -77,10 +78,11 @@ where
         .stack_size(STACK_BYTES)
         .spawn(move || perform(settings, director))
         .expect("the machine has room for one more thread");
-    thread.join().unwrap_or_else(|_| {
+    thread.join().unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
         let violation = Violation {
             invariant: nothing_panics::NAME,
-            detail: "the run itself panicked; replay it to see where".to_owned(),
+            detail: text.unwrap_or_else(|| "the run itself panicked".to_owned()),
             at_ms: 0,
         };
         Outcome {
@@ -113,6 +115,7 @@ where
         let stage = Stage {
             cluster: Cluster::new(world.clone()),
             oracle: Rc::default(),
+            token: Rc::default(),
             faults: Rc::default(),
             leader_changes: Rc::default(),
             world,
@@ -171,6 +174,7 @@ impl Stage {
         if !self.serves(1).await {
             return;
         }
+        *self.token.borrow_mut() = self.cluster.board(1).borrow().token.clone();
         for number in 2..=nodes {
             self.join(number);
         }
@@ -179,16 +183,12 @@ impl Stage {
         }
     }
 
-    /// Starts a new node that joins the cluster.
+    /// Starts a new node that joins the cluster, which has formed.
     pub fn join(&self, number: usize) {
-        let token = self
-            .cluster
-            .numbers()
-            .into_iter()
-            .find_map(|other| self.cluster.board(other).borrow().token.clone());
         let endpoints = self.cluster.numbers().into_iter().map(endpoint).collect();
-        let join = token.map(|token| Join { endpoints, token });
-        self.cluster.add(number, join);
+        let token = self.token.borrow().clone();
+        let token = token.expect("a cluster that formed has a token");
+        self.cluster.add(number, Some(Join { endpoints, token }));
     }
 
     /// Waits until the node serves; a node that does not is a violation.

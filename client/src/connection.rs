@@ -27,6 +27,8 @@ use crate::{Options, Result, World};
 /// The protocol version we speak. Servers never refuse one; clients warn below it.
 const VERSION: &str = "0.24.2";
 const STORE_TYPE_NORMAL: u64 = 1;
+/// Tells the node that we release what we no longer read: it never uses bytes again under a slice that lives here.
+const RELEASES: &str = "release";
 /// A reply is read in steps of at most this, so that a false length costs no memory.
 const BODY_STEP_BYTES: usize = 1 << 20;
 
@@ -88,7 +90,7 @@ impl Connection {
             session_id: 0,
             username: options.username.clone(),
             password: options.password.clone(),
-            features: Vec::new(),
+            features: vec![RELEASES.to_owned()],
         });
         let mut call = Call::begin(&mut connection, limit)?;
         let registered = call

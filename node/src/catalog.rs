@@ -99,18 +99,13 @@ impl Catalog {
     }
 
     /// An id nothing has. Clients name the members they bring along, so even one of ours may be taken.
-    fn fresh_id(&mut self, state: &State) -> ObjectId {
+    pub(crate) fn fresh_id(&mut self, state: &State) -> ObjectId {
         loop {
             let id = self.ids.object();
             if !self.contains(state, id) {
                 return id;
             }
         }
-    }
-
-    /// Ids for objects that this node makes on its own account.
-    pub(crate) fn ids(&mut self) -> &mut IdMaker {
-        &mut self.ids
     }
 
     pub(crate) fn insert(&mut self, record: Record) {

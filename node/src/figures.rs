@@ -1,17 +1,13 @@
 //! A node in numbers, for `cluster_status`.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use vineyard_raft::state::instances::Instance;
-use vineyard_wire::Status;
 use vineyard_wire::peer::{Answer, Ask};
 use vineyard_wire::reply::{Liveness, NodeFigures};
+use vineyard_wire::{NodeId, Status};
 
 use crate::shared::Shared;
-
-/// How long `cluster_status` waits for another node's figures.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// The figures of `instance`; `None` when it does not answer in time.
 pub(crate) async fn of(node: &Rc<Shared>, instance: &Instance) -> Option<NodeFigures> {
@@ -22,13 +18,25 @@ pub(crate) async fn of(node: &Rc<Shared>, instance: &Instance) -> Option<NodeFig
         return None;
     }
     let asked = node.dialer.ask(&instance.endpoint, &Ask::Figures);
-    match tokio::time::timeout(ANSWER_WITHIN, asked).await {
+    match tokio::time::timeout(node.config.limits.figures_deadline, asked).await {
         Ok(Ok(Answer::Figures {
             instance: id,
             figures,
         })) if id == instance.id => Some(figures),
         _ => None,
     }
+}
+
+/// Voters that answer now, minus a majority.
+pub(crate) fn tolerates(node: &Shared) -> usize {
+    let (state, group) = (node.meta.state(), node.meta.status());
+    let is_up = |id: &&NodeId| {
+        let current = state.current_instance_of(**id);
+        current.is_some_and(|instance| instance.liveness == Liveness::Up)
+    };
+    let majority = group.voters.len() / 2 + 1;
+    let reachable = group.voters.iter().filter(is_up).count();
+    reachable.saturating_sub(majority)
 }
 
 /// This node's own.

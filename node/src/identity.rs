@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use vineyard_env::{Change, Disk, Env};
 use vineyard_raft::state::instances::Instance;
 use vineyard_wire::reply::Liveness;
-use vineyard_wire::{InstanceId, NodeId, peer};
+use vineyard_wire::{InstanceId, NodeId};
 
 use crate::peer::handshake::Credentials;
 use crate::shared::Shared;
@@ -18,6 +18,10 @@ use crate::token::{SECRET_BYTES, Token};
 
 /// The one key of the disk that is not the raft group's.
 const KEY: &[u8] = b"\x00identity";
+/// Of the record: its first byte, before JSON of `Identity`. It has nothing to do with the peer protocol's.
+const VERSION: u8 = 1;
+/// An object id has 15 bits for the boot: a node that started this often has used up its ids.
+pub(crate) const BOOTS_MAX: u64 = 1 << 15;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
@@ -40,8 +44,18 @@ impl Identity {
         let Some(bytes) = disk.get(KEY)? else {
             return Ok(None);
         };
-        let damaged = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-        peer::decode(&bytes).map(Some).map_err(damaged)
+        let damaged = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
+        match bytes.split_first() {
+            Some((&VERSION, record)) => serde_json::from_slice(record)
+                .map(Some)
+                .map_err(|error| damaged(format!("the record of who this node is: {error}"))),
+            Some((version, _)) => Err(damaged(format!(
+                "the record of who this node is has version {version}; this program reads {VERSION}"
+            ))),
+            None => Err(damaged(
+                "the record of who this node is is empty".to_owned(),
+            )),
+        }
     }
 
     /// The first node of a new cluster.
@@ -77,12 +91,24 @@ impl Identity {
     /// Returns once it is durable.
     pub(crate) async fn save(&self, disk: &dyn Disk) -> io::Result<()> {
         let (done, saved) = oneshot::channel();
-        let put = Change::Put(KEY.to_vec(), peer::encode(self));
+        let put = Change::Put(KEY.to_vec(), self.encode());
         // The receiver goes only with this future.
         disk.commit(vec![put], Box::new(move |result| drop(done.send(result))));
         saved
             .await
             .unwrap_or_else(|_| Err(io::Error::other("the disk stopped")))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        serde_json::to_writer(&mut bytes, self).expect("plain fields always have a JSON form");
+        bytes
+    }
+
+    /// Counts this life; `None` if the node has had all the lives it can have. It counts once it is saved.
+    pub(crate) fn reborn(self) -> Option<Self> {
+        let boots = self.boots + 1;
+        (boots <= BOOTS_MAX).then_some(Self { boots, ..self })
     }
 
     pub(crate) fn token(&self) -> Token {
@@ -130,3 +156,6 @@ impl Identity {
 fn random_key(env: &Env) -> u128 {
     u128::from(env.random.next_u64()) << 64 | u128::from(env.random.next_u64())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,14 +3,13 @@
 //! Memory grows with the bytes that arrived, never with the length a header announced.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use vineyard_wire::frame::{self, HEADER_BYTES, TooLong};
 
 /// Read at a time.
 const READ_BYTES: usize = 64 << 10;
-/// Read ahead while a request is being served; a client that pipelines more waits.
-const AHEAD_BYTES_MAX: usize = 256 << 10;
 
 /// Bytes that have arrived and not been used.
 #[derive(Default)]
@@ -24,6 +23,8 @@ pub(crate) struct Inbox {
 pub(crate) enum FrameError {
     #[error(transparent)]
     TooLong(#[from] TooLong),
+    #[error("not registered within {} ms", after.as_millis())]
+    Late { after: Duration },
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -67,9 +68,14 @@ impl Inbox {
         taken
     }
 
-    /// Reads ahead; returns only when the other side has closed. Dropping the future loses nothing.
-    pub(crate) async fn until_closed<S: AsyncRead + Unpin + ?Sized>(&mut self, stream: &mut S) {
-        while self.unused().len() < AHEAD_BYTES_MAX {
+    /// Reads up to `bytes_max` ahead, after which a client that pipelines waits; returns only when the other side has
+    /// closed. Dropping the future loses nothing.
+    pub(crate) async fn until_closed<S: AsyncRead + Unpin + ?Sized>(
+        &mut self,
+        stream: &mut S,
+        bytes_max: usize,
+    ) {
+        while self.unused().len() < bytes_max {
             match self.read_some(stream).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}

@@ -20,6 +20,8 @@ mod run;
 mod session;
 mod shared;
 mod system;
+#[cfg(test)]
+mod testing;
 mod token;
 
 pub use config::Config;

@@ -19,18 +19,17 @@ use crate::actors::{blobs, catalog, liveness, migrator};
 use crate::bulk::Bulk;
 use crate::catalog::Catalog;
 use crate::config::{Config, Join, Listen};
+use crate::figures;
 use crate::front;
-use crate::identity::Identity;
+use crate::identity::{BOOTS_MAX, Identity};
 use crate::peer::dial::Dialer;
-use crate::shared::{Counters, Shared, SharedArena};
+use crate::shared::{Counters, Leavers, Shared, SharedArena, Stopping, see_off};
 use crate::token::{ParseTokenError, Token};
-
-/// Jobs that wait for one bulk worker before the sessions that bring them wait.
-const BULK_QUEUE: usize = 64;
 
 /// A running node. Dropping it ends its tasks at once; `stop` ends it in order.
 pub struct Node {
-    shared: Rc<Shared>,
+    pub(crate) shared: Rc<Shared>,
+    doors: Vec<JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -43,14 +42,17 @@ pub enum Error {
     Listen { address: String, source: io::Error },
     #[error("cannot make an arena of {bytes} bytes: {source}")]
     Arena { bytes: u64, source: io::Error },
+    #[error(
+        "this data directory has been started {BOOTS_MAX} times, and its node has no ids left; start with a new \
+         --data-dir, and with --join to become part of the same cluster"
+    )]
+    NoBootLeft,
     #[error(transparent)]
     Token(#[from] ParseTokenError),
     #[error("{endpoint} refused this node: {reason}")]
     Refused { endpoint: String, reason: String },
     #[error(transparent)]
     Raft(#[from] vineyard_raft::Error),
-    #[error("an actor stopped while the node started: {0}")]
-    Actor(vineyard_wire::Status),
 }
 
 impl Node {
@@ -64,7 +66,7 @@ impl Node {
             Some(node) => node,
             None => join(&config, &env, &mut identity, &endpoint).await?,
         };
-        identity.boots += 1;
+        let identity = identity.reborn().ok_or(Error::NoBootLeft)?;
         identity
             .save(env.disk.as_ref())
             .await
@@ -72,7 +74,8 @@ impl Node {
         let local = bind_local(&config, &env).await?;
         let shared = assemble(config, env, identity, node, endpoint).await?;
         let started = Self {
-            tasks: spawn(&shared, network, local),
+            tasks: tend(&shared),
+            doors: open_doors(&shared, network, local),
             shared,
         };
         started.register().await;
@@ -105,15 +108,34 @@ impl Node {
         self.shared.meta.status()
     }
 
-    /// Closes the doors and the connections, then leaves the group's thread.
+    /// How many more voters may fail before the cluster can agree on nothing, as far as this node knows.
+    pub fn tolerates(&self) -> usize {
+        figures::tolerates(&self.shared)
+    }
+
+    /// Closes the doors, lets each connection end with the reply it is at, then leaves the group.
     pub async fn stop(mut self) {
-        for task in self.tasks.drain(..) {
-            task.abort();
+        for door in self.doors.drain(..) {
+            door.abort();
             // Waiting drops what the task held: its listener, and with it the socket's file.
-            drop(task.await);
+            drop(door.await);
         }
-        self.shared.stopping.notify_waiters();
-        self.shared.meta.stop().await;
+        let node = &self.shared;
+        node.stopping.begin();
+        // The connections keep the deadline themselves; the pause is for those that have just reached it.
+        let deadline = node.config.limits.stop_deadline + node.config.limits.parting_deadline;
+        if tokio::time::timeout(deadline, all_gone(&node.counters))
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections were left open");
+        }
+        if tokio::time::timeout(deadline, node.meta.stop())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the metadata group did not stop in time");
+        }
     }
 
     /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
@@ -142,7 +164,19 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        let tasks = self.doors.iter().chain(&self.tasks);
+        tasks.for_each(JoinHandle::abort);
+    }
+}
+
+/// Returns when the last client's connection has ended.
+async fn all_gone(counters: &Counters) {
+    loop {
+        let fell = counters.fell.notified();
+        if counters.ipc_connections.get() + counters.rpc_connections.get() == 0 {
+            return;
+        }
+        fell.await;
     }
 }
 
@@ -305,15 +339,16 @@ async fn assemble(
         meta,
         blobs: blobs::start(store, limits.mailbox_capacity, limits.page_decay),
         catalog: catalog::start(Catalog::new(instance), limits.mailbox_capacity),
-        migrator: migrator::start(limits.mailbox_capacity),
-        bulk: Bulk::start(env.threads.as_ref(), limits.bulk_threads, BULK_QUEUE),
+        migrator: migrator::start(limits.mailbox_capacity, limits.migrations_max),
+        bulk: Bulk::start(env.threads.as_ref(), limits.bulk_threads, limits.bulk_queue),
         dialer,
         arena,
         own_holder,
         persisted_blobs: RefCell::default(),
         frees: catalog::Frees::default(),
         changed: Notify::new(),
-        stopping: Notify::new(),
+        stopping: Stopping::default(),
+        leavers: Leavers::default(),
         counters: Counters::default(),
         config,
         env,
@@ -341,15 +376,25 @@ fn raft_options(config: &Config) -> vineyard_raft::Options {
     }
 }
 
-fn spawn(
+/// What the node does on its own account for as long as it runs.
+fn tend(shared: &Rc<Shared>) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::task::spawn_local(catalog::follow(shared.clone())),
+        tokio::task::spawn_local(liveness::watch(shared.clone())),
+        tokio::task::spawn_local(see_off(shared.clone())),
+    ]
+}
+
+fn open_doors(
     shared: &Rc<Shared>,
     network: Box<dyn Listener>,
     local: Box<dyn LocalListener>,
 ) -> Vec<JoinHandle<()>> {
     vec![
-        tokio::task::spawn_local(catalog::follow(shared.clone())),
-        tokio::task::spawn_local(liveness::watch(shared.clone())),
         tokio::task::spawn_local(front::accept_network(shared.clone(), network)),
         tokio::task::spawn_local(front::accept_local(shared.clone(), local)),
     ]
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,4 +4,6 @@ pub(crate) mod dial;
 pub(crate) mod fetch;
 pub(crate) mod frames;
 pub(crate) mod handshake;
+#[cfg(test)]
+pub(crate) mod pipe;
 pub(crate) mod serve;

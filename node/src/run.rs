@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
+use tracing_subscriber::EnvFilter;
 use vineyard_env::Env;
 
 use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
@@ -27,6 +28,14 @@ pub fn run(args: Vec<String>) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    let filter = match EnvFilter::try_new(&startup.log) {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("vineyardd: --log {:?}: {error}", startup.log);
+            return ExitCode::from(USAGE);
+        }
+    };
+    start_log(filter);
     match serve(*startup) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -50,7 +59,6 @@ enum ServeError {
 }
 
 fn serve(startup: Startup) -> Result<(), ServeError> {
-    start_log(&startup.log);
     for notice in &startup.notices {
         tracing::info!("{notice}");
     }
@@ -92,20 +100,23 @@ fn remember(data_dir: &Path, config: &crate::Config, node: &Node) -> Result<(), 
 }
 
 fn announce(node: &Node, config: &crate::Config) {
+    let group = node.group();
     tracing::info!(
         instance = %node.instance_id(),
         cluster = %node.token().cluster,
         endpoint = node.endpoint(),
         socket = %config.ipc_socket,
+        data_dir = %config.data_dir.display(),
         size_bytes = config.size_bytes,
+        leader = group.leader.map(tracing::field::display),
+        voters = group.voters.len(),
+        tolerates = node.tolerates(),
         "ready; to add a node: vineyardd --join {} --token \"$(vineyardctl token)\"",
         node.endpoint(),
     );
 }
 
-fn start_log(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+fn start_log(filter: EnvFilter) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

@@ -1,16 +1,20 @@
 //! What a connection's two kinds of sessions have in common: who is calling, and the road of one request.
 //!
-//! A session asks others for everything but its connection and its holder id.
+//! A session asks others for everything but its connection and its holder id. However it ends, what it held goes back.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::io;
 use std::rc::Rc;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
 use vineyard_store::HolderId;
-use vineyard_wire::{Reply, Request, Status, frame, json};
+use vineyard_wire::{Code, Reply, Request, Status, frame, json, limits};
 
-use crate::shared::Shared;
+use crate::handlers;
+use crate::inbox::{FrameError, Inbox};
+use crate::shared::{Counted, Shared};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -18,43 +22,42 @@ pub(crate) enum Kind {
     Rpc,
 }
 
-/// One connection, as handlers see it.
+/// One connection, as handlers see it. Dropping it gives back everything it held: dead clients leak nothing.
 pub(crate) struct Session {
     pub(crate) node: Rc<Shared>,
     pub(crate) kind: Kind,
     /// Under which the store counts this connection's references; replaced at register.
     pub(crate) holder: Cell<HolderId>,
     pub(crate) registered: Cell<bool>,
+    register_by: Instant,
+    /// Counts the connection among those that have not registered.
+    unregistered: RefCell<Option<Counted>>,
     /// Arena numbers whose handle this connection has received.
-    pub(crate) sent: RefCell<BTreeSet<i32>>,
+    sent: RefCell<BTreeSet<i32>>,
 }
 
 impl Session {
-    pub(crate) async fn open(node: Rc<Shared>, kind: Kind) -> Result<Self, Status> {
+    pub(crate) async fn open(
+        node: Rc<Shared>,
+        kind: Kind,
+        unregistered: Option<Counted>,
+    ) -> Result<Self, Status> {
         let holder = node.blobs.ask(|store| store.open_holder(false)).await?;
         Ok(Self {
+            register_by: Instant::now() + node.config.limits.register_deadline,
             node,
             kind,
             holder: Cell::new(holder),
             registered: Cell::new(false),
+            unregistered: RefCell::new(unregistered),
             sent: RefCell::default(),
         })
     }
 
-    /// Gives back everything this connection held. Dead clients leak nothing.
-    pub(crate) async fn close(&self) {
-        if self.node.env.host.planted() == Some("leaked_reference") {
-            return;
-        }
-        let holder = self.holder.get();
-        if let Err(status) = self
-            .node
-            .blobs
-            .ask(move |store| store.close_holder(holder))
-            .await
-        {
-            tracing::debug!(%status, "the store stopped before this connection closed");
-        }
+    /// From now on it may ask for everything.
+    pub(crate) fn enter(&self) {
+        self.registered.set(true);
+        self.unregistered.take();
     }
 
     /// The request in `body`, if this connection may ask it now.
@@ -79,6 +82,115 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.node.env.host.planted() != Some("leaked_reference") {
+            self.node.leavers.leave(self.holder.get());
+        }
+    }
+}
+
+/// The next request's body; `None` when the other side has left or the node stops. A connection that breaks the rules
+/// is told so before this fails.
+pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
+    session: &Session,
+    inbox: &mut Inbox,
+    stream: &mut S,
+) -> Result<Option<Vec<u8>>, FrameError> {
+    let read = tokio::select! {
+        biased;
+        () = session.node.stopping.begun() => return Ok(None),
+        read = read(session, inbox, stream) => read,
+    };
+    let reason = match &read {
+        Err(FrameError::TooLong(error)) => Status::invalid(error.to_string()),
+        Err(FrameError::Late { .. }) => Status::new(Code::IoError, "no register_request in time"),
+        Ok(_) | Err(FrameError::Io(_)) => return read,
+    };
+    part(session, stream, reason).await;
+    read
+}
+
+async fn read<S: AsyncRead + Unpin + ?Sized>(
+    session: &Session,
+    inbox: &mut Inbox,
+    stream: &mut S,
+) -> Result<Option<Vec<u8>>, FrameError> {
+    if session.registered.get() {
+        return inbox.frame(stream, limits::CLIENT_FRAME_BYTES_MAX).await;
+    }
+    let own = &session.node.config.limits;
+    let frame = inbox.frame(stream, own.unregistered_frame_bytes_max);
+    let late = |_| FrameError::Late {
+        after: own.register_deadline,
+    };
+    tokio::time::timeout_at(session.register_by, frame)
+        .await
+        .map_err(late)?
+}
+
+/// Says why the connection is closed, and lets the other side read it: to close over bytes that were not read resets a
+/// TCP connection, and the reason could be lost.
+async fn part<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
+    session: &Session,
+    stream: &mut S,
+    reason: Status,
+) {
+    let parting = async {
+        write(stream, &Err(reason)).await?;
+        stream.shutdown().await?;
+        let mut rest = [0; 4096];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let deadline = session.node.config.limits.parting_deadline;
+    // Whoever does not listen is not told.
+    tokio::time::timeout(deadline, parting).await.ok();
+}
+
+/// The answer to one request; `None` if the other side left before it came.
+pub(crate) async fn answer<S: AsyncRead + Unpin + ?Sized>(
+    session: &Session,
+    inbox: &mut Inbox,
+    stream: &mut S,
+    request: Result<Request, Status>,
+) -> Option<Result<Reply, Status>> {
+    let request = match request {
+        Ok(request) => request,
+        Err(status) => return Some(Err(status)),
+    };
+    if matches!(request, Request::Register(_)) {
+        // Given up half way, the holder that the store has opened would belong to nobody.
+        return Some(handlers::answer(session, request).await);
+    }
+    let may_wait = may_wait(&request);
+    let limits = &session.node.config.limits;
+    tokio::select! {
+        biased;
+        outcome = handlers::answer(session, request) => Some(outcome),
+        () = inbox.until_closed(stream, limits.session_read_ahead_bytes) => None,
+        () = session.node.stopping.begun(), if may_wait => Some(Err(Status::new(
+            Code::VineyardServerNotReady,
+            "this node stops; what the request waits for will not appear here",
+        ))),
+    }
+}
+
+/// Whether the request waits for something to appear, for as long as its client stays.
+fn may_wait(request: &Request) -> bool {
+    match request {
+        Request::GetData { wait, .. } => *wait,
+        Request::GetName(request) => request.wait,
+        _ => false,
+    }
+}
+
+/// Returns when a stop has given this connection's last reply all the time it gets.
+pub(crate) async fn cut_off(node: &Shared) {
+    node.stopping.begun().await;
+    tokio::time::sleep(node.config.limits.stop_deadline).await;
+}
+
 /// A frame ready to be written.
 pub(crate) fn encode(outcome: &Result<Reply, Status>) -> Vec<u8> {
     frame::with_header(&match outcome {
@@ -88,9 +200,9 @@ pub(crate) fn encode(outcome: &Result<Reply, Status>) -> Vec<u8> {
 }
 
 /// Writes one reply in one piece.
-pub(crate) async fn write<S>(stream: &mut S, outcome: &Result<Reply, Status>) -> std::io::Result<()>
+pub(crate) async fn write<S>(stream: &mut S, outcome: &Result<Reply, Status>) -> io::Result<()>
 where
-    S: tokio::io::AsyncWrite + Unpin + ?Sized,
+    S: AsyncWrite + Unpin + ?Sized,
 {
     stream.write_all(&encode(outcome)).await
 }

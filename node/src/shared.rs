@@ -7,9 +7,9 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 use vineyard_env::{Access, Env, MemoryHandle};
 use vineyard_raft::Meta;
-use vineyard_store::HolderId;
+use vineyard_store::{HolderId, Store};
 use vineyard_wire::reply::Payload;
-use vineyard_wire::{InstanceId, ObjectId};
+use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 use crate::actors::blobs::Blobs;
 use crate::actors::catalog::{Catalog, Frees};
@@ -43,9 +43,64 @@ pub(crate) struct Shared {
     pub(crate) frees: Frees,
     /// Rung after each change of the metadata this node can see.
     pub(crate) changed: Notify,
-    /// Rung once, when the node stops.
-    pub(crate) stopping: Notify,
+    pub(crate) stopping: Stopping,
+    pub(crate) leavers: Leavers,
     pub(crate) counters: Counters,
+}
+
+/// Whether the node stops. Once it does, it does for good.
+#[derive(Default)]
+pub(crate) struct Stopping {
+    has_begun: Cell<bool>,
+    rang: Notify,
+}
+
+impl Stopping {
+    pub(crate) fn begin(&self) {
+        self.has_begun.set(true);
+        self.rang.notify_waiters();
+    }
+
+    /// Returns when the stop has begun, at once if it has already.
+    pub(crate) async fn begun(&self) {
+        // Made before the look, so that a stop between the two is heard.
+        let rang = self.rang.notified();
+        if !self.has_begun.get() {
+            rang.await;
+        }
+    }
+}
+
+/// Holders whose connections are gone, until the store has closed them. To leave never waits and never fails, so even
+/// a session that panics gives back what it held.
+#[derive(Default)]
+pub(crate) struct Leavers {
+    holders: RefCell<Vec<HolderId>>,
+    rang: Notify,
+}
+
+impl Leavers {
+    pub(crate) fn leave(&self, holder: HolderId) {
+        self.holders.borrow_mut().push(holder);
+        self.rang.notify_one();
+    }
+}
+
+/// Closes the holders of those who leave, until the node stops.
+pub(crate) async fn see_off(node: Rc<Shared>) {
+    loop {
+        node.leavers.rang.notified().await;
+        let holders = node.leavers.holders.take();
+        let close = move |store: &mut Store| {
+            for holder in holders {
+                store.close_holder(holder);
+            }
+        };
+        if let Err(status) = node.blobs.ask(close).await {
+            tracing::error!(%status, "nobody is left to take back what connections held");
+            return;
+        }
+    }
 }
 
 /// Things that come and go, counted where they begin and end.
@@ -53,8 +108,12 @@ pub(crate) struct Shared {
 pub(crate) struct Counters {
     pub(crate) ipc_connections: Cell<u64>,
     pub(crate) rpc_connections: Cell<u64>,
+    /// TCP connections that have not said who they are.
+    pub(crate) unregistered: Cell<u64>,
     /// Requests that wait for something to appear.
     pub(crate) waiting: Cell<u64>,
+    /// Rung whenever one of these falls.
+    pub(crate) fell: Notify,
 }
 
 /// Counts one thing for as long as it lives.
@@ -72,12 +131,30 @@ impl Counted {
             pick,
         }
     }
+
+    /// The node it counts for.
+    pub(crate) fn node(&self) -> &Rc<Shared> {
+        &self.node
+    }
+
+    /// One request that waits for something to appear, unless too many do.
+    pub(crate) fn waiting(node: &Rc<Shared>) -> Result<Self, Status> {
+        let waiting_max = node.config.limits.waiting_max;
+        if node.counters.waiting.get() >= waiting_max as u64 {
+            return Err(Status::new(
+                Code::VineyardServerNotReady,
+                format!("{waiting_max} requests wait on this node, and no more may"),
+            ));
+        }
+        Ok(Self::new(node, |counters| &counters.waiting))
+    }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let cell = (self.pick)(&self.node.counters);
         cell.set(cell.get() - 1);
+        self.node.counters.fell.notify_waiters();
     }
 }
 
@@ -120,7 +197,7 @@ impl SharedArena {
             data_offset: blob.offset as i64,
             data_size: blob.size as i64,
             map_size: self.len as i64 + Self::MAP_SIZE_GAP,
-            pointer: Self::BASE * number as u64 + blob.offset as u64,
+            pointer: Self::BASE * number as u64 + blob.offset,
             is_sealed: blob.sealed,
             is_owner: true,
             is_gpu: false,

@@ -5,6 +5,7 @@
 )]
 
 mod clock;
+mod data_dir;
 mod host;
 mod random;
 mod threads;
@@ -21,7 +22,7 @@ use vineyard_shm::MemfdMemory;
 
 /// Everything a node may touch, with its disk under `data_dir`.
 pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
-    std::fs::create_dir_all(data_dir)?;
+    data_dir::prepare(data_dir)?;
     Ok(Env {
         clock: Arc::new(clock::SystemClock),
         random: Arc::new(random::SystemRandom),

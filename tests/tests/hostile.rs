@@ -23,6 +23,7 @@ const CONNECTIONS: usize = 10_000;
 const AT_ONCE: usize = 200;
 const BLOB_BYTES: u64 = 1 << 20;
 const NESTING: usize = 100_000;
+const UNREGISTERED_BYTES_MAX: usize = 64 << 10;
 
 type Dial = fn(&Node) -> Result<Raw>;
 const DIALS: [(&str, Dial); 2] = [
@@ -195,6 +196,10 @@ fn nonsense_is_refused_and_the_connection_goes_on() {
                 raw.register().unwrap();
             }
             for body in nonsense() {
+                // Who has not registered is closed over a long frame, with a reason: the node's own tests see to that.
+                if !registered && body.len() > UNREGISTERED_BYTES_MAX {
+                    continue;
+                }
                 let shown = String::from_utf8_lossy(&body[..body.len().min(80)]).into_owned();
                 let what = format!("{name}, registered {registered}: {shown}");
                 raw.send(&frame(&body))

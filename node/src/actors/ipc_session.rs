@@ -1,28 +1,25 @@
 //! One Unix-socket connection: its stream, its holder id, nothing else.
 
 use std::io;
-use std::rc::Rc;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, WrapFuture};
-use futures::FutureExt;
 use vineyard_env::LocalStream;
-use vineyard_wire::{Reply, Request, Status, limits};
+use vineyard_wire::{Reply, Request};
 
-use crate::handlers;
 use crate::inbox::{FrameError, Inbox};
 use crate::session::{self, Kind, Session};
-use crate::shared::{Counted, Shared};
+use crate::shared::Counted;
 
 pub(crate) struct IpcSession {
-    node: Rc<Shared>,
-    stream: Option<Box<dyn LocalStream>>,
+    /// Until the session starts.
+    parts: Option<(Box<dyn LocalStream>, Counted)>,
 }
 
 impl IpcSession {
-    pub(crate) fn start(node: Rc<Shared>, stream: Box<dyn LocalStream>) {
+    /// `counted` counts this connection.
+    pub(crate) fn start(stream: Box<dyn LocalStream>, counted: Counted) {
         Self {
-            node,
-            stream: Some(stream),
+            parts: Some((stream, counted)),
         }
         .start();
     }
@@ -32,46 +29,38 @@ impl Actor for IpcSession {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let stream = self.stream.take().expect("an actor starts once");
-        let work = serve(self.node.clone(), stream).into_actor(self);
+        let (stream, counted) = self.parts.take().expect("an actor starts once");
+        let work = serve(stream, counted).into_actor(self);
         ctx.spawn(actix::ActorFutureExt::map(work, |(), _, ctx| ctx.stop()));
     }
 }
 
-async fn serve(node: Rc<Shared>, stream: Box<dyn LocalStream>) {
-    let _counted = Counted::new(&node, |counters| &counters.ipc_connections);
-    let stopping = node.clone();
-    let session = match Session::open(node, Kind::Ipc).await {
+async fn serve(stream: Box<dyn LocalStream>, counted: Counted) {
+    let node = counted.node().clone();
+    let session = match Session::open(node.clone(), Kind::Ipc, None).await {
         Ok(session) => session,
         Err(status) => return tracing::warn!(%status, "refused a connection"),
     };
-    let stopped = stopping.stopping.notified().fuse();
     tokio::select! {
         biased;
-        () = stopped => {}
         ended = converse(&session, stream) => {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             }
         }
+        () = session::cut_off(&node) => tracing::debug!("a connection was cut off by the stop"),
     }
-    session.close().await;
 }
 
 async fn converse(session: &Session, mut stream: Box<dyn LocalStream>) -> Result<(), FrameError> {
     let mut inbox = Inbox::default();
-    while let Some(body) = inbox
-        .frame(&mut stream, limits::CLIENT_FRAME_BYTES_MAX)
-        .await?
-    {
+    while let Some(body) = session::next(session, &mut inbox, &mut stream).await? {
         let request = session.admit(&body);
         if request == Ok(Request::Exit) {
             return Ok(());
         }
-        let outcome = tokio::select! {
-            biased;
-            outcome = answer(session, request) => outcome,
-            () = inbox.until_closed(&mut stream) => return Ok(()),
+        let Some(outcome) = session::answer(session, &mut inbox, &mut stream, request).await else {
+            return Ok(());
         };
         session::write(&mut stream, &outcome).await?;
         if let Ok(reply) = &outcome {
@@ -79,10 +68,6 @@ async fn converse(session: &Session, mut stream: Box<dyn LocalStream>) -> Result
         }
     }
     Ok(())
-}
-
-async fn answer(session: &Session, request: Result<Request, Status>) -> Result<Reply, Status> {
-    handlers::answer(session, request?).await
 }
 
 /// After a reply that announces arena numbers: one byte with a handle for each, in order.

@@ -2,19 +2,29 @@
 //!
 //! Only transitions go through the log. Silence deletes nothing: a pause is not a death.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
+use tokio::time::Instant;
+use vineyard_raft::Status;
 use vineyard_raft::command::Command;
+use vineyard_raft::state::State;
 use vineyard_wire::reply::Liveness;
+use vineyard_wire::{InstanceId, NodeId};
 
 use crate::shared::Shared;
 
 /// Watches until the node stops; idle while another node leads.
 pub(crate) async fn watch(node: Rc<Shared>) {
+    let limits = &node.config.limits;
+    let mut reign = None;
     loop {
-        tokio::time::sleep(node.config.limits.liveness_period).await;
-        for command in transitions(&node) {
-            let deadline = node.config.limits.metadata_deadline;
+        tokio::time::sleep(limits.liveness_period).await;
+        let group = node.meta.status();
+        let silent = silences(&group, &mut reign, Instant::now());
+        for command in transitions(&node.meta.state(), &silent, limits.unreachable_after) {
+            let deadline = limits.metadata_deadline;
             if let Err(error) = node.meta.submit(node.instance, command, deadline).await {
                 // The next round sees the same silence and tries again.
                 tracing::debug!(%error, "could not record who is reachable");
@@ -23,36 +33,69 @@ pub(crate) async fn watch(node: Rc<Shared>) {
     }
 }
 
-fn transitions(node: &Shared) -> Vec<Command> {
-    let group = node.meta.status();
-    if !group.is_leader {
-        return Vec::new();
-    }
-    let state = node.meta.state();
-    let limit_ms = node.config.limits.unreachable_after.as_millis() as u64;
-    let mut commands = Vec::new();
-    for (member, silent_ms) in &group.silent_ms {
-        let Some(instance) = state.current_instance_of(*member) else {
-            continue;
-        };
-        let reachable = *silent_ms < limit_ms;
-        match (instance.liveness, reachable) {
-            (Liveness::Up, false) | (Liveness::Unreachable, true) => {
-                commands.push(Command::Watch {
-                    instance: instance.id,
-                    reachable,
-                });
-            }
-            _ => {}
-        }
-    }
-    if let Some(me) = state.instance(node.instance)
-        && me.liveness == Liveness::Unreachable
-    {
-        commands.push(Command::Watch {
-            instance: node.instance,
-            reachable: true,
-        });
-    }
-    commands
+/// A term in which this node leads, and since when.
+#[derive(Clone, Copy)]
+struct Reign {
+    term: u64,
+    since: Instant,
 }
+
+/// What this leader knows of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Silence {
+    lasts: Duration,
+    /// Whether it has answered this leader at all; only then is it known to be back.
+    was_heard: bool,
+}
+
+/// For how long each member has been silent; empty unless this node leads. A member that this leader has never heard is
+/// silent since the leader took over.
+fn silences(group: &Status, reign: &mut Option<Reign>, now: Instant) -> BTreeMap<NodeId, Silence> {
+    if !group.is_leader {
+        *reign = None;
+        return BTreeMap::new();
+    }
+    let fresh = Reign {
+        term: group.term,
+        since: now,
+    };
+    let known = reign.filter(|reign| reign.term == group.term);
+    let Reign { since, .. } = *reign.insert(known.unwrap_or(fresh));
+    let members = group.voters.iter().chain(&group.learners);
+    let silence = |member: &NodeId| {
+        let heard = match *member == group.me {
+            true => Some(Duration::ZERO),
+            false => group
+                .silent_ms
+                .get(member)
+                .copied()
+                .map(Duration::from_millis),
+        };
+        let silence = Silence {
+            lasts: heard.unwrap_or(now.duration_since(since)),
+            was_heard: heard.is_some(),
+        };
+        (*member, silence)
+    };
+    members.map(silence).collect()
+}
+
+/// What the cluster has yet to be told.
+fn transitions(state: &State, silent: &BTreeMap<NodeId, Silence>, limit: Duration) -> Vec<Command> {
+    let watch = |instance: InstanceId, reachable| Command::Watch {
+        instance,
+        reachable,
+    };
+    let transition = |(member, silence): (&NodeId, &Silence)| {
+        let instance = state.current_instance_of(*member)?;
+        match (instance.liveness, silence.lasts < limit) {
+            (Liveness::Up, false) => Some(watch(instance.id, false)),
+            (Liveness::Unreachable, true) if silence.was_heard => Some(watch(instance.id, true)),
+            _ => None,
+        }
+    };
+    silent.iter().filter_map(transition).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,13 @@
 //! One TCP connection of a vineyard client: its stream, its holder id, nothing else.
 
-use std::rc::Rc;
-
 use actix::{Actor, ActorContext, AsyncContext, Context, WrapFuture};
 use vineyard_env::Stream;
-use vineyard_wire::{Request, limits};
+use vineyard_wire::Request;
 
-use crate::handlers::{self, remote};
+use crate::handlers::remote;
 use crate::inbox::{FrameError, Inbox};
 use crate::session::{self, Kind, Session};
-use crate::shared::{Counted, Shared};
+use crate::shared::Counted;
 
 /// A connection and what has been read ahead of it.
 pub(crate) struct Connection {
@@ -17,21 +15,36 @@ pub(crate) struct Connection {
     pub(crate) inbox: Inbox,
 }
 
+/// What a session starts with.
+struct Parts {
+    connection: Connection,
+    counted: Counted,
+    unregistered: Counted,
+}
+
 pub(crate) struct RpcSession {
-    node: Rc<Shared>,
-    connection: Option<Connection>,
+    /// Until the session starts.
+    parts: Option<Parts>,
 }
 
 impl RpcSession {
-    /// `first` are the bytes that were read to find out who is calling.
-    pub(crate) fn start(node: Rc<Shared>, stream: Box<dyn Stream>, first: Vec<u8>) {
+    /// `first` are the bytes that were read to find out who is calling; `unregistered` counts it until it registers.
+    pub(crate) fn start(
+        stream: Box<dyn Stream>,
+        first: Vec<u8>,
+        counted: Counted,
+        unregistered: Counted,
+    ) {
         let connection = Connection {
             stream,
             inbox: Inbox::new(first),
         };
         Self {
-            node,
-            connection: Some(connection),
+            parts: Some(Parts {
+                connection,
+                counted,
+                unregistered,
+            }),
         }
         .start();
     }
@@ -41,35 +54,38 @@ impl Actor for RpcSession {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let connection = self.connection.take().expect("an actor starts once");
-        let work = serve(self.node.clone(), connection).into_actor(self);
+        let parts = self.parts.take().expect("an actor starts once");
+        let work = serve(parts).into_actor(self);
         ctx.spawn(actix::ActorFutureExt::map(work, |(), _, ctx| ctx.stop()));
     }
 }
 
-async fn serve(node: Rc<Shared>, connection: Connection) {
-    let _counted = Counted::new(&node, |counters| &counters.rpc_connections);
-    let stopping = node.clone();
-    let session = match Session::open(node, Kind::Rpc).await {
+async fn serve(parts: Parts) {
+    let Parts {
+        connection,
+        counted,
+        unregistered,
+    } = parts;
+    let node = counted.node().clone();
+    let session = match Session::open(node.clone(), Kind::Rpc, Some(unregistered)).await {
         Ok(session) => session,
         Err(status) => return tracing::warn!(%status, "refused a connection"),
     };
     tokio::select! {
         biased;
-        () = stopping.stopping.notified() => {}
         ended = converse(&session, connection) => {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended");
             }
         }
+        () = session::cut_off(&node) => tracing::debug!("a connection was cut off by the stop"),
     }
-    session.close().await;
 }
 
 async fn converse(session: &Session, mut connection: Connection) -> Result<(), FrameError> {
     loop {
         let Connection { stream, inbox } = &mut connection;
-        let Some(body) = inbox.frame(stream, limits::CLIENT_FRAME_BYTES_MAX).await? else {
+        let Some(body) = session::next(session, inbox, stream).await? else {
             return Ok(());
         };
         connection = match session.admit(&body) {
@@ -81,16 +97,12 @@ async fn converse(session: &Session, mut connection: Connection) -> Result<(), F
             Ok(Request::CreateRemoteBuffers { sizes, compress }) => {
                 remote::create_remote_buffers(session, connection, sizes, compress).await?
             }
-            Ok(Request::GetRemoteBuffers {
-                ids,
-                unsafe_,
-                compress,
-            }) => remote::get_remote_buffers(session, connection, ids, unsafe_, compress).await?,
+            Ok(Request::GetRemoteBuffers { ids, compress, .. }) => {
+                remote::get_remote_buffers(session, connection, ids, compress).await?
+            }
             request => {
-                let outcome = tokio::select! {
-                    biased;
-                    outcome = async { handlers::answer(session, request?).await } => outcome,
-                    () = inbox.until_closed(stream) => return Ok(()),
+                let Some(outcome) = session::answer(session, inbox, stream, request).await else {
+                    return Ok(());
                 };
                 session::write(stream, &outcome).await?;
                 connection

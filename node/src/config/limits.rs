@@ -18,19 +18,31 @@ pub struct Limits {
     pub connect_deadline: Duration,
     /// What a new connection has to send its first whole request.
     pub register_deadline: Duration,
+    /// How long a closing connection is given to read why it is closed.
+    pub parting_deadline: Duration,
     /// How long a stop waits for replies that are on their way.
     pub stop_deadline: Duration,
+    /// How long `cluster_status` waits for another node's figures.
+    pub figures_deadline: Duration,
+    /// Silence of a node between two of its questions on one connection, after which the connection is closed.
+    pub peer_idle_deadline: Duration,
+    /// Pause after an accept that failed, for example because the process has no descriptors left.
+    pub accept_pause: Duration,
     /// Between two rounds of a `--join` that nobody answered.
     pub join_retry: Duration,
 
     /// Messages an actor's mailbox holds before senders wait.
     pub mailbox_capacity: usize,
-    /// Client connections, of both kinds together. One more is accepted and closed with a reason.
-    pub connections_max: usize,
+    /// Connections on the Unix socket. One more is accepted and closed with a reason, as with the next two.
+    pub ipc_connections_max: usize,
+    /// Connections of clients over TCP.
+    pub rpc_connections_max: usize,
+    /// TCP connections that have not registered or proved to be a node. The others do not suffer from a flood of these.
+    pub unregistered_max: usize,
+    /// The longest frame of a connection that has not registered.
+    pub unregistered_frame_bytes_max: usize,
     /// Bytes of requests a session reads ahead of the one it is answering.
     pub session_read_ahead_bytes: usize,
-    /// Requests of one session that may be in flight.
-    pub session_requests_max: usize,
     /// Requests that wait for something to appear, on the whole node.
     pub waiting_max: usize,
 
@@ -42,6 +54,8 @@ pub struct Limits {
     pub bulk_bytes_min: u64,
     /// Worker threads for bulk bytes.
     pub bulk_threads: usize,
+    /// Jobs that wait for one of them before the sessions that bring them wait.
+    pub bulk_queue: usize,
     /// Migrations that may move bytes at the same time; the next ones queue.
     pub migrations_max: usize,
 
@@ -68,19 +82,26 @@ impl Default for Limits {
             transfer_bytes_per_second_min: 50_000_000,
             connect_deadline: Duration::from_secs(2),
             register_deadline: Duration::from_secs(10),
+            parting_deadline: Duration::from_secs(1),
             stop_deadline: Duration::from_secs(5),
+            figures_deadline: Duration::from_secs(1),
+            peer_idle_deadline: Duration::from_secs(60),
+            accept_pause: Duration::from_millis(50),
             join_retry: Duration::from_millis(500),
 
             mailbox_capacity: 1024,
-            connections_max: 16_384,
-            session_read_ahead_bytes: 1 << 20,
-            session_requests_max: 64,
+            ipc_connections_max: 16_384,
+            rpc_connections_max: 16_384,
+            unregistered_max: 4096,
+            unregistered_frame_bytes_max: 64 << 10,
+            session_read_ahead_bytes: 256 << 10,
             waiting_max: 65_536,
 
             bulk_connections: 4,
             bulk_range_bytes: 16 << 20,
             bulk_bytes_min: 256 << 10,
             bulk_threads: 2,
+            bulk_queue: 64,
             migrations_max: 16,
 
             raft_heartbeat: Duration::from_millis(120),

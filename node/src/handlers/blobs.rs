@@ -93,6 +93,16 @@ pub(super) async fn find(
         .blobs
         .ask(move |store| store.get(holder, &ids, unsafe_))
         .await??;
+    check_lost(session, &wanted, &blobs)?;
+    Ok(blobs)
+}
+
+/// Refuses if one of `wanted` is not among `blobs` because its bytes died with their node.
+pub(super) fn check_lost(
+    session: &Session,
+    wanted: &[ObjectId],
+    blobs: &[Blob],
+) -> Result<(), Status> {
     if blobs.len() < wanted.len() {
         let state = session.node.meta.state();
         let here: BTreeSet<_> = blobs.iter().map(|blob| blob.id).collect();
@@ -102,7 +112,7 @@ pub(super) async fn find(
             }
         }
     }
-    Ok(blobs)
+    Ok(())
 }
 
 pub(super) async fn drop_buffer(session: &Session, id: ObjectId) -> Result<Reply, Status> {

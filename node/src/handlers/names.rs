@@ -70,7 +70,7 @@ pub(super) async fn get_name(node: &Rc<Shared>, request: GetName) -> Result<Repl
     if !wait {
         return Err(Status::not_exists(format!("failed to find name: {name}")));
     }
-    let _counted = Counted::new(node, |counters| &counters.waiting);
+    let _counted = Counted::waiting(node)?;
     let appeared = appearance(node, &name);
     let Some(timeout_ms) = timeout_ms else {
         return Ok(Reply::GetName {

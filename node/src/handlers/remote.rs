@@ -5,6 +5,7 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use vineyard_client::compress::{Compressor, Decompressor};
 use vineyard_env::{Access, Stream};
 use vineyard_shm::{Slice, SliceMut};
@@ -108,10 +109,9 @@ pub(crate) async fn get_remote_buffers(
     session: &Session,
     mut connection: Connection,
     ids: Vec<ObjectId>,
-    unsafe_: bool,
     compress: bool,
 ) -> io::Result<Connection> {
-    let (blobs, slices) = match read(session, ids, unsafe_).await {
+    let (blobs, slices) = match read(session, ids).await {
         Ok(found) => found,
         Err(status) => {
             session::write(&mut connection.stream, &Err(status)).await?;
@@ -127,30 +127,20 @@ pub(crate) async fn get_remote_buffers(
     send(session, connection, head, slices, compress).await
 }
 
-/// The blobs that are here, and their bytes, which stay in place while the slices live.
-async fn read(
-    session: &Session,
-    ids: Vec<ObjectId>,
-    unsafe_: bool,
-) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
-    let blobs = blobs::find(session, ids, unsafe_).await?;
-    let holder = session.holder.get();
+/// The blobs that are here, and their bytes, which stay in place while the slices live. Bytes that are still being
+/// written are never sent, whatever was asked.
+async fn read(session: &Session, ids: Vec<ObjectId>) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
+    let wanted = ids.clone();
+    // A slice keeps its bytes in place: the session, which sends copies, needs no hold.
     let pin = move |store: &mut Store| {
-        let slices = blobs
-            .iter()
-            .map(|blob| store.reader(blob.id))
-            .collect::<Result<_, _>>()?;
-        // The slices hold the bytes; the session itself reads copies and needs no hold.
-        for blob in blobs.iter().filter(|blob| blob.size > 0) {
-            match store.release(holder, blob.id) {
-                Ok(()) | Err(vineyard_store::Error::NotHeld { .. }) => {}
-                Err(vineyard_store::Error::HoldsNothing) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok((blobs, slices))
+        let blobs: Vec<_> = ids.iter().filter_map(|id| store.info(*id)).collect();
+        let slices = blobs.iter().map(|blob| store.reader(blob.id));
+        let slices = slices.collect::<Result<_, _>>()?;
+        Ok::<_, Status>((blobs, slices))
     };
-    session.node.blobs.ask(pin).await?
+    let (blobs, slices) = session.node.blobs.ask(pin).await??;
+    blobs::check_lost(session, &wanted, &blobs)?;
+    Ok((blobs, slices))
 }
 
 fn payloads(session: &Session, blobs: &[Blob]) -> Vec<vineyard_wire::reply::Payload> {
@@ -167,14 +157,17 @@ async fn receive(
     writers: Vec<SliceMut>,
     compress: bool,
 ) -> io::Result<Connection> {
-    let bytes: usize = writers.iter().map(|writer| writer.len()).sum();
+    let bytes = writers.iter().map(|writer| writer.len() as u64).sum();
     let Connection {
         mut stream,
         mut inbox,
     } = connection;
     let first = inbox.take(usize::MAX);
-    if (bytes as u64) < session.node.config.limits.bulk_bytes_min {
-        let left = fill(stream.as_mut(), first, writers, compress).await?;
+    let limits = &session.node.config.limits;
+    let deadline = limits.transfer_deadline(bytes);
+    if bytes < limits.bulk_bytes_min {
+        let filled = fill(stream.as_mut(), first, writers, compress);
+        let left = timeout(deadline, filled).await??;
         return Ok(Connection {
             stream,
             inbox: Inbox::new(left),
@@ -184,7 +177,8 @@ async fn receive(
     let job = move || -> vineyard_env::LocalBoxFuture<'static, _> {
         Box::pin(async move {
             let mut stream = detached.attach()?;
-            let left = fill(stream.as_mut(), first, writers, compress).await?;
+            let filled = fill(stream.as_mut(), first, writers, compress);
+            let left = timeout(deadline, filled).await??;
             io::Result::Ok((stream.detach()?, left))
         })
     };
@@ -232,17 +226,20 @@ async fn send(
     slices: Vec<Slice>,
     compress: bool,
 ) -> io::Result<Connection> {
-    let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+    let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
     let Connection { mut stream, inbox } = connection;
-    if (bytes as u64) < session.node.config.limits.bulk_bytes_min {
-        pour(stream.as_mut(), head, slices, compress).await?;
+    let limits = &session.node.config.limits;
+    let deadline = limits.transfer_deadline(bytes);
+    if bytes < limits.bulk_bytes_min {
+        timeout(deadline, pour(stream.as_mut(), head, slices, compress)).await??;
         return Ok(Connection { stream, inbox });
     }
     let detached = stream.detach()?;
     let job = move || -> vineyard_env::LocalBoxFuture<'static, _> {
         Box::pin(async move {
             let mut stream = detached.attach()?;
-            pour(stream.as_mut(), head, slices, compress).await?;
+            let poured = pour(stream.as_mut(), head, slices, compress);
+            timeout(deadline, poured).await??;
             stream.detach()
         })
     };

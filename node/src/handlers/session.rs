@@ -27,7 +27,7 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
         });
         session.holder.set(opened.await?);
     }
-    session.registered.set(true);
+    session.enter();
     Ok(Reply::Register(Registered {
         ipc_socket: node.config.ipc_socket.clone(),
         rpc_endpoint: node.endpoint.clone(),

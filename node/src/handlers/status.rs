@@ -64,14 +64,11 @@ pub(super) async fn cluster_status(node: &Rc<Shared>) -> Result<Reply, Status> {
         .leader
         .and_then(|leader| current(&leader))
         .map(|instance| instance.id);
-    let up = |id: &&NodeId| current(id).is_some_and(|instance| instance.liveness == Liveness::Up);
-    let majority = group.voters.len() / 2 + 1;
-    let reachable = group.voters.iter().filter(up).count();
     let cluster = GroupStatus {
         id: node.identity.cluster.clone(),
         leader,
         voters: group.voters.len() as u64,
-        tolerates: reachable.saturating_sub(majority) as u64,
+        tolerates: figures::tolerates(node) as u64,
         commit_index: group.commit_index,
     };
     Ok(Reply::ClusterStatus(ClusterStatus { cluster, nodes }))

@@ -1,12 +1,11 @@
 //! Frames as they really arrive: in pieces, in crowds, cut off, or announced by a liar.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncWriteExt, duplex};
 
 use super::*;
 
 const BYTES_MAX: usize = 1 << 20;
+const AHEAD_BYTES_MAX: usize = 256 << 10;
 
 #[tokio::test]
 async fn an_absurd_length_is_refused_before_anything_is_reserved() {
@@ -117,7 +116,7 @@ async fn a_closing_is_noticed_and_what_came_before_it_is_kept() {
     let mut inbox = Inbox::default();
     far.write_all(&frame::with_header(b"next")).await.unwrap();
     drop(far);
-    inbox.until_closed(&mut near).await;
+    inbox.until_closed(&mut near, AHEAD_BYTES_MAX).await;
     assert_eq!(
         inbox.frame(&mut near, BYTES_MAX).await.unwrap().unwrap(),
         b"next"
@@ -132,7 +131,7 @@ async fn a_wait_for_the_closing_that_is_given_up_loses_nothing() {
     let sent = frame::with_header(&body);
     for piece in sent.chunks(7000) {
         far.write_all(piece).await.unwrap();
-        let wait = inbox.until_closed(&mut near);
+        let wait = inbox.until_closed(&mut near, AHEAD_BYTES_MAX);
         assert!(
             tokio::time::timeout(Duration::from_millis(1), wait)
                 .await
@@ -151,7 +150,7 @@ async fn reading_ahead_stops_where_its_bound_is() {
     far.write_all(&vec![0; 4 * AHEAD_BYTES_MAX]).await.unwrap();
     drop(far);
     let mut inbox = Inbox::default();
-    let wait = inbox.until_closed(&mut near);
+    let wait = inbox.until_closed(&mut near, AHEAD_BYTES_MAX);
     assert!(
         tokio::time::timeout(Duration::from_secs(1), wait)
             .await

@@ -80,3 +80,6 @@ impl vineyard_raft::Dial for Dialer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The fetching side of a blob transfer: asks for ranges and reads them straight into the arena.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use vineyard_env::Stream;
@@ -17,13 +18,28 @@ pub(crate) struct Piece {
     pub(crate) targets: Vec<SliceMut>,
 }
 
-/// Fetches `pieces` one after the other on a connection of their own to the node at `endpoint`.
-pub(crate) async fn fetch(dialer: Dialer, endpoint: String, pieces: Vec<Piece>) -> io::Result<()> {
-    let (mut stream, _) = dialer.dial(&endpoint, Purpose::Node).await?;
-    for piece in pieces {
-        fetch_piece(stream.as_mut(), piece).await?;
-    }
-    Ok(())
+/// Fetches `pieces` one after the other on a connection of their own to the node at `endpoint`, all within `deadline`.
+/// The targets are let go of by then, wherever this runs.
+pub(crate) async fn fetch(
+    dialer: Dialer,
+    endpoint: String,
+    pieces: Vec<Piece>,
+    deadline: Duration,
+) -> io::Result<()> {
+    let fetched = async {
+        let (mut stream, _) = dialer.dial(&endpoint, Purpose::Node).await?;
+        for piece in pieces {
+            fetch_piece(stream.as_mut(), piece).await?;
+        }
+        Ok(())
+    };
+    let late = |_| {
+        let message = format!("not all of it came within {} ms", deadline.as_millis());
+        io::Error::new(io::ErrorKind::TimedOut, message)
+    };
+    tokio::time::timeout(deadline, fetched)
+        .await
+        .map_err(late)?
 }
 
 async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<()> {
@@ -63,3 +79,6 @@ async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<()> {
 
 /// Bytes read and hashed at a time.
 pub(crate) const HASH_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -15,10 +15,15 @@ use super::fetch::HASH_BYTES;
 use super::{frames, handshake};
 use crate::failure;
 use crate::figures;
-use crate::shared::Shared;
+use crate::shared::{Counted, Shared};
 
 /// Serves a connection whose `MAGIC` has been read, until the other side leaves.
-pub(crate) async fn serve(node: Rc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+/// `unregistered` counts it until it has proved to be a node.
+pub(crate) async fn serve(
+    node: Rc<Shared>,
+    mut stream: Box<dyn Stream>,
+    unregistered: Counted,
+) -> io::Result<()> {
     let me = node.instance.node();
     let credentials = node.identity.credentials();
     let shake = handshake::accept(stream.as_mut(), &credentials, me, node.env.random.as_ref());
@@ -26,6 +31,7 @@ pub(crate) async fn serve(node: Rc<Shared>, mut stream: Box<dyn Stream>) -> io::
     let hello = tokio::time::timeout(deadline, shake)
         .await
         .map_err(io::Error::other)??;
+    drop(unregistered);
     match hello.purpose {
         Purpose::Raft => {
             node.meta.serve(stream.detach()?);
@@ -37,10 +43,18 @@ pub(crate) async fn serve(node: Rc<Shared>, mut stream: Box<dyn Stream>) -> io::
 
 async fn converse(node: &Rc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<()> {
     loop {
-        let ask = match frames::read(stream.as_mut(), frames::MESSAGE_BYTES_MAX).await {
-            Ok(ask) => ask,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-            Err(error) => return Err(error),
+        let asked = frames::read(stream.as_mut(), frames::MESSAGE_BYTES_MAX);
+        let ask = match tokio::time::timeout(node.config.limits.peer_idle_deadline, asked).await {
+            Ok(Ok(ask)) => ask,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            // A machine that lost its power does not say goodbye.
+            Err(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "no question in time",
+                ));
+            }
         };
         stream = match ask {
             Ask::Join(join) => {
@@ -88,16 +102,19 @@ async fn read(
             return Ok(stream);
         }
     };
-    let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
-    if (bytes as u64) < node.config.limits.bulk_bytes_min {
-        send(stream.as_mut(), &slices).await?;
+    let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
+    let limits = &node.config.limits;
+    // An asker that stopped reading must not keep the bytes in place for ever.
+    let deadline = limits.transfer_deadline(bytes);
+    if bytes < limits.bulk_bytes_min {
+        tokio::time::timeout(deadline, send(stream.as_mut(), &slices)).await??;
         return Ok(stream);
     }
     let detached = stream.detach()?;
     let job = move || -> LocalBoxFuture<'static, _> {
         Box::pin(async move {
             let mut stream = detached.attach()?;
-            send(stream.as_mut(), &slices).await?;
+            tokio::time::timeout(deadline, send(stream.as_mut(), &slices)).await??;
             stream.detach()
         })
     };
@@ -136,3 +153,6 @@ async fn send(stream: &mut dyn Stream, slices: &[Slice]) -> io::Result<()> {
     }
     stream.write_all(&checksum.digest().to_le_bytes()).await
 }
+
+#[cfg(test)]
+mod tests;

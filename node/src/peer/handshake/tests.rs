@@ -1,75 +1,12 @@
 //! Both sides of the handshake, and what each says when the other is not one of us.
 
 use std::io;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 
-use tokio::io::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
-};
-use vineyard_env::Detached;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vineyard_wire::frame;
 
 use super::*;
-
-/// A `Stream` of memory.
-struct Pipe(DuplexStream);
-
-impl AsyncRead for Pipe {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Pipe {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
-}
-
-impl Stream for Pipe {
-    fn local_address(&self) -> String {
-        "near".to_owned()
-    }
-
-    fn peer_address(&self) -> String {
-        "far".to_owned()
-    }
-
-    fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-/// Never the same number twice.
-struct Counter(AtomicU64);
-
-impl Random for Counter {
-    fn next_u64(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
-fn random(start: u64) -> Counter {
-    Counter(AtomicU64::new(start))
-}
+use crate::peer::pipe::{Pipe, pipes, random};
 
 const ME: NodeId = NodeId(7);
 
@@ -92,11 +29,6 @@ fn hello() -> Hello {
         purpose: Purpose::Node,
         nonce: [1; PROOF_BYTES],
     }
-}
-
-fn pipes() -> (Pipe, Pipe) {
-    let (near, far) = duplex(64 << 10);
-    (Pipe(near), Pipe(far))
 }
 
 /// What a listener with `credentials()` makes of what comes.

@@ -1,0 +1,148 @@
+//! The copy of one plain object: its blobs, then its records under fresh ids in one entry of the log.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use vineyard_raft::Error as RaftError;
+use vineyard_raft::command::{Applied, Command, Refusal};
+use vineyard_raft::state::objects::{BlobRow, Link, Record};
+use vineyard_wire::{ObjectId, Status};
+
+use super::transfer;
+use crate::catalog::Catalog;
+use crate::failure;
+use crate::plan::Copy;
+use crate::shared::Shared;
+
+/// Copies the object `id` and what it consists of; answers the copy's id.
+pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result<ObjectId, Status> {
+    let Copy { records, blobs } = copy;
+    let sizes: BTreeMap<_, _> = blobs
+        .iter()
+        .map(|wanted| (wanted.blob, wanted.size))
+        .collect();
+    let fetched = transfer::fetch_blobs(node, blobs).await?;
+    let rows = fetched.iter().map(|(source, here)| BlobRow {
+        id: *here,
+        size: sizes[source],
+        checksum: None,
+        locations: [node.instance].into(),
+        lost_with: None,
+    });
+    let rows: Vec<_> = rows.collect();
+    let fresh = rename(node, &records).await?;
+    let records = records
+        .into_iter()
+        .map(|record| localize(record, node, &fresh, &fetched));
+    let records: Vec<_> = records.collect();
+    let held = fetched.values().copied().collect();
+    let command = Command::Persist {
+        records,
+        blobs: rows,
+    };
+    land(node, command, held).await?;
+    Ok(fresh[&id])
+}
+
+/// Makes the copy's metadata the cluster's.
+async fn land(node: &Rc<Shared>, command: Command, held: Vec<ObjectId>) -> Result<(), Status> {
+    let deadline = node.config.limits.metadata_deadline;
+    let submitted = node
+        .meta
+        .submit(node.instance, command.clone(), deadline)
+        .await;
+    let Some(outcome) = settled(submitted.clone()) else {
+        tokio::task::spawn_local(settle(node.clone(), command, held));
+        return submitted.map(drop).map_err(failure::from_raft);
+    };
+    finish(node, outcome, held).await
+}
+
+/// What the cluster decided; `None` if it may decide later, so that the bytes must stay for now.
+fn settled(submitted: Result<Applied, RaftError>) -> Option<Result<(), RaftError>> {
+    match submitted {
+        Ok(_) => Some(Ok(())),
+        Err(RaftError::Refused(Refusal::Forgotten)) => None,
+        Err(error @ (RaftError::Refused(_) | RaftError::TooLarge { .. })) => Some(Err(error)),
+        Err(_) => None,
+    }
+}
+
+/// Asks again until the cluster has decided: metadata must never point at bytes that were thrown away meanwhile. To
+/// persist the same records twice is to persist them once.
+async fn settle(node: Rc<Shared>, command: Command, held: Vec<ObjectId>) {
+    let limits = &node.config.limits;
+    loop {
+        tokio::time::sleep(limits.join_retry).await;
+        let deadline = limits.metadata_deadline;
+        let submitted = node
+            .meta
+            .submit(node.instance, command.clone(), deadline)
+            .await;
+        if matches!(submitted, Err(RaftError::Stopped | RaftError::Disk(_))) {
+            // The bytes go with the process.
+            return;
+        }
+        if let Some(outcome) = settled(submitted) {
+            if let Err(status) = finish(&node, outcome, held).await {
+                tracing::debug!(%status, "a copy whose outcome was unknown was not kept");
+            }
+            return;
+        }
+    }
+}
+
+async fn finish(
+    node: &Shared,
+    outcome: Result<(), RaftError>,
+    held: Vec<ObjectId>,
+) -> Result<(), Status> {
+    match outcome {
+        Ok(()) => {
+            node.persisted_blobs.borrow_mut().extend(&held);
+            transfer::release(node, held).await?;
+            node.changed.notify_waiters();
+            Ok(())
+        }
+        Err(error) => {
+            transfer::discard(node, held).await?;
+            Err(failure::from_raft(error))
+        }
+    }
+}
+
+/// A fresh id for each record.
+async fn rename(node: &Shared, records: &[Record]) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
+    let ids: Vec<_> = records.iter().map(|record| record.id).collect();
+    let state = node.meta.state();
+    let rename = move |catalog: &mut Catalog| {
+        let fresh = |id| (id, catalog.fresh_id(&state));
+        ids.into_iter().map(fresh).collect()
+    };
+    node.catalog.ask(rename).await
+}
+
+/// The record as it stands here: fresh ids, this instance, the signature kept.
+fn localize(
+    mut record: Record,
+    node: &Shared,
+    objects: &BTreeMap<ObjectId, ObjectId>,
+    blobs: &BTreeMap<ObjectId, ObjectId>,
+) -> Record {
+    let me = node.instance;
+    record.id = objects[&record.id];
+    record.instance = me;
+    for link in record.members.values_mut() {
+        *link = match *link {
+            Link::Object { id, signature } => Link::Object {
+                id: objects.get(&id).copied().unwrap_or(id),
+                signature,
+            },
+            Link::Blob { id, .. } => Link::Blob {
+                id: blobs.get(&id).copied().unwrap_or(id),
+                instance: me,
+            },
+        };
+    }
+    record
+}

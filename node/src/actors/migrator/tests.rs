@@ -1,0 +1,255 @@
+//! Migrations from a source that is played by the test: what it does wrong is named, and leaves nothing here.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_env::Stream;
+use vineyard_raft::command::{Applied, Command};
+use vineyard_raft::state::instances::Instance;
+use vineyard_raft::state::objects::{BlobRow, Link, Record};
+use vineyard_wire::peer::{Answer, Ask, MAGIC, Range};
+use vineyard_wire::reply::Liveness;
+use vineyard_wire::{NodeId, Signature};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::*;
+use crate::config::Limits;
+use crate::figures;
+use crate::peer::{frames, handshake};
+use crate::testing::{Place, with_node};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+const SMALL: u64 = 1000;
+const LARGE: u64 = 3 << 20;
+
+#[derive(Clone, Copy)]
+enum Source {
+    Answers,
+    /// Closes after half of the bytes.
+    Dies,
+    /// Sends half of the bytes, and then nothing.
+    Stalls,
+    /// Changes a byte on the way.
+    Lies,
+}
+
+/// A node of the cluster that is played by the test.
+struct Actor {
+    instance: InstanceId,
+    endpoint: String,
+    connections: Rc<Cell<usize>>,
+}
+
+async fn submit(place: &Place, instance: InstanceId, command: Command) -> Applied {
+    let meta = &place.node.shared.meta;
+    meta.submit(instance, command, DEADLINE).await.unwrap()
+}
+
+impl Actor {
+    async fn enter(place: &Place, source: Source) -> Self {
+        let mut door = place.env.network.listen("127.0.0.1:0").await.unwrap();
+        let endpoint = door.address();
+        let me = place.node.instance_id();
+        let admit = Command::Admit {
+            key: 77,
+            endpoint: endpoint.clone(),
+        };
+        let Applied::Admitted { node, .. } = submit(place, me, admit).await else {
+            panic!("not admitted")
+        };
+        let instance = InstanceId::new(node, 0);
+        let register = Command::Register {
+            instance: Instance {
+                id: instance,
+                hostid: 1,
+                hostname: "stage".to_owned(),
+                ipc_socket: String::new(),
+                endpoint: endpoint.clone(),
+                liveness: Liveness::Up,
+                since_unix_ms: 0,
+            },
+        };
+        submit(place, instance, register).await;
+        let connections = Rc::new(Cell::new(0));
+        let (shared, count) = (place.node.shared.clone(), connections.clone());
+        tokio::task::spawn_local(async move {
+            while let Ok(stream) = door.accept().await {
+                count.set(count.get() + 1);
+                tokio::task::spawn_local(play(shared.clone(), stream, node, source));
+            }
+        });
+        Self {
+            instance,
+            endpoint,
+            connections,
+        }
+    }
+
+    /// A persistent object of this actor with one blob of `size` bytes.
+    async fn persist(&self, place: &Place, number: u64, size: u64) -> ObjectId {
+        let id = ObjectId(self.instance.node().0 << 47 | number);
+        let blob = ObjectId(id.0 | 1 << 63);
+        let link = Link::Blob {
+            id: blob,
+            instance: self.instance,
+        };
+        let record = Record {
+            id,
+            signature: Signature(number),
+            instance: self.instance,
+            typename: "test".to_owned(),
+            global: false,
+            timestamp_ms: 0,
+            attributes: BTreeMap::new(),
+            members: [("bytes".to_owned(), link)].into(),
+            labels: BTreeMap::new(),
+        };
+        let row = BlobRow {
+            id: blob,
+            size,
+            checksum: None,
+            locations: [self.instance].into(),
+            lost_with: None,
+        };
+        let persist = Command::Persist {
+            records: vec![record],
+            blobs: vec![row],
+        };
+        submit(place, self.instance, persist).await;
+        id
+    }
+}
+
+async fn play(shared: Rc<Shared>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
+    stream.read_exact(&mut [0; MAGIC.len()]).await.unwrap();
+    let (credentials, random) = (shared.identity.credentials(), shared.env.random.clone());
+    handshake::accept(stream.as_mut(), &credentials, me, random.as_ref())
+        .await
+        .unwrap();
+    while let Ok(Ask::Read { ranges }) =
+        frames::read(stream.as_mut(), frames::MESSAGE_BYTES_MAX).await
+    {
+        let len = ranges.iter().map(|Range { len, .. }| len).sum();
+        let mut bytes = vec![7; len as usize];
+        let checksum = xxh3_64(&bytes).to_le_bytes();
+        frames::write(stream.as_mut(), &Answer::Bytes { len })
+            .await
+            .unwrap();
+        // The other side may close first; then it has said what this test is about.
+        let half = len as usize / 2;
+        match source {
+            Source::Answers => {}
+            Source::Lies => bytes[half] ^= 1,
+            Source::Dies => return drop(stream.write_all(&bytes[..half]).await),
+            Source::Stalls => {
+                drop(stream.write_all(&bytes[..half]).await);
+                return std::future::pending().await;
+            }
+        }
+        drop(stream.write_all(&bytes).await);
+        drop(stream.write_all(&checksum).await);
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        transfer_deadline_base: Duration::from_millis(500),
+        ..Limits::default()
+    }
+}
+
+async fn nothing_is_left(place: &Place) {
+    let figures = figures::here(&place.node.shared).await.unwrap();
+    let left = [
+        figures.blobs,
+        figures.unsealed,
+        figures.references,
+        figures.memory_usage,
+    ];
+    assert_eq!(left, [0; 4]);
+    let state = place.node.shared.meta.state();
+    let me = place.node.instance_id();
+    assert!(state.objects().all(|record| record.instance != me));
+}
+
+fn a_failure_is_named_and_leaves_nothing(source: Source, reason: &str) {
+    with_node(limits(), async |place| {
+        let actor = Actor::enter(place, source).await;
+        for (number, size) in [(1, SMALL), (2, LARGE)] {
+            let id = actor.persist(place, number, size).await;
+            let status = migrate(&place.node.shared, id).await.expect_err("failed");
+            let named = [
+                format!("node {}", actor.instance.node()),
+                actor.endpoint.clone(),
+                reason.to_owned(),
+            ];
+            for part in named {
+                assert!(status.message.contains(&part), "no {part:?} in {status}");
+            }
+            nothing_is_left(place).await;
+        }
+    });
+}
+
+#[test]
+fn a_source_that_dies_half_way_is_named_and_leaves_nothing() {
+    a_failure_is_named_and_leaves_nothing(Source::Dies, "eof");
+}
+
+#[test]
+fn a_source_that_falls_silent_is_given_up_by_the_deadline() {
+    a_failure_is_named_and_leaves_nothing(Source::Stalls, "not all of it came within 5");
+}
+
+#[test]
+fn bytes_that_changed_on_the_way_are_an_error() {
+    a_failure_is_named_and_leaves_nothing(Source::Lies, "checksum");
+}
+
+#[test]
+fn however_many_ask_an_object_is_fetched_once() {
+    with_node(limits(), async |place| {
+        let actor = Actor::enter(place, Source::Answers).await;
+        let id = actor.persist(place, 1, SMALL).await;
+        let node = &place.node.shared;
+        let asked = (0..10).map(|_| migrate(node, id));
+        let copies = futures::future::try_join_all(asked).await.unwrap();
+        assert!(copies.iter().all(|copy| *copy == copies[0] && *copy != id));
+        assert_eq!(actor.connections.get(), 1);
+        let figures = figures::here(node).await.unwrap();
+        assert_eq!((figures.blobs, figures.references), (1, 0));
+        assert_eq!(
+            migrate(node, id).await.unwrap(),
+            copies[0],
+            "it is here now"
+        );
+        assert_eq!(actor.connections.get(), 1);
+    });
+}
+
+#[test]
+fn copies_queue_for_their_places() {
+    let limits = Limits {
+        migrations_max: 2,
+        ..limits()
+    };
+    with_node(limits, async |place| {
+        let actor = Actor::enter(place, Source::Stalls).await;
+        let mut asked = Vec::new();
+        for number in 1..=5 {
+            let id = actor.persist(place, number, SMALL).await;
+            asked.push(tokio::task::spawn_local(migrate(&place.node.shared, id)));
+        }
+        while actor.connections.get() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(actor.connections.get(), 2);
+        for outcome in asked {
+            outcome.await.unwrap().expect_err("the source stalls");
+        }
+        assert_eq!(actor.connections.get(), 5, "each had its turn");
+        nothing_is_left(place).await;
+    });
+}

@@ -1,0 +1,174 @@
+//! The bytes of a copy: room for them here, one connection or several to each source, and their end.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+
+use futures::future::try_join_all;
+use vineyard_shm::SliceMut;
+use vineyard_store::{HolderId, Store};
+use vineyard_wire::peer::Range;
+use vineyard_wire::{Code, InstanceId, ObjectId, Status};
+
+use crate::peer::fetch::{self, Piece};
+use crate::plan::{self, Wanted};
+use crate::shared::Shared;
+
+/// Copies of `blobs` here, sealed and held by this node, by their source's id. All or nothing.
+pub(super) async fn fetch_blobs(
+    node: &Rc<Shared>,
+    mut blobs: Vec<Wanted>,
+) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
+    blobs.retain(|wanted| wanted.source != node.instance);
+    if blobs.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let places = node.migrator.places.acquire();
+    let _place = places.await.expect("the semaphore is never closed");
+    let holder = node.own_holder;
+    let sizes: Vec<_> = blobs.iter().map(|wanted| wanted.size).collect();
+    let allocate = move |store: &mut Store| {
+        let made = store.create_many(holder, &sizes)?;
+        let writers = made
+            .iter()
+            .map(|blob| store.writer(blob.id))
+            .collect::<Result<Vec<_>, _>>();
+        Ok::<_, Status>((made, writers?))
+    };
+    let (made, writers) = node.blobs.ask(allocate).await??;
+    let copies: BTreeMap<_, _> = blobs
+        .iter()
+        .zip(&made)
+        .map(|(wanted, blob)| (wanted.blob, blob.id))
+        .collect();
+    let targets = blobs
+        .iter()
+        .map(|wanted| wanted.blob)
+        .zip(writers)
+        .collect();
+    let here: Vec<_> = copies.values().copied().collect();
+    let mut fetched = fetch_all(node, &blobs, targets).await;
+    if fetched.is_ok() {
+        let ids = here.clone();
+        let sealed = node.blobs.ask(move |store| seal(store, holder, &ids));
+        fetched = sealed.await?;
+    }
+    if let Err(status) = fetched {
+        discard(node, here).await?;
+        return Err(status);
+    }
+    Ok(copies)
+}
+
+fn seal(store: &mut Store, holder: HolderId, ids: &[ObjectId]) -> Result<(), Status> {
+    ids.iter().try_for_each(|id| store.seal(holder, *id))?;
+    Ok(())
+}
+
+/// From every source at once.
+async fn fetch_all(
+    node: &Rc<Shared>,
+    blobs: &[Wanted],
+    mut targets: BTreeMap<ObjectId, SliceMut>,
+) -> Result<(), Status> {
+    let mut by_source = BTreeMap::<InstanceId, Vec<Wanted>>::new();
+    for wanted in blobs {
+        by_source.entry(wanted.source).or_default().push(*wanted);
+    }
+    let mut fetches = Vec::new();
+    for (source, blobs) in by_source {
+        let pieces = cut(node, &blobs, &mut targets);
+        fetches.push(fetch_from(node, source, pieces));
+    }
+    try_join_all(fetches).await?;
+    Ok(())
+}
+
+/// The asks for `blobs`, each with the part of the arena that it fills.
+fn cut(node: &Shared, blobs: &[Wanted], targets: &mut BTreeMap<ObjectId, SliceMut>) -> Vec<Piece> {
+    let asks = plan::asks(blobs, node.config.limits.bulk_range_bytes);
+    let mut piece = |ranges: Vec<Range>| {
+        let take = |range: &Range| {
+            let whole = targets
+                .remove(&range.blob)
+                .expect("every wanted blob has a target");
+            let (part, rest) = whole.split_at(range.len as usize);
+            targets.insert(range.blob, rest);
+            part
+        };
+        let targets = ranges.iter().map(take).collect();
+        Piece { ranges, targets }
+    };
+    asks.into_iter().map(&mut piece).collect()
+}
+
+async fn fetch_from(
+    node: &Rc<Shared>,
+    source: InstanceId,
+    pieces: Vec<Piece>,
+) -> Result<(), Status> {
+    if pieces.is_empty() {
+        return Ok(());
+    }
+    let state = node.meta.state();
+    let instance = state.instance(source).ok_or_else(|| {
+        Status::not_exists(format!("the cluster does not know the instance {source}"))
+    })?;
+    let endpoint = instance.endpoint.clone();
+    let limits = &node.config.limits;
+    let bytes: u64 = pieces
+        .iter()
+        .flat_map(|piece| &piece.ranges)
+        .map(|range| range.len)
+        .sum();
+    let failed = |error: io::Error| {
+        let (node, message) = (source.node(), error.to_string());
+        Status::new(
+            Code::IoError,
+            format!(
+                "fetching {bytes} bytes from node {node} (instance {source}) at {endpoint}: {message}"
+            ),
+        )
+    };
+    let deadline = limits.transfer_deadline(bytes);
+    if bytes < limits.bulk_bytes_min {
+        let fetched = fetch::fetch(node.dialer.clone(), endpoint.clone(), pieces, deadline).await;
+        return fetched.map_err(failed);
+    }
+    let lanes = limits.bulk_connections.min(pieces.len());
+    let mut shares: Vec<Vec<Piece>> = (0..lanes).map(|_| Vec::new()).collect();
+    for (index, piece) in pieces.into_iter().enumerate() {
+        shares[index % lanes].push(piece);
+    }
+    let fetch = |share: Vec<Piece>| {
+        let (dialer, endpoint) = (node.dialer.clone(), endpoint.clone());
+        node.bulk
+            .run(move || Box::pin(fetch::fetch(dialer, endpoint, share, deadline)))
+    };
+    for fetched in try_join_all(shares.into_iter().map(fetch)).await? {
+        fetched.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The copies are the metadata's now; this node itself reads them no more.
+pub(super) async fn release(node: &Shared, held: Vec<ObjectId>) -> Result<(), Status> {
+    let holder = node.own_holder;
+    let release = move |store: &mut Store| {
+        for id in held {
+            // Somebody may have deleted the copy meanwhile, which released it.
+            let _ = store.release(holder, id);
+        }
+    };
+    node.blobs.ask(release).await
+}
+
+pub(super) async fn discard(node: &Shared, copies: Vec<ObjectId>) -> Result<(), Status> {
+    let holder = node.own_holder;
+    let discard = move |store: &mut Store| {
+        for id in copies {
+            store.delete(holder, id, false);
+        }
+    };
+    node.blobs.ask(discard).await
+}

@@ -1,0 +1,73 @@
+//! The record on the disk, byte by byte, and the lives it counts.
+
+use vineyard_env::Batch;
+
+use super::*;
+
+fn identity() -> Identity {
+    Identity {
+        key: 1 << 127,
+        node: Some(NodeId(3)),
+        cluster: "00ff".to_owned(),
+        secret: [7; SECRET_BYTES],
+        epoch: 1,
+        founder: false,
+        boots: 2,
+    }
+}
+
+/// A disk with one record.
+struct Kept(Vec<u8>);
+
+impl Disk for Kept {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        assert_eq!(key, KEY);
+        Ok(Some(self.0.clone()))
+    }
+
+    fn scan(&self, _: &[u8], _: &[u8]) -> io::Result<Vec<vineyard_env::Pair>> {
+        Ok(Vec::new())
+    }
+
+    fn commit(&self, _: Batch, done: vineyard_env::Done) {
+        done(Err(io::ErrorKind::ReadOnlyFilesystem.into()));
+    }
+}
+
+#[test]
+fn the_record_is_these_bytes() {
+    let secret = ["7"; SECRET_BYTES].join(",");
+    let record = format!(
+        "\u{1}{{\"key\":170141183460469231731687303715884105728,\"node\":3,\"cluster\":\"00ff\",\
+         \"secret\":[{secret}],\"epoch\":1,\"founder\":false,\"boots\":2}}"
+    );
+    assert_eq!(String::from_utf8(identity().encode()).unwrap(), record);
+    let read = Identity::load(&Kept(record.into_bytes())).unwrap();
+    assert_eq!(read, Some(identity()));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_ends_the_start_and_says_why() {
+    let mut newer = identity().encode();
+    newer[0] = VERSION + 1;
+    for (bytes, reason) in [
+        (newer, "version 2; this program reads 1"),
+        (Vec::new(), "is empty"),
+        (vec![VERSION, b'{'], "EOF"),
+        (b"\x01{\"key\":1}".to_vec(), "missing field"),
+    ] {
+        let error = Identity::load(&Kept(bytes)).expect_err("unreadable");
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn a_node_has_as_many_lives_as_an_id_can_say() {
+    let lives = |boots| Identity {
+        boots,
+        ..identity()
+    };
+    let last = lives(BOOTS_MAX - 1).reborn().expect("one life is left");
+    assert_eq!(last.instance(NodeId(3)).boot(), BOOTS_MAX - 1);
+    assert_eq!(last.reborn(), None);
+}

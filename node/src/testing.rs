@@ -1,0 +1,110 @@
+//! A whole node on this machine, and callers that speak in bare frames, for tests of what only a whole node shows.
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::LocalSet;
+use vineyard_env::{Env, Stream};
+use vineyard_wire::request::{GetName, Register};
+use vineyard_wire::{Request, frame, json};
+
+use crate::config::{Config, Limits, Listen};
+use crate::{Node, system};
+
+pub(crate) struct Place {
+    pub(crate) node: Node,
+    pub(crate) env: Env,
+    socket: String,
+    _folder: TempDir,
+}
+
+/// Runs `test` with a node that has `limits`, and stops the node.
+pub(crate) fn with_node(limits: Limits, test: impl AsyncFnOnce(&Place)) {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("sock").display().to_string();
+    let config = Config {
+        listen: Listen::At("127.0.0.1:0".to_owned()),
+        size_bytes: 16 << 20,
+        limits,
+        ..Config::new(folder.path().join("data"), socket.clone())
+    };
+    let env = system::env(&config.data_dir).unwrap();
+    let runtime = system::runtime().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let place = Place {
+            node: Node::start(config, env.clone()).await.unwrap(),
+            env,
+            socket,
+            _folder: folder,
+        };
+        test(&place).await;
+        place.node.stop().await;
+    });
+}
+
+impl Place {
+    pub(crate) async fn ipc(&self) -> Caller {
+        let stream = self.env.local.connect(&self.socket).await.unwrap();
+        Caller { stream }
+    }
+
+    pub(crate) async fn rpc(&self) -> Caller {
+        let connected = self.env.network.connect(self.node.endpoint()).await;
+        Caller {
+            stream: connected.unwrap(),
+        }
+    }
+
+    /// A connection of either kind.
+    pub(crate) async fn callers(&self) -> [Caller; 2] {
+        [self.ipc().await, self.rpc().await]
+    }
+}
+
+pub(crate) struct Caller {
+    pub(crate) stream: Box<dyn Stream>,
+}
+
+impl Caller {
+    pub(crate) async fn send(&mut self, body: &[u8]) {
+        let frame = frame::with_header(body);
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
+    /// The next reply; `None` if the node has closed.
+    pub(crate) async fn reply(&mut self) -> Option<Value> {
+        let mut header = [0; 8];
+        self.stream.read_exact(&mut header).await.ok()?;
+        let mut body = vec![0; u64::from_le_bytes(header) as usize];
+        self.stream.read_exact(&mut body).await.unwrap();
+        Some(serde_json::from_slice(&body).unwrap())
+    }
+
+    pub(crate) async fn ask(&mut self, request: &Request) -> Value {
+        self.send(&json::encode_request(request)).await;
+        self.reply().await.expect("an answer")
+    }
+
+    pub(crate) async fn register(&mut self) {
+        let register = Request::Register(Register {
+            version: "0.24.2".to_owned(),
+            store_type: 1,
+            session_id: 0,
+            username: String::new(),
+            password: String::new(),
+            features: Vec::new(),
+        });
+        let reply = self.ask(&register).await;
+        assert_eq!(reply["type"], "register_reply", "{reply}");
+    }
+
+    /// Asks for a name that never appears, and does not read the answer.
+    pub(crate) async fn wait_for_ever(&mut self) {
+        let wait = Request::GetName(GetName {
+            name: "never".to_owned(),
+            wait: true,
+            timeout_ms: None,
+        });
+        self.send(&json::encode_request(&wait)).await;
+    }
+}

@@ -99,7 +99,9 @@ pub(crate) async fn free_released(
 async fn reconcile(node: &Shared) -> Result<(), Status> {
     let state = node.meta.state();
     let current = state.clone();
-    node.catalog.ask(move |catalog| catalog.forget_persistent(&current)).await?;
+    node.catalog
+        .ask(move |catalog| catalog.forget_persistent(&current))
+        .await?;
     let known = node.persisted_blobs.borrow().clone();
     let gone = known
         .into_iter()

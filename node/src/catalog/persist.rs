@@ -23,10 +23,15 @@ impl Catalog {
         ids: &[ObjectId],
     ) -> Result<Option<PersistPlan>, Status> {
         let plan = self.persist_plan(state, ids)?;
-        if plan.records.iter().any(|record| self.in_flight.contains(&record.id)) {
+        if plan
+            .records
+            .iter()
+            .any(|record| self.in_flight.contains(&record.id))
+        {
             return Ok(None);
         }
-        self.in_flight.extend(plan.records.iter().map(|record| record.id));
+        self.in_flight
+            .extend(plan.records.iter().map(|record| record.id));
         Ok(Some(plan))
     }
 

@@ -98,7 +98,7 @@ pub(super) async fn get_data(
             content: read(node, &ids).await?,
         });
     }
-    let _counted = Counted::new(node, |counters| &counters.waiting);
+    let _counted = Counted::waiting(node)?;
     loop {
         let changed = node.changed.notified();
         let content = read(node, &ids).await?;
@@ -140,7 +140,7 @@ async fn read_blobs(
         for id in blobs {
             if let Some(blob) = store.info(id) {
                 if blob.sealed {
-                    content.insert(id, blob_tree(id, me, blob.size as u64));
+                    content.insert(id, blob_tree(id, me, blob.size));
                 }
             } else if let Some(row) = state.blob(id) {
                 let holder = row.locations.first().copied().unwrap_or(me);
@@ -216,7 +216,9 @@ pub(super) async fn shallow_copy(
     if persistent {
         let persisted = super::persist::persist_all(node, vec![target_id]).await;
         if let Err(status) = persisted {
-            node.catalog.ask(move |catalog| catalog.remove(target_id)).await?;
+            node.catalog
+                .ask(move |catalog| catalog.remove(target_id))
+                .await?;
             return Err(status);
         }
     }
@@ -271,7 +273,9 @@ where
         }
     };
     let late = |_| Err(failure::deadline("a persist of the same object", deadline));
-    tokio::time::timeout(deadline, asking).await.unwrap_or_else(late)
+    tokio::time::timeout(deadline, asking)
+        .await
+        .unwrap_or_else(late)
 }
 
 /// Whether `id` is a transient object or a blob of this node.

@@ -46,7 +46,10 @@ pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result
     }
     let work = tokio::task::spawn_local(carry_out(node.clone(), plan));
     work.await.unwrap_or_else(|_| {
-        Err(Status::new(Code::UnknownError, "the persist was abandoned; it may or may not hold"))
+        Err(Status::new(
+            Code::UnknownError,
+            "the persist was abandoned; it may or may not hold",
+        ))
     })
 }
 
@@ -91,7 +94,7 @@ async fn blob_rows(node: &Rc<Shared>, plan: &PersistPlan) -> Result<Vec<BlobRow>
                 return Err(Status::new(Code::ObjectNotSealed, message));
             }
             let locations = BTreeSet::from([me]);
-            let size = blob.size as u64;
+            let size = blob.size;
             rows.push(BlobRow {
                 id,
                 size,

@@ -137,7 +137,9 @@ fn lost_bytes_are_asked_for_here_and_listed_with_their_owner() {
     world.reboot(B);
     let shown = |lost| {
         let trees = world.catalog.expand(&world.state, &[o(500)], lost);
-        trees.unwrap()[&o(500)]["m0"]["instance_id"].as_u64().unwrap()
+        trees.unwrap()[&o(500)]["m0"]["instance_id"]
+            .as_u64()
+            .unwrap()
     };
     assert_eq!(shown(LostBlobs::Here), A.0);
     assert_eq!(shown(LostBlobs::WithOwner), B.0);

@@ -85,11 +85,15 @@ impl Raw {
 
     /// No more will come from here; what the server says can still be read.
     pub fn finish(&mut self) -> Result<()> {
-        match self {
-            Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Write)?,
-            Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Write)?,
+        let done = match self {
+            Self::Unix(stream) => stream.shutdown(std::net::Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown(std::net::Shutdown::Write),
+        };
+        match done {
+            // The server was faster.
+            Err(error) if closed(error.kind()) => Ok(()),
+            done => Ok(done?),
         }
-        Ok(())
     }
 
     /// The next frame, or that the server closed. Neither within the limit is an error: a server must decide.
@@ -127,10 +131,10 @@ impl Raw {
 }
 
 fn closed(kind: ErrorKind) -> bool {
-    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
     matches!(
         kind,
-        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected
     )
 }
 

@@ -29,11 +29,16 @@ pub(super) async fn fetch_blobs(
     let sizes: Vec<_> = blobs.iter().map(|wanted| wanted.size).collect();
     let allocate = move |store: &mut Store| {
         let made = store.create_many(holder, &sizes)?;
-        let writers = made
-            .iter()
-            .map(|blob| store.writer(blob.id))
-            .collect::<Result<Vec<_>, _>>();
-        Ok::<_, Status>((made, writers?))
+        let writers = made.iter().map(|blob| store.writer(blob.id));
+        match writers.collect::<Result<Vec<_>, _>>() {
+            Ok(writers) => Ok((made, writers)),
+            Err(error) => {
+                for blob in made {
+                    store.delete(holder, blob.id, false);
+                }
+                Err(Status::from(error))
+            }
+        }
     };
     let (made, writers) = node.blobs.ask(allocate).await??;
     let copies: BTreeMap<_, _> = blobs

@@ -58,7 +58,9 @@ fn change(driver: &Driver) -> Option<BTreeSet<NodeId>> {
         silent.is_some_and(|silent| *silent <= PROMOTE_SILENT_MS_MAX)
     };
     let learners = membership.learner_ids();
-    let ready: Vec<_> = learners.filter(|node| caught_up(node) && answers(node)).collect();
+    let ready: Vec<_> = learners
+        .filter(|node| caught_up(node) && answers(node))
+        .collect();
     wanted(&voters, &ready)
 }
 

@@ -107,7 +107,11 @@ mod tests {
     #[test]
     fn a_command_of_many_small_parts_is_read_back() {
         let ids = vec![vineyard_wire::ObjectId(1); 9 << 20];
-        let command = Command::Delete { ids, force: false, deep: false };
+        let command = Command::Delete {
+            ids,
+            force: false,
+            deep: false,
+        };
         assert!(command_bytes(&command).unwrap() < 10 << 20);
         assert!(open::<Command>(&seal(&command)).unwrap() == command);
     }

@@ -125,7 +125,9 @@ impl Inner {
     fn committed_change(&mut self) -> Option<Change> {
         let last = self.entries.keys().next_back().copied();
         let tail = last.or(self.purged.map(|purged| purged.index));
-        let committed = self.committed.filter(|committed| Some(committed.index) <= tail)?;
+        let committed = self
+            .committed
+            .filter(|committed| Some(committed.index) <= tail)?;
         std::mem::take(&mut self.committed_moved)
             .then(|| Change::Put(keys::COMMITTED.to_vec(), keys::seal(&committed)))
     }
@@ -213,7 +215,10 @@ fn is_whole(range: &impl RangeBounds<u64>, entries: &[LogEntry]) -> bool {
         Bound::Excluded(start) => start + 1,
         Bound::Unbounded => 0,
     };
-    entries.iter().map(RaftEntry::index).eq(start..start + entries.len() as u64)
+    entries
+        .iter()
+        .map(RaftEntry::index)
+        .eq(start..start + entries.len() as u64)
 }
 
 impl RaftLogStorage<TypeConfig> for Log {

@@ -52,7 +52,14 @@ impl Machine {
         let vault = Vault::load(disk)?;
         let stored = vault.current();
         let (state, place) = (State::new(mutations), Place::default());
-        let mut machine = Self { state, place, vault, mutations, threads, shared };
+        let mut machine = Self {
+            state,
+            place,
+            vault,
+            mutations,
+            threads,
+            shared,
+        };
         if let Some((place, image)) = stored {
             machine.replace(place, image.decode()?);
         }
@@ -132,7 +139,10 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
-        let place = Place { applied: meta.last_log_id, membership: meta.last_membership.clone() };
+        let place = Place {
+            applied: meta.last_log_id,
+            membership: meta.last_membership.clone(),
+        };
         // Decoded before it is kept: what cannot be read must not become what the next start reads.
         let arrived = image.clone();
         let state = aside(self.threads.as_ref(), move || arrived.decode()).await??;
@@ -142,13 +152,22 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        Ok(self.vault.current().map(|(place, image)| snapshot(place, image)))
+        Ok(self
+            .vault
+            .current()
+            .map(|(place, image)| snapshot(place, image)))
     }
 }
 
 fn snapshot(place: Place, image: Image) -> Snapshot {
-    let meta = SnapshotMeta { last_log_id: place.applied, last_membership: place.membership };
-    Snapshot { meta, snapshot: image }
+    let meta = SnapshotMeta {
+        last_log_id: place.applied,
+        last_membership: place.membership,
+    };
+    Snapshot {
+        meta,
+        snapshot: image,
+    }
 }
 
 /// Encodes and stores one state while the machine goes on.
@@ -180,5 +199,7 @@ async fn aside<T: Send + 'static>(
     // Whoever waits may be gone by then.
     let main = move || Box::pin(async move { drop(done.send(work())) }) as _;
     threads.start("snapshot", Box::new(main));
-    outcome.await.map_err(|_| io::Error::other("the snapshot's thread has ended early"))
+    outcome
+        .await
+        .map_err(|_| io::Error::other("the snapshot's thread has ended early"))
 }

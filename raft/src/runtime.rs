@@ -47,7 +47,10 @@ where
 /// Spawns a local task into `tasks`; it inherits the source of chance.
 pub(crate) fn spawn_into(tasks: &mut JoinSet<()>, future: impl Future<Output = ()> + 'static) {
     let random = RANDOM.with_borrow(Clone::clone);
-    tasks.spawn_local(Scoped { random, future: Box::pin(future) });
+    tasks.spawn_local(Scoped {
+        random,
+        future: Box::pin(future),
+    });
 }
 
 /// A future that runs with its node's source of chance in place.

@@ -54,7 +54,6 @@ impl HeldDisk {
         }
     }
 
-
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap()
     }

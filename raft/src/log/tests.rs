@@ -20,7 +20,13 @@ where
         let (guard, disk) = (self.0)();
         let log = Log::load(disk.clone(), false).unwrap();
         let shared = Arc::new(Shared::new(vineyard_wire::NodeId(0)));
-        let machine = Machine::load(disk, Arc::new(LocalThreads), shared, crate::state::Mutations::default()).unwrap();
+        let machine = Machine::load(
+            disk,
+            Arc::new(LocalThreads),
+            shared,
+            crate::state::Mutations::default(),
+        )
+        .unwrap();
         Ok((guard, log, machine))
     }
 }

@@ -25,8 +25,9 @@ impl Image {
     pub(crate) fn decode(&self) -> io::Result<State> {
         let damaged = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
         let split = self.0.len().checked_sub(CHECKSUM_BYTES);
-        let (body, checksum) =
-            self.0.split_at(split.ok_or_else(|| damaged("a snapshot was cut short".into()))?);
+        let (body, checksum) = self
+            .0
+            .split_at(split.ok_or_else(|| damaged("a snapshot was cut short".into()))?);
         if xxh3_64(body).to_le_bytes() != checksum {
             return Err(damaged("a snapshot does not match its checksum".into()));
         }

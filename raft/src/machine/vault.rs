@@ -49,13 +49,23 @@ impl Vault {
         // What a crash cut off. If this fails, so will whatever is written next.
         let cut_off = Change::DeleteRange(keys::chunk(number + 1, 0), keys::chunks_end());
         disk.commit(vec![cut_off], Box::new(|_| {}));
-        let inner = Inner { given: number, named: number, current };
-        Ok(Self { disk, inner: Arc::new(Mutex::new(inner)) })
+        let inner = Inner {
+            given: number,
+            named: number,
+            current,
+        };
+        Ok(Self {
+            disk,
+            inner: Arc::new(Mutex::new(inner)),
+        })
     }
 
     /// The newest durable snapshot.
     pub(super) fn current(&self) -> Option<(Place, Image)> {
-        self.lock().current.as_ref().map(|(_, place, image)| (place.clone(), image.clone()))
+        self.lock()
+            .current
+            .as_ref()
+            .map(|(_, place, image)| (place.clone(), image.clone()))
     }
 
     /// The number of a snapshot that begins now.
@@ -74,10 +84,19 @@ impl Vault {
             chunks += 1;
         }
         let checksum = xxh3_64(&image.0);
-        let manifest = Manifest { number, chunks, checksum, place: place.clone() };
+        let manifest = Manifest {
+            number,
+            chunks,
+            checksum,
+            place: place.clone(),
+        };
         durable(self.name(&manifest)).await?;
         let mut inner = self.lock();
-        if inner.current.as_ref().is_none_or(|(current, ..)| *current < number) {
+        if inner
+            .current
+            .as_ref()
+            .is_none_or(|(current, ..)| *current < number)
+        {
             inner.current = Some((number, place.clone(), image.clone()));
         }
         Ok(())
@@ -89,7 +108,10 @@ impl Vault {
         let mut inner = self.lock();
         let number = manifest.number;
         let batch = if inner.named > number {
-            vec![Change::DeleteRange(keys::chunk(number, 0), keys::chunk(number + 1, 0))]
+            vec![Change::DeleteRange(
+                keys::chunk(number, 0),
+                keys::chunk(number + 1, 0),
+            )]
         } else {
             inner.named = number;
             vec![
@@ -106,8 +128,15 @@ impl Vault {
 }
 
 fn load_current(disk: &dyn Disk) -> io::Result<Option<(u64, Place, Image)>> {
-    let Some(bytes) = disk.get(&keys::MANIFEST)? else { return Ok(None) };
-    let Manifest { number, chunks, checksum, place } = keys::open(&bytes)?;
+    let Some(bytes) = disk.get(&keys::MANIFEST)? else {
+        return Ok(None);
+    };
+    let Manifest {
+        number,
+        chunks,
+        checksum,
+        place,
+    } = keys::open(&bytes)?;
     let mut image = Vec::new();
     for (_, chunk) in disk.scan(&keys::chunk(number, 0), &keys::chunk(number, chunks))? {
         image.extend(chunk);
@@ -127,7 +156,9 @@ fn commit(disk: &dyn Disk, batch: Batch) -> oneshot::Receiver<io::Result<()>> {
 }
 
 async fn durable(committed: oneshot::Receiver<io::Result<()>>) -> io::Result<()> {
-    committed.await.unwrap_or_else(|_| Err(io::Error::other("the disk has stopped")))
+    committed
+        .await
+        .unwrap_or_else(|_| Err(io::Error::other("the disk has stopped")))
 }
 
 #[cfg(test)]

@@ -102,7 +102,9 @@ impl Shared {
             .current_instance_of(node)
             .map(|instance| instance.endpoint.clone());
         let admitted = || state.node(node).map(|node| node.endpoint.clone());
-        registered.or_else(admitted).or_else(|| self.view.load().endpoints.get(&node).cloned())
+        registered
+            .or_else(admitted)
+            .or_else(|| self.view.load().endpoints.get(&node).cloned())
     }
 }
 
@@ -283,8 +285,8 @@ async fn start(
     let log =
         Log::load(env.disk.clone(), options.mutations.ack_before_durable).map_err(unusable)?;
     let (disk, threads) = (env.disk.clone(), env.threads.clone());
-    let machine = Machine::load(disk, threads, shared.clone(), options.state_mutations)
-        .map_err(unusable)?;
+    let machine =
+        Machine::load(disk, threads, shared.clone(), options.state_mutations).map_err(unusable)?;
     let links = Links::new(dial, shared.clone());
     let network = Network(links.clone());
     let config = options.raft_config()?;
@@ -313,11 +315,21 @@ async fn start(
 /// Does what another thread asked for; it may have given up by then.
 async fn answer(driver: Rc<Driver>, job: Job) {
     match job {
-        Job::Submit { key, command, until, reply } => {
+        Job::Submit {
+            key,
+            command,
+            until,
+            reply,
+        } => {
             drop(reply.send(driver.submit(key, command, until).await));
         }
         Job::Confirm { until, reply } => drop(reply.send(driver.confirm(until).await)),
-        Job::Admit { key, endpoint, until, reply } => {
+        Job::Admit {
+            key,
+            endpoint,
+            until,
+            reply,
+        } => {
             drop(reply.send(driver.admit(key, endpoint, until).await));
         }
         Job::Serve { .. } | Job::Stop { .. } => unreachable!("the raft thread takes these itself"),
@@ -358,7 +370,9 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
         .flatten()
         .filter(|(node, _)| **node != driver.me);
     // A raft that has died says for ever what it said last.
-    let leader = metrics.current_leader.filter(|_| metrics.running_state.is_ok());
+    let leader = metrics
+        .current_leader
+        .filter(|_| metrics.running_state.is_ok());
     let status = Status {
         leader,
         me: driver.me,
@@ -435,7 +449,9 @@ impl Driver {
     async fn name_cluster(self: Rc<Self>, cluster: String) {
         while self.shared.state.load().cluster().is_none() {
             let until = Instant::now() + NAME_WITHIN;
-            let command = Command::Found { cluster: cluster.clone() };
+            let command = Command::Found {
+                cluster: cluster.clone(),
+            };
             match self.submit(None, command, until).await {
                 Err(Error::Deadline { .. }) => {}
                 Ok(_) => return,

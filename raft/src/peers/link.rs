@@ -87,7 +87,11 @@ impl Links {
     /// Dials where the state says that `node` is, then where others said so.
     async fn dial(&self, node: NodeId) -> io::Result<Box<dyn Stream>> {
         let known = self.shared.endpoint_of(node);
-        let told = self.lock_told().get(&node).cloned().filter(|told| known.as_ref() != Some(told));
+        let told = self
+            .lock_told()
+            .get(&node)
+            .cloned()
+            .filter(|told| known.as_ref() != Some(told));
         let nowhere = format!("nobody knows where {node} is");
         let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, nowhere));
         for endpoint in known.into_iter().chain(told) {
@@ -110,7 +114,9 @@ impl Links {
                 links.keep(node, unclaimed);
             }
         });
-        stream.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
+        stream
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
     }
 
     fn keep(&self, node: NodeId, stream: Box<dyn Stream>) {

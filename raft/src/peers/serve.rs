@@ -59,7 +59,9 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
 /// Whoever asked gave up long before: without a majority a command could wait for ever.
 async fn within(answering: impl Future<Output = Answer>) -> Answer {
     let late = |_| Answer::Failed("no majority stored it in time".to_owned());
-    tokio::time::timeout(SERVE_WITHIN, answering).await.unwrap_or_else(late)
+    tokio::time::timeout(SERVE_WITHIN, answering)
+        .await
+        .unwrap_or_else(late)
 }
 
 /// Collects pieces; the last one installs the snapshot.
@@ -70,7 +72,10 @@ async fn receive(driver: &Rc<Driver>, chunk: Chunk) -> Answer {
         Ok(None) => return Answer::Snapshot(vote),
         Err(reason) => return Answer::Failed(reason.to_owned()),
     };
-    let snapshot = Snapshot { meta, snapshot: Image(whole.into()) };
+    let snapshot = Snapshot {
+        meta,
+        snapshot: Image(whole.into()),
+    };
     match driver.raft.install_full_snapshot(vote, snapshot).await {
         Ok(response) => Answer::Snapshot(response.vote),
         Err(error) => Answer::Failed(error.to_string()),
@@ -80,7 +85,13 @@ async fn receive(driver: &Rc<Driver>, chunk: Chunk) -> Answer {
 impl Arriving {
     /// The whole snapshot if this was its last piece.
     fn add(&mut self, chunk: Chunk) -> Result<Option<Vec<u8>>, &'static str> {
-        let Chunk { vote, meta, total, offset, bytes } = chunk;
+        let Chunk {
+            vote,
+            meta,
+            total,
+            offset,
+            bytes,
+        } = chunk;
         if total > SNAPSHOT_BYTES_MAX {
             return Err("the snapshot is larger than this node accepts");
         }
@@ -88,7 +99,10 @@ impl Arriving {
             // A new attempt replaces whatever came before it.
             self.0.clear();
         }
-        let key = (vote.to_string(), meta.last_log_id.map_or(0, |last| last.index));
+        let key = (
+            vote.to_string(),
+            meta.last_log_id.map_or(0, |last| last.index),
+        );
         let buffer = self.0.entry(key.clone()).or_default();
         if buffer.len() as u64 != offset || offset + bytes.len() as u64 > total {
             return Err("a piece of the snapshot is out of order");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vineyard_raft::command::Command;
 use vineyard_raft::{Options, Update};
 use vineyard_wire::NodeId;
 
@@ -125,5 +126,40 @@ fn a_newcomer_far_behind_gets_a_snapshot_and_is_told_so() {
         world.crash(NodeId(1));
         let again = world.start(NodeId(1), &options, None).await;
         assert_eq!(again.state().name("name 99"), Some(OBJECT));
+    });
+}
+
+#[test]
+fn a_log_of_few_large_entries_is_compacted_by_its_bytes() {
+    run(async {
+        let world = World::default();
+        let options = Options {
+            snapshot_after_bytes: 1 << 20,
+            ..Options::default()
+        };
+        let nodes = three(&world, &options).await;
+        for number in 0..40 {
+            let large = format!("{:?}", "x".repeat(200 << 10));
+            let attributes = BTreeMap::from([("large".to_owned(), large)]);
+            let command = Command::SetAttributes {
+                id: OBJECT,
+                attributes,
+            };
+            let writer = &nodes[number % 3];
+            writer
+                .submit(instance(writer), command, WAIT)
+                .await
+                .unwrap();
+        }
+        until("every log is small", || {
+            (0..3).all(|node| world.log_bytes(NodeId(node)) <= 1 << 20)
+        })
+        .await;
+        // What the log no longer has is in the snapshot.
+        let follower = nodes[(leader_of(&nodes) + 1) % 3].status().me;
+        world.crash(follower);
+        let again = world.start(follower, &options, None).await;
+        again.confirm(WAIT).await.unwrap();
+        assert_eq!(again.state().object(OBJECT).unwrap().attributes.len(), 1);
     });
 }

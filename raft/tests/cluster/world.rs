@@ -161,6 +161,13 @@ impl World {
             .store(false, Ordering::Relaxed);
     }
 
+    /// Bytes of log entries on the node's disk.
+    pub(crate) fn log_bytes(&self, node: NodeId) -> usize {
+        let disk = self.lock().nodes[&node].disk.clone();
+        let entries = disk.scan(b"\x01l", b"\x01m").unwrap();
+        entries.iter().map(|(_, entry)| entry.len()).sum()
+    }
+
     /// Lets nothing pass between two nodes any more, in silence.
     pub(crate) fn cut(&self, a: NodeId, b: NodeId) {
         self.lock().cut.insert((a.min(b), a.max(b)));

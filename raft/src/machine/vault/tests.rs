@@ -10,7 +10,9 @@ fn image(size: usize) -> Image {
 }
 
 fn chunks(disk: &dyn Disk) -> usize {
-    disk.scan(&keys::chunk(0, 0), &keys::chunks_end()).unwrap().len()
+    disk.scan(&keys::chunk(0, 0), &keys::chunks_end())
+        .unwrap()
+        .len()
 }
 
 #[tokio::test]
@@ -18,7 +20,10 @@ async fn a_snapshot_is_loaded_as_it_was_saved_and_the_older_one_goes() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
     let vault = Vault::load(disk.clone()).unwrap();
     for size in [3 * SNAPSHOT_CHUNK_BYTES + 5, 1, SNAPSHOT_CHUNK_BYTES] {
-        vault.save(vault.number(), &Place::default(), &image(size)).await.unwrap();
+        vault
+            .save(vault.number(), &Place::default(), &image(size))
+            .await
+            .unwrap();
         assert_eq!(chunks(disk.as_ref()), size.div_ceil(SNAPSHOT_CHUNK_BYTES));
         let (_, loaded) = Vault::load(disk.clone()).unwrap().current().unwrap();
         assert_eq!(loaded, image(size));
@@ -29,7 +34,10 @@ async fn a_snapshot_is_loaded_as_it_was_saved_and_the_older_one_goes() {
 async fn a_crash_before_the_manifest_leaves_the_older_snapshot() {
     let disk = Arc::new(HeldDisk::default());
     let vault = Vault::load(disk.clone()).unwrap();
-    vault.save(vault.number(), &Place::default(), &image(10)).await.unwrap();
+    vault
+        .save(vault.number(), &Place::default(), &image(10))
+        .await
+        .unwrap();
     disk.hold();
     let large = image(2 * SNAPSHOT_CHUNK_BYTES);
     let place = Place::default();
@@ -44,8 +52,14 @@ async fn a_crash_before_the_manifest_leaves_the_older_snapshot() {
     assert_eq!(again.current().unwrap().1, image(10));
     disk.release();
     // The number of the one that was cut off is used again; its leftovers do no harm.
-    again.save(again.number(), &Place::default(), &image(20)).await.unwrap();
-    assert_eq!(Vault::load(disk.clone()).unwrap().current().unwrap().1, image(20));
+    again
+        .save(again.number(), &Place::default(), &image(20))
+        .await
+        .unwrap();
+    assert_eq!(
+        Vault::load(disk.clone()).unwrap().current().unwrap().1,
+        image(20)
+    );
 }
 
 #[tokio::test]
@@ -61,7 +75,10 @@ async fn a_builder_that_finishes_late_replaces_nothing() {
     vault.save(vault.number(), &place, &newer).await.unwrap();
     building.await.unwrap();
     assert_eq!(vault.current().unwrap().1, newer);
-    assert_eq!(Vault::load(disk.clone()).unwrap().current().unwrap().1, newer);
+    assert_eq!(
+        Vault::load(disk.clone()).unwrap().current().unwrap().1,
+        newer
+    );
     assert_eq!(chunks(disk.as_ref()), 1);
 }
 

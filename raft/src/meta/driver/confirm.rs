@@ -102,7 +102,9 @@ impl Driver {
             None => Answer::NotLeader(None),
             Some(node) if node == self.me => self.read_index_here().await,
             Some(node) => {
-                let asked = self.links.ask(node, &Question::ReadIndex, READ_INDEX_WITHIN);
+                let asked = self
+                    .links
+                    .ask(node, &Question::ReadIndex, READ_INDEX_WITHIN);
                 tokio::select! {
                     biased;
                     answer = asked => answer.unwrap_or_else(|error| Answer::Failed(error.to_string())),

@@ -202,7 +202,10 @@ impl Driver {
         };
         match tokio::time::timeout_at(until, trying).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(Error::Deadline { waited_for, after: until.duration_since(began) }),
+            Err(_) => Err(Error::Deadline {
+                waited_for,
+                after: until.duration_since(began),
+            }),
         }
     }
 

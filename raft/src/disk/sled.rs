@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 
 use vineyard_env::{Batch, Change, Disk, Done, Pair};
 
-use files::Files;
+use files::{Files, Step};
 
 /// Batches made durable by one sync, at most.
 const GROUP_MAX: usize = 512;
@@ -30,7 +30,7 @@ const CACHE_BYTES: u64 = 16 << 20;
 
 type Write = (Batch, Done);
 /// Makes what sled has written survive a power loss.
-type Sync = Box<dyn FnMut() -> io::Result<()> + Send>;
+type Sync = Box<dyn FnMut(Step) -> io::Result<()> + Send>;
 
 /// A sled database in a folder of its own.
 pub struct SledDisk {
@@ -42,7 +42,7 @@ pub struct SledDisk {
 impl SledDisk {
     /// Opens or creates the database in `path`. One process at a time may have it open.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Self::open_with(path, |mut files| Box::new(move || files.sync()))
+        Self::open_with(path, |mut files| Box::new(move |step| files.sync(step)))
     }
 
     /// Tests make the sync fail.
@@ -137,8 +137,9 @@ fn write_group(db: &sled::Db, sync: &mut Sync, group: &[Write]) -> io::Result<()
     for (batch, _) in group {
         db.apply_batch(into_sled(db, batch)?).map_err(into_io)?;
     }
+    sync(Step::BeforeFlush)?;
     db.flush().map_err(into_io)?;
-    sync()
+    sync(Step::AfterFlush)
 }
 
 /// A sled batch has no order of its own, so what each key ends up with is worked out first.

@@ -10,6 +10,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+/// A flush writes the pages that name other files. Those must not be lost while the pages are not: sled would not open
+/// what is left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The other files.
+    BeforeFlush,
+    /// Everything.
+    AfterFlush,
+}
+
 pub(super) struct Files {
     db: File,
     blobs: PathBuf,
@@ -38,10 +48,13 @@ impl Files {
         })
     }
 
-    /// Returns when everything written so far would survive a power loss.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
+    /// Returns when what the step is about would survive a power loss.
+    pub(super) fn sync(&mut self, step: Step) -> io::Result<()> {
         self.sync_blobs()?;
-        self.db.sync_data()
+        match step {
+            Step::BeforeFlush => Ok(()),
+            Step::AfterFlush => self.db.sync_data(),
+        }
     }
 
     fn sync_blobs(&mut self) -> io::Result<()> {

@@ -41,9 +41,9 @@ fn after_one_failed_sync_nothing_is_acknowledged_any_more() {
     let broken = Arc::new(AtomicBool::new(false));
     let breaks = broken.clone();
     let disk = SledDisk::open_with(folder.path(), |mut files| {
-        Box::new(move || match breaks.load(Ordering::SeqCst) {
+        Box::new(move |step| match breaks.load(Ordering::SeqCst) {
             true => Err(io::Error::from_raw_os_error(5)),
-            false => files.sync(),
+            false => files.sync(step),
         })
     })
     .unwrap();

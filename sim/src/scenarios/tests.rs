@@ -49,3 +49,8 @@ fn the_source_dies_in_a_migration_and_nothing_is_half_done() {
 fn a_paused_node_returns_as_itself() {
     play(a_paused_node_returns::play);
 }
+
+#[test]
+fn a_delete_through_a_node_that_lags_deletes_or_says_that_it_did_not() {
+    play(a_delete_through_a_node_that_lags::play);
+}

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::Refusal;
+use vineyard_raft::state::State;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
-/// Bytes that died with their process.
-pub(crate) fn lost(id: ObjectId, instance: InstanceId) -> Status {
+/// Bytes that died with their process: names the blob, the object it is a part of, and the node.
+pub(crate) fn lost(state: &State, id: ObjectId, instance: InstanceId) -> Status {
+    let part = match state.parents(id).next() {
+        Some(object) => format!(" (a part of {object})"),
+        None => String::new(),
+    };
     Status::not_exists(format!(
-        "the bytes of {id} are lost: they were only on node {} (instance {instance}), whose process ended",
+        "the bytes of {id}{part} are lost: they were only on node {} (instance {instance}), whose process ended",
         instance.node()
     ))
 }

@@ -97,7 +97,7 @@ pub(crate) fn want(
         )));
     };
     if let Some(instance) = row.lost_with {
-        return Err(failure::lost(blob, instance));
+        return Err(failure::lost(state, blob, instance));
     }
     let source = match row.locations.contains(&me) {
         true => me,

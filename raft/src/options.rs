@@ -75,9 +75,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 120,
-            election_ms_min: 500,
-            election_ms_max: 1000,
+            heartbeat_ms: 100,
+            election_ms_min: 350,
+            election_ms_max: 700,
             snapshot_after_entries: 5000,
             snapshot_after_bytes: 256 << 20,
             entries_kept: 500,

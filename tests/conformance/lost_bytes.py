@@ -45,7 +45,7 @@ def get(client, shown, blob, instance):
         except Exception as error:  # whatever class the client chooses: what it says is what counts
             refused, said = True, f"{type(error).__name__}: {error}"
         took = time.monotonic() - started
-        names_object = shown in said or blob in said
+        names_object = shown in said and blob in said
         names_node = f"instance i{instance}" in said
         good = refused and names_object and names_node and took < SAID_WITHIN_S
         failed |= not good

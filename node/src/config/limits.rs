@@ -104,9 +104,9 @@ impl Default for Limits {
             bulk_queue: 64,
             migrations_max: 16,
 
-            raft_heartbeat: Duration::from_millis(120),
-            raft_election_min: Duration::from_millis(500),
-            raft_election_max: Duration::from_millis(1000),
+            raft_heartbeat: Duration::from_millis(100),
+            raft_election_min: Duration::from_millis(350),
+            raft_election_max: Duration::from_millis(700),
             raft_snapshot_entries: 5_000,
             liveness_period: Duration::from_millis(500),
             unreachable_after: Duration::from_secs(2),

@@ -108,7 +108,7 @@ pub(super) fn check_lost(
         let here: BTreeSet<_> = blobs.iter().map(|blob| blob.id).collect();
         for id in wanted.iter().filter(|id| !here.contains(id)) {
             if let Some(instance) = state.blob(*id).and_then(|row| row.lost_with) {
-                return Err(crate::failure::lost(*id, instance));
+                return Err(crate::failure::lost(&state, *id, instance));
             }
         }
     }

@@ -121,13 +121,14 @@ fn a_deep_chain_is_planned_without_recursion() {
 }
 
 #[test]
-fn lost_bytes_are_an_error_that_names_blob_and_node() {
+fn lost_bytes_are_an_error_that_names_blob_object_and_node() {
     let mut world = World::new();
     world.persisted(record(500, B, &[b(5)]));
     world.reboot(B);
     let status = plan(&world.state, o(500), A).expect_err("lost");
     assert_eq!(status.code, Code::ObjectNotExists);
     assert!(status.message.contains(&b(5).to_string()), "{status}");
+    assert!(status.message.contains(&o(500).to_string()), "{status}");
     assert!(status.message.contains("n1 (instance i1)"), "{status}");
 }
 

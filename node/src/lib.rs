@@ -7,6 +7,7 @@ mod actors;
 mod bulk;
 mod catalog;
 pub mod config;
+mod decision;
 mod failure;
 mod figures;
 mod front;

@@ -29,12 +29,15 @@ pub(crate) struct Log {
     ack_before_durable: bool,
 }
 
+/// Entries between two committed marks on the disk; a clean stop writes the last one.
+const MARK_EVERY: u64 = 64;
+
 #[derive(Default)]
 struct Inner {
     vote: Option<Vote>,
     committed: Option<LogId>,
-    /// The mark has moved since it was last written.
-    committed_moved: bool,
+    /// The index of the mark that was written last.
+    marked: u64,
     purged: Option<LogId>,
     /// Each with the bytes it has on the disk.
     entries: BTreeMap<u64, (LogEntry, usize)>,
@@ -72,7 +75,7 @@ impl Log {
 
     /// Returns when the committed mark is on the disk, if it can be: the next start replays that much at once.
     pub(crate) async fn settle(&self) {
-        let mark = self.lock().committed_change();
+        let mark = self.lock().committed_change(1);
         if let Some(mark) = mark
             && let Err(error) = self.commit(vec![mark]).await
         {
@@ -121,15 +124,19 @@ impl Inner {
 
 impl Inner {
     /// Writes the committed mark if it has moved. One ahead of the log's tail could not be recovered from, so such a
-    /// mark waits for its entries.
-    fn committed_change(&mut self) -> Option<Change> {
+    /// mark waits for its entries; one that has moved by less than `behind` waits too.
+    fn committed_change(&mut self, behind: u64) -> Option<Change> {
         let last = self.entries.keys().next_back().copied();
         let tail = last.or(self.purged.map(|purged| purged.index));
         let committed = self
             .committed
-            .filter(|committed| Some(committed.index) <= tail)?;
-        std::mem::take(&mut self.committed_moved)
-            .then(|| Change::Put(keys::COMMITTED.to_vec(), keys::seal(&committed)))
+            .filter(|committed| Some(committed.index) <= tail)
+            .filter(|committed| committed.index >= self.marked + behind)?;
+        self.marked = committed.index;
+        Some(Change::Put(
+            keys::COMMITTED.to_vec(),
+            keys::seal(&committed),
+        ))
     }
 }
 
@@ -242,21 +249,15 @@ impl RaftLogStorage<TypeConfig> for Log {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        let mut batch = vec![Change::Put(keys::VOTE.to_vec(), keys::seal(vote))];
-        {
-            let mut inner = self.lock();
-            inner.vote = Some(*vote);
-            batch.extend(inner.committed_change());
-        }
-        self.commit(batch).await
+        self.lock().vote = Some(*vote);
+        let put = Change::Put(keys::VOTE.to_vec(), keys::seal(vote));
+        self.commit(vec![put]).await
     }
 
-    /// Written with the next entries: a sync of its own would double the cost of a command, and a mark that is behind
-    /// only means that fewer entries are replayed before a leader is known.
+    /// Written with some later entries: a sync of its own would double the cost of a command, and so would a second key
+    /// in every batch. A mark that is behind only means that fewer entries are replayed before a leader is known.
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
-        let mut inner = self.lock();
-        inner.committed = committed;
-        inner.committed_moved = true;
+        self.lock().committed = committed;
         Ok(())
     }
 
@@ -277,7 +278,7 @@ impl RaftLogStorage<TypeConfig> for Log {
             inner.insert(entry, value.len());
             batch.push(Change::Put(keys::entry(index), value));
         }
-        batch.extend(inner.committed_change());
+        batch.extend(inner.committed_change(MARK_EVERY));
         drop(inner);
         if self.ack_before_durable {
             callback.io_completed(Ok(()));

@@ -145,6 +145,9 @@ impl Drop for DeleteOnItsWay {
         node.frees.deletes.set(node.frees.deletes.get() - 1);
         if node.frees.deletes.get() == 0 {
             let released = node.frees.waiting.take();
+            if released.is_empty() {
+                return;
+            }
             tokio::task::spawn_local(async move {
                 if let Err(status) = free_released(&node, released).await {
                     tracing::debug!(%status, "the node stopped before these blobs were freed");

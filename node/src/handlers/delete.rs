@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use vineyard_raft::command::{Applied, Command};
+use vineyard_raft::state::State;
 use vineyard_store::Store;
 use vineyard_wire::request::DelData;
 use vineyard_wire::{ObjectId, Reply, Status};
@@ -43,8 +44,66 @@ async fn delete(session: &Session, request: DelData) -> Result<Vec<ObjectId>, St
         return delete_blobs(session, ids, memory_trim).await;
     }
     let node = &session.node;
-    confirm_unknown(node, &ids).await?;
     let named: BTreeSet<_> = ids.iter().copied().filter(|id| id.is_blob()).collect();
+    let deleted = match delete_transients(node, &ids, &named, force, deep).await? {
+        Some(free) => delete_blobs(session, free, memory_trim).await?,
+        None => delete_everywhere(session, ids, named, force, deep, memory_trim).await?,
+    };
+    node.changed.notify_waiters();
+    Ok(deleted)
+}
+
+/// The common case in one turn: all of it is known and only here. Returns the blobs to free.
+async fn delete_transients(
+    node: &Rc<Shared>,
+    ids: &[ObjectId],
+    named: &BTreeSet<ObjectId>,
+    force: bool,
+    deep: bool,
+) -> Result<Option<Vec<ObjectId>>, Status> {
+    let (ids, named, state) = (ids.to_vec(), named.clone(), node.meta.state());
+    let turn = move |catalog: &mut Catalog| {
+        let known = |id: &ObjectId| id.is_blob() || catalog.contains(&state, *id);
+        if !ids.iter().all(known) {
+            return None;
+        }
+        let plan = catalog.delete_plan(&state, &ids, force, deep);
+        let elsewhere = !plan.persistent.is_empty() || !plan.persistent_members.is_empty();
+        if elsewhere || catalog.is_in_flight(&plan.transients) {
+            return None;
+        }
+        for id in &plan.transients {
+            catalog.remove(*id);
+        }
+        Some(unreferred(catalog, &state, plan.blobs, &named))
+    };
+    node.catalog.ask(turn).await
+}
+
+/// Drops from `candidates` what metadata still refers to; blobs that were `named` by the caller go in any case.
+fn unreferred(
+    catalog: &Catalog,
+    state: &State,
+    candidates: BTreeSet<ObjectId>,
+    named: &BTreeSet<ObjectId>,
+) -> Vec<ObjectId> {
+    let goes = |id: &ObjectId| {
+        named.contains(id) || (!catalog.is_referred_to(*id) && state.blob(*id).is_none())
+    };
+    candidates.into_iter().filter(goes).collect()
+}
+
+/// Asks the cluster, because some of it is persistent, unknown here, or about to be persistent.
+async fn delete_everywhere(
+    session: &Session,
+    ids: Vec<ObjectId>,
+    named: BTreeSet<ObjectId>,
+    force: bool,
+    deep: bool,
+    memory_trim: bool,
+) -> Result<Vec<ObjectId>, Status> {
+    let node = &session.node;
+    confirm_unknown(node, &ids).await?;
     let plan_all = || {
         let (ids, state) = (ids.clone(), node.meta.state());
         move |catalog: &mut Catalog| {
@@ -56,19 +115,17 @@ async fn delete(session: &Session, request: DelData) -> Result<Vec<ObjectId>, St
     let _on_its_way = DeleteOnItsWay::begin(node);
     // The cluster first: if it does not agree in time, everything is still there to be deleted again.
     delete_persistent(session, &mut plan, force, deep).await?;
-    let transients = std::mem::take(&mut plan.transients);
+    let state = node.meta.state();
     let forget = move |catalog: &mut Catalog| {
-        for id in transients {
+        for id in plan.transients {
             if !catalog.is_in_flight([&id]) {
                 catalog.remove(id);
             }
         }
+        unreferred(catalog, &state, plan.blobs, &named)
     };
-    node.catalog.ask(forget).await?;
-    let unreferred = keep_referred(session, plan.blobs, named).await?;
-    let deleted = delete_blobs(session, unreferred, memory_trim).await?;
-    node.changed.notify_waiters();
-    Ok(deleted)
+    let free = node.catalog.ask(forget).await?;
+    delete_blobs(session, free, memory_trim).await
 }
 
 /// An id that nobody here knows may have become persistent elsewhere a moment ago.
@@ -105,22 +162,6 @@ async fn delete_persistent(
         }
     }
     Ok(())
-}
-
-/// Drops from `candidates` what metadata still refers to; blobs that were `named` by the caller go in any case.
-async fn keep_referred(
-    session: &Session,
-    candidates: BTreeSet<ObjectId>,
-    named: BTreeSet<ObjectId>,
-) -> Result<Vec<ObjectId>, Status> {
-    let state = session.node.meta.state();
-    let keep = move |catalog: &mut Catalog| {
-        let goes = |id: &ObjectId| {
-            named.contains(id) || (!catalog.is_referred_to(*id) && state.blob(*id).is_none())
-        };
-        candidates.into_iter().filter(goes).collect()
-    };
-    session.node.catalog.ask(keep).await
 }
 
 async fn delete_blobs(

@@ -9,8 +9,10 @@ use vineyard_raft::state::objects::BlobRow;
 use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::metadata::{confirm, is_here, is_known, settled, submit};
+use super::metadata::{confirm, is_here, is_known, settled};
 use crate::catalog::{Catalog, PersistPlan, unknown_subtree};
+use crate::decision::{decided, keep_asking};
+use crate::failure;
 use crate::shared::Shared;
 
 pub(super) async fn persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
@@ -53,22 +55,47 @@ pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result
     })
 }
 
+/// Submits the plan. While the cluster may still decide, its objects stay as they are, also after the deadline.
 async fn carry_out(node: Rc<Shared>, plan: PersistPlan) -> Result<(), Status> {
     let persisted: Vec<_> = plan.records.iter().map(|record| record.id).collect();
-    let outcome = match blob_rows(&node, &plan).await {
-        Ok(blobs) => {
-            let ids = blobs.iter().map(|row| row.id);
-            node.persisted_blobs.borrow_mut().extend(ids);
-            let records = plan.records;
-            submit(&node, Command::Persist { records, blobs }).await
+    let blobs = match blob_rows(&node, &plan).await {
+        Ok(blobs) => blobs,
+        Err(status) => {
+            end(&node, persisted).await?;
+            return Err(status);
         }
-        Err(status) => Err(status),
     };
+    let ids = blobs.iter().map(|row| row.id);
+    node.persisted_blobs.borrow_mut().extend(ids);
+    let records = plan.records;
+    let command = Command::Persist { records, blobs };
+    let deadline = node.config.limits.metadata_deadline;
+    let submitted = node
+        .meta
+        .submit(node.instance, command.clone(), deadline)
+        .await;
+    match decided(submitted.clone()) {
+        Some(_) => end(&node, persisted).await?,
+        None => drop(tokio::task::spawn_local(settle(node, command, persisted))),
+    }
+    submitted.map(drop).map_err(failure::from_raft)
+}
+
+async fn settle(node: Rc<Shared>, command: Command, persisted: Vec<ObjectId>) {
+    if keep_asking(&node, &command).await.is_some()
+        && let Err(status) = end(&node, persisted).await
+    {
+        tracing::debug!(%status, "the node stopped before a persist was settled");
+    }
+}
+
+/// The persist of these objects has ended, one way or the other.
+async fn end(node: &Shared, persisted: Vec<ObjectId>) -> Result<(), Status> {
     let state = node.meta.state();
     let end = move |catalog: &mut Catalog| catalog.end_persist(&state, &persisted);
     node.catalog.ask(end).await?;
     node.changed.notify_waiters();
-    outcome.map(|_| ())
+    Ok(())
 }
 
 /// What the cluster will know of the plan's blobs. A local blob must be here and sealed.

@@ -135,7 +135,11 @@ fn write_until_closed(db: &sled::Db, sync: &mut Sync, queue: &mpsc::Receiver<Wri
 
 fn write_group(db: &sled::Db, sync: &mut Sync, group: &[Write]) -> io::Result<()> {
     for (batch, _) in group {
-        db.apply_batch(into_sled(db, batch)?).map_err(into_io)?;
+        match batch.as_slice() {
+            // Atomic by itself: sled would write a second record to make it a batch.
+            [Change::Put(key, value)] => drop(db.insert(key, value.as_slice()).map_err(into_io)?),
+            _ => db.apply_batch(into_sled(db, batch)?).map_err(into_io)?,
+        }
     }
     sync(Step::BeforeFlush)?;
     db.flush().map_err(into_io)?;

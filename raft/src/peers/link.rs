@@ -72,10 +72,15 @@ impl Links {
         };
         match tokio::time::timeout(within, asking).await {
             Ok(answer) => answer,
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("{node} did not answer within {} ms", within.as_millis()),
-            )),
+            Err(_) => {
+                // The kept ones lead to the same silence: the next question finds out by dialling.
+                self.lock().remove(&node);
+                let waited = within.as_millis();
+                Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("{node} did not answer within {waited} ms"),
+                ))
+            }
         }
     }
 

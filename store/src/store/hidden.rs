@@ -12,7 +12,7 @@ impl Store {
     /// Deletes a blob and counts the hold of `by` as released; `false` if there is no such blob. With `trim` its pages
     /// go back to the system as soon as nobody needs them. The empty blob can not be deleted.
     pub fn delete(&mut self, by: HolderId, id: ObjectId, trim: bool) -> bool {
-        let Some(entry) = self.blobs.remove(&id) else {
+        let Some(mut entry) = self.blobs.remove(&id) else {
             return false;
         };
         self.usage.blobs -= 1;
@@ -20,6 +20,15 @@ impl Store {
         self.usage.hidden_bytes += entry.size;
         if let Stage::Unsealed { creator } = entry.stage {
             self.disown(creator, id);
+            // Its creator may be writing through its own mapping, so it holds the bytes until it lets go or leaves.
+            if creator != by
+                && let Some(keeper) = self.holders.get_mut(&creator)
+                && keeper.holds.insert(id)
+            {
+                entry.holders.insert(creator);
+                entry.releasers += usize::from(keeper.can_release);
+                self.usage.references += 1;
+            }
         }
         let since = self.hidden_count;
         self.hidden_count += 1;
@@ -40,11 +49,16 @@ impl Store {
         }
     }
 
-    /// Deletes every blob and answers their ids.
+    /// Deletes every blob and answers their ids. All holds of `by` count as released, also those on blobs that others
+    /// had deleted before.
     pub fn clear(&mut self, by: HolderId) -> Vec<ObjectId> {
         let ids = self.all_ids();
         for id in &ids {
             self.delete(by, *id, false);
+        }
+        let held = self.holders.get(&by).map(|holder| holder.holds.clone());
+        for id in held.into_iter().flatten() {
+            self.let_go(by, id);
         }
         ids
     }
@@ -93,7 +107,8 @@ impl Store {
             return;
         };
         if !entry.holders.is_empty() {
-            if entry.releasers == 0 {
+            // Bytes under a writer are never used again before it lets go.
+            if entry.releasers == 0 && entry.stage == Stage::Sealed {
                 self.reusable.insert(*since, id);
             }
         } else if self.arena.is_borrowed(entry.offset, entry.extent) {

@@ -347,3 +347,27 @@ fn pages_go_back_at_a_trim_at_once_and_otherwise_after_a_while() {
         assert_at_rest(&store);
     }
 }
+
+#[test]
+fn bytes_deleted_under_their_writer_are_not_given_to_another() {
+    let mut store = heap(4096);
+    let (writer, other) = (store.open_holder(false), store.open_holder(true));
+    let blob = store.create(writer, 4096).unwrap();
+    store.clear(other);
+    assert!(!store.exists(blob.id));
+    assert_eq!(refused(store.create(other, 4096)).0, Code::NotEnoughMemory);
+    store.close_holder(writer);
+    assert!(store.create(other, 4096).is_ok());
+}
+
+#[test]
+fn a_clear_lets_go_of_what_others_had_deleted() {
+    let mut store = heap(4096);
+    let (reader, other) = (store.open_holder(false), store.open_holder(true));
+    let blob = store.create(reader, 4096).unwrap();
+    store.seal(reader, blob.id).unwrap();
+    store.delete(other, blob.id, false);
+    assert_eq!(store.usage().hidden_bytes, 4096);
+    store.clear(reader);
+    assert_eq!((store.usage().hidden_bytes, store.usage().references), (0, 0));
+}

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use vineyard_raft::Error as RaftError;
-use vineyard_raft::command::{Applied, Command, Refusal};
+use vineyard_raft::command::Command;
 use vineyard_raft::state::objects::{BlobRow, Link, Record};
 use vineyard_wire::{ObjectId, Status};
 
 use super::transfer;
 use crate::catalog::Catalog;
+use crate::decision::{decided, keep_asking};
 use crate::failure;
 use crate::plan::Copy;
 use crate::shared::Shared;
@@ -51,44 +52,19 @@ async fn land(node: &Rc<Shared>, command: Command, held: Vec<ObjectId>) -> Resul
         .meta
         .submit(node.instance, command.clone(), deadline)
         .await;
-    let Some(outcome) = settled(submitted.clone()) else {
+    let Some(outcome) = decided(submitted.clone()) else {
         tokio::task::spawn_local(settle(node.clone(), command, held));
         return submitted.map(drop).map_err(failure::from_raft);
     };
     finish(node, outcome, held).await
 }
 
-/// What the cluster decided; `None` if it may decide later, so that the bytes must stay for now.
-fn settled(submitted: Result<Applied, RaftError>) -> Option<Result<(), RaftError>> {
-    match submitted {
-        Ok(_) => Some(Ok(())),
-        Err(RaftError::Refused(Refusal::Forgotten)) => None,
-        Err(error @ (RaftError::Refused(_) | RaftError::TooLarge { .. })) => Some(Err(error)),
-        Err(_) => None,
-    }
-}
-
-/// Asks again until the cluster has decided: metadata must never point at bytes that were thrown away meanwhile. To
-/// persist the same records twice is to persist them once.
+/// Keeps the copy until the cluster has decided about it. If the node stops first, the bytes go with the process.
 async fn settle(node: Rc<Shared>, command: Command, held: Vec<ObjectId>) {
-    let limits = &node.config.limits;
-    loop {
-        tokio::time::sleep(limits.join_retry).await;
-        let deadline = limits.metadata_deadline;
-        let submitted = node
-            .meta
-            .submit(node.instance, command.clone(), deadline)
-            .await;
-        if matches!(submitted, Err(RaftError::Stopped | RaftError::Disk(_))) {
-            // The bytes go with the process.
-            return;
-        }
-        if let Some(outcome) = settled(submitted) {
-            if let Err(status) = finish(&node, outcome, held).await {
-                tracing::debug!(%status, "a copy whose outcome was unknown was not kept");
-            }
-            return;
-        }
+    if let Some(outcome) = keep_asking(&node, &command).await
+        && let Err(status) = finish(&node, outcome, held).await
+    {
+        tracing::debug!(%status, "a copy whose outcome was unknown was not kept");
     }
 }
 

@@ -92,6 +92,9 @@ impl World {
         let known = self.known.get_mut(&id).unwrap();
         known.visible = false;
         known.hidden_at = self.deletions;
+        if !known.blob.sealed && known.creator != by && self.holders.contains_key(&known.creator) {
+            known.holders.insert(known.creator);
+        }
         known.holders.remove(&by);
     }
 
@@ -100,7 +103,8 @@ impl World {
         let is_pinned = |id: &ObjectId| self.pins.iter().any(|(pinned, _)| pinned == id);
         let reusable = |known: &Known| {
             let mut holders = known.holders.iter();
-            !known.visible && !known.holders.is_empty() && holders.all(|h| !self.holders[h])
+            let given_up = !known.visible && !known.holders.is_empty() && known.blob.sealed;
+            given_up && holders.all(|h| !self.holders[h])
         };
         let candidates = self
             .known
@@ -143,6 +147,9 @@ impl World {
                 let holder = self.holder(holder);
                 for id in self.store.clear(holder) {
                     self.hide(holder, id);
+                }
+                for known in self.known.values_mut() {
+                    known.holders.remove(&holder);
                 }
             }
             Step::Pin(blob) => {

@@ -12,6 +12,7 @@ use vineyard_raft::state::instances::Instance;
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
 
+use crate::config::Join;
 use crate::peer::handshake::Credentials;
 use crate::shared::Shared;
 use crate::token::{SECRET_BYTES, Token};
@@ -86,6 +87,22 @@ impl Identity {
             founder: false,
             boots: 0,
         }
+    }
+
+    /// The same node with another invitation; for one that no cluster has admitted yet.
+    pub(crate) fn invited_by(self, token: Token) -> Self {
+        let Token { cluster, secret } = token;
+        Self {
+            cluster,
+            secret,
+            ..self
+        }
+    }
+
+    /// Whether `join` speaks of the cluster this node knows.
+    pub(crate) fn is_invited_by(&self, join: &Join) -> bool {
+        let token = join.token.parse::<Token>();
+        token.is_ok_and(|token| token.cluster == self.cluster)
     }
 
     /// Returns once it is durable.

@@ -197,15 +197,27 @@ async fn announce(node: &Shared) -> Result<(), vineyard_raft::Error> {
 
 /// What the disk remembers, or a new identity that is on the disk when this returns.
 async fn know_thyself(config: &Config, env: &Env) -> Result<Identity, Error> {
-    if let Some(known) = Identity::load(env.disk.as_ref()).map_err(Error::Disk)? {
-        return Ok(known);
-    }
-    let fresh = match &config.join {
-        Some(join) => Identity::join(env, &join.token.parse()?),
-        None => Identity::found(env),
+    let known = Identity::load(env.disk.as_ref()).map_err(Error::Disk)?;
+    let identity = match (known, &config.join) {
+        // Not admitted by anyone yet: a token that was mistyped the last time must not stay for good.
+        (Some(known), Some(join)) if known.node.is_none() => known.invited_by(join.token.parse()?),
+        (Some(known), join) => {
+            if join.as_ref().is_some_and(|join| !known.is_invited_by(join)) {
+                tracing::warn!(
+                    cluster = known.cluster,
+                    "--join is ignored: this data directory belongs to another cluster than the token"
+                );
+            }
+            return Ok(known);
+        }
+        (None, Some(join)) => Identity::join(env, &join.token.parse()?),
+        (None, None) => Identity::found(env),
     };
-    fresh.save(env.disk.as_ref()).await.map_err(Error::Disk)?;
-    Ok(fresh)
+    identity
+        .save(env.disk.as_ref())
+        .await
+        .map_err(Error::Disk)?;
+    Ok(identity)
 }
 
 async fn bind_network(config: &Config, env: &Env) -> Result<Box<dyn Listener>, Error> {

@@ -2,6 +2,7 @@
 //!
 //! Pure: the machine's facts and the remembered settings are arguments.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::config::flags::{Flags, endpoints, mode};
@@ -19,6 +20,11 @@ pub enum ConfigError {
     },
     #[error("--listen {listen}: write host, host:port or :port")]
     BadListen { listen: String },
+    #[error(
+        "--listen {listen}: others are told the address that is bound, and nobody can dial this one; name the \
+         address of one interface"
+    )]
+    ListenEverywhere { listen: String },
     #[error(
         "--listen says port {listen}, --rpc_socket_port says {rpc_socket_port}; give one of them"
     )]
@@ -172,6 +178,12 @@ fn listen(flags: &Flags, remembered: Option<&Remembered>) -> Result<Listen, Conf
     let bad = || ConfigError::BadListen {
         listen: told.clone(),
     };
+    let everywhere = || ConfigError::ListenEverywhere {
+        listen: told.clone(),
+    };
+    if is_everywhere(told) {
+        return Err(everywhere());
+    }
     let (host, port) = match told.rsplit_once(':') {
         Some((host, port)) => (host, Some(port.parse::<u16>().map_err(|_| bad())?)),
         None => (told.as_str(), None),
@@ -185,6 +197,9 @@ fn listen(flags: &Flags, remembered: Option<&Remembered>) -> Result<Listen, Conf
         }
         (one, other) => one.or(other).unwrap_or(PORT_DEFAULT),
     };
+    if is_everywhere(host) {
+        return Err(everywhere());
+    }
     if host.contains(':') || host.chars().any(char::is_whitespace) {
         return Err(bad());
     }
@@ -193,6 +208,13 @@ fn listen(flags: &Flags, remembered: Option<&Remembered>) -> Result<Listen, Conf
     } else {
         Listen::At(format!("{host}:{port}"))
     })
+}
+
+/// Whether `host` is the address that stands for every interface.
+fn is_everywhere(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse()
+        .is_ok_and(|address: IpAddr| address.is_unspecified())
 }
 
 /// Half of what there is: the arena is taken page by page, and the processes that use it need memory as well.

@@ -233,3 +233,35 @@ fn a_session_that_goes_gives_back_what_it_held_and_a_reader_holds_nothing() {
         assert_eq!(references().await, 0);
     });
 }
+
+#[test]
+fn a_mistyped_token_ends_the_start_and_leaves_nothing_behind() {
+    with_node(Limits::default(), async |place| {
+        let folder = tempfile::tempdir().unwrap();
+        let token = place.node.token();
+        let config = |token: &Token| Config {
+            listen: Listen::At("127.0.0.1:0".to_owned()),
+            size_bytes: 1 << 20,
+            join: Some(Join {
+                endpoints: vec![place.node.endpoint().to_owned()],
+                token: token.to_string(),
+            }),
+            ..Config::new(
+                folder.path().join("data"),
+                folder.path().join("sock").display().to_string(),
+            )
+        };
+        let env = crate::system::env(&config(&token).data_dir).unwrap();
+        let mut mistyped = token.clone();
+        mistyped.secret[0] ^= 1;
+        let refused = Node::start(config(&mistyped), env.clone()).await;
+        assert!(matches!(refused.err(), Some(Error::Refused { .. })));
+        let joined = Node::start(config(&token), env.clone()).await.unwrap();
+        assert_eq!(joined.token(), token);
+        joined.stop().await;
+        // It belongs to a cluster now: another token changes nothing.
+        let again = Node::start(config(&mistyped), env).await.unwrap();
+        assert_eq!(again.token(), token);
+        again.stop().await;
+    });
+}

@@ -134,9 +134,16 @@ fn listen_and_the_released_port_flag_agree() {
     );
     assert_eq!(listen(&["--listen=:0"]), Ok(Listen::Auto { port: 0 }));
     assert_eq!(
-        listen(&["--listen=0.0.0.0"]),
-        Ok(Listen::At("0.0.0.0:9600".into()))
+        listen(&["--listen=10.0.0.2"]),
+        Ok(Listen::At("10.0.0.2:9600".into()))
     );
+    for everywhere in ["0.0.0.0", "0.0.0.0:9600", "[::]:9600", "[::]", "::"] {
+        let refused = listen(&["--listen", everywhere]);
+        let everywhere = ConfigError::ListenEverywhere {
+            listen: everywhere.into(),
+        };
+        assert_eq!(refused, Err(everywhere));
+    }
     assert_eq!(
         listen(&["--listen=h", "--rpc_socket_port=1"]),
         Ok(Listen::At("h:1".into()))

@@ -2,18 +2,27 @@
 //!
 //! Promise: small writes leave at once and small reads are acknowledged at once, whoever the other side is. Buffer
 //! sizes stay with the kernel: its autotuning reaches megabytes, while a size set here is capped at `wmem_max` (often
-//! 208 KiB) and switches autotuning off.
+//! 208 KiB) and switches autotuning off. A peer that died without a word is noticed within about a minute: the
+//! connection ends, and with it the session that holds its memory.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use vineyard_env::{BoxFuture, Detached, Listener, Network, Stream};
 
 /// Connections the kernel keeps for us before `accept` is called.
 const BACKLOG: u32 = 1024;
+/// A connection that is silent this long is asked whether its peer still lives.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 3;
+/// Bytes that were sent and are not acknowledged for this long end the connection; keepalive is silent meanwhile.
+const UNACKNOWLEDGED_MS_MAX: u32 = 60_000;
 
 /// `Network` over the machine's TCP.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,6 +88,7 @@ struct TcpLink {
 impl TcpLink {
     fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        notice_death(&stream)?;
         let (local, peer) = (text(stream.local_addr()), text(stream.peer_addr()));
         Ok(Self {
             stream,
@@ -86,6 +96,16 @@ impl TcpLink {
             peer,
         })
     }
+}
+
+/// Without it a machine that lost its power or its network leaves its sessions here for ever.
+fn notice_death(stream: &TcpStream) -> io::Result<()> {
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED_MS_MAX)?;
+    Ok(())
 }
 
 impl AsyncRead for TcpLink {

@@ -54,6 +54,8 @@ pub(super) async fn seal(session: &Session, id: ObjectId) -> Result<Reply, Statu
         .blobs
         .ask(move |store| store.seal(holder, id))
         .await??;
+    // A sealed blob has metadata, and someone may wait for it.
+    session.node.changed.notify_waiters();
     Ok(Reply::Seal)
 }
 

@@ -87,6 +87,7 @@ async fn create(
         .blobs
         .ask(move |store| seal(store, holder, &ids))
         .await;
+    session.node.changed.notify_waiters();
     let outcome = sealed.and_then(|sealed| sealed).and(go_ahead);
     session::write(&mut connection.stream, &outcome).await?;
     Ok(connection)

@@ -14,13 +14,20 @@ use vineyard_tests::wait;
 /// A write that was not acknowledged is tried again after this; the node answers within its own deadline.
 const READ_BACK_WITHIN: Duration = Duration::from_secs(20);
 
-/// An object that was persisted, then named, both acknowledged.
+/// One acknowledgement.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) id: u64,
-    pub(crate) row: u64,
-    pub(crate) name: String,
+    pub(crate) fact: Fact,
     pub(crate) acknowledged: Instant,
+}
+
+/// What was acknowledged of an object.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact {
+    /// With this row in it.
+    Persisted(u64),
+    Named(String),
 }
 
 /// Several writers, each over its own connection to one node.
@@ -98,6 +105,15 @@ fn write_until_refused(
     acknowledged: &AtomicU64,
     lines: &Mutex<Vec<Line>>,
 ) -> Result<()> {
+    let note = |id, fact| {
+        let line = Line {
+            id,
+            fact,
+            acknowledged: Instant::now(),
+        };
+        lines.lock().expect("no writer panicked").push(line);
+        acknowledged.fetch_add(1, Ordering::Relaxed);
+    };
     let mut connection = connect(socket)?;
     for row in first.. {
         if stop.load(Ordering::Relaxed) {
@@ -108,20 +124,13 @@ fn write_until_refused(
             &mut connection,
             &json!({"type": "persist_request", "id": id}),
         )?;
-        acknowledged.fetch_add(1, Ordering::Relaxed);
+        note(id, Fact::Persisted(row));
         let name = format!("{prefix}-{row}");
         succeed(
             &mut connection,
             &json!({"type": "put_name_request", "object_id": id, "name": name}),
         )?;
-        acknowledged.fetch_add(1, Ordering::Relaxed);
-        let line = Line {
-            id,
-            row,
-            name,
-            acknowledged: Instant::now(),
-        };
-        lines.lock().expect("no writer panicked").push(line);
+        note(id, Fact::Named(name));
     }
     Ok(())
 }
@@ -160,38 +169,47 @@ pub(crate) fn succeed(connection: &mut Raw, request: &Value) -> Result<Value> {
     }
 }
 
-/// Finds every line at the node behind `socket`: the name points to the object, and the object says its row.
+/// Finds every line at the node behind `socket`: the name points to the object, or the object says its row.
 pub(crate) fn read_back(socket: &Path, lines: &[Line]) -> Result<()> {
     let mut connection = wait::until("a node to read from", READ_BACK_WITHIN, || {
         connect(socket).map(Some)
     })?;
     for line in lines {
-        let what = format!("{} at {}", line.name, socket.display());
-        // A node that just lost its leader may refuse for a moment; it must never say that the name is not there.
-        wait::until(&what, READ_BACK_WITHIN, || {
-            let asked = json!({"type": "get_name_request", "name": line.name, "wait": false});
-            let reply = connection.ask(&asked)?;
-            if reply["code"] == 12 {
-                return Ok(Some(Err(format!("{what} is lost: {reply}"))));
-            }
-            ensure!(reply.get("code").is_none(), "{reply}");
-            Ok(Some(if reply["object_id"] == line.id {
-                Ok(())
-            } else {
-                Err(format!("{what}: {reply}"))
-            }))
-        })?
-        .map_err(anyhow::Error::msg)?;
-        let asked = json!({"type": "get_data_request", "id": [line.id], "sync_remote": true, "wait": false});
-        let reply = wait::until(&what, READ_BACK_WITHIN, || {
-            succeed(&mut connection, &asked).map(Some)
-        })?;
-        let content = reply["content"].as_object().into_iter().flatten().next();
-        let row = content.map(|(_, object)| object["row"].clone());
-        ensure!(
-            row == Some(json!(line.row)),
-            "{what}: the object is {reply}"
-        );
+        match &line.fact {
+            Fact::Persisted(row) => find_object(&mut connection, socket, line.id, *row)?,
+            Fact::Named(name) => find_name(&mut connection, socket, line.id, name)?,
+        }
     }
+    Ok(())
+}
+
+fn find_name(connection: &mut Raw, socket: &Path, id: u64, name: &str) -> Result<()> {
+    let what = format!("{name} at {}", socket.display());
+    let asked = json!({"type": "get_name_request", "name": name, "wait": false});
+    // A node that just lost its leader may refuse for a moment; it must never say that the name is not there.
+    wait::until(&what, READ_BACK_WITHIN, || {
+        let reply = connection.ask(&asked)?;
+        if reply["code"] == 12 {
+            return Ok(Some(Err(format!("{what} is lost: {reply}"))));
+        }
+        ensure!(reply.get("code").is_none(), "{reply}");
+        Ok(Some(if reply["object_id"] == id {
+            Ok(())
+        } else {
+            Err(format!("{what}: {reply}"))
+        }))
+    })?
+    .map_err(anyhow::Error::msg)
+}
+
+fn find_object(connection: &mut Raw, socket: &Path, id: u64, row: u64) -> Result<()> {
+    let what = format!("row {row}, object {id}, at {}", socket.display());
+    let asked = json!({"type": "get_data_request", "id": [id], "sync_remote": true, "wait": false});
+    let reply = wait::until(&what, READ_BACK_WITHIN, || {
+        succeed(connection, &asked).map(Some)
+    })?;
+    let content = reply["content"].as_object().into_iter().flatten().next();
+    let found = content.map(|(_, object)| object["row"].clone());
+    ensure!(found == Some(json!(row)), "{what}: the object is {reply}");
     Ok(())
 }

@@ -35,7 +35,7 @@ fn kill_of_all_nodes_keeps_every_acknowledged_persist_and_name() {
     }
     cluster.wait_settled().unwrap();
     println!(
-        "killed {moment:?} after the first writes; {} objects named",
+        "killed {moment:?} after the first writes; {} persists and names",
         lines.len()
     );
     for socket in &sockets {

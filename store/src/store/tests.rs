@@ -369,5 +369,8 @@ fn a_clear_lets_go_of_what_others_had_deleted() {
     store.delete(other, blob.id, false);
     assert_eq!(store.usage().hidden_bytes, 4096);
     store.clear(reader);
-    assert_eq!((store.usage().hidden_bytes, store.usage().references), (0, 0));
+    assert_eq!(
+        (store.usage().hidden_bytes, store.usage().references),
+        (0, 0)
+    );
 }

@@ -11,7 +11,7 @@ pub(crate) mod remote;
 mod session;
 mod status;
 
-use vineyard_wire::{Reply, Request, Status};
+use vineyard_wire::{ObjectId, Reply, Request, Status};
 
 use crate::session::Session;
 
@@ -41,6 +41,11 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
 
         Request::CreateData { content } => metadata::create_data(node, content).await,
         Request::CreateDatas { contents } => metadata::create_datas(node, contents).await,
+        Request::GetData {
+            ids,
+            sync_remote: true,
+            ..
+        } if ids == [ObjectId::INVALID] => metadata::sync_meta(node).await,
         Request::GetData { ids, wait, .. } => metadata::get_data(node, ids, wait).await,
         Request::ListData {
             pattern,

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Any answer that needs the cluster's agreement but moves no bytes.
     pub metadata_deadline: Duration,
+    /// A client's request to catch up with the cluster, which is answered in any case.
+    pub sync_deadline: Duration,
     /// The fixed part of a transfer's deadline; see [`Limits::transfer_deadline`].
     pub transfer_deadline_base: Duration,
     /// A transfer slower than this is given up, bytes per second.
@@ -78,6 +80,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             metadata_deadline: Duration::from_secs(5),
+            sync_deadline: Duration::from_secs(1),
             transfer_deadline_base: Duration::from_secs(30),
             transfer_bytes_per_second_min: 50_000_000,
             connect_deadline: Duration::from_secs(2),

@@ -81,6 +81,16 @@ fn check_sealed(store: &Store, blobs: &[ObjectId]) -> Result<(), Status> {
     Ok(())
 }
 
+/// Catches up with what the cluster acknowledged before. Clients ignore how it went, so a lost quorum only delays them.
+pub(super) async fn sync_meta(node: &Rc<Shared>) -> Result<Reply, Status> {
+    let deadline = node.config.limits.sync_deadline;
+    if let Err(error) = node.meta.confirm(deadline).await {
+        tracing::debug!(%error, "a client asked to catch up with a cluster that does not answer");
+    }
+    let content = BTreeMap::new();
+    Ok(Reply::GetData { content })
+}
+
 /// With `wait`, answers only when every id is known.
 pub(super) async fn get_data(
     node: &Rc<Shared>,

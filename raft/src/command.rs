@@ -93,6 +93,15 @@ pub enum Command {
         name: String,
         token: u64,
     },
+
+    /// The bytes of `blobs` are no longer on `instance`: a client deleted them there by name, or cleared the node. Rows
+    /// without any location then say so (`Lost::Deleted`), and take that location back from no later persist. Blobs
+    /// that have no row, or are not known to be there, are ignored, so this may be said twice. Answers `Applied::Done`;
+    /// refused as `Stale` if a later boot has replaced `instance`.
+    DropLocations {
+        instance: InstanceId,
+        blobs: Vec<ObjectId>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

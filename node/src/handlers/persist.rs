@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use vineyard_raft::command::Command;
-use vineyard_raft::state::objects::BlobRow;
+use vineyard_raft::state::objects::{BlobRow, Lost};
 use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
@@ -127,7 +127,7 @@ async fn blob_rows(node: &Rc<Shared>, plan: &PersistPlan) -> Result<Vec<BlobRow>
                 size,
                 checksum: None,
                 locations,
-                lost_with: None,
+                lost: Lost::No,
             });
         }
         Ok(rows)

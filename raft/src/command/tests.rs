@@ -4,7 +4,7 @@ use vineyard_wire::reply::Liveness;
 use vineyard_wire::{Signature, peer};
 
 use super::*;
-use crate::state::objects::Link;
+use crate::state::objects::{Link, Lost};
 
 fn text(text: &str) -> String {
     text.to_owned()
@@ -53,7 +53,7 @@ fn blob() -> BlobRow {
         size: 300,
         checksum: Some(9),
         locations,
-        lost_with: Some(InstanceId(2)),
+        lost: Lost::Ended(InstanceId(2)),
     }
 }
 
@@ -116,6 +116,10 @@ fn commands() -> Vec<Command> {
             lease_ms: 5000,
         },
         Command::ReleaseLock { name, token: 7 },
+        Command::DropLocations {
+            instance: InstanceId(1),
+            blobs: vec![ObjectId((1 << 63) | 2)],
+        },
     ]
 }
 
@@ -147,5 +151,18 @@ fn every_command_has_the_bytes_it_always_had() {
         lines,
         include_str!("golden.txt"),
         "fields are only ever appended"
+    );
+}
+
+#[test]
+fn what_became_of_a_blob_has_the_bytes_of_the_option_it_was() {
+    let at = InstanceId(2);
+    for (lost, was) in [(Lost::No, None), (Lost::Ended(at), Some(at))] {
+        assert_eq!(peer::encode(&lost), peer::encode(&was));
+    }
+    assert_eq!(
+        peer::encode(&Lost::Deleted(at)),
+        [peer::VERSION, 2, 2],
+        "and one more"
     );
 }

@@ -6,7 +6,7 @@ use vineyard_wire::{InstanceId, ObjectId};
 
 use super::instances::Instance;
 use super::locks::Lock;
-use super::objects::{BlobRow, Record};
+use super::objects::{BlobRow, Lost, Record};
 use super::persist::Plan;
 use super::{Event, State, delete};
 use crate::command::{Applied, Command, Condition, Entry, Outcome, Refusal, RequestKey, VERSION};
@@ -102,6 +102,9 @@ impl State {
                 self.acquire_lock(name, lock, now_unix_ms, events)
             }
             Command::ReleaseLock { name, token } => self.release_lock(name, *token, events),
+            Command::DropLocations { instance, blobs } => {
+                self.drop_locations(*instance, blobs, events)
+            }
         }
     }
 
@@ -167,6 +170,21 @@ impl State {
         let fresh = plan.write(objects, |instance| instances.is_replaced(instance));
         if !fresh.is_empty() {
             events.push(Event::Persisted(fresh));
+        }
+        Ok(Applied::Done)
+    }
+
+    fn drop_locations(
+        &mut self,
+        instance: InstanceId,
+        blobs: &[ObjectId],
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        self.refuse_replaced(instance)?;
+        let objects = &mut self.root_mut().objects;
+        let blobs = objects.forget_locations(instance, blobs, Lost::Deleted(instance));
+        if !blobs.is_empty() {
+            events.push(Event::BlobsLost { instance, blobs });
         }
         Ok(Applied::Done)
     }

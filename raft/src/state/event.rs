@@ -13,7 +13,7 @@ pub enum Event {
     ObjectsDeleted(Vec<ObjectId>),
     /// Nothing persistent refers to these blobs any more: whoever holds bytes of them for that reason lets go.
     BlobsReleased(Vec<ObjectId>),
-    /// The bytes of these blobs went with `instance`, their last holder.
+    /// Nobody has the bytes of these blobs any more; `instance` was their last holder. Their rows say why.
     BlobsLost {
         instance: InstanceId,
         blobs: Vec<ObjectId>,

@@ -76,8 +76,30 @@ pub struct BlobRow {
     pub checksum: Option<u64>,
     /// Instances that hold the bytes.
     pub locations: BTreeSet<InstanceId>,
-    /// Its last holder died; the last one is named for messages.
-    pub lost_with: Option<InstanceId>,
+    /// Why nobody holds them, if nobody does.
+    pub lost: Lost,
+}
+
+/// What became of a blob's bytes. Its first two cases have the bytes of an `Option`, which this was before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Lost {
+    /// Somebody holds them, or nobody has yet said to.
+    #[default]
+    No,
+    /// The process of this instance ended, which held them last.
+    Ended(InstanceId),
+    /// A client deleted them on this instance, which held them last. They never come back there.
+    Deleted(InstanceId),
+}
+
+impl Lost {
+    /// The instance that held the bytes last.
+    pub fn instance(self) -> Option<InstanceId> {
+        match self {
+            Self::No => None,
+            Self::Ended(instance) | Self::Deleted(instance) => Some(instance),
+        }
+    }
 }
 
 /// The tables of one namespace's objects.
@@ -227,18 +249,30 @@ impl Objects {
     /// Forgets `instance` as a holder. Returns the blobs that have no holder left.
     pub(super) fn forget_holder(&mut self, instance: InstanceId) -> Vec<ObjectId> {
         let held: Vec<ObjectId> = self.held_by(instance).collect();
-        let mut lost = Vec::new();
-        for id in held {
-            self.held.remove(&(instance, id));
+        self.forget_locations(instance, &held, Lost::Ended(instance))
+    }
+
+    /// Forgets that `instance` holds `blobs`, as far as it does. Those that have no holder left are `lost`, and returned.
+    pub(super) fn forget_locations(
+        &mut self,
+        instance: InstanceId,
+        blobs: &[ObjectId],
+        lost: Lost,
+    ) -> Vec<ObjectId> {
+        let mut gone = Vec::new();
+        for &id in blobs {
+            if self.held.remove(&(instance, id)).is_none() {
+                continue;
+            }
             let row = self.blobs.get_mut(&id).expect("holdings mirror the rows");
             let row = Arc::make_mut(row);
             row.locations.remove(&instance);
             if row.locations.is_empty() {
-                row.lost_with = Some(instance);
-                lost.push(id);
+                row.lost = lost;
+                gone.push(id);
             }
         }
-        lost
+        gone
     }
 
     /// Panics unless every index is what the records and rows say. For tests and the simulator.
@@ -277,7 +311,7 @@ impl Objects {
             );
             let is_held = !row.locations.is_empty();
             assert!(
-                !(is_held && row.lost_with.is_some()),
+                !(is_held && row.lost != Lost::No),
                 "blob {id} is lost if nobody holds it"
             );
             held.extend(row.locations.iter().map(|&instance| (instance, id)));

@@ -8,7 +8,7 @@ use vineyard_wire::{InstanceId, ObjectId};
 
 use crate::command::Refusal;
 
-use super::objects::{BlobRow, Link, Objects, Record, is_reserved, members_of};
+use super::objects::{BlobRow, Link, Lost, Objects, Record, is_reserved, members_of};
 
 /// A persist that passed its checks.
 pub(super) struct Plan<'a> {
@@ -71,11 +71,17 @@ impl<'a> Plan<'a> {
                 .iter()
                 .rfind(|&&holder| is_replaced(holder))
                 .copied();
-            row.locations.retain(|&holder| !is_replaced(holder));
-            row.lost_with = if row.locations.is_empty() {
-                gone.or(row.lost_with)
-            } else {
-                None
+            // Nobody had bytes to give back: such a location was written down before they were deleted.
+            let deleted_at = match row.lost {
+                Lost::Deleted(instance) => Some(instance),
+                Lost::No | Lost::Ended(_) => None,
+            };
+            row.locations
+                .retain(|&holder| !is_replaced(holder) && Some(holder) != deleted_at);
+            row.lost = match (row.locations.is_empty(), deleted_at, gone) {
+                (false, ..) => Lost::No,
+                (true, None, Some(instance)) => Lost::Ended(instance),
+                (true, ..) => row.lost,
             };
             objects.put_blob(row);
         }

@@ -6,11 +6,12 @@ use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
 
 use super::instances::Instance;
-use super::objects::{BlobRow, Link, Record};
+use super::objects::{BlobRow, Link, Lost, Record};
 use super::{Event, Mutations, State};
 use crate::command::{Applied, Command, Condition, Entry, Outcome, RequestKey, VERSION};
 
 mod deletes;
+mod dropping;
 mod locking;
 mod membership;
 mod naming;
@@ -84,7 +85,7 @@ fn row(blob: ObjectId, size: u64, locations: &[InstanceId]) -> BlobRow {
         size,
         checksum: None,
         locations,
-        lost_with: None,
+        lost: Lost::No,
     }
 }
 
@@ -112,6 +113,13 @@ fn delete(ids: &[ObjectId], force: bool, deep: bool) -> Command {
         ids: ids.to_vec(),
         force,
         deep,
+    }
+}
+
+fn drop_locations(instance: InstanceId, blobs: &[ObjectId]) -> Command {
+    Command::DropLocations {
+        instance,
+        blobs: blobs.to_vec(),
     }
 }
 

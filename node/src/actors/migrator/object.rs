@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::Command;
-use vineyard_raft::state::objects::{BlobRow, Link, Record};
+use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::{ObjectId, Status};
 
 use super::transfer;
@@ -28,7 +28,7 @@ pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result
         size: sizes[source],
         checksum: None,
         locations: [node.instance].into(),
-        lost_with: None,
+        lost: Lost::No,
     });
     let rows: Vec<_> = rows.collect();
     let fresh = rename(node, &records).await?;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vineyard_env::Stream;
 use vineyard_raft::command::{Applied, Command};
 use vineyard_raft::state::instances::Instance;
-use vineyard_raft::state::objects::{BlobRow, Link, Record};
+use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::peer::{Answer, Ask, MAGIC, Range};
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{NodeId, Signature};
@@ -110,7 +110,7 @@ impl Actor {
             size,
             checksum: None,
             locations: [self.instance].into(),
-            lost_with: None,
+            lost: Lost::No,
         };
         let persist = Command::Persist {
             records: vec![record],

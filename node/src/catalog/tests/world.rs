@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use vineyard_raft::command::{Applied, Command, Condition, Entry, VERSION};
 use vineyard_raft::state::State;
 use vineyard_raft::state::instances::Instance;
-use vineyard_raft::state::objects::{BlobRow, Link, Record};
+use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree};
 
@@ -178,7 +178,7 @@ pub(crate) fn row(id: ObjectId, size: u64, locations: BTreeSet<InstanceId>) -> B
         size,
         checksum: None,
         locations,
-        lost_with: None,
+        lost: Lost::No,
     }
 }
 

@@ -156,7 +156,7 @@ fn blobs_only_a_replaced_instance_held_are_lost_and_say_with_whom() {
         blobs: vec![b(1)]
     }));
     let lost = replica.state.blob(b(1)).expect("its object is there");
-    assert_eq!((lost.lost_with, lost.locations.len()), (Some(i(1)), 0));
+    assert_eq!((lost.lost, lost.locations.len()), (Lost::Ended(i(1)), 0));
     assert_eq!(
         replica.delete(&[o(1)], false, false),
         (vec![o(1)], vec![b(1)])
@@ -168,10 +168,7 @@ fn a_blob_with_another_holder_is_not_lost() {
     let mut replica = with_blob(&[i(0), i(1)]);
     replica.register(boot(1, 1));
     let row = replica.state.blob(b(1)).expect("persisted");
-    assert_eq!(
-        (row.lost_with, row.locations.clone()),
-        (None, [i(0)].into())
-    );
+    assert_eq!((row.lost, row.locations.clone()), (Lost::No, [i(0)].into()));
 }
 
 #[test]
@@ -183,8 +180,8 @@ fn a_lost_blob_is_found_again_with_a_new_live_holder() {
         blobs: vec![row(b(1), 8, &[i(1)])],
     });
     assert_eq!(
-        replica.state.blob(b(1)).and_then(|row| row.lost_with),
-        Some(i(1)),
+        replica.state.blob(b(1)).map(|row| row.lost),
+        Some(Lost::Ended(i(1))),
         "still gone"
     );
     replica.done(Command::Persist {
@@ -192,10 +189,7 @@ fn a_lost_blob_is_found_again_with_a_new_live_holder() {
         blobs: vec![row(b(1), 8, &[i(2)])],
     });
     let row = replica.state.blob(b(1)).expect("persisted");
-    assert_eq!(
-        (row.lost_with, row.locations.clone()),
-        (None, [i(2)].into())
-    );
+    assert_eq!((row.lost, row.locations.clone()), (Lost::No, [i(2)].into()));
 }
 
 #[test]
@@ -208,8 +202,8 @@ fn a_blob_persisted_on_an_instance_that_is_gone_is_lost_at_once() {
         blobs,
     });
     assert_eq!(
-        replica.state.blob(b(1)).and_then(|row| row.lost_with),
-        Some(i(1))
+        replica.state.blob(b(1)).map(|row| row.lost),
+        Some(Lost::Ended(i(1)))
     );
 }
 

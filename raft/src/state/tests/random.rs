@@ -85,6 +85,8 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (0..5u8).prop_map(|key| Command::Admit { key: key.into(), endpoint: String::new() }),
         1 => (name(), boot(), 0..50u64)
             .prop_map(|(name, owner, lease_ms)| Command::AcquireLock { name, owner, lease_ms }),
+        1 => (boot(), vec(member(), 0..4))
+            .prop_map(|(instance, blobs)| Command::DropLocations { instance, blobs }),
         1 => (name(), 0..60u64).prop_map(|(name, token)| Command::ReleaseLock { name, token }),
     ]
 }

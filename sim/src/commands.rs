@@ -27,7 +27,7 @@ pub(crate) fn child(seeds: Range<u64>, planted: Option<Planted>) {
     }
 }
 
-/// Shares the seeds among `jobs` processes and prints the sum.
+/// Shares the seeds among `jobs` processes, prints the sum, and judges it.
 pub(crate) fn run(seeds: Range<u64>, jobs: usize, planted: Option<Planted>) -> Result<(), String> {
     let chunks = std::sync::Mutex::new(chunks(seeds));
     let report = std::sync::Mutex::new(Report::default());
@@ -53,10 +53,12 @@ pub(crate) fn run(seeds: Range<u64>, jobs: usize, planted: Option<Planted>) -> R
         eprintln!();
     }
     print!("{report}");
-    if report.failures.is_empty() {
-        Ok(())
-    } else {
-        Err(tell(&report.failures, planted))
+    if !report.failures.is_empty() {
+        return Err(tell(&report.failures, planted));
+    }
+    match report.shortfalls().join("\n") {
+        none if none.is_empty() => Ok(()),
+        shortfalls => Err(shortfalls),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The sum of many runs, for people and for scripts.
+//! The sum of many runs, for people and for scripts, and whether they did enough for a clean result to mean something.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,6 +6,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::stage::Outcome;
+
+/// What each seed must do at least.
+const SIMULATED_MS_MIN: u64 = 60_000;
+const OPERATIONS_MIN: u64 = 300;
+/// Of all operations of a run, percent.
+const ACKNOWLEDGED_PERCENT_MIN: u64 = 90;
+/// Of a run of this many seeds there must be as many leader changes and migrations; fewer seeds may be unlucky.
+const SEEDS_TO_JUDGE: u64 = 20;
 
 /// What a failed run says: the seed, the invariant, the facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +78,34 @@ impl Report {
         }
     }
 
+    /// What these runs did too little of: a simulator that does nothing finds nothing.
+    pub fn shortfalls(&self) -> Vec<String> {
+        let mut shortfalls = Vec::new();
+        let mut demand = |what: &str, is: u64, least: u64| {
+            if is < least {
+                shortfalls.push(format!("{what}: {is}, at least {least} are required"));
+            }
+        };
+        let (ms, operations) = (self.simulated_ms_min, self.operations_min);
+        demand("simulated ms of a seed", ms.unwrap_or(0), SIMULATED_MS_MIN);
+        demand(
+            "operations of a seed",
+            operations.unwrap_or(0),
+            OPERATIONS_MIN,
+        );
+        let percent = 100 * self.answered / self.operations.max(1);
+        demand(
+            "acknowledged operations, percent",
+            percent,
+            ACKNOWLEDGED_PERCENT_MIN,
+        );
+        if self.seeds >= SEEDS_TO_JUDGE {
+            demand("leader changes", self.leader_changes, self.seeds);
+            demand("finished migrations", self.migrations, self.seeds);
+        }
+        shortfalls
+    }
+
     pub fn merge(&mut self, other: Self) {
         let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -122,5 +158,52 @@ impl fmt::Display for Report {
             writeln!(f, "  {kind:<20} {count:>7}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enough() -> Report {
+        Report {
+            seeds: 1000,
+            simulated_ms: 60_000_000,
+            simulated_ms_min: Some(60_000),
+            operations: 300_000,
+            operations_min: Some(300),
+            answered: 270_000,
+            leader_changes: 1000,
+            migrations: 1000,
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn a_run_that_did_enough_has_no_shortfall() {
+        assert_eq!(enough().shortfalls(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_total_is_judged() {
+        let short: [fn(&mut Report); 5] = [
+            |report| report.simulated_ms_min = Some(59_999),
+            |report| report.operations_min = Some(299),
+            |report| report.answered = 269_000,
+            |report| report.leader_changes = 999,
+            |report| report.migrations = 999,
+        ];
+        for shorten in short {
+            let mut report = enough();
+            shorten(&mut report);
+            assert_eq!(report.shortfalls().len(), 1, "{report}");
+        }
+    }
+
+    #[test]
+    fn a_few_seeds_may_be_unlucky_with_leaders() {
+        let mut report = enough();
+        (report.seeds, report.leader_changes) = (SEEDS_TO_JUDGE - 1, 0);
+        assert_eq!(report.shortfalls(), Vec::<String>::new());
     }
 }

@@ -1,5 +1,6 @@
 //! Several nodes of ours that are one cluster, in one folder that goes with them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -51,6 +52,8 @@ impl Cluster {
             _ => 5,
         };
         let running: Vec<&Node> = self.nodes.iter().filter(|node| node.runs()).collect();
+        // A node that came back is another instance: its earlier life may still count as up where that is not known.
+        let lives: BTreeSet<_> = running.iter().map(|node| node.instance()).collect();
         for node in &running {
             let awaited = format!("{voters} voters, seen by {}", node.endpoint());
             wait::until(&awaited, SETTLES_WITHIN, || {
@@ -58,10 +61,11 @@ impl Cluster {
                 let nodes = status["nodes"]
                     .as_array()
                     .context("no nodes in the status")?;
-                let up = nodes.iter().filter(|node| node["state"] == "up").count();
+                let up = nodes.iter().filter(|node| node["state"] == "up");
+                let up: BTreeSet<_> = up.filter_map(|node| node["instance_id"].as_u64()).collect();
                 let cluster = &status["cluster"];
                 let led = cluster["leader"].is_u64() && cluster["voters"] == voters;
-                ensure!(led && up == running.len(), "{cluster} and {up} up");
+                ensure!(led && up == lives, "{cluster} and {up:?} up of {lives:?}");
                 Ok(Some(()))
             })?;
         }

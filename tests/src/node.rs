@@ -42,6 +42,7 @@ pub struct Node {
     folder: PathBuf,
     plan: Plan,
     endpoint: String,
+    instance: u64,
     process: Option<Process>,
 }
 
@@ -53,6 +54,7 @@ impl Node {
             folder: folder.to_owned(),
             plan,
             endpoint: String::new(),
+            instance: 0,
             process: None,
         };
         node.start_again()?;
@@ -107,6 +109,9 @@ impl Node {
             .as_str()
             .context("no rpc_endpoint")?;
         self.endpoint = endpoint.to_owned();
+        self.instance = registered["instance_id"]
+            .as_u64()
+            .context("no instance_id")?;
         Ok(())
     }
 
@@ -117,6 +122,11 @@ impl Node {
     /// `host:port` where it listens. Kept over restarts.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The id of the life it is in; each start has its own.
+    pub fn instance(&self) -> u64 {
+        self.instance
     }
 
     pub fn folder(&self) -> &Path {
@@ -177,10 +187,9 @@ impl Node {
         let nodes = status["nodes"]
             .as_array()
             .context("no nodes in the status")?;
-        // An earlier life of this node had the same endpoint.
-        let is_mine =
-            |node: &&Value| node["endpoint"] == self.endpoint.as_str() && node["state"] == "up";
-        let mine = nodes.iter().find(is_mine);
+        let mine = nodes
+            .iter()
+            .find(|node| node["instance_id"] == self.instance);
         mine.cloned()
             .with_context(|| format!("{} is not in {status}", self.endpoint))
     }

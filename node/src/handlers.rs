@@ -21,6 +21,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
     match request {
         Request::Register(register) => session::register(session, register).await,
         Request::Exit => unreachable!("the session ends its connection itself"),
+        Request::LetGo { .. } => unreachable!("the session takes note of it and answers nothing"),
         Request::DebugCommand => Ok(Reply::DebugCommand),
 
         Request::CreateBuffer { size } => blobs::create_buffer(session, size).await,
@@ -38,6 +39,8 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::Release { object_id } => blobs::release(session, object_id).await,
         Request::IsInUse { id } => blobs::is_in_use(session, id).await,
         Request::MemoryTrim => blobs::memory_trim(session).await,
+
+        Request::PutObject(_) | Request::GetObject(_) => remote::refuse_on_ipc(),
 
         Request::CreateData { content } => metadata::create_data(node, content).await,
         Request::CreateDatas { contents } => metadata::create_datas(node, contents).await,

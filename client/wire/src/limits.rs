@@ -10,6 +10,8 @@ pub const PERSIST_BYTES_MAX: usize = 32 << 20;
 pub const ZSTD_CHUNK_BYTES_MAX: usize = 131_591;
 /// Most ids, sizes or contents in one request.
 pub const ITEMS_MAX: usize = 1 << 20;
+/// Most bytes of blobs that follow a `PutObject` on a Unix socket: more is written in place.
+pub const INLINE_BYTES_MAX: u64 = 64 << 10;
 /// Client frames shorter than this are decoded without counting what is in them, bytes.
 pub const JSON_SCAN_BYTES_MIN: usize = 1 << 20;
 /// Most objects in one client frame: each costs several hundred bytes once decoded, and as few as two on the wire.

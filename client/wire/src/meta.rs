@@ -22,4 +22,6 @@ pub mod key {
     pub const TIMESTAMP: &str = "__timestamp";
     pub const NAME: &str = "__name";
     pub const LABELS: &str = "__labels";
+    /// Ours: in a `PutObject`, which of the blobs that came along a member is.
+    pub const INLINE: &str = "inline";
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, ObjectId, Signature};
+use crate::json::items;
 use crate::meta::Tree;
 
 /// A blob's place in the arena.
@@ -84,6 +85,11 @@ pub enum Reply {
         is_in_use: bool,
     },
 
+    /// Ours.
+    PutObject(PutDone),
+    /// Ours. On a TCP connection the payloads' bytes follow, as after `GetBuffers`.
+    GetObject(GotObjects),
+
     CreateData {
         id: ObjectId,
         signature: Signature,
@@ -159,6 +165,34 @@ pub struct Registered {
     /// Ours: additions this node understands. Absent when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+}
+
+/// Ours: what a `PutObject` made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutDone {
+    /// Absent if blobs alone were put.
+    #[serde(flatten)]
+    pub object: Option<MadeObject>,
+    /// The blobs whose bytes came along, in their order.
+    #[serde(deserialize_with = "items")]
+    pub blobs: Vec<ObjectId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeObject {
+    pub id: ObjectId,
+    pub signature: Signature,
+    pub instance_id: InstanceId,
+}
+
+/// Ours: what a `GetObject` found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GotObjects {
+    pub content: BTreeMap<ObjectId, Tree>,
+    /// Of every blob below that is on this node, each once.
+    pub payloads: Vec<Payload>,
+    pub fds: Vec<i32>,
+    pub compress: bool,
 }
 
 /// One instance in `cluster_meta`.

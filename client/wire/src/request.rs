@@ -57,9 +57,18 @@ pub enum Request {
     Release {
         object_id: ObjectId,
     },
+    /// Ours, and the one request without a reply: this client has dropped its last handle of each blob.
+    LetGo {
+        ids: Vec<ObjectId>,
+    },
     IsInUse {
         id: ObjectId,
     },
+
+    /// Ours: blobs and the whole tree over them, in one message. The bytes of `inline` follow the frame.
+    PutObject(PutObject),
+    /// Ours: trees together with the blobs below them that are on this node.
+    GetObject(GetObject),
 
     CreateData {
         content: Tree,
@@ -147,6 +156,56 @@ pub struct Register {
         deserialize_with = "items"
     )]
     pub features: Vec<String>,
+}
+
+/// Ours: seals, creates, persists and names in one message.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PutObject {
+    /// Blobs to seal first.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "items"
+    )]
+    pub seal: Vec<ObjectId>,
+    /// The sizes of blobs whose bytes follow the frame, one after the other.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "items"
+    )]
+    pub inline: Vec<u64>,
+    /// Whether those bytes are compressed, as `CreateRemoteBuffers` has it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub compress: bool,
+    /// Members without an `id` are made along with it; `{"typename": "vineyard::Blob", "inline": n}` is the nth blob of
+    /// `inline`. Absent: blobs alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Tree>,
+    #[serde(default)]
+    pub persist: bool,
+    /// Also points this name to the object, whatever it pointed to before. Needs `persist`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Ours: objects by id, or one by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GetObject {
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "items"
+    )]
+    pub ids: Vec<ObjectId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Answer only when all of them exist.
+    #[serde(default)]
+    pub wait: bool,
+    /// On a TCP connection: compress the bytes that follow the reply.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub compress: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use serde_json::Value;
 
 use crate::meta::Tree;
-use crate::request::Request;
+use crate::request::{PutObject, Request};
 
 thread_local! {
     static ROUNDS: Cell<bool> = const { Cell::new(false) };
@@ -29,6 +29,10 @@ pub(super) fn maybe_round(request: Request) -> Request {
         Request::CreateDatas { contents } => Request::CreateDatas {
             contents: contents.into_iter().map(rounded).collect(),
         },
+        Request::PutObject(put) => Request::PutObject(PutObject {
+            content: put.content.map(rounded),
+            ..put
+        }),
         other => other,
     }
 }

@@ -8,11 +8,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::body::Body;
-use super::lists::Numbered;
+use super::lists::{Numbered, items};
 use super::parse::{Fault, all, one};
 use super::table::ReplyType as Kind;
 use crate::id::{InstanceId, ObjectId, Signature};
-use crate::reply::{Payload, Reply};
+use crate::meta::Tree;
+use crate::reply::{GotObjects, Payload, Reply};
 
 pub(super) fn encode(reply: &Reply) -> Vec<u8> {
     with_fields(Body::new(Kind::of(reply).name()), reply).end()
@@ -54,6 +55,12 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
             .numbered(payloads)
             .field("fds", fds)
             .field("compress", compress),
+        Reply::PutObject(done) => body.fields(done),
+        Reply::GetObject(got) => body
+            .field("content", &ByText(&got.content))
+            .field("payloads", &got.payloads)
+            .field("fds", &got.fds)
+            .field("compress", &got.compress),
         Reply::IsInUse { is_in_use } => body.field("is_in_use", is_in_use),
         Reply::CreateData {
             id,
@@ -111,6 +118,8 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::IsInUse => Reply::IsInUse {
             is_in_use: one(text, "is_in_use")?,
         },
+        Kind::PutObject => Reply::PutObject(all(text)?),
+        Kind::GetObject => Reply::GetObject(all::<GotObject>(text)?.got()),
         Kind::CreateData => all::<CreateData>(text)?.reply(),
         Kind::CreateDatas => all::<CreateDatas>(text)?.reply(),
         Kind::GetData => Reply::GetData {
@@ -200,6 +209,27 @@ fn get_buffers(fields: Numbered<Payload>) -> Reply {
         payloads,
         fds,
         compress,
+    }
+}
+
+#[derive(Deserialize)]
+struct GotObject {
+    content: Keyed<ObjectId, Tree>,
+    #[serde(deserialize_with = "items")]
+    payloads: Vec<Payload>,
+    #[serde(deserialize_with = "items")]
+    fds: Vec<i32>,
+    compress: bool,
+}
+
+impl GotObject {
+    fn got(self) -> GotObjects {
+        GotObjects {
+            content: keyed(self.content),
+            payloads: self.payloads,
+            fds: self.fds,
+            compress: self.compress,
+        }
     }
 }
 

@@ -34,6 +34,8 @@ fn with_fields(body: Body, request: &Request) -> Body {
         Request::DelData(del_data) | Request::DelDataWithFeedbacks(del_data) => {
             body.fields(del_data)
         }
+        Request::PutObject(put_object) => body.fields(put_object),
+        Request::GetObject(get_object) => body.fields(get_object),
         Request::PutName(put_name) => body.fields(put_name),
         Request::GetName(get_name) => body.fields(get_name),
         Request::DropName { name } => body.field("name", name),
@@ -70,9 +72,9 @@ fn with_fields(body: Body, request: &Request) -> Body {
         | Request::Exists { id }
         | Request::Persist { id }
         | Request::IfPersist { id } => body.field("id", id),
-        Request::IncreaseReferenceCount { ids } | Request::PersistMany { ids } => {
-            body.field("ids", ids)
-        }
+        Request::IncreaseReferenceCount { ids }
+        | Request::LetGo { ids }
+        | Request::PersistMany { ids } => body.field("ids", ids),
         Request::CreateData { content } => body.field("content", content),
         Request::CreateDatas { contents } => body.list("contents", contents),
         Request::GetData {
@@ -115,6 +117,8 @@ pub(super) fn decode(verb: Verb, text: &str) -> Result<Request, Status> {
         Verb::Register => Request::Register(all(text)?),
         Verb::DelData => Request::DelData(all(text)?),
         Verb::DelDataWithFeedbacks => Request::DelDataWithFeedbacks(all(text)?),
+        Verb::PutObject => Request::PutObject(all(text)?),
+        Verb::GetObject => Request::GetObject(all(text)?),
         Verb::PutName => Request::PutName(all(text)?),
         Verb::GetName => Request::GetName(all(text)?),
         Verb::DropName => Request::DropName {
@@ -158,6 +162,9 @@ pub(super) fn decode(verb: Verb, text: &str) -> Result<Request, Status> {
             id: one(text, "id")?,
         },
         Verb::IncreaseReferenceCount => Request::IncreaseReferenceCount {
+            ids: list(text, "ids")?,
+        },
+        Verb::LetGo => Request::LetGo {
             ids: list(text, "ids")?,
         },
         Verb::PersistMany => Request::PersistMany {

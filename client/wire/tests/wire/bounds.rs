@@ -29,6 +29,9 @@ fn lists_are_capped_in_both_forms() {
     let array = format!("1{}", ",1".repeat(ITEMS_MAX));
     for (verb, key) in [
         ("create_buffers", "sizes"),
+        ("put_object", "inline"),
+        ("put_object", "seal"),
+        ("get_object", "ids"),
         ("get_data", "id"),
         ("del_data", "id"),
     ] {
@@ -62,6 +65,8 @@ fn nesting_is_refused_without_a_crash() {
             &body,
             "Failed to parse the JSON message: recursion limit exceeded",
         );
+        let body = format!(r#"{{"type":"put_object_request","content":{{"x":{value}}}}}"#);
+        assert_eq!(refused(&body).code, Code::Invalid);
         let body = format!(r#"{{"type":"get_data_reply","content":{{"o1":{{"x":{value}}}}}}}"#);
         assert!(decode_reply(body.as_bytes()).is_err());
     }

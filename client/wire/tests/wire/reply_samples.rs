@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
-    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeFigures, NodeStatus,
-    Payload, Registered, Role,
+    ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
+    NodeFigures, NodeStatus, Payload, PutDone, Registered, Role,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status};
 
@@ -12,6 +12,7 @@ use crate::samples::{BLOB, OBJECT, OTHER_BLOB, OTHER_OBJECT, content};
 
 pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
     let mut all = buffer_replies();
+    all.extend(object_replies());
     all.extend(data_replies());
     all.extend(cluster_replies());
     all
@@ -29,6 +30,39 @@ fn payload(object_id: ObjectId, data_offset: i64, data_size: i64, is_sealed: boo
         is_owner: true,
         is_gpu: false,
     }
+}
+
+fn object_replies() -> Vec<(&'static str, Reply)> {
+    let object = MadeObject {
+        id: OBJECT,
+        signature: Signature(7_530_267_542_464_495_620),
+        instance_id: InstanceId(0),
+    };
+    let blobs = vec![BLOB, ObjectId::EMPTY_BLOB];
+    let got = GotObjects {
+        content: BTreeMap::from([(OBJECT, content())]),
+        payloads: vec![payload(OTHER_BLOB, 512, 48, true)],
+        fds: vec![17],
+        compress: false,
+    };
+    vec![
+        (
+            "",
+            Reply::PutObject(PutDone {
+                object: Some(object),
+                blobs: blobs.clone(),
+            }),
+        ),
+        (
+            "bytes",
+            Reply::PutObject(PutDone {
+                object: None,
+                blobs,
+            }),
+        ),
+        ("", Reply::GetObject(got)),
+        ("none", Reply::GetObject(GotObjects::default())),
+    ]
 }
 
 fn buffer_replies() -> Vec<(&'static str, Reply)> {

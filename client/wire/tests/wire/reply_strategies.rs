@@ -4,8 +4,8 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
-    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeFigures, NodeStatus,
-    Payload, Registered, Role,
+    ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
+    NodeFigures, NodeStatus, Payload, PutDone, Registered, Role,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status};
 
@@ -36,6 +36,8 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
         Kind::PutName => Just(Reply::PutName).boxed(),
         Kind::DropName => Just(Reply::DropName).boxed(),
         Kind::CreateBuffer | Kind::CreateBuffers | Kind::GetBuffers => buffers_reply(kind),
+        Kind::PutObject => put_done().prop_map(Reply::PutObject).boxed(),
+        Kind::GetObject => got_objects().prop_map(Reply::GetObject).boxed(),
         Kind::CreateData => created().prop_map(|c| one_created(&c)).boxed(),
         Kind::CreateDatas => vec(created(), 0..4).prop_map(many_created).boxed(),
         Kind::GetData => btree_map(id(), tree(), 0..4)
@@ -149,6 +151,30 @@ fn many_created(created: Vec<Created>) -> Reply {
         signatures: created.iter().map(|c| c.1).collect(),
         instance_ids: created.iter().map(|c| c.2).collect(),
     }
+}
+
+fn put_done() -> impl Strategy<Value = PutDone> {
+    (proptest::option::of(created()), ids()).prop_map(|(made, blobs)| PutDone {
+        object: made.map(|(id, signature, instance_id)| MadeObject {
+            id,
+            signature,
+            instance_id,
+        }),
+        blobs,
+    })
+}
+
+fn got_objects() -> impl Strategy<Value = GotObjects> {
+    let content = btree_map(id(), tree(), 0..4);
+    let payloads = vec(payload(), 0..6);
+    (content, payloads, vec(any::<i32>(), 0..3), any::<bool>()).prop_map(
+        |(content, payloads, fds, compress)| GotObjects {
+            content,
+            payloads,
+            fds,
+            compress,
+        },
+    )
 }
 
 fn registered() -> impl Strategy<Value = Registered> {

@@ -1,7 +1,7 @@
 //! One example of each request. Where the original's traffic was captured, the example is that message.
 
 use serde_json::{Value, json};
-use vineyard_wire::request::{DelData, GetName, PutName, Register};
+use vineyard_wire::request::{DelData, GetName, GetObject, PutName, PutObject, Register};
 use vineyard_wire::{ObjectId, Request, Tree};
 
 pub(crate) const BLOB: ObjectId = ObjectId(16_753_639_578_027_425_792);
@@ -32,6 +32,7 @@ pub(crate) fn content() -> Tree {
 pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let mut all = connection_requests();
     all.extend(buffer_requests());
+    all.extend(object_requests());
     all.extend(data_requests());
     all.extend(name_requests());
     all
@@ -114,10 +115,49 @@ fn buffer_requests() -> Vec<(&'static str, Request)> {
         ),
         ("", Request::DropBuffer { id: BLOB }),
         ("", Request::ShrinkBuffer { id: BLOB, size: 64 }),
+        ("", Request::LetGo { ids: two.clone() }),
         ("", Request::IncreaseReferenceCount { ids: two }),
         ("", Request::Release { object_id: BLOB }),
         ("", Request::IsInUse { id: BLOB }),
         ("", Request::MigrateObject { object_id: OBJECT }),
+    ]
+}
+
+fn object_requests() -> Vec<(&'static str, Request)> {
+    let content = tree(json!({
+        "typename": "vineyard::DataFrame", "columns": 2, "bytes": 18446744073709551615_u64,
+        "a": {"typename": "vineyard::Tensor<int64>", "buffer_": {"typename": "vineyard::Blob", "inline": 0}},
+        "b": {"typename": "vineyard::Tensor<int64>", "buffer_": {"typename": "vineyard::Blob", "id": "oe880e26ecc000003"}},
+        "c": {"id": OBJECT.to_string()}
+    }));
+    let whole = PutObject {
+        seal: vec![OTHER_BLOB],
+        inline: vec![48, 0],
+        compress: false,
+        content: Some(content),
+        persist: true,
+        name: Some("n1".into()),
+    };
+    let bytes = PutObject {
+        inline: vec![300],
+        compress: true,
+        ..PutObject::default()
+    };
+    let by_id = GetObject {
+        ids: vec![OBJECT, BLOB],
+        ..GetObject::default()
+    };
+    let by_name = GetObject {
+        name: Some("n1".into()),
+        wait: true,
+        compress: true,
+        ..GetObject::default()
+    };
+    vec![
+        ("", Request::PutObject(whole)),
+        ("bytes", Request::PutObject(bytes)),
+        ("", Request::GetObject(by_id)),
+        ("name", Request::GetObject(by_name)),
     ]
 }
 

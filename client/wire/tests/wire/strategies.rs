@@ -4,7 +4,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Number, Value};
 use vineyard_wire::json::RequestType;
-use vineyard_wire::request::{DelData, GetName, PutName, Register};
+use vineyard_wire::request::{DelData, GetName, GetObject, PutName, PutObject, Register};
 use vineyard_wire::{ObjectId, Request, Tree};
 
 pub(crate) fn id() -> impl Strategy<Value = ObjectId> {
@@ -81,6 +81,7 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         Verb::IncreaseReferenceCount => ids()
             .prop_map(|ids| Request::IncreaseReferenceCount { ids })
             .boxed(),
+        Verb::LetGo => ids().prop_map(|ids| Request::LetGo { ids }).boxed(),
         Verb::PersistMany => ids().prop_map(|ids| Request::PersistMany { ids }).boxed(),
         Verb::CreateData
         | Verb::CreateDatas
@@ -90,6 +91,8 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         | Verb::ShallowCopy
         | Verb::Label => data_request(verb),
         Verb::ListData | Verb::ListName => listing_request(verb),
+        Verb::PutObject => put_object().prop_map(Request::PutObject).boxed(),
+        Verb::GetObject => get_object().prop_map(Request::GetObject).boxed(),
         Verb::PutName => put_name().prop_map(Request::PutName).boxed(),
         Verb::GetName => get_name().prop_map(Request::GetName).boxed(),
         Verb::DropName => text().prop_map(|name| Request::DropName { name }).boxed(),
@@ -204,6 +207,37 @@ fn register() -> impl Strategy<Value = Register> {
                 features,
             },
         )
+}
+
+fn put_object() -> impl Strategy<Value = PutObject> {
+    let parts = (
+        ids(),
+        vec(any::<u64>(), 0..14),
+        proptest::option::of(tree()),
+        proptest::option::of(text()),
+        any::<[bool; 2]>(),
+    );
+    parts.prop_map(
+        |(seal, inline, content, name, [compress, persist])| PutObject {
+            seal,
+            inline,
+            compress,
+            content,
+            persist,
+            name,
+        },
+    )
+}
+
+fn get_object() -> impl Strategy<Value = GetObject> {
+    (ids(), proptest::option::of(text()), any::<[bool; 2]>()).prop_map(
+        |(ids, name, [wait, compress])| GetObject {
+            ids,
+            name,
+            wait,
+            compress,
+        },
+    )
 }
 
 fn put_name() -> impl Strategy<Value = PutName> {

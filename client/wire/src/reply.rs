@@ -85,7 +85,7 @@ pub enum Reply {
         is_in_use: bool,
     },
 
-    /// Ours.
+    /// Ours. The go-ahead for many bytes says `blobs` alone.
     PutObject(PutDone),
     /// Ours. On a TCP connection the payloads' bytes follow, as after `GetBuffers`.
     GetObject(GotObjects),
@@ -170,10 +170,10 @@ pub struct Registered {
 /// Ours: what a `PutObject` made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PutDone {
-    /// Absent if blobs alone were put.
+    /// Absent if blobs alone are put.
     #[serde(flatten)]
     pub object: Option<MadeObject>,
-    /// The blobs whose bytes came along, in their order.
+    /// The blobs whose bytes come along, in their order.
     #[serde(deserialize_with = "items")]
     pub blobs: Vec<ObjectId>,
 }

@@ -65,7 +65,7 @@ pub enum Request {
         id: ObjectId,
     },
 
-    /// Ours: blobs and the whole tree over them, in one message. The bytes of `inline` follow the frame.
+    /// Ours: blobs and the whole tree over them, in one message.
     PutObject(PutObject),
     /// Ours: trees together with the blobs below them that are on this node.
     GetObject(GetObject),
@@ -168,14 +168,15 @@ pub struct PutObject {
         deserialize_with = "items"
     )]
     pub seal: Vec<ObjectId>,
-    /// The sizes of blobs whose bytes follow the frame, one after the other.
+    /// The sizes of blobs whose bytes come along, one after the other: right after the frame, or, if together they are
+    /// more than `INLINE_BYTES_MAX`, after a first reply that says "go ahead".
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
         deserialize_with = "items"
     )]
     pub inline: Vec<u64>,
-    /// Whether those bytes are compressed, as `CreateRemoteBuffers` has it.
+    /// Compress the bytes that a go-ahead asks for.
     #[serde(default, skip_serializing_if = "is_false")]
     pub compress: bool,
     /// Members without an `id` are made along with it; `{"typename": "vineyard::Blob", "inline": n}` is the nth blob of
@@ -200,11 +201,8 @@ pub struct GetObject {
     pub ids: Vec<ObjectId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Answer only when all of them exist.
-    #[serde(default)]
-    pub wait: bool,
     /// On a TCP connection: compress the bytes that follow the reply.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default)]
     pub compress: bool,
 }
 

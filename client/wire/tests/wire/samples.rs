@@ -149,7 +149,6 @@ fn object_requests() -> Vec<(&'static str, Request)> {
     };
     let by_name = GetObject {
         name: Some("n1".into()),
-        wait: true,
         compress: true,
         ..GetObject::default()
     };

@@ -230,14 +230,13 @@ fn put_object() -> impl Strategy<Value = PutObject> {
 }
 
 fn get_object() -> impl Strategy<Value = GetObject> {
-    (ids(), proptest::option::of(text()), any::<[bool; 2]>()).prop_map(
-        |(ids, name, [wait, compress])| GetObject {
+    (ids(), proptest::option::of(text()), any::<bool>()).prop_map(|(ids, name, compress)| {
+        GetObject {
             ids,
             name,
-            wait,
             compress,
-        },
-    )
+        }
+    })
 }
 
 fn put_name() -> impl Strategy<Value = PutName> {

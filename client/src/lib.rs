@@ -29,6 +29,7 @@ mod connection;
 mod error;
 mod object;
 mod options;
+mod put;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -39,4 +40,5 @@ pub use connect::{SystemLocal, SystemNetwork};
 pub use error::{Error, Result};
 pub use object::{Draft, Member, Object};
 pub use options::{DeleteOptions, Options};
+pub use put::{GetOptions, PutBlob, PutObject};
 pub use world::World;

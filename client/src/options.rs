@@ -15,6 +15,9 @@ pub struct Options {
     pub password: String,
     /// Compress blobs on RPC connections (zstd). Off: on a fast network it costs more than it saves.
     pub compression: bool,
+    /// Use what the protocol has beyond vineyard 0.24's, where the node offers it. Off: speak as the released client
+    /// does, which takes more messages.
+    pub additions: bool,
 }
 
 impl Default for Options {
@@ -26,6 +29,7 @@ impl Default for Options {
             username: String::new(),
             password: String::new(),
             compression: false,
+            additions: true,
         }
     }
 }

@@ -1,87 +1,51 @@
-//! Whole objects, put and got with their bytes.
+//! Bytes of objects from the instances they are on.
 //!
-//! Promise: a put that fails leaves nothing behind if the node still answers; a get has every byte or is an error that
-//! names what is missing and where it was.
+//! Promise: every byte, or an error that names what is missing and where it was.
 
 use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
-use serde_json::{Value, json};
-use vineyard_wire::meta::key;
-use vineyard_wire::{InstanceId, ObjectId, Tree};
+use vineyard_wire::{InstanceId, ObjectId};
 
-use super::{Client, Created};
-use crate::object::{blob_node, blobs_in};
-use crate::{Blob, DeleteOptions, Draft, Error, Member, Object, Result};
+use super::Client;
+use crate::{Blob, Error, Result};
 
 impl Client {
-    /// Stores the draft's blobs, then its members from the innermost, then the object itself, on this node.
-    pub async fn put(&self, draft: Draft) -> Result<Created> {
-        let mut made = Vec::new();
-        let result = self.put_parts(Parts::of(draft), &mut made).await;
-        if result.is_err() && !made.is_empty() {
-            // The error that matters is the first. What cannot be deleted now is transient: it goes with the node.
-            self.delete(&made, DeleteOptions::default()).await.ok();
+    /// The blobs of `object` from the instances they are on, or an error that names one.
+    pub(super) async fn fetch_all(
+        &self,
+        object: ObjectId,
+        by_owner: BTreeMap<InstanceId, Vec<ObjectId>>,
+    ) -> Result<Vec<(ObjectId, Blob)>> {
+        if by_owner.is_empty() {
+            return Ok(Vec::new());
         }
-        result
+        let cluster = self.cluster_meta().await?;
+        let fetches = by_owner.into_iter().map(|(instance, ids)| {
+            let endpoint = cluster.get(&instance).map(|info| info.rpc_endpoint.clone());
+            self.fetch(object, instance, endpoint, ids)
+        });
+        Ok(try_join_all(fetches).await?.into_iter().flatten().collect())
     }
 
-    /// `made` collects what exists already.
-    async fn put_parts(&self, mut parts: Parts, made: &mut Vec<ObjectId>) -> Result<Created> {
-        let here = self.instance_id();
-        let bytes: Vec<&[u8]> = parts.blobs.iter().map(|blob| &blob.bytes[..]).collect();
-        let ids = if bytes.is_empty() {
-            Vec::new()
-        } else {
-            self.put_blobs(&bytes).await?
-        };
-        made.extend(ids.iter().filter(|id| **id != ObjectId::EMPTY_BLOB));
-        for (blob, id) in parts.blobs.iter().zip(ids) {
-            let node = &mut parts.nodes[blob.node];
-            node.nbytes += blob.bytes.len();
-            node.content
-                .insert(blob.name.clone(), blob_node(id, blob.bytes.len(), here));
-        }
-        let depth = parts.nodes.iter().map(|node| node.depth).max().unwrap_or(0);
-        for depth in (1..=depth).rev() {
-            let level: Vec<usize> = (0..parts.nodes.len())
-                .filter(|at| parts.nodes[*at].depth == depth)
-                .collect();
-            let contents = level
-                .iter()
-                .map(|at| parts.nodes[*at].finish(here))
-                .collect();
-            let created = self.create_metadatas(contents).await?;
-            made.extend(created.iter().map(|one| one.id));
-            for (at, one) in level.into_iter().zip(created) {
-                parts.link(at, one.id);
-            }
-        }
-        self.create_metadata(parts.nodes[0].finish(here)).await
-    }
-
-    /// The object `id` with all its bytes: those of this node in place (over the Unix socket), those of others over
-    /// TCP, from their owners. It stays where it is; `migrate` moves it.
-    pub async fn get(&self, id: ObjectId) -> Result<Object> {
-        let meta = self.get_metadata(id).await?;
-        let mut by_owner: BTreeMap<InstanceId, Vec<ObjectId>> = BTreeMap::new();
-        for (blob, instance) in blobs_in(&meta) {
-            by_owner.entry(instance).or_default().push(blob);
-        }
-        let mut blobs = BTreeMap::new();
-        if let Some(ids) = by_owner.remove(&self.instance_id()) {
+    /// The blob `blob` of `object` from the instance it is on: for reading what is too large to get whole.
+    pub async fn read_blob(
+        &self,
+        object: ObjectId,
+        blob: ObjectId,
+        instance: InstanceId,
+    ) -> Result<Blob> {
+        let ids = vec![blob];
+        let found = if instance == self.instance_id() {
             let found = self.get_blobs(&ids).await?;
-            blobs.extend(whole(id, self.instance_id(), ids, found)?);
-        }
-        if !by_owner.is_empty() {
+            whole(object, instance, ids, found)?
+        } else {
             let cluster = self.cluster_meta().await?;
-            let fetches = by_owner.into_iter().map(|(instance, ids)| {
-                let endpoint = cluster.get(&instance).map(|info| info.rpc_endpoint.clone());
-                self.fetch(id, instance, endpoint, ids)
-            });
-            blobs.extend(try_join_all(fetches).await?.into_iter().flatten());
-        }
-        Ok(Object { id, meta, blobs })
+            let endpoint = cluster.get(&instance).map(|info| info.rpc_endpoint.clone());
+            self.fetch(object, instance, endpoint, ids).await?
+        };
+        let [(_, blob)] = <[_; 1]>::try_from(found).expect("one was asked for and none is missing");
+        Ok(blob)
     }
 
     async fn fetch(
@@ -157,85 +121,4 @@ fn whole(
     pairs
         .map(|(id, blob)| Ok((id, blob.ok_or_else(|| lost(id))?)))
         .collect()
-}
-
-/// A draft taken apart: its objects, the root first, and its blobs.
-struct Parts {
-    nodes: Vec<Node>,
-    blobs: Vec<BlobPart>,
-}
-
-struct Node {
-    content: Tree,
-    depth: usize,
-    /// Where it is linked: the node, and the member's name there.
-    parent: Option<(usize, String)>,
-    nbytes: usize,
-}
-
-struct BlobPart {
-    node: usize,
-    name: String,
-    bytes: Vec<u8>,
-}
-
-impl Parts {
-    fn of(draft: Draft) -> Self {
-        let mut parts = Self {
-            nodes: Vec::new(),
-            blobs: Vec::new(),
-        };
-        let mut left = vec![(draft, 0, None)];
-        while let Some((draft, depth, parent)) = left.pop() {
-            let at = parts.nodes.len();
-            let mut content = draft.attributes;
-            content.insert(key::TYPENAME.to_owned(), draft.typename.into());
-            for (name, member) in draft.members {
-                match member {
-                    Member::Object(inner) => left.push((inner, depth + 1, Some((at, name)))),
-                    Member::Blob(bytes) => parts.blobs.push(BlobPart {
-                        node: at,
-                        name,
-                        bytes,
-                    }),
-                    Member::Link(id) => _ = content.insert(name, placeholder(id)),
-                }
-            }
-            parts.nodes.push(Node {
-                content,
-                depth,
-                parent,
-                nbytes: 0,
-            });
-        }
-        parts
-    }
-
-    /// Puts the made object `id` in its parent's place for it.
-    fn link(&mut self, at: usize, id: ObjectId) {
-        let nbytes = self.nodes[at].nbytes;
-        if let Some((parent, name)) = self.nodes[at].parent.take() {
-            self.nodes[parent].nbytes += nbytes;
-            self.nodes[parent].content.insert(name, placeholder(id));
-        }
-    }
-}
-
-impl Node {
-    /// The tree to send. What the draft said itself stands.
-    fn finish(&mut self, instance: InstanceId) -> Tree {
-        let mut content = std::mem::take(&mut self.content);
-        content.insert(key::INSTANCE_ID.to_owned(), instance.0.into());
-        content.insert(key::TRANSIENT.to_owned(), true.into());
-        content
-            .entry(key::NBYTES)
-            .or_insert_with(|| self.nbytes.into());
-        content.entry(key::GLOBAL).or_insert(Value::Bool(false));
-        content
-    }
-}
-
-/// "The object with this id", as a member.
-fn placeholder(id: ObjectId) -> Value {
-    json!({ key::ID: id.to_string() })
 }

@@ -1,0 +1,191 @@
+//! Whole objects, got with their bytes.
+//!
+//! Promise: what is on this node comes in one message, from a node that offers it; a `get` has every byte or is an error
+//! that names what is missing and where it was.
+
+use std::collections::BTreeMap;
+
+use vineyard_wire::reply::GotObjects;
+use vineyard_wire::{InstanceId, ObjectId, Reply, Request, Tree, request};
+
+use super::{Client, only};
+use crate::connection::data_size;
+use crate::object::blobs_in;
+use crate::{Blob, Error, GetOptions, Object, Result};
+
+/// Trees, and the blobs of this node below them.
+type Found = (BTreeMap<ObjectId, Tree>, BTreeMap<ObjectId, Blob>);
+
+impl Client {
+    /// The object `id` with all its bytes: those of this node in place (over the Unix socket), those of others over
+    /// TCP, from their owners. It stays where it is; `migrate` moves it.
+    pub async fn get(&self, id: ObjectId) -> Result<Object> {
+        let mut found = self.get_objects(&[id], &GetOptions::default()).await?;
+        let mut object = found.pop().expect("one is found for each id");
+        self.complete(&mut object).await?;
+        Ok(object)
+    }
+
+    /// The objects and blobs `ids`, in their order, each with those of its blobs that are on this node. Code
+    /// `ObjectNotExists` if one is unknown; `Lost` if bytes that should be here are not.
+    pub async fn get_objects(&self, ids: &[ObjectId], options: &GetOptions) -> Result<Vec<Object>> {
+        let mut found = self.find(ids, options.sync_remote).await;
+        if let (Err(error), Some(timeout)) = (&found, options.wait)
+            && error.is_not_exists()
+        {
+            self.wait_metadata(ids, timeout).await?;
+            found = self.find(ids, options.sync_remote).await;
+        }
+        let (mut trees, blobs) = found?;
+        let object = |id: &ObjectId| {
+            // One that was asked for twice is there twice.
+            let meta = match ids.len() {
+                1 => trees.remove(id),
+                _ => trees.get(id).cloned(),
+            };
+            let meta = meta.ok_or_else(|| unknown(*id))?;
+            self.object(*id, meta, &blobs)
+        };
+        ids.iter().map(object).collect()
+    }
+
+    /// The object that `name` points to, as `get_objects` has it. Code `ObjectNotExists` if there is no such name.
+    pub async fn get_object_named(&self, name: &str, options: &GetOptions) -> Result<Object> {
+        match (self.find_named(name).await, options.wait) {
+            (Err(error), Some(timeout)) if error.is_not_exists() => {
+                self.wait_name(name, timeout).await?;
+                self.find_named(name).await
+            }
+            (found, _) => found,
+        }
+    }
+
+    async fn find_named(&self, name: &str) -> Result<Object> {
+        if !self.offers_objects() {
+            let id = self.get_name(name).await?;
+            let mut found = self.get_objects(&[id], &GetOptions::default()).await?;
+            return Ok(found.pop().expect("one is found for each id"));
+        }
+        let request = request::GetObject {
+            name: Some(name.to_owned()),
+            ..request::GetObject::default()
+        };
+        let (mut trees, blobs) = self.get_at_once(request).await?;
+        let (id, meta) = trees.pop_first().ok_or_else(|| {
+            Error::malformed("get_object_request", "no object was found under a name")
+        })?;
+        self.object(id, meta, &blobs)
+    }
+
+    async fn find(&self, ids: &[ObjectId], sync_remote: bool) -> Result<Found> {
+        if self.offers_objects() {
+            let request = request::GetObject {
+                ids: ids.to_vec(),
+                ..request::GetObject::default()
+            };
+            return self.get_at_once(request).await;
+        }
+        let trees = self.get_metadatas(ids, sync_remote).await?;
+        if let Some(id) = ids.iter().find(|id| !trees.contains_key(id)) {
+            return Err(unknown(*id));
+        }
+        let mut here: Vec<ObjectId> = Vec::new();
+        for tree in trees.values() {
+            let blobs = blobs_in(tree).into_iter();
+            here.extend(
+                blobs
+                    .filter(|(_, at)| *at == self.instance_id())
+                    .map(|(id, _)| id),
+            );
+        }
+        here.sort_unstable();
+        here.dedup();
+        let blobs = match here.is_empty() {
+            true => Vec::new(),
+            false => self.get_blobs(&here).await?,
+        };
+        let found = here.into_iter().zip(blobs);
+        let blobs = found.filter_map(|(id, blob)| Some((id, blob?)));
+        Ok((trees, blobs.collect()))
+    }
+
+    /// One message: trees, and what is here of their blobs.
+    async fn get_at_once(&self, mut request: request::GetObject) -> Result<Found> {
+        let compress = self.options().compression && !self.is_ipc();
+        request.compress = compress;
+        let mut call = self.begin(self.options().deadline).await?;
+        let pick = only!(Reply::GetObject(got) => got);
+        let got = call.ask(&Request::GetObject(request), pick).await?;
+        let GotObjects {
+            content,
+            payloads,
+            fds,
+            ..
+        } = got;
+        if !self.is_ipc() {
+            let mut total = 0_u64;
+            for payload in &payloads {
+                total = total.saturating_add(data_size("get_object_request", payload)?);
+            }
+            call.extend(self.options().transfer_deadline(total));
+            let received = call.receive_blobs(&payloads, compress).await?;
+            call.done();
+            let owned = received.into_iter();
+            let blobs = owned.map(|(id, bytes)| (id, Blob::owned(id, bytes)));
+            return Ok((content, blobs.collect()));
+        }
+        call.receive_arenas(&fds, &payloads).await?;
+        let mut held = Vec::with_capacity(payloads.len());
+        for payload in payloads.iter().filter(|payload| payload.data_size > 0) {
+            let (id, slice) = (payload.object_id, call.slice(payload));
+            held.push((id, slice, self.hold(id, payload.data_size as u64)));
+        }
+        call.done();
+        let blob = |(id, slice, hold): (_, Result<_>, _)| Ok((id, Blob::shared(id, slice?, hold)));
+        let blobs = held.into_iter().map(blob).collect::<Result<_>>()?;
+        Ok((content, blobs))
+    }
+
+    /// `meta` with those of `blobs` that are its own. What should be here is.
+    fn object(&self, id: ObjectId, meta: Tree, blobs: &BTreeMap<ObjectId, Blob>) -> Result<Object> {
+        let instance = self.instance_id();
+        let mut own = BTreeMap::new();
+        for (blob, at) in blobs_in(&meta) {
+            if blob == ObjectId::EMPTY_BLOB {
+                own.insert(blob, Blob::empty());
+            } else if let Some(found) = blobs.get(&blob) {
+                own.insert(blob, found.clone());
+            } else if at == instance {
+                let object = id;
+                return Err(Error::Lost {
+                    object,
+                    blob,
+                    instance,
+                });
+            }
+        }
+        Ok(Object {
+            id,
+            meta,
+            blobs: own,
+        })
+    }
+
+    /// Fetches the object's blobs that are on other instances.
+    pub async fn complete(&self, object: &mut Object) -> Result<()> {
+        let mut by_owner: BTreeMap<InstanceId, Vec<ObjectId>> = BTreeMap::new();
+        for (blob, instance) in blobs_in(&object.meta) {
+            if !object.blobs.contains_key(&blob) {
+                by_owner.entry(instance).or_default().push(blob);
+            }
+        }
+        object
+            .blobs
+            .extend(self.fetch_all(object.id, by_owner).await?);
+        Ok(())
+    }
+}
+
+fn unknown(id: ObjectId) -> Error {
+    super::not_exists(format!("failed to get {id}"))
+}

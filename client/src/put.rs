@@ -1,0 +1,50 @@
+//! What one put says: a whole tree and its bytes.
+
+use std::time::Duration;
+
+use vineyard_wire::Tree;
+
+use crate::BlobWriter;
+
+/// An object to put in as few messages as the node allows: one, or two if its bytes are many.
+#[derive(Debug, Default)]
+pub struct PutObject<'a> {
+    /// The object's tree, as it goes over the wire. A member without an `id` is made along with it, a member that is
+    /// only `{"id": …}` links an object that exists, and `{"typename": "vineyard::Blob", "inline": n}` stands for the
+    /// nth of `blobs`. What the tree does not say of instance, `nbytes` and the like is filled in.
+    pub content: Tree,
+    /// Stored along with it.
+    pub blobs: Vec<PutBlob<'a>>,
+    /// Makes the object and its members known to the whole cluster, durably.
+    pub persist: bool,
+    /// Points this name to the object, whatever it pointed to before. Refused (code `Invalid`) without `persist`.
+    pub name: Option<String>,
+}
+
+/// A blob of a put.
+#[derive(Debug)]
+pub enum PutBlob<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// A blob that was filled in place. Over the Unix socket nothing is copied. It is sealed, or gone if the put fails.
+    Filled(BlobWriter),
+}
+
+/// How objects are got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GetOptions {
+    /// A node of the released vineyard first catches up with its cluster. Ours asks the cluster whenever it knows no
+    /// such object, whatever this says.
+    pub sync_remote: bool,
+    /// Wait so long for what does not exist yet. `None`: it is an error at once.
+    pub wait: Option<Duration>,
+}
+
+impl Default for GetOptions {
+    fn default() -> Self {
+        Self {
+            sync_remote: true,
+            wait: None,
+        }
+    }
+}

@@ -12,8 +12,9 @@ use crate::{Client, Result};
 
 /// A sealed blob. Over the Unix socket its bytes are the node's own memory, over TCP a copy.
 ///
-/// The memory stays mapped while the blob lives, and the connection stays open, because the node counts the reference
-/// per connection. After `release`, or after the node is gone, the bytes may be used for another blob: drop it first.
+/// The memory stays mapped while the blob lives, the connection stays open, and the node keeps the bytes, whoever deletes
+/// the blob, until the last `Blob` of its id on this connection is dropped. The node hears of that with the client's next
+/// request, or at once if it is much. After the node is gone the memory stays readable.
 #[derive(Clone)]
 pub struct Blob {
     id: ObjectId,
@@ -22,6 +23,7 @@ pub struct Blob {
 
 #[derive(Clone)]
 enum Bytes {
+    // In this order: the slice ends before the node hears of it.
     Shared { slice: Slice, _hold: Hold },
     Owned(Arc<Vec<u8>>),
 }
@@ -85,7 +87,7 @@ impl fmt::Debug for Blob {
 }
 
 /// A blob that is being filled. Over the Unix socket it is the node's memory, filled in place; over TCP the bytes are
-/// kept here and sent by `seal`. Dropped without `seal` or `abort` it lasts, unsealed, until the connection closes.
+/// kept here and sent by `seal`. Dropped without `seal` or `abort` its memory goes back to the node with the next request.
 pub struct BlobWriter {
     fill: Fill,
 }
@@ -158,8 +160,12 @@ impl BlobWriter {
             Fill::Shared { id, slice, hold } => {
                 let (slice, rest) = slice.split_at(size);
                 drop(rest);
-                hold.client.shrink_blob(id, size).await?;
-                Fill::Shared { id, slice, hold }
+                // Made at once: whatever happens, the slice ends before the hold.
+                let fill = Fill::Shared { id, slice, hold };
+                if let Fill::Shared { hold, .. } = &fill {
+                    hold.client().shrink_blob(id, size).await?;
+                }
+                fill
             }
             Fill::Buffered { mut bytes, client } => {
                 bytes.truncate(size);
@@ -173,8 +179,9 @@ impl BlobWriter {
     pub async fn seal(self) -> Result<Blob> {
         match self.fill {
             Fill::Shared { id, slice, hold } => {
-                hold.client.seal(id).await?;
-                Ok(Blob::shared(id, slice.freeze(), hold))
+                let blob = Blob::shared(id, slice.freeze(), hold.clone());
+                hold.client().seal(id).await?;
+                Ok(blob)
             }
             Fill::Buffered { bytes, client } => {
                 let id = client.send_blob(&bytes).await?;
@@ -188,7 +195,7 @@ impl BlobWriter {
         match self.fill {
             Fill::Shared { id, slice, hold } => {
                 drop(slice);
-                hold.client.drop_blob(id).await
+                hold.client().drop_blob(id).await
             }
             Fill::Buffered { .. } => Ok(()),
         }

@@ -13,13 +13,35 @@ use tokio::runtime::{Builder, Runtime};
 use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
 use vineyard_wire::{InstanceId, ObjectId, Tree};
 
-use crate::{Blob, Created, DeleteOptions, Draft, Error, Object, Options, Result, World};
+use crate::{
+    Blob, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject, Result,
+    World,
+};
 
 /// A connection to a node. Cloning it is cheap and shares the connection; threads may share it and take turns.
 #[derive(Clone)]
 pub struct Client {
     client: crate::Client,
-    runtime: Arc<Runtime>,
+    driver: Arc<Driver>,
+}
+
+/// The runtime that calls wait on.
+struct Driver(Option<Runtime>);
+
+impl Driver {
+    fn block_on<T>(&self, call: impl Future<Output = T>) -> T {
+        let runtime = self.0.as_ref().expect("it is taken at the drop alone");
+        runtime.block_on(call)
+    }
+}
+
+impl Drop for Driver {
+    /// The last blob may go anywhere, also where a runtime must not wait for its threads. It has none to wait for.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Client {
@@ -45,11 +67,11 @@ impl Client {
             during: during(),
             source,
         })?;
-        let client = runtime.block_on(connect)?;
-        Ok(Self {
-            client,
-            runtime: Arc::new(runtime),
-        })
+        let driver = Arc::new(Driver(Some(runtime)));
+        let client = driver.block_on(connect)?;
+        // A blob that outlives this face still tells the node when it is dropped.
+        client.keep(driver.clone());
+        Ok(Self { client, driver })
     }
 
     /// The instance this client is connected to.
@@ -79,13 +101,13 @@ impl Client {
 
     /// A fresh blob of `size` bytes to fill.
     pub fn create_blob(&self, size: usize) -> Result<BlobWriter> {
-        let writer = self.runtime.block_on(self.client.create_blob(size))?;
+        let writer = self.driver.block_on(self.client.create_blob(size))?;
         Ok(self.writer(writer))
     }
 
     /// Fresh blobs of `sizes` bytes, all or none.
     pub fn create_blobs(&self, sizes: &[usize]) -> Result<Vec<BlobWriter>> {
-        let writers = self.runtime.block_on(self.client.create_blobs(sizes))?;
+        let writers = self.driver.block_on(self.client.create_blobs(sizes))?;
         Ok(writers
             .into_iter()
             .map(|writer| self.writer(writer))
@@ -95,7 +117,7 @@ impl Client {
     fn writer(&self, writer: crate::BlobWriter) -> BlobWriter {
         BlobWriter {
             writer,
-            runtime: self.runtime.clone(),
+            driver: self.driver.clone(),
         }
     }
 }
@@ -107,7 +129,7 @@ macro_rules! verbs {
             $(
                 #[doc = concat!("See [`crate::Client::", stringify!($verb), "`].")]
                 pub fn $verb(&self, $($name: $type),*) -> $value {
-                    self.runtime.block_on(self.client.$verb($($name),*))
+                    self.driver.block_on(self.client.$verb($($name),*))
                 }
             )*
         }
@@ -141,7 +163,12 @@ verbs! {
     shallow_copy(id: ObjectId, extra: Tree) -> Result<ObjectId>;
     label(id: ObjectId, labels: BTreeMap<String, String>) -> Result<()>;
     put(draft: Draft) -> Result<Created>;
+    put_object(put: PutObject<'_>) -> Result<Created>;
     get(id: ObjectId) -> Result<Object>;
+    get_objects(ids: &[ObjectId], options: &GetOptions) -> Result<Vec<Object>>;
+    get_object_named(name: &str, options: &GetOptions) -> Result<Object>;
+    complete(object: &mut Object) -> Result<()>;
+    read_blob(object: ObjectId, blob: ObjectId, instance: InstanceId) -> Result<Blob>;
 
     put_name(id: ObjectId, name: &str) -> Result<()>;
     put_name_if_absent(id: ObjectId, name: &str) -> Result<()>;
@@ -172,7 +199,7 @@ impl fmt::Debug for Client {
 /// A blob that is being filled; see [`crate::BlobWriter`].
 pub struct BlobWriter {
     writer: crate::BlobWriter,
-    runtime: Arc<Runtime>,
+    driver: Arc<Driver>,
 }
 
 impl BlobWriter {
@@ -183,19 +210,19 @@ impl BlobWriter {
 
     /// Gives the bytes past `size` back.
     pub fn shrink(self, size: usize) -> Result<Self> {
-        let Self { writer, runtime } = self;
-        let writer = runtime.block_on(writer.shrink(size))?;
-        Ok(Self { writer, runtime })
+        let Self { writer, driver } = self;
+        let writer = driver.block_on(writer.shrink(size))?;
+        Ok(Self { writer, driver })
     }
 
     /// Makes the bytes immutable and visible to others.
     pub fn seal(self) -> Result<Blob> {
-        self.runtime.block_on(self.writer.seal())
+        self.driver.block_on(self.writer.seal())
     }
 
     /// Gives the memory back.
     pub fn abort(self) -> Result<()> {
-        self.runtime.block_on(self.writer.abort())
+        self.driver.block_on(self.writer.abort())
     }
 }
 

@@ -6,21 +6,27 @@
 
 mod blobs;
 mod cluster;
+mod get;
+mod holds;
 mod metadata;
 mod names;
 mod objects;
+mod put;
 mod remote;
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as Lock, MutexGuard as LockGuard, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use vineyard_wire::reply::Registered;
 use vineyard_wire::{Code, InstanceId, Reply, Request};
 
+pub(crate) use self::holds::Hold;
+use self::holds::Holds;
 use crate::connection::{Call, Connection, Limit, Target};
 use crate::{Error, Options, Result, World};
 
@@ -41,17 +47,13 @@ struct Inner {
     connection: Mutex<Option<Connection>>,
     /// Set by `close` while `holds` keep the connection open.
     closed: AtomicBool,
-    /// Cloned by every blob that lies in the node's memory.
-    holds: Arc<()>,
+    holds: Lock<Holds>,
+    /// A forked child has the same socket, and what it sent would be taken for ours.
+    process: u32,
     /// Connections to the owners of remote objects, made when first read from.
     owners: Mutex<BTreeMap<InstanceId, Client>>,
-}
-
-/// Keeps a connection open for the sake of a blob.
-#[derive(Clone)]
-pub(crate) struct Hold {
-    pub(crate) client: Client,
-    _count: Arc<()>,
+    /// What must outlast the connection, which is why it comes last.
+    keeper: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// An exchange in progress on the client's connection.
@@ -98,8 +100,10 @@ impl Client {
             registered,
             connection: Mutex::new(Some(connection)),
             closed: AtomicBool::new(false),
-            holds: Arc::default(),
+            holds: Lock::default(),
+            process: std::process::id(),
             owners: Mutex::default(),
+            keeper: OnceLock::new(),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -152,15 +156,22 @@ impl Client {
 
     /// Whether blobs in the node's memory need the connection.
     fn is_held(&self) -> bool {
-        Arc::strong_count(&self.inner.holds) > 1
+        self.holds().total() > 0
     }
 
-    /// What a blob in the node's memory keeps.
-    fn hold(&self) -> Hold {
-        Hold {
-            client: self.clone(),
-            _count: self.inner.holds.clone(),
-        }
+    fn holds(&self) -> LockGuard<'_, Holds> {
+        let holds = self.inner.holds.lock();
+        holds.expect("counting does not panic half way")
+    }
+
+    /// Whether this is the process that connected.
+    fn is_ours(&self) -> bool {
+        self.inner.process == std::process::id()
+    }
+
+    /// Lets `keeper` live as long as the connection does.
+    pub(crate) fn keep(&self, keeper: Arc<dyn Any + Send + Sync>) {
+        self.inner.keeper.get_or_init(|| keeper);
     }
 
     /// What it was connected with.
@@ -178,8 +189,14 @@ impl Client {
         .await
     }
 
-    /// Takes the connection for one exchange, when those before it are through.
+    /// Takes the connection for one exchange, when those before it are through. What was dropped goes before it.
     async fn begin(&self, after: Duration) -> Result<Exchange<'_>> {
+        let mut call = self.take(after).await?;
+        self.let_go(call.connection());
+        Ok(call)
+    }
+
+    async fn take(&self, after: Duration) -> Result<Exchange<'_>> {
         let endpoint = self.inner.target.text();
         let closed = || Error::Closed {
             endpoint: endpoint.to_owned(),
@@ -189,7 +206,7 @@ impl Client {
         let mut guard = limit
             .run("earlier calls on the connection to", wait)
             .await?;
-        if self.inner.closed.load(Ordering::Relaxed) {
+        if self.inner.closed.load(Ordering::Relaxed) || !self.is_ours() {
             return Err(closed());
         }
         if guard

@@ -8,6 +8,8 @@ mod call;
 mod transfer;
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,8 +29,11 @@ use crate::{Options, Result, World};
 /// The protocol version we speak. Servers never refuse one; clients warn below it.
 const VERSION: &str = "0.24.2";
 const STORE_TYPE_NORMAL: u64 = 1;
-/// Tells the node that we release what we no longer read: it never uses bytes again under a slice that lives here.
-const RELEASES: &str = "release";
+/// We say when we no longer read a blob, and the node waits for it: it never uses bytes again under a slice that lives
+/// here, whoever deletes the blob.
+pub(crate) const RELEASES: &str = "release";
+/// We speak `put_object` and `get_object`.
+pub(crate) const OBJECTS: &str = "objects";
 /// A reply is read in steps of at most this, so that a false length costs no memory.
 const BODY_STEP_BYTES: usize = 1 << 20;
 
@@ -54,12 +59,23 @@ enum Socket {
     Rpc(Box<dyn Stream>),
 }
 
+impl Socket {
+    fn stream(&mut self) -> &mut dyn Stream {
+        match self {
+            Self::Ipc(stream) => &mut **stream,
+            Self::Rpc(stream) => &mut **stream,
+        }
+    }
+}
+
 /// A registered connection.
 pub(crate) struct Connection {
     socket: Socket,
     pub(crate) arenas: Arenas,
     /// False from the start of an exchange until its end.
     in_step: bool,
+    /// Notices that go before the next request, or the rest of one that the socket did not take whole.
+    unsent: Vec<u8>,
 }
 
 impl Connection {
@@ -83,6 +99,7 @@ impl Connection {
             socket,
             arenas,
             in_step: true,
+            unsent: Vec::new(),
         };
         let request = Request::Register(Register {
             version: VERSION.to_owned(),
@@ -90,7 +107,10 @@ impl Connection {
             session_id: 0,
             username: options.username.clone(),
             password: options.password.clone(),
-            features: vec![RELEASES.to_owned()],
+            features: match options.additions {
+                true => vec![RELEASES.to_owned(), OBJECTS.to_owned()],
+                false => Vec::new(),
+            },
         });
         let mut call = Call::begin(&mut connection, limit)?;
         let registered = call
@@ -118,14 +138,39 @@ impl Connection {
     }
 
     fn stream(&mut self) -> &mut dyn Stream {
-        match &mut self.socket {
-            Socket::Ipc(stream) => &mut **stream,
-            Socket::Rpc(stream) => &mut **stream,
+        self.socket.stream()
+    }
+
+    /// Lets `notice`, which has no reply, go before the next request.
+    pub(crate) fn queue(&mut self, notice: &Request) {
+        let body = vineyard_wire::json::encode_request(notice);
+        self.unsent.extend(frame::with_header(&body));
+    }
+
+    /// Sends what is queued as far as the socket takes it now; the rest goes before the next request. So does what a
+    /// broken socket does not take, and that request will say so.
+    pub(crate) fn push(&mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        let Self { socket, unsent, .. } = self;
+        while !unsent.is_empty() {
+            match Pin::new(socket.stream()).poll_write(&mut context, unsent) {
+                Poll::Ready(Ok(sent)) if sent > 0 => drop(unsent.drain(..sent)),
+                _ => return,
+            }
         }
     }
 
     async fn send(&mut self, body: &[u8]) -> io::Result<()> {
-        let frame = frame::with_header(body);
+        self.send_with(body, &[]).await
+    }
+
+    /// Sends `body` and the few `bytes` that follow it, in one piece.
+    async fn send_with(&mut self, body: &[u8], bytes: &[&[u8]]) -> io::Result<()> {
+        let mut frame = std::mem::take(&mut self.unsent);
+        frame.extend(frame::with_header(body));
+        bytes
+            .iter()
+            .for_each(|piece| frame.extend_from_slice(piece));
         let stream = self.stream();
         stream.write_all(&frame).await?;
         stream.flush().await

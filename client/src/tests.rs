@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod fake;
+mod holds;
 mod local;
 mod objects;
 mod remote;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use vineyard_store::HolderId;
-use vineyard_wire::{Code, Reply, Request, Status, frame, json, limits};
+use vineyard_wire::{Code, ObjectId, Reply, Request, Status, frame, json, limits};
 
 use crate::handlers;
 use crate::inbox::{FrameError, Inbox};
@@ -29,6 +29,8 @@ pub(crate) struct Session {
     /// Under which the store counts this connection's references; replaced at register.
     pub(crate) holder: Cell<HolderId>,
     pub(crate) registered: Cell<bool>,
+    /// The client says when it no longer reads a blob.
+    pub(crate) releases: Cell<bool>,
     register_by: Instant,
     /// Counts the connection among those that have not registered.
     unregistered: RefCell<Option<Counted>>,
@@ -49,9 +51,28 @@ impl Session {
             kind,
             holder: Cell::new(holder),
             registered: Cell::new(false),
+            releases: Cell::new(false),
             unregistered: RefCell::new(unregistered),
             sent: RefCell::default(),
         })
+    }
+
+    /// In whose name it deletes. A client that releases may still read what it deletes, so it keeps its holds; any
+    /// other one never would say more, and lets go of them by deleting.
+    pub(crate) fn deleter(&self) -> HolderId {
+        match self.releases.get() {
+            true => HolderId::NOBODY,
+            false => self.holder.get(),
+        }
+    }
+
+    /// The client dropped its last handle of each blob. Nothing is answered.
+    pub(crate) async fn let_go(&self, ids: Vec<ObjectId>) {
+        let holder = self.holder.get();
+        let noted = self.node.blobs.ask(move |store| store.let_go_all(holder, &ids));
+        if let Err(status) = noted.await {
+            tracing::debug!(%status, "the store ended before it took note of a let_go_notice");
+        }
     }
 
     /// From now on it may ask for everything.
@@ -159,8 +180,7 @@ pub(crate) async fn answer<S: AsyncRead + Unpin + ?Sized>(
         Ok(request) => request,
         Err(status) => return Some(Err(status)),
     };
-    if matches!(request, Request::Register(_)) {
-        // Given up half way, the holder that the store has opened would belong to nobody.
+    if is_carried_through(&request) {
         return Some(handlers::answer(session, request).await);
     }
     let may_wait = may_wait(&request);
@@ -174,6 +194,15 @@ pub(crate) async fn answer<S: AsyncRead + Unpin + ?Sized>(
             "this node stops; what the request waits for will not appear here",
         ))),
     }
+}
+
+/// Whether the request is served to its end although its client leaves. Given up half way, the holder that the store has
+/// opened would belong to nobody, and metadata would stand unchecked.
+fn is_carried_through(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Register(_) | Request::CreateData { .. } | Request::CreateDatas { .. }
+    )
 }
 
 /// Whether the request waits for something to appear, for as long as its client stays.

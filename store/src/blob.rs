@@ -28,6 +28,11 @@ impl Blob {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HolderId(pub(crate) u64);
 
+impl HolderId {
+    /// Was never opened. A delete in its name counts nobody's hold as released.
+    pub const NOBODY: Self = Self(u64::MAX);
+}
+
 impl fmt::Display for HolderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "h{}", self.0)

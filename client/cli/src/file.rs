@@ -3,15 +3,14 @@
 //! A file is an object of type `vineyard::File`: chunks of at most `CHUNK_BYTES` as blob members `chunk_0`, `chunk_1`, ..., with
 //! its name, length and checksum as attributes. Promise: what comes out is what went in, or an error.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use vineyard_client::{Blob, BlobWriter, Client, DeleteOptions, Error, World};
+use vineyard_client::{BlobWriter, Client, DeleteOptions};
 use vineyard_wire::meta::key;
-use vineyard_wire::{InstanceId, ObjectId, Tree};
+use vineyard_wire::{ObjectId, Tree};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::failure::{Failure, Tried};
@@ -177,16 +176,11 @@ pub(crate) async fn write(
     out: &mut dyn Write,
     bar: &ProgressBar,
 ) -> Result<u64, Failure> {
-    let mut owners = Owners {
-        client,
-        object: contents.id,
-        known: BTreeMap::new(),
-    };
     let mut checksum = Xxh3::new();
     let mut written = 0;
     for place in &contents.chunks {
-        let blob = owners
-            .read(*place)
+        let blob = client
+            .read_blob(contents.id, place.id, place.instance)
             .await
             .tried(|| format!("read {}", contents.id))?;
         for step in blob.chunks(STEP_BYTES) {
@@ -210,55 +204,10 @@ pub(crate) async fn write(
     }
 }
 
-/// Connections to the instances that hold the chunks, made when first needed.
-struct Owners<'a> {
-    client: &'a Client,
-    object: ObjectId,
-    known: BTreeMap<InstanceId, Client>,
-}
-
-impl Owners<'_> {
-    async fn read(&mut self, place: Place) -> vineyard_client::Result<Blob> {
-        let Place { id: blob, instance } = place;
-        let object = self.object;
-        if !self.known.contains_key(&instance) {
-            let owner = self.connect(place).await?;
-            self.known.insert(instance, owner);
-        }
-        let found = self.known[&instance]
-            .get_blobs(&[blob])
-            .await?
-            .pop()
-            .flatten();
-        found.ok_or(Error::Lost {
-            object,
-            blob,
-            instance,
-        })
-    }
-
-    async fn connect(&self, place: Place) -> vineyard_client::Result<Client> {
-        let Place { id: blob, instance } = place;
-        if instance == self.client.instance_id() {
-            return Ok(self.client.clone());
-        }
-        let cluster = self.client.cluster_meta().await?;
-        let Some(owner) = cluster.get(&instance) else {
-            return Err(Error::OutOfReach {
-                object: self.object,
-                blob,
-                instance,
-                cause: None,
-            });
-        };
-        let options = self.client.options();
-        Client::connect_rpc(&World::system(), &owner.rpc_endpoint, options).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vineyard_wire::InstanceId;
 
     fn part(number: u64, bytes: usize) -> Part {
         Part {

@@ -25,9 +25,10 @@ impl Client {
             .await?;
         check_size("create_buffer_request", &created, size)?;
         let filled = call.slice_mut(&created);
+        let hold = self.hold(id, size as u64);
         call.done();
         match filled {
-            Ok(slice) => Ok(BlobWriter::shared(self.hold(), id, slice)),
+            Ok(slice) => Ok(BlobWriter::shared(hold, id, slice)),
             Err(error) => {
                 // Nobody will fill it; if this fails too, the blob goes with the connection.
                 self.drop_blob(id).await.ok();
@@ -80,12 +81,14 @@ impl Client {
             check_size("create_buffers_request", payload, *size)?;
             slices.push(call.slice_mut(payload));
         }
+        let hold = |(id, size): (&ObjectId, &usize)| (*id, self.hold(*id, *size as u64));
+        let holds: Vec<_> = ids.iter().zip(sizes).map(hold).collect();
         call.done();
         match slices.into_iter().collect::<Result<Vec<_>>>() {
             Ok(slices) => {
-                let pairs = ids.into_iter().zip(slices);
+                let pairs = holds.into_iter().zip(slices);
                 Ok(pairs
-                    .map(|(id, slice)| BlobWriter::shared(self.hold(), id, slice))
+                    .map(|((id, hold), slice)| BlobWriter::shared(hold, id, slice))
                     .collect())
             }
             Err(error) => {
@@ -107,6 +110,9 @@ impl Client {
     pub async fn put_blobs(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
         if !self.is_ipc() {
             return self.send_blobs(blobs).await;
+        }
+        if self.may_come_along(blobs) {
+            return self.put_inline(blobs).await;
         }
         let sizes: Vec<usize> = blobs.iter().map(|bytes| bytes.len()).collect();
         let writers = match *sizes {
@@ -146,29 +152,41 @@ impl Client {
     async fn map_blobs(&self, ids: Vec<ObjectId>) -> Result<BTreeMap<ObjectId, Blob>> {
         let mut call = self.begin(self.options().deadline).await?;
         let request = Request::GetBuffers {
-            ids,
+            ids: ids.clone(),
             unsafe_: false,
         };
         let pick = only!(Reply::GetBuffers { payloads, fds, .. } => (payloads, fds));
-        let (payloads, fds) = call.ask(&request, pick).await?;
+        let reply = call.ask(&request, pick).await;
+        if reply.is_err() {
+            // One that is lost refuses the request; the others may be held already.
+            ids.iter().for_each(|id| self.holds().settle(*id));
+        }
+        let (payloads, fds) = reply?;
         call.receive_arenas(&fds, &payloads).await?;
-        let mut slices = Vec::with_capacity(payloads.len());
+        let mut held = Vec::with_capacity(payloads.len());
         for payload in payloads.iter().filter(|payload| payload.data_size > 0) {
-            slices.push((payload.object_id, call.slice(payload)));
+            let (id, slice) = (payload.object_id, call.slice(payload));
+            held.push((id, slice, self.hold(id, payload.data_size as u64)));
         }
         call.done();
-        let hold = self.hold();
-        let blob = |(id, slice): (_, Result<_>)| Ok((id, Blob::shared(id, slice?, hold.clone())));
-        slices.into_iter().map(blob).collect()
+        held.into_iter()
+            .map(|(id, slice, hold)| Ok((id, Blob::shared(id, slice?, hold))))
+            .collect()
     }
 
     /// Seals the blob `id`, whoever made it.
     pub async fn seal(&self, id: ObjectId) -> Result<()> {
-        self.ask(Request::Seal { object_id: id }, only!(Reply::Seal => ()))
-            .await
+        let mut call = self.begin(self.options().deadline).await?;
+        let request = Request::Seal { object_id: id };
+        call.ask(&request, only!(Reply::Seal => ())).await?;
+        // Sealing holds.
+        self.holds().settle(id);
+        call.done();
+        Ok(())
     }
 
-    /// Deletes the blob `id`: it is gone at once for everybody who does not hold it.
+    /// Deletes the blob `id`: it is gone at once for everybody who does not hold it. A `Blob` or `BlobWriter` of it here
+    /// keeps its bytes.
     pub async fn drop_blob(&self, id: ObjectId) -> Result<()> {
         self.ask(Request::DropBuffer { id }, only!(Reply::DropBuffer => ()))
             .await
@@ -183,21 +201,28 @@ impl Client {
         self.ask(request, only!(Reply::ShrinkBuffer => ())).await
     }
 
-    /// Takes a reference to each blob, so that its bytes outlast a delete by others.
+    /// Takes a reference to each blob until `release`, so that its bytes outlast a delete without a `Blob` here.
     pub async fn retain(&self, ids: &[ObjectId]) -> Result<()> {
+        let mut call = self.begin(self.options().deadline).await?;
         let request = Request::IncreaseReferenceCount { ids: ids.to_vec() };
-        self.ask(request, only!(Reply::IncreaseReferenceCount => ()))
-            .await
+        call.ask(&request, only!(Reply::IncreaseReferenceCount => ()))
+            .await?;
+        self.holds().retain(ids);
+        call.done();
+        Ok(())
     }
 
-    /// Gives back this connection's reference to the blob `id`. Drop every `Blob` of that id first: its bytes may be
-    /// used for another blob afterwards.
+    /// Gives back what `retain` took. A `Blob` of that id here keeps its bytes until it is dropped. Refused by the node
+    /// if this connection holds no such blob.
     pub async fn release(&self, id: ObjectId) -> Result<()> {
-        self.ask(
-            Request::Release { object_id: id },
-            only!(Reply::Release => ()),
-        )
-        .await
+        let mut call = self.take(self.options().deadline).await?;
+        if self.holds().release(id) {
+            return Ok(());
+        }
+        let request = Request::Release { object_id: id };
+        call.ask(&request, only!(Reply::Release => ())).await?;
+        call.done();
+        Ok(())
     }
 
     /// Whether somebody holds the blob `id`. True also for blobs that do not exist, as in vineyard 0.24.

@@ -75,6 +75,11 @@ impl Client {
         features.iter().any(|feature| feature == OBJECTS)
     }
 
+    /// Whether `blobs` may be sent with the request that stores them.
+    pub(super) fn may_come_along(&self, blobs: &[&[u8]]) -> bool {
+        self.offers_objects() && sizes(blobs).iter().sum::<u64>() <= INLINE_BYTES_MAX
+    }
+
     /// Stores each of `blobs`, which are small enough to come along, as a sealed blob.
     pub(super) async fn put_inline(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
         if blobs.iter().all(|blob| blob.is_empty()) {

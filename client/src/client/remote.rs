@@ -17,6 +17,9 @@ impl Client {
 
     /// Sends each of `blobs`; empty ones need no sending.
     pub(super) async fn send_blobs(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+        if self.may_come_along(blobs) {
+            return self.put_inline(blobs).await;
+        }
         let full: Vec<&[u8]> = blobs
             .iter()
             .copied()

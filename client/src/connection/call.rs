@@ -88,6 +88,10 @@ impl<'a, C: DerefMut<Target = Connection>> Call<'a, C> {
         }
     }
 
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// Everything of this exchange was read: the connection may be used again.
     pub(crate) fn done(mut self) {
         self.connection.in_step = true;
@@ -110,11 +114,22 @@ impl<'a, C: DerefMut<Target = Connection>> Call<'a, C> {
         request: &Request,
         pick: impl FnOnce(Reply) -> Result<T, Reply>,
     ) -> Result<T> {
+        self.ask_with(request, &[], pick).await
+    }
+
+    /// As `ask`, with a few bytes that follow the request.
+    pub(crate) async fn ask_with<T>(
+        &mut self,
+        request: &Request,
+        bytes: &[&[u8]],
+        pick: impl FnOnce(Reply) -> Result<T, Reply>,
+    ) -> Result<T> {
         self.limit.request = json::request_type(request);
         let body = json::encode_request(request);
         let (connection, limit, _) = self.parts();
         connection.in_step = false;
-        limit.run("sending", connection.send(&body)).await?;
+        let sending = connection.send_with(&body, bytes);
+        limit.run("sending", sending).await?;
         self.reply(pick).await
     }
 

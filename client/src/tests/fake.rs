@@ -124,8 +124,13 @@ impl<S: Stream + ?Sized> Peer<S> {
     }
 
     pub(super) async fn register(&mut self) {
+        self.register_with(&[]).await;
+    }
+
+    /// Registers the client, and says that the node understands `features`.
+    pub(super) async fn register_with(&mut self, features: &[&str]) {
         assert!(matches!(self.request().await, Request::Register(_)));
-        self.reply(registered()).await;
+        self.reply(registered(features)).await;
     }
 
     /// Whether the client has closed its end.
@@ -134,7 +139,7 @@ impl<S: Stream + ?Sized> Peer<S> {
     }
 }
 
-pub(super) fn registered() -> Reply {
+pub(super) fn registered(features: &[&str]) -> Reply {
     Reply::Register(Registered {
         ipc_socket: "node.sock".to_owned(),
         rpc_endpoint: "127.0.0.1:9600".to_owned(),
@@ -143,7 +148,7 @@ pub(super) fn registered() -> Reply {
         version: "0.24.2".to_owned(),
         store_match: true,
         support_rpc_compression: true,
-        features: Vec::new(),
+        features: features.iter().map(|one| (*one).to_owned()).collect(),
     })
 }
 

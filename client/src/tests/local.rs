@@ -27,7 +27,7 @@ async fn a_frame_is_a_length_and_json() {
         assert_eq!(parse(&body), parse(expected));
         // Byte by byte: a reply need not arrive in one piece.
         let frame =
-            vineyard_wire::frame::with_header(&json::encode_reply(&super::fake::registered()));
+            vineyard_wire::frame::with_header(&json::encode_reply(&super::fake::registered(&[])));
         for byte in frame {
             peer.0.write_all(&[byte]).await.unwrap();
         }

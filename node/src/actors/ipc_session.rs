@@ -55,10 +55,14 @@ async fn serve(stream: Box<dyn LocalStream>, counted: Counted) {
 async fn converse(session: &Session, mut stream: Box<dyn LocalStream>) -> Result<(), FrameError> {
     let mut inbox = Inbox::default();
     while let Some(body) = session::next(session, &mut inbox, &mut stream).await? {
-        let request = session.admit(&body);
-        if request == Ok(Request::Exit) {
-            return Ok(());
-        }
+        let request = match session.admit(&body) {
+            Ok(Request::Exit) => return Ok(()),
+            Ok(Request::LetGo { ids }) => {
+                session.let_go(ids).await;
+                continue;
+            }
+            request => request,
+        };
         let Some(outcome) = session::answer(session, &mut inbox, &mut stream, request).await else {
             return Ok(());
         };

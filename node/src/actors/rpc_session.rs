@@ -90,6 +90,10 @@ async fn converse(session: &Session, mut connection: Connection) -> Result<(), F
         };
         connection = match session.admit(&body) {
             Ok(Request::Exit) => return Ok(()),
+            Ok(Request::LetGo { ids }) => {
+                session.let_go(ids).await;
+                connection
+            }
             // These move raw bytes on the connection itself.
             Ok(Request::CreateRemoteBuffer { size, compress }) => {
                 remote::create_remote_buffer(session, connection, size, compress).await?

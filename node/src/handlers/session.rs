@@ -26,6 +26,7 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
             store.open_holder(true)
         });
         session.holder.set(opened.await?);
+        session.releases.set(true);
     }
     session.enter();
     Ok(Reply::Register(Registered {

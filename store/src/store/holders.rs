@@ -68,6 +68,17 @@ impl Store {
         }
     }
 
+    /// `holder` no longer reads or fills any of `ids`: its holds end, and what it created and did not seal goes.
+    pub fn let_go_all(&mut self, holder: HolderId, ids: &[ObjectId]) {
+        for id in ids {
+            let keeper = self.holders.get(&holder);
+            if keeper.is_some_and(|keeper| keeper.unsealed.contains(id)) {
+                self.delete(holder, *id, false);
+            }
+            self.let_go(holder, *id);
+        }
+    }
+
     pub(super) fn holder(&mut self, holder: HolderId) -> Result<&mut Holder> {
         self.holders
             .get_mut(&holder)

@@ -34,7 +34,10 @@ pub(crate) async fn keep_asking(
             .meta
             .submit(node.instance, command.clone(), deadline)
             .await;
-        if matches!(submitted, Err(RaftError::Stopped | RaftError::Disk(_))) {
+        if matches!(
+            submitted,
+            Err(RaftError::Stopped | RaftError::Disk(_) | RaftError::Newer { .. })
+        ) {
             return None;
         }
         if let Some(outcome) = decided(submitted) {

@@ -387,12 +387,10 @@ fn raft_options(config: &Config, env: &Env) -> vineyard_raft::Options {
         snapshot_after_entries: limits.raft_snapshot_entries,
         mutations: vineyard_raft::Mutations {
             ack_before_durable: planted("ack_before_durable"),
-            ..vineyard_raft::Mutations::default()
         },
         state_mutations: vineyard_raft::state::Mutations {
             put_name_ignores_condition: planted("put_name_ignores_condition"),
             retry_applies_again: planted("retry_applies_again"),
-            ..vineyard_raft::state::Mutations::default()
         },
         ..vineyard_raft::Options::default()
     }

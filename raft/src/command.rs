@@ -53,7 +53,8 @@ pub enum Command {
     },
 
     /// Makes objects persistent, all or nothing: every record whole, with its non-blob members among the records or
-    /// already persistent. Records already persistent are skipped.
+    /// already persistent. Records already persistent are skipped if they are the same in what defines an object;
+    /// labels, times and what `SetAttributes` has changed since may differ.
     Persist {
         records: Vec<Record>,
         blobs: Vec<BlobRow>,
@@ -158,8 +159,9 @@ pub enum Refusal {
     NotLocked { name: String, token: u64 },
     #[error("another cluster was founded here: {cluster:?}")]
     Founded { cluster: String },
-    #[error("a newer node wrote this entry (version {version})")]
-    NewerVersion { version: u8 },
+    /// One id never yields two contents.
+    #[error("object {id} is there already, with another {part}")]
+    OtherContent { id: ObjectId, part: String },
     #[error("the outcome of this request was forgotten")]
     Forgotten,
     #[error("the cluster has not been founded yet")]

@@ -1,7 +1,8 @@
 //! The state machine: owns the state, applies what is committed, publishes it, and keeps snapshots.
 //!
 //! Promise: a batch is published before anyone is told of its outcome. A state is encoded and decoded on a thread of its
-//! own, so that a large one holds up no heartbeat. It must never know how entries got committed.
+//! own, so that a large one holds up no heartbeat. What a newer build wrote is never applied, nor anything after it. It
+//! must never know how entries got committed.
 
 mod image;
 mod vault;
@@ -19,7 +20,8 @@ use vineyard_env::{Disk, Threads};
 pub(crate) use image::Image;
 use vault::Vault;
 
-use crate::command::Applied;
+use crate::command::{Applied, VERSION};
+use crate::error::Error;
 use crate::feed::Update;
 use crate::meta::driver::Shared;
 use crate::state::{Mutations, State};
@@ -75,6 +77,15 @@ impl Machine {
         self.shared.feeds.publish(&Update::Reset { index });
     }
 
+    /// Says why this replica applies nothing any more; raft stops with what this returns. To skip an entry that the
+    /// others apply would make it another state than theirs.
+    fn give_up(&self, error: Error) -> io::Error {
+        tracing::error!(%error, "this node takes no further part in the metadata group");
+        // A second reason does not replace the first.
+        drop(self.shared.ended.set(error.clone()));
+        io::Error::other(error)
+    }
+
     fn publish(&self, events: Vec<crate::state::Event>) {
         let index = self.place.applied.map_or(0, |applied| applied.index);
         self.shared.state.store(Arc::new(self.state.clone()));
@@ -99,9 +110,19 @@ impl RaftStateMachine<TypeConfig> for Machine {
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
         let mut answers = Vec::new();
+        let mut newer = None;
         let mut events = Vec::new();
         while let Some((entry, responder)) = entries.try_next().await? {
             let log_id = entry.log_id();
+            if let EntryPayload::Normal(entry) = &entry.payload
+                && entry.version > VERSION
+            {
+                newer = Some(Error::Newer {
+                    version: entry.version,
+                    understood: VERSION,
+                });
+                break;
+            }
             let outcome = match entry.payload {
                 EntryPayload::Normal(entry) => {
                     let (outcome, caused) = self.state.apply(log_id.index, &entry);
@@ -125,7 +146,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
         for (responder, outcome) in answers {
             responder.send(outcome);
         }
-        Ok(())
+        newer.map_or(Ok(()), |error| Err(self.give_up(error)))
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
@@ -145,7 +166,11 @@ impl RaftStateMachine<TypeConfig> for Machine {
         };
         // Decoded before it is kept: what cannot be read must not become what the next start reads.
         let arrived = image.clone();
-        let state = aside(self.threads.as_ref(), move || arrived.decode()).await??;
+        let decoded = aside(self.threads.as_ref(), move || arrived.decode()).await?;
+        let state = decoded.map_err(|error| match image::newer(&error) {
+            Some(error) => self.give_up(error),
+            None => error,
+        })?;
         self.vault.save(self.vault.number(), &place, &image).await?;
         self.replace(place, state);
         Ok(())

@@ -132,13 +132,10 @@ impl Meta {
         self.shared.feeds.subscribe()
     }
 
-    /// Returns when the entry at `index` has been applied here; `Error::Stopped` if that will not happen.
+    /// Returns when the entry at `index` has been applied here; `Error::Stopped` or `Error::Newer` if that will not
+    /// happen.
     pub async fn applied(&self, index: u64) -> Result<(), Error> {
-        if self.shared.progress.reached(index).await {
-            Ok(())
-        } else {
-            Err(Error::Stopped)
-        }
+        self.shared.applied(index).await
     }
 
     /// A cheap snapshot of the group.

@@ -93,10 +93,6 @@ impl Default for Options {
 pub struct Mutations {
     /// Reports log entries as durable before they are.
     pub ack_before_durable: bool,
-    /// Answers a confirm without asking the leader.
-    pub confirm_without_quorum: bool,
-    /// Gives every retry of a command a new request key, so that it may take effect twice.
-    pub new_key_per_retry: bool,
 }
 
 impl Options {

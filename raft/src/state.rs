@@ -15,8 +15,9 @@
 
 use std::hash::{Hash, Hasher};
 
-use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
+use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Deserializer, Serialize};
+use vineyard_wire::ObjectId;
 use xxhash_rust::xxh3::Xxh3Default;
 
 mod apply;
@@ -48,10 +49,7 @@ impl Namespace {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mutations {
     pub put_name_ignores_condition: bool,
-    pub persist_skips_member_check: bool,
-    pub delete_keeps_names: bool,
     pub retry_applies_again: bool,
-    pub stale_writer_is_heard: bool,
 }
 
 /// The tables of one namespace: the namespace is the first part of each of their keys.
@@ -71,8 +69,20 @@ pub struct State {
     instances: instances::Instances,
     dedup: dedup::Dedup,
     spaces: OrdMap<Namespace, Space>,
+    /// Objects whose attributes were set after they were persisted. It stands last: a snapshot of before ends here.
+    #[serde(deserialize_with = "empty_if_absent")]
+    edited: OrdSet<(Namespace, ObjectId)>,
     #[serde(skip)]
     mutations: Mutations,
+}
+
+/// A snapshot's checksum was right when this is read, so what cannot be read was never written.
+fn empty_if_absent<'de, D, T>(bytes: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(T::deserialize(bytes).unwrap_or_default())
 }
 
 impl Default for State {
@@ -91,6 +101,7 @@ impl State {
             instances: instances::Instances::default(),
             dedup: dedup::Dedup::default(),
             spaces: OrdMap::unit(Namespace::ROOT, Space::default()),
+            edited: OrdSet::new(),
             mutations,
         }
     }
@@ -113,10 +124,11 @@ impl State {
             instances,
             dedup,
             spaces,
+            edited,
             mutations: _,
         } = self;
         let mut hasher = Xxh3Default::new();
-        (applied, cluster, nodes, instances, dedup, spaces).hash(&mut hasher);
+        (applied, cluster, nodes, instances, dedup, spaces, edited).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -128,6 +140,13 @@ impl State {
             space.objects.assert_exact();
             space.names.assert_exact(|id| space.objects.contains(id));
             space.locks.assert_exact();
+        }
+        for (namespace, id) in &self.edited {
+            let space = self.spaces.get(namespace);
+            assert!(
+                space.is_some_and(|space| space.objects.contains(*id)),
+                "{id} was edited, so it is there"
+            );
         }
     }
 

@@ -5,6 +5,8 @@
 mod membership;
 #[path = "cluster/steps.rs"]
 mod steps;
+#[path = "cluster/versions.rs"]
+mod versions;
 #[path = "cluster/world.rs"]
 mod world;
 

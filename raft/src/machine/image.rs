@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vineyard_wire::peer;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::error::Error;
 use crate::state::State;
 
 const CHECKSUM_BYTES: usize = 8;
@@ -31,6 +32,39 @@ impl Image {
         if xxh3_64(body).to_le_bytes() != checksum {
             return Err(damaged("a snapshot does not match its checksum".into()));
         }
+        if let Some(&version) = body.first().filter(|version| **version > peer::VERSION) {
+            let understood = peer::VERSION;
+            let newer = Error::Newer {
+                version,
+                understood,
+            };
+            return Err(io::Error::new(io::ErrorKind::InvalidData, newer));
+        }
         peer::decode_image(body).map_err(|error| damaged(error.to_string()))
+    }
+}
+
+/// What `decode` says of a snapshot that a newer build encoded.
+pub(super) fn newer(error: &io::Error) -> Option<Error> {
+    error.get_ref()?.downcast_ref::<Error>().cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_of_a_newer_build_is_refused_by_its_version() {
+        let mut bytes = peer::encode(&State::default());
+        bytes[0] = peer::VERSION + 1;
+        bytes.extend(xxh3_64(&bytes).to_le_bytes());
+        let error = Image(Arc::new(bytes)).decode().unwrap_err();
+        let expected = Error::Newer {
+            version: peer::VERSION + 1,
+            understood: peer::VERSION,
+        };
+        assert_eq!(newer(&error), Some(expected));
+        let damaged = Image(Arc::new(vec![0; 9])).decode().unwrap_err();
+        assert_eq!(newer(&damaged), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) progress: Progress,
     pub(crate) feeds: Feeds,
     pub(crate) sequences: Sequences,
+    /// Why the machine applies nothing any more, if it has said so.
+    pub(crate) ended: OnceLock<Error>,
     view: ArcSwap<View>,
 }
 
@@ -66,6 +68,7 @@ impl Shared {
             progress: Progress::default(),
             feeds: Feeds::default(),
             sequences: Sequences::default(),
+            ended: OnceLock::new(),
             view: ArcSwap::from_pointee(View {
                 status,
                 ..View::default()
@@ -86,6 +89,14 @@ impl Shared {
                 .collect(),
             ..view.status.clone()
         }
+    }
+
+    /// Returns when the entry at `index` has been applied here, or says why that will not happen.
+    pub(crate) async fn applied(&self, index: u64) -> Result<(), Error> {
+        if self.progress.reached(index).await {
+            return Ok(());
+        }
+        Err(self.ended.get().cloned().unwrap_or(Error::Stopped))
     }
 
     /// Who leads and where it listens, as far as this node knows.
@@ -292,7 +303,10 @@ async fn start(
     let config = options.raft_config()?;
     let raft = Raft::new(member.node, config, network, log.clone(), machine)
         .await
-        .map_err(|error| Error::Unusable(error.to_string()))?;
+        .map_err(|error| match shared.ended.get() {
+            Some(reason) => reason.clone(),
+            None => Error::Unusable(error.to_string()),
+        })?;
     let driver = Driver {
         raft,
         shared: shared.clone(),
@@ -421,6 +435,9 @@ impl Driver {
 
     /// Why raft has stopped here, if it has: it never starts again in this process.
     fn dead(&self) -> Option<Error> {
+        if let Some(reason) = self.shared.ended.get() {
+            return Some(reason.clone());
+        }
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         match &metrics.running_state {

@@ -8,21 +8,17 @@ use super::instances::Instance;
 use super::locks::Lock;
 use super::objects::{BlobRow, Lost, Record};
 use super::persist::Plan;
-use super::{Event, State, delete};
+use super::{Event, Namespace, State, delete};
 use crate::command::{Applied, Command, Condition, Entry, Outcome, Refusal, RequestKey, VERSION};
 
 impl State {
     /// Applies the entry at `index` of the log. Indexes ascend from call to call.
     pub fn apply(&mut self, index: u64, entry: &Entry) -> (Outcome, Vec<Event>) {
+        assert!(
+            entry.version <= VERSION,
+            "the machine stops before what a newer build wrote"
+        );
         self.advance(index);
-        if entry.version > VERSION {
-            return (
-                Err(Refusal::NewerVersion {
-                    version: entry.version,
-                }),
-                Vec::new(),
-            );
-        }
         let mut events = Vec::new();
         let outcome = match entry.request {
             None => self.run(entry, &mut events),
@@ -60,7 +56,7 @@ impl State {
     }
 
     fn refuse_replaced(&self, instance: InstanceId) -> Result<(), Refusal> {
-        if self.instances.is_replaced(instance) && !self.mutations.stale_writer_is_heard {
+        if self.instances.is_replaced(instance) {
             return Err(Refusal::Stale { instance });
         }
         Ok(())
@@ -163,8 +159,8 @@ impl State {
         blobs: &[BlobRow],
         events: &mut Vec<Event>,
     ) -> Outcome {
-        let skips_members = self.mutations.persist_skips_member_check;
-        let plan = Plan::new(&self.root().objects, records, blobs, skips_members)?;
+        let is_edited = |id| self.edited.contains(&(Namespace::ROOT, id));
+        let plan = Plan::new(&self.root().objects, records, blobs, is_edited)?;
         let instances = self.instances.clone();
         let objects = &mut self.root_mut().objects;
         let fresh = plan.write(objects, |instance| instances.is_replaced(instance));
@@ -196,12 +192,11 @@ impl State {
         deep: bool,
         events: &mut Vec<Event>,
     ) -> Outcome {
-        let keeps_names = self.mutations.delete_keeps_names;
         let instances = self.instances.clone();
         let space = self.root_mut();
         let is_replaced = |instance| instances.is_replaced(instance);
         let deletion = delete::delete(&mut space.objects, ids, force, deep, is_replaced);
-        for &id in deletion.objects.iter().filter(|_| !keeps_names) {
+        for &id in &deletion.objects {
             let dropped = space.names.remove_all_of(id);
             events.extend(dropped.into_iter().map(|name| Event::NameDropped { name }));
         }
@@ -209,6 +204,9 @@ impl State {
         let changed = deletion.relinked.difference(&deletion.objects);
         events.extend(changed.map(|&id| Event::ObjectChanged(id)));
         let objects: Vec<ObjectId> = deletion.objects.into_iter().collect();
+        for &id in &objects {
+            self.edited.remove(&(Namespace::ROOT, id));
+        }
         let blobs: Vec<ObjectId> = deletion.blobs.into_iter().collect();
         if !objects.is_empty() {
             events.push(Event::ObjectsDeleted(objects.clone()));
@@ -234,9 +232,11 @@ impl State {
                 key: key.clone(),
             });
         }
-        self.edit(id, events, |record| {
+        let outcome = self.edit(id, events, |record| {
             record.attributes.extend(attributes.clone())
-        })
+        })?;
+        self.edited.insert((Namespace::ROOT, id));
+        Ok(outcome)
     }
 
     fn label(

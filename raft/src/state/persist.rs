@@ -17,18 +17,24 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Checks everything, changes nothing. Records that are already persistent are left out. `skips_members` is a
-    /// planted bug.
+    /// Checks everything, changes nothing. Records that are already persistent are left out, once it is clear that they
+    /// are the same. `is_edited` tells the objects whose attributes were set after they were persisted.
     pub(super) fn new(
         objects: &Objects,
         records: &'a [Record],
         rows: &[BlobRow],
-        skips_members: bool,
+        is_edited: impl Fn(ObjectId) -> bool,
     ) -> Result<Self, Refusal> {
-        let mut fresh = BTreeMap::new();
-        for record in records.iter().filter(|record| !objects.contains(record.id)) {
-            check_shape(record)?;
-            fresh.entry(record.id).or_insert(record);
+        let mut fresh: BTreeMap<ObjectId, &Record> = BTreeMap::new();
+        for record in records {
+            if let Some(known) = objects.get(record.id) {
+                check_same(known, record, is_edited(record.id))?;
+            } else if let Some(first) = fresh.get(&record.id) {
+                check_same(first, record, false)?;
+            } else {
+                check_shape(record)?;
+                fresh.insert(record.id, record);
+            }
         }
         for record in fresh.values() {
             let members = record
@@ -37,7 +43,7 @@ impl<'a> Plan<'a> {
                 .map(Link::id)
                 .filter(|id| !id.is_blob());
             for member in members {
-                if !fresh.contains_key(&member) && !objects.contains(member) && !skips_members {
+                if !fresh.contains_key(&member) && !objects.contains(member) {
                     return Err(Refusal::NoMember {
                         id: record.id,
                         member,
@@ -86,6 +92,42 @@ impl<'a> Plan<'a> {
             objects.put_blob(row);
         }
         self.fresh.into_keys().collect()
+    }
+}
+
+/// Whether `given` is the object that `known` is. What may have changed since it was persisted does not count: labels,
+/// attributes that were set, and members of a global object that gave way to an equivalent.
+fn check_same(known: &Record, given: &Record, is_edited: bool) -> Result<(), Refusal> {
+    let known_is_global = known.global;
+    let is_same = |known: &Link, given: &Link| match (known, given) {
+        (
+            Link::Object { id, signature },
+            Link::Object {
+                id: of,
+                signature: by,
+            },
+        ) => signature == by && (id == of || known_is_global),
+        _ => known.id() == given.id(),
+    };
+    let mut pairs = known.members.iter().zip(&given.members);
+    let same_members = known.members.len() == given.members.len()
+        && pairs.all(|((a, known), (b, given))| a == b && is_same(known, given));
+    let parts = [
+        ("typename", known.typename == given.typename),
+        ("signature", known.signature == given.signature),
+        ("scope", known.global == given.global),
+        ("set of members", same_members),
+        (
+            "set of attributes",
+            is_edited || known.attributes == given.attributes,
+        ),
+    ];
+    match parts.iter().find(|(_, is_same)| !is_same) {
+        Some((part, _)) => Err(Refusal::OtherContent {
+            id: known.id,
+            part: (*part).to_owned(),
+        }),
+        None => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
 use vineyard_env::{
-    Access, Batch, BoxFuture, Clock, Detached, Disk, Done, Env, Host, Listener, Local,
+    Access, Batch, BoxFuture, Change, Clock, Detached, Disk, Done, Env, Host, Listener, Local,
     LocalListener, LocalStream, Main, Memory, MemoryHandle, Network, Pair, Random, Region, Stream,
     Threads,
 };
@@ -166,6 +166,29 @@ impl World {
         let disk = self.lock().nodes[&node].disk.clone();
         let entries = disk.scan(b"\x01l", b"\x01m").unwrap();
         entries.iter().map(|(_, entry)| entry.len()).sum()
+    }
+
+    /// The index of the last command in the log of a node.
+    pub(crate) fn last_command(&self, node: NodeId) -> u64 {
+        let disk = self.lock().nodes[&node].disk.clone();
+        let entries = disk.scan(b"\x01l", b"\x01m").unwrap();
+        let mut commands = entries.iter().filter(|(_, entry)| entry[3] == 1);
+        commands.next_back().unwrap().1[2].into()
+    }
+
+    /// Gives a command in the log of a node that crashed another version, as if another build had proposed it. An entry
+    /// of a low term and index is: the codec's version, term, index, 1 for a command, the command's version, the rest,
+    /// and the xxh3 of all of it.
+    pub(crate) fn set_version(&self, node: NodeId, index: u64, version: u8) {
+        let disk = self.lock().nodes[&node].disk.clone();
+        let key = [b"\x01l".as_slice(), &index.to_be_bytes()].concat();
+        let mut entry = disk.get(&key).unwrap().unwrap();
+        assert_eq!((u64::from(entry[2]), entry[3]), (index, 1));
+        entry[4] = version;
+        let body = entry.len() - 8;
+        let checksum = xxhash_rust::xxh3::xxh3_64(&entry[..body]).to_le_bytes();
+        entry[body..].copy_from_slice(&checksum);
+        disk.commit(vec![Change::Put(key, entry)], Box::new(Result::unwrap));
     }
 
     /// Lets nothing pass between two nodes any more, in silence.

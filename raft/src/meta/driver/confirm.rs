@@ -28,9 +28,6 @@ pub(super) struct Confirms {
 impl Driver {
     /// Returns once the local state holds everything acknowledged before the call.
     pub(super) async fn confirm(self: Rc<Self>, until: Instant) -> Result<(), Error> {
-        if self.options.mutations.confirm_without_quorum {
-            return Ok(());
-        }
         let began = Instant::now();
         let (reply, answer) = oneshot::channel();
         self.confirms.waiting.borrow_mut().push(reply);
@@ -81,8 +78,7 @@ impl Driver {
             match self.read_index_of(leader).await {
                 Answer::ReadIndex(index) => {
                     waits_for(format!("this node to apply entry {index}"));
-                    let reached = self.shared.progress.reached(index).await;
-                    return Some(if reached { Ok(()) } else { Err(Error::Stopped) });
+                    return Some(self.shared.applied(index).await);
                 }
                 Answer::NotLeader(Some(node)) if leader != Some(node) => {
                     leader = Some(node);

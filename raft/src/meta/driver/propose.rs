@@ -34,7 +34,6 @@ impl Driver {
         let mut waited_for = "a leader".to_owned();
         let trying = async {
             let mut leader = self.shared.status().leader;
-            let mut key = key;
             loop {
                 if let Some(error) = self.dead() {
                     return Err(error);
@@ -43,9 +42,7 @@ impl Driver {
                 match self.try_once(leader, key, &command).await {
                     Tried::Done(index, outcome) => {
                         waited_for = format!("this node to apply entry {index}");
-                        if !self.shared.progress.reached(index).await {
-                            return Err(Error::Stopped);
-                        }
+                        self.shared.applied(index).await?;
                         return outcome.map_err(Error::Refused);
                     }
                     Tried::Elsewhere(Some(node)) if leader != Some(node) => leader = Some(node),
@@ -58,12 +55,6 @@ impl Driver {
                         tokio::time::sleep(RETRY_PAUSE).await;
                         leader = self.find_leader(leader).await;
                     }
-                }
-                if self.options.mutations.new_key_per_retry {
-                    key = key.map(|key| RequestKey {
-                        sequence: key.sequence + (1 << 32),
-                        ..key
-                    });
                 }
             }
         };

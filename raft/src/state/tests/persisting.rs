@@ -17,21 +17,6 @@ fn a_persist_makes_all_its_records_and_tells_which_are_new() {
 }
 
 #[test]
-fn a_record_that_is_persistent_already_is_left_as_it_is() {
-    let mut replica = Replica::of_three();
-    replica.done(persist(&[record(1, &[b(1)])]));
-    let other = Record {
-        typename: "other".to_owned(),
-        ..record(1, &[b(2)])
-    };
-    replica.done(persist(&[other]));
-    assert_eq!(
-        replica.state.object(o(1)).map(|r| r.as_ref().clone()),
-        Some(record(1, &[b(1)]))
-    );
-}
-
-#[test]
 fn a_persist_with_a_missing_member_changes_nothing() {
     let mut replica = Replica::of_three();
     let (outcome, events) = replica.run(persist(&[record(1, &[]), record(2, &[o(9)])]));
@@ -251,4 +236,103 @@ fn a_clone_does_not_see_later_writes() {
     replica.delete(&[o(1)], false, false);
     assert!(before.state.contains(o(1)));
     assert!(!replica.state.contains(o(1)));
+}
+
+/// What each edit of a persistent object is refused for, if given again under its id.
+#[test]
+fn one_id_never_has_two_contents() {
+    type Edit = fn(&mut Record);
+    let edits: [(&str, Edit); 8] = [
+        ("typename", |record| record.typename.push('!')),
+        ("signature", |record| record.signature = Signature(1)),
+        ("scope", |record| record.global = !record.global),
+        ("set of members", |record| drop(record.members.pop_last())),
+        ("set of members", |record| {
+            let (_, link) = record.members.pop_last().expect("it has members");
+            record.members.insert("other".to_owned(), link);
+        }),
+        ("set of members", |record| {
+            let id = b(2);
+            let instance = i(0);
+            record
+                .members
+                .insert("m1".to_owned(), Link::Blob { id, instance });
+        }),
+        ("set of attributes", |record| {
+            record
+                .attributes
+                .insert("nbytes".to_owned(), "9".to_owned());
+        }),
+        ("set of attributes", |record| record.attributes.clear()),
+    ];
+    let mut replica = Replica::of_three();
+    let whole = [record(1, &[]), record(2, &[o(1), b(1)])];
+    replica.done(persist(&whole));
+    let digest = |replica: &Replica| {
+        let mut state = replica.state.clone();
+        state.advance(1_000);
+        state.digest()
+    };
+    let before = digest(&replica);
+    for (part, edit) in edits {
+        let mut other = whole[1].clone();
+        edit(&mut other);
+        let refused = Err(Refusal::OtherContent {
+            id: o(2),
+            part: part.to_owned(),
+        });
+        assert_eq!(replica.run(persist(&[other.clone()])).0, refused);
+        let twice = [record(3, &[]), other];
+        assert_eq!(replica.run(persist(&twice)).0, refused, "all or nothing");
+        let mut first = Replica::of_three();
+        let both = [record(1, &[]), whole[1].clone(), twice[1].clone()];
+        assert_eq!(first.run(persist(&both)).0, refused, "in one request");
+    }
+    assert_eq!(before, digest(&replica));
+}
+
+#[test]
+fn the_very_same_persist_succeeds_again_whatever_happened_since() {
+    let mut replica = Replica::of_three();
+    let part = |id, at| Record {
+        signature: Signature(5),
+        instance: at,
+        ..record(id, &[b(id)])
+    };
+    let link = Link::Object {
+        id: o(1),
+        signature: Signature(5),
+    };
+    let whole = Record {
+        members: BTreeMap::from([("part".to_owned(), link)]),
+        ..global(3, &[])
+    };
+    let command = persist(&[part(1, i(0)), part(2, i(1)), whole]);
+    replica.done(command.clone());
+    let pairs = BTreeMap::from([("nbytes".to_owned(), "9".to_owned())]);
+    let (id, labels) = (o(3), pairs.clone());
+    replica.done(Command::Label { id, labels });
+    replica.done(Command::SetAttributes {
+        id: o(2),
+        attributes: pairs,
+    });
+    assert_eq!(replica.done(command.clone()), []);
+    // The global object reads its part through the signature: it refers to the other copy now.
+    replica.delete(&[o(1)], false, false);
+    let relinked = replica.state.object(o(3)).expect("persistent");
+    assert_eq!(relinked.members["part"].id(), o(2));
+    assert_eq!(replica.done(command), [Event::Persisted(vec![o(1)])]);
+    // What was set is forgotten with the object.
+    replica.delete(&[o(2), o(3)], true, true);
+    assert!(replica.state.edited.is_empty());
+}
+
+#[test]
+fn a_snapshot_of_before_edits_were_noted_can_be_read() {
+    let mut replica = Replica::of_three();
+    replica.done(persist(&[record(1, &[])]));
+    let mut bytes = vineyard_wire::peer::encode(&replica.state);
+    assert_eq!(bytes.pop(), Some(0), "no object was edited");
+    let read = vineyard_wire::peer::decode::<State>(&bytes).expect("the older layout");
+    assert_eq!(read.digest(), replica.state.digest());
 }

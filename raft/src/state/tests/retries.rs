@@ -101,24 +101,6 @@ fn a_boot_may_be_registered_under_its_own_key_or_the_replaced_ones() {
 }
 
 #[test]
-fn an_entry_of_a_newer_version_is_refused_but_counted() {
-    let mut replica = Replica::of_three();
-    let command = persist(&[record(1, &[])]);
-    let entry = Entry {
-        version: VERSION + 1,
-        request: None,
-        at_unix_ms: 0,
-        command,
-    };
-    let index = replica.state.applied() + 1;
-    let refusal = Err(Refusal::NewerVersion {
-        version: VERSION + 1,
-    });
-    assert_eq!(replica.state.apply(index, &entry), (refusal, vec![]));
-    assert_eq!(replica.state.applied(), index);
-}
-
-#[test]
 fn an_instance_that_never_says_what_was_answered_cannot_fill_the_memory() {
     let mut state = Replica::of_three().state;
     for sequence in 0..70_000 {

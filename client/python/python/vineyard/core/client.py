@@ -1,0 +1,260 @@
+"""`vineyard.Client`: what `vineyard.connect` returns. One or two connections, and every verb on
+them.
+
+Promise: a verb goes to the Unix socket if there is one. What needs the other connection says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any, Self
+
+from vineyard._C import ConnectionFailedException, IPCClient, ObjectMeta, RPCClient
+from vineyard.core.configuration import Addresses, Endpoint, from_arguments, from_surroundings
+from vineyard.core.connections import open_ipc, open_rpc
+from vineyard.core.verbs.blobs import BlobVerbs
+from vineyard.core.verbs.instance import InstanceVerbs
+from vineyard.core.verbs.metadata import MetadataVerbs
+from vineyard.core.verbs.names import NameVerbs
+from vineyard.core.verbs.objects import ObjectVerbs
+
+UNAVAILABLE = (
+    "Connection failed: Failed to connect to vineyard via both IPC and RPC connection. Arguments, "
+    "environment variables `VINEYARD_IPC_SOCKET` and `VINEYARD_RPC_ENDPOINT`, as well as the "
+    "configuration file, are all unavailable."
+)
+
+
+class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
+    """A client of a vineyard instance, over its Unix socket (IPC), over TCP (RPC), or both.
+
+    ``isinstance(client, vineyard.IPCClient)`` holds if it has the first, ``vineyard.RPCClient`` if
+    it has the second. It is a context manager that closes it, and threads may share it. A process
+    that was forked uses :meth:`fork`.
+    """
+
+    _put_tree: Callable[..., ObjectMeta]
+    _get_tree: Callable[..., ObjectMeta]
+
+    def __init__(
+        self,
+        socket: str | None = None,
+        port: int | str | None = None,
+        host: str | None = None,
+        endpoint: Endpoint | None = None,
+        rdma_endpoint: str | tuple[str, int | str] | None = None,
+        session: int | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        config: str | None = None,
+    ) -> None:
+        """Connects. With neither a socket nor an endpoint, the environment and the configuration
+        file are asked.
+
+        Parameters:
+            socket: str or None
+                The path of a Unix socket; or a host, if a port is given; or ``"host:port"``.
+            port: int, str or None
+                A TCP port.
+            host: str or None
+                The host of the port.
+            endpoint: tuple of str and int, or str, or None
+                ``(host, port)``, ``"host:port"``, or several of the latter with commas: the first
+                that answers.
+            rdma_endpoint: str, tuple or None
+                Accepted and not used: bytes go over TCP.
+            session: int or None
+                Ignored over IPC; over RPC no node has sessions.
+            username: str or None
+                Who logs in, if the node asks.
+            password: str or None
+                Their password.
+            config: str or None
+                A configuration file, or the folder of one, with ``IPCSocket`` and ``RPCEndpoint``
+                below ``Vineyard``.
+
+        Raises:
+            ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses.
+            It is a
+                ConnectionError, too.
+            ValueError: an endpoint is not ``host:port``.
+        """
+        addresses = Addresses() if config else from_arguments(socket, port, host, endpoint)
+        addresses = addresses or from_surroundings(config)
+        if not addresses:
+            raise ConnectionFailedException(UNAVAILABLE)
+        if session is not None and not addresses.socket:
+            raise ConnectionFailedException(
+                f"Connection failed: session {session} was asked for, but nodes have no sessions"
+            )
+        self._login = {"username": username, "password": password}
+        self._compression = True
+        self._spread = False
+        self._timeout_seconds = 300
+        self._owners: dict[tuple[str, int], RPCClient] = {}
+        self._owners_pid = os.getpid()
+        self._use(*self._open(addresses))
+
+    def _open(self, addresses: Addresses) -> tuple[IPCClient | None, RPCClient | None]:
+        """Connects to all that answers of `addresses`; fails if nothing does."""
+        ipc: IPCClient | None = None
+        rpc: RPCClient | None = None
+        failures: list[ConnectionFailedException] = []
+        if addresses.socket:
+            try:
+                ipc = open_ipc(addresses.socket, **self._login)
+            except ConnectionFailedException as error:
+                failures.append(error)
+        for number, endpoint in enumerate(addresses.endpoints, 1):
+            try:
+                is_last_hope = number == len(addresses.endpoints) and ipc is None
+                rpc = open_rpc(endpoint, patient=is_last_hope, **self._login)
+                break
+            except ConnectionFailedException as error:
+                failures.append(error)
+        if ipc is None and rpc is None:
+            if len(failures) == 1:
+                raise failures[0]
+            tried = "; ".join(str(failure) for failure in failures)
+            raise ConnectionFailedException(f"Connection failed: {addresses.source}: {tried}")
+        if failures and rpc is None:
+            warnings.warn(f"connected without RPC: {failures[-1]}", stacklevel=4)
+        return ipc, rpc
+
+    def _use(self, ipc: IPCClient | None, rpc: RPCClient | None) -> None:
+        self._ipc_client, self._rpc_client = ipc, rpc
+        raw = self.default_client()
+        # Bound once: each put and get passes here.
+        self._put_tree, self._get_tree = raw._put_tree, raw._get_tree
+        for client in (ipc, rpc):
+            if client is not None:
+                client.compression = self._compression
+                client.timeout_seconds = self._timeout_seconds
+
+    def _reconnect(self, socket: str | None, endpoint: tuple[str, int]) -> None:
+        self._use(*self._open(Addresses(socket, (endpoint,))))
+
+    def _rpc_to(self, endpoint: tuple[str, int]) -> RPCClient:
+        """A connection to another node, kept for the next time; of this process alone."""
+        if self._owners_pid != os.getpid():
+            self._owners, self._owners_pid = {}, os.getpid()
+        owner = self._owners.get(endpoint)
+        if owner is None or not owner.connected:
+            owner = open_rpc(endpoint, patient=False, **self._login)
+            self._owners[endpoint] = owner
+        owner.compression = self._compression
+        return owner
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        parts = []
+        if self._ipc_client is not None:
+            parts.append(f"ipc_socket={self._ipc_client.ipc_socket!r}")
+        if self._rpc_client is not None:
+            parts.append(f"rpc_endpoint={self._rpc_client.rpc_endpoint!r}")
+        return f"Client({', '.join(parts)}, {'connected' if self.connected else 'closed'})"
+
+    def close(self) -> None:
+        """Ends the connections. Raw clients that share them are closed with them."""
+        for client in (self._ipc_client, self._rpc_client, *self._owners.values()):
+            if client is not None:
+                client.close()
+        self._owners = {}
+
+    def fork(self) -> Self:
+        """Reconnects, so that a forked process has connections of its own.
+
+        Returns:
+            Client: this client.
+
+        Raises:
+            ConnectionFailedException: the node does not answer.
+        """
+        self._owners = {}
+        self._use(
+            self._ipc_client.fork() if self._ipc_client is not None else None,
+            self._rpc_client.fork() if self._rpc_client is not None else None,
+        )
+        return self
+
+    @property
+    def compression(self) -> bool:
+        """Whether bytes are compressed on the network (bool); True at first."""
+        return self._compression
+
+    @compression.setter
+    def compression(self, enabled: bool) -> None:
+        self._compression = bool(enabled)
+        for client in (self._ipc_client, self._rpc_client):
+            if client is not None:
+                client.compression = self._compression
+
+    @contextlib.contextmanager
+    def with_compression(self, enabled: bool = True) -> Generator[None, Any, Any]:
+        """Sets ``compression`` for a while.
+
+        Parameters:
+            enabled: bool
+                What it is inside. Default True.
+        """
+        before, self.compression = self.compression, enabled
+        try:
+            yield
+        finally:
+            self.compression = before
+
+    @property
+    def spread(self) -> bool:
+        """Whether builders that put many parts may put them on several instances (bool); False at
+        first.
+        """
+        return self._spread
+
+    @spread.setter
+    def spread(self, enabled: bool) -> None:
+        self._spread = bool(enabled)
+
+    @contextlib.contextmanager
+    def with_spread(self, enabled: bool = True) -> Generator[None, Any, Any]:
+        """Sets ``spread`` for a while.
+
+        Parameters:
+            enabled: bool
+                What it is inside. Default True.
+        """
+        before, self.spread = self.spread, enabled
+        try:
+            yield
+        finally:
+            self.spread = before
+
+    @property
+    def timeout_seconds(self) -> int:
+        """Seconds an exchange may take (int); 300 at first."""
+        return self._timeout_seconds
+
+    @timeout_seconds.setter
+    def timeout_seconds(self, seconds: int) -> None:
+        self._timeout_seconds = seconds
+        for client in (self._ipc_client, self._rpc_client):
+            if client is not None:
+                client.timeout_seconds = seconds
+
+    @property
+    def rdma_endpoint(self) -> str:
+        """Always empty (str): bytes go over TCP."""
+        return ""

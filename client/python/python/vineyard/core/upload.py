@@ -1,0 +1,54 @@
+"""A put over the network, blob by blob, so that a progress bar can follow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vineyard._C import ObjectMeta, RemoteBlobBuilder, RPCClient
+from vineyard.core.progress import Progress
+
+# Smaller puts take one exchange, whatever was asked for: there is nothing to watch.
+WATCHED_BYTES_MIN = 1 << 20
+
+
+def worth_watching(buffers: list[Any]) -> bool:
+    """Whether sending `buffers` takes long enough for a bar (bool)."""
+    return sum(memoryview(buffer).nbytes for buffer in buffers) >= WATCHED_BYTES_MIN
+
+
+def put_watched(
+    client: RPCClient,
+    tree: dict[str, Any],
+    buffers: list[Any],
+    progress: bool | None,
+    **options: Any,
+) -> ObjectMeta:
+    """Sends each buffer by itself, then the metadata that links them.
+
+    Raises:
+        NotEnoughMemoryException: the node has no room; the blobs sent so far are deleted.
+    """
+    total = sum(memoryview(buffer).nbytes for buffer in buffers)
+    sent: list[ObjectMeta] = []
+    try:
+        with Progress(total, "put", progress) as bar:
+            for buffer in buffers:
+                view = memoryview(buffer).cast("B")
+                sent.append(client.create_remote_blob(RemoteBlobBuilder.wrap(view)))
+                bar.advance(view.nbytes)
+        if "_buffer" in tree:
+            return sent[0]
+        return client._put_tree(_linked(tree, sent), [], **options)
+    except BaseException:
+        client.delete([meta.id for meta in sent])
+        raise
+
+
+def _linked(tree: dict[str, Any], sent: list[ObjectMeta]) -> dict[str, Any]:
+    """The tree with the ids of blobs in place of the numbers of buffers."""
+    if "_buffer" in tree:
+        return {"id": repr(sent[tree["_buffer"]].id)}
+    return {
+        key: _linked(value, sent) if isinstance(value, dict) else value
+        for key, value in tree.items()
+    }

@@ -1,0 +1,86 @@
+"""What every kind of verb needs of the wrapper: its connections, and ids out of whatever names an
+object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vineyard._C import IPCClient, Object, ObjectID, ObjectMeta, RPCClient
+
+Target = ObjectID | Object | ObjectMeta
+
+
+class Handles:
+    """The connections of a wrapper client. Knows no verb."""
+
+    _ipc_client: IPCClient | None = None
+    _rpc_client: RPCClient | None = None
+
+    @property
+    def ipc_client(self) -> IPCClient:
+        """The connection over the Unix socket (IPCClient).
+
+        Raises:
+            AssertionError: this client has none.
+        """
+        assert self._ipc_client is not None, (
+            "IPC client is not available. This needs a connection over the Unix socket of a node "
+            "on this machine: vineyard.connect('/path/of/its.sock')."
+        )
+        return self._ipc_client
+
+    @property
+    def rpc_client(self) -> RPCClient:
+        """The connection over TCP (RPCClient).
+
+        Raises:
+            AssertionError: this client has none.
+        """
+        assert self._rpc_client is not None, (
+            "RPC client is not available. This needs a connection over TCP: "
+            "vineyard.connect(endpoint='host:port'), or both: "
+            "vineyard.connect('/path/of/its.sock', endpoint='host:port')."
+        )
+        return self._rpc_client
+
+    def has_ipc_client(self) -> bool:
+        """Whether this client has a connection over the Unix socket (bool)."""
+        return self._ipc_client is not None
+
+    def has_rpc_client(self) -> bool:
+        """Whether this client has a connection over TCP (bool)."""
+        return self._rpc_client is not None
+
+    def default_client(self) -> IPCClient | RPCClient:
+        """The connection most verbs use (IPCClient or RPCClient): the Unix socket if there is one.
+
+        Raises:
+            AssertionError: this client has no connection.
+        """
+        if self._ipc_client is not None:
+            return self._ipc_client
+        return self.rpc_client
+
+
+def id_of(target: Target) -> ObjectID:
+    """The id of an ObjectID, Object or ObjectMeta.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(target, ObjectID):
+        return target
+    found = getattr(target, "id", None)
+    if isinstance(found, ObjectID):
+        return found
+    raise TypeError(
+        f"expected an ObjectID, ObjectMeta or Object, got {type(target).__name__}: {target!r}"
+    )
+
+
+def ids_of(targets: Target | Iterable[Target]) -> list[ObjectID]:
+    """The ids of one target or of several."""
+    if isinstance(targets, list | tuple | set | frozenset):
+        return [id_of(target) for target in targets]
+    return [id_of(targets)]  # type: ignore[arg-type]

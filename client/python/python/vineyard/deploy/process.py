@@ -1,0 +1,177 @@
+"""One `vineyardd` as a child process: started, waited for until it serves, ended.
+
+Promise: a node started here does not outlive this process (unless its program is another one than
+ours), and a node that does not come up is ended and its last words are in the error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import IO
+
+from vineyard._C import ConnectionFailedException, _connect
+
+READY_SECONDS = 120
+STOP_SECONDS = 20
+POLL_SECONDS = 0.02
+LOG_BYTES_SHOWN = 8192
+
+# The child ends when this descriptor, which only its parent's side keeps open, reaches its end.
+PARENT_VARIABLE = "VINEYARD_PARENT_FD"
+
+
+@dataclass
+class Flags:
+    """What a node is started with."""
+
+    socket: str
+    data_dir: str
+    size: str = ""
+    rpc: bool = True
+    port: int = 9600
+    join: list[str] = field(default_factory=list)
+    token: str | None = None
+    debug: bool = False
+    program: str | None = None
+
+    def command(self) -> list[str]:
+        """The command line; the token is not in it."""
+        program = [self.program] if self.program else [sys.executable, "-m", "vineyard"]
+        command = [*program, "--socket", self.socket, "--data-dir", self.data_dir]
+        command += ["--listen", f"127.0.0.1:{self.port if self.rpc else 0}"]
+        command += ["--rpc" if self.rpc else "--norpc"]
+        if self.size:
+            command += ["--size", str(self.size)]
+        if self.join:
+            command += ["--join", ",".join(self.join)]
+        return [*command, "--log", "debug,openraft=info" if self.debug else "info,openraft=warn"]
+
+
+class NodeProcess:
+    """A running node. `process` is its Popen, `socket` its Unix socket."""
+
+    def __init__(self, flags: Flags) -> None:
+        """Starts a node and waits until it serves.
+
+        Parameters:
+            flags: Flags
+                What to start it with.
+
+        Raises:
+            RuntimeError: it ended, or did not serve in time; the message has the end of its log.
+            FileNotFoundError: there is no such program.
+        """
+        self.socket = flags.socket
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
+        self._lifeline: int | None = None
+        self.process = self._spawn(flags)
+        try:
+            self.endpoint = self._wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _spawn(self, flags: Flags) -> subprocess.Popen[bytes]:
+        environment = dict(os.environ)
+        if flags.token:
+            environment["VINEYARD_TOKEN"] = flags.token
+        log = None if flags.debug else self._log
+        reader, self._lifeline = os.pipe()
+        try:
+            environment[PARENT_VARIABLE] = str(reader)
+            return subprocess.Popen(
+                flags.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=(reader,),
+                # Ctrl-C is for the parent, which ends the node when it has let go of it.
+                start_new_session=True,
+            )
+        except BaseException:
+            self._let_go()
+            raise
+        finally:
+            os.close(reader)
+
+    def _wait_ready(self) -> str:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(
+                    f"vineyardd exited unexpectedly with code {self.process.returncode}, "
+                    f"error is:\n{self.log()}"
+                )
+            if os.path.exists(self.socket):
+                with contextlib.suppress(ConnectionFailedException):
+                    return self._ask_endpoint()
+            time.sleep(POLL_SECONDS)
+        raise RuntimeError(f"vineyardd did not serve after {READY_SECONDS} s:\n{self.log()}")
+
+    def _ask_endpoint(self) -> str:
+        client = _connect(
+            self.socket
+        ).fork()  # A connection of its own: connections to a path are shared.
+        try:
+            endpoint: str = client.rpc_endpoint
+            return endpoint
+        finally:
+            client.close()
+
+    def log(self) -> str:
+        """The end of what the node wrote (str)."""
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - LOG_BYTES_SHOWN))
+        return self._log.read().decode(errors="replace")
+
+    def stop(self) -> None:
+        """Ends the node and waits until it has ended; does nothing if it has."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._let_go()
+        self._log.close()
+
+    def _let_go(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+
+
+def end_with_parent() -> None:
+    """In the child: ends this process when the one that started it has ended, however it ended."""
+    number = os.environ.pop(PARENT_VARIABLE, None)
+    if number is None:
+        return
+
+    def watch(descriptor: int) -> None:
+        while os.read(descriptor, 1):
+            pass  # Nobody writes; an end is all that comes.
+        os.kill(os.getpid(), 15)
+
+    threading.Thread(target=watch, args=(int(number),), daemon=True).start()
+
+
+def token_of(socket: str) -> str:
+    """The join token of the node at `socket` (str).
+
+    Raises:
+        RuntimeError: the node did not say; the message has its reason.
+    """
+    command = [sys.executable, "-m", "vineyard.cli", "--socket", socket, "token"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        raise RuntimeError(f"cannot get the join token of {socket}: {ran.stderr.strip()}")
+    return ran.stdout.strip()

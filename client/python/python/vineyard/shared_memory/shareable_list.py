@@ -1,0 +1,198 @@
+"""A list of numbers and short texts in one block of shared memory, in the layout of the standard
+library.
+
+The layout, in little pieces of 8 bytes: the length; the offset of each item and of the end; the
+items; the struct format of each item; then one byte for each, which tells what to make of it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from types import GenericAlias
+from typing import Any
+
+from vineyard.shared_memory.block import SharedMemory
+
+Item = int | float | bool | str | bytes | None
+
+ALIGNMENT = 8
+PLAIN, TEXT, BYTES, NONE = range(4)
+FORMATS: dict[type, str] = {int: "q", float: "d", bool: "xxxxxxx?", type(None): "xxxxxx?x"}
+MEANINGS: dict[type, int] = {str: TEXT, bytes: BYTES, type(None): NONE}
+
+
+class ShareableList:
+    """A list of fixed length in shared memory, like
+    :class:`multiprocessing.shared_memory.ShareableList`.
+
+    Items are int (64 bits), float, bool, str, bytes and None. Its creator may assign items until
+    :meth:`freeze`; who opens it by name reads only. A text may become as long as the first one at
+    its place, rounded up to 8 bytes.
+    """
+
+    __class_getitem__ = classmethod(GenericAlias)
+
+    def __init__(
+        self,
+        vineyard_client: Any,
+        sequence: Iterable[Item] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        """Creates a list, or opens one.
+
+        Parameters:
+            vineyard_client: Client
+                A client with an IPC connection.
+            sequence: iterable or None
+                The items of the list to create.
+            name: str or None
+                The name of the list to open, ``other.shm.name``.
+
+        Raises:
+            KeyError: an item is of another type.
+            ValueError: neither items nor a name.
+            ObjectNotExistsException: there is no list of this name, or it is not frozen yet.
+        """
+        if name is None and sequence is not None:
+            items = list(sequence)
+            formats = [_format_of(item) for item in items]
+            self._offsets = [0]
+            for each in formats:
+                self._offsets.append(self._offsets[-1] + struct.calcsize(each))
+            self._length = len(items)
+            self.shm = SharedMemory(
+                vineyard_client, create=True, size=self._codes_start + self._length or 1
+            )
+            struct.pack_into(f"{self._length + 2}q", self.shm.buf, 0, self._length, *self._offsets)
+            for position, item in enumerate(items):
+                self._write(position, formats[position], item)
+        else:
+            self.shm = SharedMemory(vineyard_client, name=name)
+            (self._length,) = struct.unpack_from("q", self.shm.buf, 0)
+            self._offsets = list(struct.unpack_from(f"{self._length + 1}q", self.shm.buf, 8))
+
+    @property
+    def _data_start(self) -> int:
+        return (self._length + 2) * ALIGNMENT
+
+    @property
+    def _formats_start(self) -> int:
+        return self._data_start + self._offsets[-1]
+
+    @property
+    def _codes_start(self) -> int:
+        return self._formats_start + self._length * ALIGNMENT
+
+    @property
+    def format(self) -> str:
+        """The struct format of all items (str)."""
+        return "".join(self._format(position) for position in range(self._length))
+
+    def _format(self, position: int) -> str:
+        at = self._formats_start + position * ALIGNMENT
+        (packed,) = struct.unpack_from("8s", self.shm.buf, at)
+        text: str = packed.rstrip(b"\x00").decode()
+        return text
+
+    def _place(self, position: int, what: str) -> int:
+        if not -self._length <= position < self._length:
+            raise IndexError(what)
+        return position % self._length
+
+    def __getitem__(self, position: int) -> Item:
+        """The item (int, float, bool, str, bytes or None) at `position` (int).
+
+        Raises:
+            IndexError: there is none.
+        """
+        position = self._place(position, "index out of range")
+        at = self._data_start + self._offsets[position]
+        (value,) = struct.unpack_from(self._format(position), self.shm.buf, at)
+        (meaning,) = struct.unpack_from("b", self.shm.buf, self._codes_start + position)
+        if meaning == TEXT:
+            return value.rstrip(b"\x00").decode()
+        if meaning == BYTES:
+            return value.rstrip(b"\x00")
+        return None if meaning == NONE else value
+
+    def __setitem__(self, position: int, value: Item) -> None:
+        """Replaces the item at `position` (int).
+
+        Raises:
+            IndexError: there is none.
+            ValueError: a text that is longer than the place.
+            KeyError: an item of another type.
+            TypeError: the list is frozen.
+        """
+        position = self._place(position, "assignment index out of range")
+        if self.shm.buf.readonly:
+            raise TypeError("cannot modify read-only memory")
+        room = self._offsets[position + 1] - self._offsets[position]
+        format = _format_of(value)
+        if isinstance(value, str | bytes):
+            if len(_encoded(value)) > room:
+                raise ValueError("bytes/str item exceeds available storage")
+            format = f"{room}s"
+        self._write(position, format, value)
+
+    def _write(self, position: int, format: str, value: Item) -> None:
+        buffer = self.shm.buf
+        at = self._data_start + self._offsets[position]
+        struct.pack_into(format, buffer, at, _encoded(value) if isinstance(value, str) else value)
+        at = self._formats_start + position * ALIGNMENT
+        struct.pack_into("8s", buffer, at, format.encode())
+        meaning = MEANINGS.get(type(value), PLAIN)
+        struct.pack_into("b", buffer, self._codes_start + position, meaning)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self[position] for position in range(self._length))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self)}, name={self.shm.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (self.shm,)
+
+    def count(self, value: Item) -> int:
+        """How often `value` (any item) occurs (int)."""
+        return sum(value == item for item in self)
+
+    def index(self, value: Item) -> int:
+        """The first place (int) of `value` (any item).
+
+        Raises:
+            ValueError: it does not occur.
+        """
+        for position, item in enumerate(self):
+            if value == item:
+                return position
+        raise ValueError("ShareableList.index(x): x not in list")
+
+    def freeze(self) -> ShareableList:
+        """Seals the list: it changes no more, and others can open it by ``shm.name``.
+
+        Returns:
+            ShareableList: this list.
+        """
+        self.shm.freeze()
+        return self
+
+
+def _encoded(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _format_of(value: Item) -> str:
+    if isinstance(value, str | bytes):
+        return f"{ALIGNMENT * (len(_encoded(value)) // ALIGNMENT + 1)}s"
+    return FORMATS[type(value)]
+
+
+def _reopen(block: SharedMemory) -> ShareableList:
+    """A list that came out of a pickle."""
+    return ShareableList(block._client, name=block.name)

@@ -7,6 +7,7 @@
 pub(crate) mod absorb;
 mod delete;
 mod expand;
+mod doom;
 mod list;
 mod pattern;
 mod persist;
@@ -36,6 +37,10 @@ pub(crate) struct Catalog {
     /// Transient objects whose persist is on its way; they do not change until it is known how it ended.
     in_flight: BTreeSet<ObjectId>,
     /// For each object or blob, the transient objects that refer to it.
+    /// Blobs that migrations have brought here and whose metadata is on its way.
+    copies: BTreeSet<ObjectId>,
+    /// Blobs that the store is about to delete, and how many deletes say so.
+    doomed: BTreeMap<ObjectId, u32>,
     parents: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
 }
 
@@ -48,6 +53,8 @@ impl Catalog {
             transients: BTreeMap::new(),
             in_flight: BTreeSet::new(),
             parents: BTreeMap::new(),
+            copies: BTreeSet::new(),
+            doomed: BTreeMap::new(),
         }
     }
 
@@ -70,9 +77,9 @@ impl Catalog {
         self.transients.contains_key(&id)
     }
 
-    /// Whether a transient object refers to `id`.
-    pub(crate) fn is_referred_to(&self, id: ObjectId) -> bool {
-        self.parents.contains_key(&id)
+    /// The ids of all transient objects.
+    pub(crate) fn transients(&self) -> Vec<ObjectId> {
+        self.transients.keys().copied().collect()
     }
 
     /// Adds labels to a transient object; `None` if it is not transient.
@@ -91,6 +98,9 @@ impl Catalog {
     ) -> Result<Record, Status> {
         let source = self.record(state, id).ok_or_else(|| unknown_subtree(id))?;
         let mut copy = Record::clone(source);
+        for child in children(source) {
+            self.refuse_doomed(child)?;
+        }
         for (key, value) in extra {
             set_extra(&mut copy, key, value)?;
         }
@@ -127,16 +137,6 @@ impl Catalog {
             }
         }
         Some(record)
-    }
-
-    /// Forgets every transient object whose persist is not on its way.
-    pub(crate) fn clear(&mut self) {
-        let ids: Vec<_> = self.transients.keys().copied().collect();
-        for id in ids {
-            if !self.in_flight.contains(&id) {
-                self.remove(id);
-            }
-        }
     }
 
     /// Forgets transient copies of what the cluster has.

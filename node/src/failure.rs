@@ -5,18 +5,25 @@ use std::time::Duration;
 use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::Refusal;
 use vineyard_raft::state::State;
+use vineyard_raft::state::objects::Lost;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
-/// Bytes that died with their process: names the blob, the object it is a part of, and the node.
+/// Bytes that died with their process, or that a client deleted: names the blob, the object it is a part of, and the node.
 pub(crate) fn lost(state: &State, id: ObjectId, instance: InstanceId) -> Status {
     let part = match state.parents(id).next() {
         Some(object) => format!(" (a part of {object})"),
         None => String::new(),
     };
-    Status::not_exists(format!(
-        "the bytes of {id}{part} are lost: they were only on node {} (instance {instance}), whose process ended",
-        instance.node()
-    ))
+    let node = instance.node();
+    let fate = match state.blob(id).map(|row| row.lost) {
+        Some(Lost::Deleted(_)) => {
+            format!("were deleted by a client of node {node} (instance {instance})")
+        }
+        _ => format!(
+            "are lost: they were only on node {node} (instance {instance}), whose process ended"
+        ),
+    };
+    Status::not_exists(format!("the bytes of {id}{part} {fate}"))
 }
 
 /// A wait that ended before what it waited for came.

@@ -4,14 +4,14 @@
 
 mod blobs;
 mod delete;
-mod metadata;
+pub(crate) mod metadata;
 mod names;
 mod persist;
 pub(crate) mod remote;
 mod session;
 mod status;
 
-use vineyard_wire::{ObjectId, Reply, Request, Status};
+use vineyard_wire::{Code, ObjectId, Reply, Request, Status};
 
 use crate::session::Session;
 
@@ -31,7 +31,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         | Request::GetRemoteBuffers { .. } => remote::refuse_on_ipc(),
         Request::Seal { object_id } => blobs::seal(session, object_id).await,
         Request::GetBuffers { ids, unsafe_ } => blobs::get_buffers(session, ids, unsafe_).await,
-        Request::DropBuffer { id } => blobs::drop_buffer(session, id).await,
+        Request::DropBuffer { id } => delete::drop_buffer(session, id).await,
         Request::ShrinkBuffer { id, size } => blobs::shrink_buffer(session, id, size).await,
         Request::IncreaseReferenceCount { ids } => {
             blobs::increase_reference_count(session, ids).await
@@ -84,4 +84,17 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::ClusterStatus => status::cluster_status(node).await,
         Request::Token => status::token(session),
     }
+}
+
+/// Carries `work` through, also when its asker leaves: it must not be given up half way.
+async fn to_its_end<T: 'static>(
+    what: &str,
+    work: impl Future<Output = Result<T, Status>> + 'static,
+) -> Result<T, Status> {
+    let abandoned = |_| {
+        let message = format!("{what} was abandoned; it may or may not hold");
+        Err(Status::new(Code::UnknownError, message))
+    };
+    let work = tokio::task::spawn_local(work);
+    work.await.unwrap_or_else(abandoned)
 }

@@ -30,6 +30,9 @@ pub enum Error {
         size: u64,
         wanted: u64,
     },
+    /// Another one writes it.
+    #[error("{id} can only be shrunk by the connection that created it")]
+    NotCreator { id: ObjectId },
     #[error("DependencyTracker: failed to find object during remove dependency: {id}")]
     NotHeld { id: ObjectId },
     #[error("DependencyTracker: connection not exist.")]
@@ -49,7 +52,7 @@ impl Error {
             Self::NotFound { .. } | Self::NotHeld { .. } => Code::ObjectNotExists,
             Self::NotSealed { .. } => Code::ObjectNotSealed,
             Self::Sealed { .. } => Code::ObjectSealed,
-            Self::Grows { .. } | Self::Borrowed { .. } => Code::Invalid,
+            Self::Grows { .. } | Self::NotCreator { .. } | Self::Borrowed { .. } => Code::Invalid,
             Self::HoldsNothing => Code::KeyError,
             Self::HolderClosed { .. } => Code::ConnectionError,
         }

@@ -157,12 +157,15 @@ impl Store {
         Ok(blobs)
     }
 
-    /// Makes a blob shorter before it is sealed; its tail is free at once.
-    pub fn shrink(&mut self, id: ObjectId, size: u64) -> Result<()> {
+    /// Makes a blob shorter before it is sealed; its tail is free at once. Only its creator may: another one would free
+    /// bytes under the writer.
+    pub fn shrink(&mut self, by: HolderId, id: ObjectId, size: u64) -> Result<()> {
         let act = "shrink";
         let entry = self.blobs.get_mut(&id).ok_or(Error::NotFound { act, id })?;
-        if entry.stage == Stage::Sealed {
-            return Err(Error::Sealed { act, id });
+        match entry.stage {
+            Stage::Sealed => return Err(Error::Sealed { act, id }),
+            Stage::Unsealed { creator } if creator != by => return Err(Error::NotCreator { id }),
+            Stage::Unsealed { .. } => {}
         }
         if size > entry.size {
             return Err(Error::Grows {

@@ -2,11 +2,12 @@
 //! refers to any more are freed here too, whoever deleted their object.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use vineyard_raft::Update;
 use vineyard_raft::state::Event;
+use vineyard_store::{HolderId, Store};
 use vineyard_wire::{ObjectId, Status};
 
 use super::owner::Asker;
@@ -70,6 +71,10 @@ pub(crate) async fn free_released(
     if released.is_empty() || node.frees.postpone(&released) {
         return Ok(());
     }
+    free_now(node, released).await
+}
+
+async fn free_now(node: &Shared, released: BTreeSet<ObjectId>) -> Result<(), Status> {
     {
         let mut persisted = node.persisted_blobs.borrow_mut();
         for id in &released {
@@ -77,22 +82,32 @@ pub(crate) async fn free_released(
         }
     }
     let state = node.meta.state();
-    let free = node
-        .catalog
-        .ask(move |catalog| {
-            let unreferred =
-                |id: &ObjectId| !catalog.is_referred_to(*id) && state.blob(*id).is_none();
-            released.into_iter().filter(unreferred).collect::<Vec<_>>()
-        })
+    let unreferred = move |catalog: &mut Metadata| catalog.doom_unreferred(&state, released);
+    let doomed = node.catalog.ask(unreferred).await?;
+    free(node, node.own_holder, doomed, false).await?;
+    Ok(())
+}
+
+/// Deletes what the catalog has doomed, in the name of `by`, and says which of it was here.
+pub(crate) async fn free(
+    node: &Shared,
+    by: HolderId,
+    doomed: Vec<ObjectId>,
+    trim: bool,
+) -> Result<Vec<ObjectId>, Status> {
+    if doomed.is_empty() {
+        return Ok(doomed);
+    }
+    let delete = move |store: &mut Store| {
+        let goes = |id: &ObjectId| store.delete(by, *id, trim);
+        let deleted: Vec<_> = doomed.iter().copied().filter(goes).collect();
+        (doomed, deleted)
+    };
+    let (doomed, deleted) = node.blobs.ask(delete).await?;
+    node.catalog
+        .ask(move |catalog| catalog.undoom(&doomed))
         .await?;
-    let holder = node.own_holder;
-    node.blobs
-        .ask(move |store| {
-            for id in free {
-                store.delete(holder, id, false);
-            }
-        })
-        .await
+    Ok(deleted)
 }
 
 /// After a snapshot replaced the state: frees every blob that was part of a persistent object and no longer is.
@@ -110,49 +125,70 @@ async fn reconcile(node: &Shared) -> Result<(), Status> {
     free_released(node, gone).await
 }
 
-/// Blobs that nothing refers to any more wait here while a delete of this node is on its way: the delete frees them
-/// itself, because it knows whether their pages go too, and must say which they were.
+/// Blobs that nothing refers to any more wait here for the deletes of this node that are on their way: the one that
+/// caused it frees them itself, because it knows whether their pages go too, and must say which they were. Deletes that
+/// begin later are not waited for, or a steady stream of them would keep everything.
 #[derive(Default)]
 pub(crate) struct Frees {
-    deletes: Cell<u64>,
-    waiting: RefCell<BTreeSet<ObjectId>>,
+    /// Deletes are numbered as they begin.
+    begun: Cell<u64>,
+    on_their_way: RefCell<BTreeSet<u64>>,
+    /// What was released while the deletes below a number had begun, those that are older first.
+    waiting: RefCell<VecDeque<(u64, BTreeSet<ObjectId>)>>,
 }
 
 impl Frees {
     /// Keeps `released` for later, if a delete is on its way.
     fn postpone(&self, released: &BTreeSet<ObjectId>) -> bool {
-        let postponed = self.deletes.get() > 0;
+        let postponed = !self.on_their_way.borrow().is_empty();
         if postponed {
-            self.waiting.borrow_mut().extend(released);
+            let waits = (self.begun.get(), released.clone());
+            self.waiting.borrow_mut().push_back(waits);
         }
         postponed
     }
+
+    /// Takes out what waits for no delete any more.
+    fn due(&self) -> BTreeSet<ObjectId> {
+        let oldest = self.on_their_way.borrow().first().copied();
+        let is_due = |(below, _): &mut (u64, _)| oldest.is_none_or(|oldest| *below <= oldest);
+        let mut waiting = self.waiting.borrow_mut();
+        let mut due = BTreeSet::new();
+        while let Some((_, released)) = waiting.pop_front_if(is_due) {
+            due.extend(released);
+        }
+        due
+    }
 }
 
-/// A delete on its way; dropping it frees what was postponed meanwhile.
-pub(crate) struct DeleteOnItsWay(Rc<Shared>);
+/// A delete on its way; dropping it frees what was postponed for it.
+pub(crate) struct DeleteOnItsWay {
+    node: Rc<Shared>,
+    number: u64,
+}
 
 impl DeleteOnItsWay {
     pub(crate) fn begin(node: &Rc<Shared>) -> Self {
-        node.frees.deletes.set(node.frees.deletes.get() + 1);
-        Self(node.clone())
+        let number = node.frees.begun.get();
+        node.frees.begun.set(number + 1);
+        node.frees.on_their_way.borrow_mut().insert(number);
+        let node = node.clone();
+        Self { node, number }
     }
 }
 
 impl Drop for DeleteOnItsWay {
     fn drop(&mut self) {
-        let node = self.0.clone();
-        node.frees.deletes.set(node.frees.deletes.get() - 1);
-        if node.frees.deletes.get() == 0 {
-            let released = node.frees.waiting.take();
-            if released.is_empty() {
-                return;
-            }
-            tokio::task::spawn_local(async move {
-                if let Err(status) = free_released(&node, released).await {
-                    tracing::debug!(%status, "the node stopped before these blobs were freed");
-                }
-            });
+        let node = self.node.clone();
+        node.frees.on_their_way.borrow_mut().remove(&self.number);
+        let released = node.frees.due();
+        if released.is_empty() {
+            return;
         }
+        tokio::task::spawn_local(async move {
+            if let Err(status) = free_now(&node, released).await {
+                tracing::debug!(%status, "the node stopped before these blobs were freed");
+            }
+        });
     }
 }

@@ -16,15 +16,48 @@ pub(crate) const DEPTH_MAX: usize = 100;
 /// Most nodes of one tree, blobs included: what can be created can be read. A node costs about a KiB while it is read.
 pub(crate) const NODES_MAX: usize = 1 << 18;
 
-/// What `create_data` answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An object that was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Created {
     pub(crate) id: ObjectId,
     pub(crate) signature: Signature,
     pub(crate) instance: InstanceId,
+    /// Members that came with it and were not known before.
+    pub(crate) brought: Vec<ObjectId>,
 }
 
 impl Catalog {
+    /// Stores the trees as new transient objects, all or none. Whether their blobs are here and sealed is for the
+    /// caller to ask the store afterwards: what the catalog refers to is not freed any more.
+    pub(crate) fn create_all(
+        &mut self,
+        state: &State,
+        contents: &[Tree],
+        now_ms: u64,
+    ) -> Result<Vec<Created>, Status> {
+        let mut made = Vec::with_capacity(contents.len());
+        for content in contents {
+            match self.create(state, content, now_ms) {
+                Ok(created) => made.push(created),
+                Err(status) => {
+                    self.take_back(&made);
+                    return Err(status);
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Forgets what was just created, because it does not hold.
+    pub(crate) fn take_back(&mut self, made: &[Created]) {
+        for created in made {
+            self.remove(created.id);
+            for member in &created.brought {
+                self.remove(*member);
+            }
+        }
+    }
+
     /// Stores the tree as a new transient object. All or nothing: a refused member leaves nothing behind.
     pub(crate) fn create(
         &mut self,
@@ -49,11 +82,13 @@ impl Catalog {
         };
         walk.members(content, &mut root)?;
         let members = walk.records;
+        let brought = members.keys().copied().collect();
         members.into_values().for_each(|record| self.insert(record));
         let created = Created {
             id,
             signature,
             instance: root.instance,
+            brought,
         };
         self.insert(root);
         Ok(created)
@@ -111,6 +146,7 @@ impl Walk<'_> {
         })?;
         let id = member_id(name, node)?;
         if id.is_blob() {
+            self.catalog.refuse_doomed(id)?;
             return blob_member(name, node, id, home);
         }
         if self.open.contains(&id) {

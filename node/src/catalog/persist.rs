@@ -30,6 +30,9 @@ impl Catalog {
         {
             return Ok(None);
         }
+        for id in plan.blobs.keys() {
+            self.refuse_doomed(*id)?;
+        }
         self.in_flight
             .extend(plan.records.iter().map(|record| record.id));
         Ok(Some(plan))
@@ -43,11 +46,6 @@ impl Catalog {
                 self.remove(*id);
             }
         }
-    }
-
-    /// Whether the persist of one of `ids` is on its way.
-    pub(crate) fn is_in_flight<'a>(&self, ids: impl IntoIterator<Item = &'a ObjectId>) -> bool {
-        ids.into_iter().any(|id| self.in_flight.contains(id))
     }
 
     /// Everything transient that `ids` reach; empty when all is persistent already.

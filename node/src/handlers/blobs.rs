@@ -117,25 +117,16 @@ pub(super) fn check_lost(
     Ok(())
 }
 
-pub(super) async fn drop_buffer(session: &Session, id: ObjectId) -> Result<Reply, Status> {
-    let holder = session.holder.get();
-    session
-        .node
-        .blobs
-        .ask(move |store| store.drop_buffer(holder, id))
-        .await??;
-    Ok(Reply::DropBuffer)
-}
-
 pub(super) async fn shrink_buffer(
     session: &Session,
     id: ObjectId,
     size: u64,
 ) -> Result<Reply, Status> {
+    let holder = session.holder.get();
     session
         .node
         .blobs
-        .ask(move |store| store.shrink(id, size))
+        .ask(move |store| store.shrink(holder, id, size))
         .await??;
     Ok(Reply::ShrinkBuffer)
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::time::{Instant, timeout_at};
 use vineyard_raft::command::Command;
 use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status, Tree};
@@ -16,58 +17,57 @@ use crate::failure;
 use crate::shared::{Counted, Shared};
 
 pub(super) async fn create_data(node: &Rc<Shared>, content: Tree) -> Result<Reply, Status> {
-    let created = create(node, content).await?;
-    let Created {
-        id,
-        signature,
-        instance,
-    } = created;
+    let mut made = create(node, vec![content]).await?;
+    let created = made.pop().expect("one tree makes one object");
     Ok(Reply::CreateData {
-        id,
-        signature,
-        instance_id: instance,
+        id: created.id,
+        signature: created.signature,
+        instance_id: created.instance,
     })
 }
 
 pub(super) async fn create_datas(node: &Rc<Shared>, contents: Vec<Tree>) -> Result<Reply, Status> {
-    let (mut ids, mut signatures, mut instance_ids) = (Vec::new(), Vec::new(), Vec::new());
-    for content in contents {
-        let created = create(node, content).await?;
-        ids.push(created.id);
-        signatures.push(created.signature);
-        instance_ids.push(created.instance);
-    }
+    let made = create(node, contents).await?;
     Ok(Reply::CreateDatas {
-        ids,
-        signatures,
-        instance_ids,
+        ids: made.iter().map(|created| created.id).collect(),
+        signatures: made.iter().map(|created| created.signature).collect(),
+        instance_ids: made.iter().map(|created| created.instance).collect(),
     })
 }
 
-async fn create(node: &Rc<Shared>, content: Tree) -> Result<Created, Status> {
+/// All of `contents` or none. Once begun it must be carried through: between its two turns the objects stand unchecked.
+pub(super) async fn create(node: &Rc<Shared>, contents: Vec<Tree>) -> Result<Vec<Created>, Status> {
     let mut blobs = Vec::new();
-    local_blobs(&content, node.instance, &mut blobs);
-    node.blobs
-        .ask(move |store| check_sealed(store, &blobs))
-        .await??;
-    let content = Arc::new(content);
+    for content in &contents {
+        local_blobs(content, node.instance, &mut blobs);
+    }
+    let contents: Arc<[Tree]> = contents.into();
     let now_ms = node.env.clock.unix_ms();
     let attempt = || {
-        let (content, state) = (content.clone(), node.meta.state());
+        let (contents, state) = (contents.clone(), node.meta.state());
         node.catalog
-            .ask(move |catalog| catalog.create(&state, &content, now_ms))
+            .ask(move |catalog| catalog.create_all(&state, &contents, now_ms))
     };
     let mut outcome = attempt().await?;
     if matches!(&outcome, Err(status) if status.code == Code::MetaTreeSubtreeNotExists) {
         confirm(node).await?;
         outcome = attempt().await?;
     }
+    let made = outcome?;
+    // The store is asked last: what the catalog refers to is not freed any more, so what is here now stays.
+    let checked = node.blobs.ask(move |store| check_sealed(store, &blobs));
+    if let Err(status) = checked.await? {
+        node.catalog
+            .ask(move |catalog| catalog.take_back(&made))
+            .await?;
+        return Err(status);
+    }
     node.changed.notify_waiters();
-    outcome
+    Ok(made)
 }
 
 /// Metadata never points at bytes that were not sealed.
-fn check_sealed(store: &Store, blobs: &[ObjectId]) -> Result<(), Status> {
+pub(crate) fn check_sealed(store: &Store, blobs: &[ObjectId]) -> Result<(), Status> {
     for id in blobs {
         match store.info(*id) {
             None => return Err(Status::not_exists(format!("no such blob: {id}"))),
@@ -273,19 +273,16 @@ where
     T: FnOnce(&mut Catalog) -> Option<R> + Send + 'static,
 {
     let deadline = node.config.limits.metadata_deadline;
-    let asking = async {
-        loop {
-            let changed = node.changed.notified();
-            if let Some(result) = node.catalog.ask(turn()).await? {
-                return Ok(result);
-            }
-            changed.await;
+    let until = Instant::now() + deadline;
+    loop {
+        let changed = node.changed.notified();
+        // Not under the deadline: a turn that was taken is never given up.
+        if let Some(result) = node.catalog.ask(turn()).await? {
+            return Ok(result);
         }
-    };
-    let late = |_| Err(failure::deadline("a persist of the same object", deadline));
-    tokio::time::timeout(deadline, asking)
-        .await
-        .unwrap_or_else(late)
+        let late = |_| failure::deadline("a persist of the same object", deadline);
+        timeout_at(until, changed).await.map_err(late)?;
+    }
 }
 
 /// Whether `id` is a transient object or a blob of this node.

@@ -10,6 +10,7 @@ use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::metadata::{confirm, is_here, is_known, settled};
+use super::to_its_end;
 use crate::catalog::{Catalog, PersistPlan, unknown_subtree};
 use crate::decision::{decided, keep_asking};
 use crate::failure;
@@ -38,25 +39,20 @@ pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result
         }
     }
     let ids: Arc<[ObjectId]> = ids.into();
+    to_its_end("the persist", carry_out(node.clone(), ids)).await
+}
+
+/// Submits what is transient of `ids` and below. While the cluster may still decide, it stays as it is, also after the
+/// deadline.
+async fn carry_out(node: Rc<Shared>, ids: Arc<[ObjectId]>) -> Result<(), Status> {
     let begin = || {
         let (ids, state) = (ids.clone(), node.meta.state());
         move |catalog: &mut Catalog| catalog.begin_persist(&state, &ids).transpose()
     };
-    let plan = settled(node, begin).await??;
+    let plan = settled(&node, begin).await??;
     if plan.records.is_empty() {
         return Ok(());
     }
-    let work = tokio::task::spawn_local(carry_out(node.clone(), plan));
-    work.await.unwrap_or_else(|_| {
-        Err(Status::new(
-            Code::UnknownError,
-            "the persist was abandoned; it may or may not hold",
-        ))
-    })
-}
-
-/// Submits the plan. While the cluster may still decide, its objects stay as they are, also after the deadline.
-async fn carry_out(node: Rc<Shared>, plan: PersistPlan) -> Result<(), Status> {
     let persisted: Vec<_> = plan.records.iter().map(|record| record.id).collect();
     let blobs = match blob_rows(&node, &plan).await {
         Ok(blobs) => blobs,
@@ -116,6 +112,10 @@ async fn blob_rows(node: &Rc<Shared>, plan: &PersistPlan) -> Result<Vec<BlobRow>
             let blob = store
                 .info(id)
                 .ok_or_else(|| Status::not_exists(format!("no such blob: {id}")))?;
+            // A delete by name that the cluster took note of after its asker had been told that it was late.
+            if let Some(instance) = state.blob(id).and_then(|row| row.lost.instance()) {
+                return Err(failure::lost(&state, id, instance));
+            }
             if !blob.sealed {
                 let message = format!("the blob {id} is not sealed");
                 return Err(Status::new(Code::ObjectNotSealed, message));

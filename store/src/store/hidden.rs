@@ -6,7 +6,7 @@ use vineyard_wire::ObjectId;
 use super::Store;
 use crate::allocator::extent_bytes;
 use crate::blob::{Hidden, Stage};
-use crate::{Error, HolderId, Result};
+use crate::{HolderId, Result};
 
 impl Store {
     /// Deletes a blob and counts the hold of `by` as released; `false` if there is no such blob. With `trim` its pages
@@ -39,28 +39,12 @@ impl Store {
         true
     }
 
-    /// Deletes a blob, sealed or not, as an aborted builder asks.
-    pub fn drop_buffer(&mut self, by: HolderId, id: ObjectId) -> Result<()> {
-        let dropped = self.delete(by, id, false) || id == ObjectId::EMPTY_BLOB;
-        if dropped {
-            Ok(())
-        } else {
-            Err(Error::NotFound { act: "drop", id })
-        }
-    }
-
-    /// Deletes every blob and answers their ids. All holds of `by` count as released, also those on blobs that others
-    /// had deleted before.
-    pub fn clear(&mut self, by: HolderId) -> Vec<ObjectId> {
-        let ids = self.all_ids();
-        for id in &ids {
-            self.delete(by, *id, false);
-        }
+    /// Ends all holds of `by`, also those on blobs that others have deleted.
+    pub fn let_go_of_everything(&mut self, by: HolderId) {
         let held = self.holders.get(&by).map(|holder| holder.holds.clone());
         for id in held.into_iter().flatten() {
             self.let_go(by, id);
         }
-        ids
     }
 
     /// The offset of a new extent, at the expense of reusable bytes if it must be.

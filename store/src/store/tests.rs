@@ -25,6 +25,12 @@ fn sealed(store: &mut Store, holder: HolderId, size: u64) -> ObjectId {
     blob.id
 }
 
+fn delete_all(store: &mut Store, by: HolderId) {
+    for id in store.all_ids() {
+        store.delete(by, id, false);
+    }
+}
+
 fn refused<T>(result: Result<T>) -> (Code, String) {
     let status = result.err().expect("this is refused").status();
     (status.code, status.message)
@@ -101,7 +107,6 @@ fn the_empty_blob_is_always_here() {
         [Blob::EMPTY; 2]
     );
     store.release(holder, empty).unwrap();
-    store.drop_buffer(holder, empty).unwrap();
     assert!(!store.delete(holder, empty, true) && store.exists(empty));
     assert!(store.reader(empty).unwrap().is_empty());
     assert_at_rest(&store);
@@ -127,11 +132,11 @@ fn unknown_blobs_are_refused_as_clients_expect() {
         refused(store.release(holder, id)),
         (Code::ObjectNotExists, text)
     );
-    assert_eq!(refused(store.shrink(id, 1)).0, Code::ObjectNotExists);
     assert_eq!(
-        refused(store.drop_buffer(holder, id)).0,
+        refused(store.shrink(holder, id, 1)).0,
         Code::ObjectNotExists
     );
+    assert!(!store.delete(holder, id, false));
     assert_eq!(refused(store.reader(id)).0, Code::ObjectNotExists);
     assert!(store.is_in_use(id));
 }
@@ -301,18 +306,29 @@ fn a_blob_shrinks_until_it_is_sealed() {
     let mut store = heap(MIB);
     let holder = store.open_holder(true);
     let id = store.create(holder, MIB).unwrap().id;
-    store.shrink(id, MIB).unwrap();
-    assert_eq!(refused(store.shrink(id, MIB + 1)).0, Code::Invalid);
-    store.shrink(id, 1000).unwrap();
+    store.shrink(holder, id, MIB).unwrap();
+    assert_eq!(refused(store.shrink(holder, id, MIB + 1)).0, Code::Invalid);
+    store.shrink(holder, id, 1000).unwrap();
     assert_eq!(store.usage().memory_usage, 1000);
     let rest = store.create(holder, MIB - 1024).unwrap();
     let writer = store.writer(rest.id).unwrap();
-    store.shrink(rest.id, 10).unwrap();
+    store.shrink(holder, rest.id, 10).unwrap();
     drop(writer);
     store.seal(holder, id).unwrap();
-    assert_eq!(refused(store.shrink(id, 10)).0, Code::ObjectSealed);
-    store.clear(holder);
+    assert_eq!(refused(store.shrink(holder, id, 10)).0, Code::ObjectSealed);
+    delete_all(&mut store, holder);
     assert_at_rest(&store);
+}
+
+#[test]
+fn only_its_creator_shrinks_a_blob() {
+    let mut store = heap(MIB);
+    let (creator, other) = (store.open_holder(true), store.open_holder(true));
+    let id = store.create(creator, 1000).unwrap().id;
+    store.get(other, &[id], true).unwrap();
+    assert_eq!(store.shrink(other, id, 10), Err(Error::NotCreator { id }));
+    assert_eq!(store.info(id).unwrap().size, 1000);
+    store.shrink(creator, id, 10).unwrap();
 }
 
 #[test]
@@ -339,9 +355,9 @@ fn pages_go_back_at_a_trim_at_once_and_otherwise_after_a_while() {
 
         let ids: Vec<_> = (0..3).map(|_| filled(&mut store)).collect();
         assert_eq!(store.trim().unwrap(), 0);
-        store.drop_buffer(holder, ids[1]).unwrap();
+        store.delete(holder, ids[1], false);
         assert!(store.trim().unwrap() >= MIB - 4096);
-        store.clear(holder);
+        delete_all(&mut store, holder);
         assert!(store.trim().unwrap() >= 2 * MIB);
         assert_eq!(resident(&store), 0);
         assert_at_rest(&store);
@@ -353,7 +369,7 @@ fn bytes_deleted_under_their_writer_are_not_given_to_another() {
     let mut store = heap(4096);
     let (writer, other) = (store.open_holder(false), store.open_holder(true));
     let blob = store.create(writer, 4096).unwrap();
-    store.clear(other);
+    delete_all(&mut store, other);
     assert!(!store.exists(blob.id));
     assert_eq!(refused(store.create(other, 4096)).0, Code::NotEnoughMemory);
     store.close_holder(writer);
@@ -361,16 +377,52 @@ fn bytes_deleted_under_their_writer_are_not_given_to_another() {
 }
 
 #[test]
-fn a_clear_lets_go_of_what_others_had_deleted() {
+fn to_let_go_of_everything_includes_what_others_had_deleted() {
     let mut store = heap(4096);
     let (reader, other) = (store.open_holder(false), store.open_holder(true));
     let blob = store.create(reader, 4096).unwrap();
     store.seal(reader, blob.id).unwrap();
     store.delete(other, blob.id, false);
     assert_eq!(store.usage().hidden_bytes, 4096);
-    store.clear(reader);
+    store.let_go_of_everything(reader);
     assert_eq!(
         (store.usage().hidden_bytes, store.usage().references),
         (0, 0)
     );
+}
+
+#[test]
+fn a_delete_in_nobodys_name_keeps_every_hold_until_it_is_let_go_of() {
+    let mut store = heap(MIB);
+    let holder = store.open_holder(true);
+    let held = sealed(&mut store, holder, 100);
+    let (filled, abandoned) = (
+        store.create(holder, 200).unwrap().id,
+        store.create(holder, 400).unwrap().id,
+    );
+    assert!(store.delete(HolderId::NOBODY, held, false));
+    delete_all(&mut store, HolderId::NOBODY);
+    assert!(!store.exists(filled) && !store.exists(abandoned));
+    assert_eq!(store.usage().hidden_bytes, 700);
+    store.let_go_all(holder, &[held, filled, abandoned, held]);
+    assert_at_rest(&store);
+}
+
+#[test]
+fn letting_go_of_an_unsealed_blob_deletes_it_for_its_creator_alone() {
+    let mut store = heap(MIB);
+    let (creator, other) = (store.open_holder(true), store.open_holder(true));
+    let id = store.create(creator, 100).unwrap().id;
+    store.let_go_all(other, &[id]);
+    assert!(store.exists(id));
+    store.let_go_all(creator, &[id, ObjectId::EMPTY_BLOB]);
+    assert!(!store.exists(id) && store.exists(ObjectId::EMPTY_BLOB));
+    let id = store.create(creator, 100).unwrap().id;
+    store.seal(other, id).unwrap();
+    store.let_go_all(creator, &[id]);
+    assert!(store.exists(id), "sealed by another it is theirs");
+    store.let_go_all(other, &[id]);
+    assert!(store.exists(id));
+    store.delete(HolderId::NOBODY, id, false);
+    assert_at_rest(&store);
 }

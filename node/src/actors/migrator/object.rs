@@ -12,6 +12,7 @@ use super::transfer;
 use crate::catalog::Catalog;
 use crate::decision::{decided, keep_asking};
 use crate::failure;
+use crate::handlers::metadata::check_sealed;
 use crate::plan::Copy;
 use crate::shared::Shared;
 
@@ -31,12 +32,19 @@ pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result
         lost: Lost::No,
     });
     let rows: Vec<_> = rows.collect();
-    let fresh = rename(node, &records).await?;
+    let held: Vec<_> = fetched.values().copied().collect();
+    let fresh = claim(node, &records, &held).await?;
+    let copies = held.clone();
+    // A client may have deleted a copy before it was claimed.
+    let here = node.blobs.ask(move |store| check_sealed(store, &copies));
+    if let Err(status) = here.await? {
+        give_up(node, held).await?;
+        return Err(status);
+    }
     let records = records
         .into_iter()
         .map(|record| localize(record, node, &fresh, &fetched));
     let records: Vec<_> = records.collect();
-    let held = fetched.values().copied().collect();
     let command = Command::Persist {
         records,
         blobs: rows,
@@ -76,26 +84,43 @@ async fn finish(
     match outcome {
         Ok(()) => {
             node.persisted_blobs.borrow_mut().extend(&held);
+            let copies = held.clone();
+            node.catalog
+                .ask(move |catalog| catalog.disclaim(&copies))
+                .await?;
             transfer::release(node, held).await?;
             node.changed.notify_waiters();
             Ok(())
         }
         Err(error) => {
-            transfer::discard(node, held).await?;
+            give_up(node, held).await?;
             Err(failure::from_raft(error))
         }
     }
 }
 
-/// A fresh id for each record.
-async fn rename(node: &Shared, records: &[Record]) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
+async fn give_up(node: &Shared, held: Vec<ObjectId>) -> Result<(), Status> {
+    let copies = held.clone();
+    node.catalog
+        .ask(move |catalog| catalog.disclaim(&copies))
+        .await?;
+    transfer::discard(node, held).await
+}
+
+/// A fresh id for each record. From now on whoever deletes one of the `copies` waits until the cluster has decided.
+async fn claim(
+    node: &Shared,
+    records: &[Record],
+    copies: &[ObjectId],
+) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
     let ids: Vec<_> = records.iter().map(|record| record.id).collect();
-    let state = node.meta.state();
-    let rename = move |catalog: &mut Catalog| {
+    let (copies, state) = (copies.to_vec(), node.meta.state());
+    let claim = move |catalog: &mut Catalog| {
+        catalog.claim(&copies);
         let fresh = |id| (id, catalog.fresh_id(&state));
         ids.into_iter().map(fresh).collect()
     };
-    node.catalog.ask(rename).await
+    node.catalog.ask(claim).await
 }
 
 /// The record as it stands here: fresh ids, this instance, the signature kept.

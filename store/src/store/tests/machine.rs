@@ -18,10 +18,10 @@ enum Step {
     Retain(usize, usize),
     Release(usize, usize),
     Delete(usize, usize, bool),
-    Shrink(usize, u64),
+    Shrink(usize, usize, u64),
     Pin(usize),
     Unpin(usize),
-    Clear(usize),
+    LetGoOfAll(usize),
     Trim,
     Decay,
 }
@@ -38,10 +38,10 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<usize>(), any::<usize>()).prop_map(|(h, b)| Step::Retain(h, b)),
         3 => (any::<usize>(), any::<usize>()).prop_map(|(h, b)| Step::Release(h, b)),
         6 => (any::<usize>(), any::<usize>(), any::<bool>()).prop_map(|(h, b, trim)| Step::Delete(h, b, trim)),
-        2 => (any::<usize>(), size()).prop_map(|(b, size)| Step::Shrink(b, size)),
+        2 => (any::<usize>(), any::<usize>(), size()).prop_map(|(h, b, size)| Step::Shrink(h, b, size)),
         3 => any::<usize>().prop_map(Step::Pin),
         2 => any::<usize>().prop_map(Step::Unpin),
-        1 => any::<usize>().prop_map(Step::Clear),
+        1 => any::<usize>().prop_map(Step::LetGoOfAll),
         1 => Just(Step::Trim),
         1 => Just(Step::Decay),
     ]
@@ -133,21 +133,20 @@ impl World {
             }
             Step::Close(index) => self.close(index),
             Step::Create(holder, sizes) => self.create(holder, &sizes),
-            Step::Shrink(blob, size) => {
-                let id = self.blob(blob);
-                let shrunk = self.store.shrink(id, size);
-                let known = self.visible(id);
-                let known = known.filter(|known| !known.blob.sealed && size <= known.blob.size);
+            Step::Shrink(holder, blob, size) => {
+                let (by, id) = (self.holder(holder), self.blob(blob));
+                let shrunk = self.store.shrink(by, id, size);
+                let may = |known: &&mut Known| !known.blob.sealed && known.creator == by;
+                let known = self.visible(id).filter(may);
+                let known = known.filter(|known| size <= known.blob.size);
                 assert_eq!(shrunk.is_ok(), known.is_some());
                 if let Some(known) = known {
                     known.blob.size = size;
                 }
             }
-            Step::Clear(holder) => {
+            Step::LetGoOfAll(holder) => {
                 let holder = self.holder(holder);
-                for id in self.store.clear(holder) {
-                    self.hide(holder, id);
-                }
+                self.store.let_go_of_everything(holder);
                 for known in self.known.values_mut() {
                     known.holders.remove(&holder);
                 }
@@ -312,7 +311,8 @@ proptest! {
         }
         world.pins.clear();
         let last = world.store.open_holder(true);
-        for id in world.store.clear(last) {
+        for id in world.store.all_ids() {
+            world.store.delete(last, id, false);
             world.hide(last, id);
         }
         world.check();

@@ -1,0 +1,81 @@
+//! Blobs between the catalog and the store.
+//!
+//! The catalog decides that a blob goes; the store deletes it a turn later. In between it is doomed, and nothing new may
+//! refer to it: metadata that was accepted never stands over a blob that a delete had already decided to free.
+
+use std::collections::btree_map::Entry;
+
+use vineyard_raft::state::State;
+use vineyard_wire::{ObjectId, Status};
+
+use super::Catalog;
+
+impl Catalog {
+    /// Whether a transient object refers to `id`.
+    pub(crate) fn is_referred_to(&self, id: ObjectId) -> bool {
+        self.parents.contains_key(&id)
+    }
+
+    /// Dooms those of `candidates` that nothing refers to, and says which they are.
+    pub(crate) fn doom_unreferred(
+        &mut self,
+        state: &State,
+        candidates: impl IntoIterator<Item = ObjectId>,
+    ) -> Vec<ObjectId> {
+        let goes = |id: &ObjectId| !self.is_referred_to(*id) && state.blob(*id).is_none();
+        let doomed: Vec<_> = candidates.into_iter().filter(goes).collect();
+        self.doom(&doomed);
+        doomed
+    }
+
+    /// Dooms `blobs`, whatever refers to them. Whoever dooms undooms: a blob that two deletes name is doomed twice.
+    pub(crate) fn doom<'a>(&mut self, blobs: impl IntoIterator<Item = &'a ObjectId>) {
+        let stored = blobs.into_iter().filter(|id| **id != ObjectId::EMPTY_BLOB);
+        for id in stored {
+            *self.doomed.entry(*id).or_default() += 1;
+        }
+    }
+
+    /// The store has deleted `blobs`, or they stay after all.
+    pub(crate) fn undoom<'a>(&mut self, blobs: impl IntoIterator<Item = &'a ObjectId>) {
+        for id in blobs {
+            if let Entry::Occupied(mut times) = self.doomed.entry(*id) {
+                *times.get_mut() -= 1;
+                if *times.get() == 0 {
+                    times.remove();
+                }
+            }
+        }
+    }
+
+    pub(super) fn refuse_doomed(&self, id: ObjectId) -> Result<(), Status> {
+        match self.doomed.contains_key(&id) {
+            true => Err(Status::not_exists(format!("no such blob: {id}"))),
+            false => Ok(()),
+        }
+    }
+
+    /// The blobs of a copy whose metadata is on its way; a delete waits until it is known how that ended.
+    pub(crate) fn claim(&mut self, copies: &[ObjectId]) {
+        self.copies.extend(copies);
+    }
+
+    /// The metadata of `copies` is the cluster's, or will never be.
+    pub(crate) fn disclaim(&mut self, copies: &[ObjectId]) {
+        for id in copies {
+            self.copies.remove(id);
+        }
+    }
+
+    /// Whether a persist on its way has one of `ids`, objects or blobs.
+    pub(crate) fn is_in_flight<'a>(&self, ids: impl IntoIterator<Item = &'a ObjectId>) -> bool {
+        let is_carried = |id: &ObjectId| match id.is_blob() {
+            true => {
+                let mut parents = self.parents.get(id).into_iter().flatten();
+                self.copies.contains(id) || parents.any(|parent| self.in_flight.contains(parent))
+            }
+            false => self.in_flight.contains(id),
+        };
+        ids.into_iter().any(is_carried)
+    }
+}

@@ -1,0 +1,256 @@
+//! Deletes that meet creates and persists, step by step: whatever comes in between, no metadata that was accepted stands
+//! over a blob that went, and the cluster does not go on saying that it is here.
+
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::timeout;
+use vineyard_raft::state::objects::Lost;
+use vineyard_wire::{Code, Tree};
+
+use super::super::metadata::{create, create_datas};
+use super::super::persist::persist_all;
+use super::*;
+use crate::config::Limits;
+use crate::session::Kind;
+use crate::testing::with_node;
+
+/// More steps than any verb here takes.
+const STEPS_MAX: usize = 12;
+
+async fn session(node: &Rc<Shared>) -> Session {
+    let session = Session::open(node.clone(), Kind::Ipc, None).await;
+    session.unwrap_or_else(|status| panic!("{status}"))
+}
+
+/// A sealed blob that nobody holds.
+async fn blob(node: &Rc<Shared>) -> ObjectId {
+    let holder = node.own_holder;
+    let made = node.blobs.ask(move |store| {
+        let id = store.create(holder, 8)?.id;
+        store.seal(holder, id)?;
+        store.release(holder, id)?;
+        Ok::<_, Error>(id)
+    });
+    made.await.unwrap().unwrap()
+}
+
+fn over(node: &Rc<Shared>, blob: ObjectId) -> Tree {
+    let at = node.instance.0;
+    let tree = json!({
+        "typename": "vineyard::Thing", "instance_id": at, "nbytes": 8,
+        "buffer_": {
+            "id": blob.to_string(), "typename": "vineyard::Blob", "instance_id": at,
+            "length": 8, "nbytes": 8, "transient": true,
+        },
+    });
+    tree.as_object().unwrap().clone()
+}
+
+fn request(ids: &[ObjectId]) -> DelData {
+    DelData {
+        ids: ids.to_vec(),
+        force: false,
+        deep: true,
+        memory_trim: false,
+        fastpath: false,
+    }
+}
+
+async fn object(node: &Rc<Shared>, blob: ObjectId) -> ObjectId {
+    create(node, vec![over(node, blob)]).await.unwrap()[0].id
+}
+
+async fn is_here(node: &Rc<Shared>, blob: ObjectId) -> bool {
+    node.blobs
+        .ask(move |store| store.exists(blob))
+        .await
+        .unwrap()
+}
+
+async fn transients(node: &Rc<Shared>) -> usize {
+    node.catalog.ask(|catalog| catalog.len()).await.unwrap()
+}
+
+async fn others_take_their_turns() {
+    for _ in 0..30 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// `first` begins, `second` comes after `steps` steps of it and goes as far as it can alone, then both go on.
+async fn meet<A, B>(
+    steps: usize,
+    first: impl Future<Output = A>,
+    second: impl Future<Output = B>,
+) -> (A, B) {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    for _ in 0..steps {
+        if let Poll::Ready(first) = futures::poll!(first.as_mut()) {
+            return (first, second.await);
+        }
+        others_take_their_turns().await;
+    }
+    match timeout(Duration::from_millis(30), second.as_mut()).await {
+        Ok(second) => (first.await, second),
+        Err(_) => tokio::join!(first, second),
+    }
+}
+
+#[test]
+fn no_object_is_created_over_a_blob_that_a_delete_frees() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let session = session(node).await;
+        for (steps, delete_first) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
+            let blob = blob(node).await;
+            let old = object(node, blob).await;
+            let deleting = Delete::new(&session, request(&[old])).run();
+            let creating = create(node, vec![over(node, blob)]);
+            let (deleted, created) = match delete_first {
+                true => meet(steps, deleting, creating).await,
+                false => {
+                    let (created, deleted) = meet(steps, creating, deleting).await;
+                    (deleted, created)
+                }
+            };
+            deleted.unwrap();
+            match created {
+                Ok(made) => {
+                    assert!(is_here(node, blob).await, "{steps} {delete_first}");
+                    let id = made[0].id;
+                    Delete::new(&session, request(&[id])).run().await.unwrap();
+                }
+                Err(status) => assert_eq!(status.code, Code::ObjectNotExists),
+            }
+            assert!(!is_here(node, blob).await);
+            assert_eq!(transients(node).await, 0, "{steps} {delete_first}");
+        }
+    });
+}
+
+#[test]
+fn a_create_whose_blob_is_deleted_by_name_meanwhile_leaves_nothing() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let session = session(node).await;
+        for steps in 0..STEPS_MAX {
+            let blob = blob(node).await;
+            let deleting = Delete::new(&session, request(&[blob])).run();
+            let creating = create(node, vec![over(node, blob)]);
+            let (created, deleted) = meet(steps, creating, deleting).await;
+            assert_eq!(deleted, Ok(vec![blob]));
+            if let Ok(made) = created {
+                let id = made[0].id;
+                Delete::new(&session, request(&[id])).run().await.unwrap();
+            }
+            assert_eq!(transients(node).await, 0);
+        }
+    });
+}
+
+#[test]
+fn several_objects_are_created_all_or_none() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let (first, second) = (blob(node).await, blob(node).await);
+        let nowhere = ObjectId(second.0 + 1000);
+        let mut misshapen = over(node, second);
+        misshapen.remove("typename");
+        for third in [over(node, nowhere), misshapen] {
+            let contents = vec![over(node, first), over(node, second), third];
+            assert!(create_datas(node, contents).await.is_err());
+            assert_eq!(transients(node).await, 0);
+        }
+        let contents = vec![over(node, first), over(node, second)];
+        create_datas(node, contents).await.unwrap();
+        assert_eq!(transients(node).await, 2);
+    });
+}
+
+#[test]
+fn the_cluster_is_told_that_a_persistent_blob_was_deleted_by_name() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let session = session(node).await;
+        for fastpath in [false, true] {
+            let blob = blob(node).await;
+            let id = object(node, blob).await;
+            persist_all(node, vec![id]).await.unwrap();
+            let request = DelData {
+                fastpath,
+                ..request(&[blob])
+            };
+            let deleted = Delete::new(&session, request).run().await;
+            assert_eq!(deleted, Ok(vec![blob]));
+            let lost = node.meta.state().blob(blob).unwrap().lost;
+            assert_eq!(lost, Lost::Deleted(node.instance));
+            let read = super::super::blobs::get_buffers(&session, vec![blob], false);
+            let status = read.await.expect_err("gone");
+            assert!(status.message.contains("deleted"), "{status}");
+            let (blob, id) = (blob.to_string(), id.to_string());
+            assert!(status.message.contains(&blob) && status.message.contains(&id));
+        }
+        let blob = blob(node).await;
+        let id = object(node, blob).await;
+        persist_all(node, vec![id]).await.unwrap();
+        drop_buffer(&session, blob).await.unwrap();
+        assert!(node.meta.state().blob(blob).unwrap().locations.is_empty());
+        assert_eq!(
+            drop_buffer(&session, blob).await.unwrap_err().code,
+            Code::ObjectNotExists
+        );
+    });
+}
+
+#[test]
+fn a_persist_on_its_way_is_waited_for() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let session = session(node).await;
+        for (steps, persist_first) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
+            let blob = blob(node).await;
+            let id = object(node, blob).await;
+            let persisting = persist_all(node, vec![id]);
+            let deleting = Delete::new(&session, request(&[blob])).run();
+            let deleted = match persist_first {
+                true => meet(steps, persisting, deleting).await.1,
+                false => meet(steps, deleting, persisting).await.0,
+            };
+            assert_eq!(deleted, Ok(vec![blob]));
+            let state = node.meta.state();
+            let claims = |id| state.blob(id).is_some_and(|row| !row.locations.is_empty());
+            assert!(!claims(blob), "{steps} {persist_first}");
+        }
+    });
+}
+
+#[test]
+fn a_clear_takes_all_there_is_and_leaves_what_is_put_meanwhile_whole() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let session = session(node).await;
+        for steps in 0..STEPS_MAX {
+            let (old, free) = (blob(node).await, blob(node).await);
+            let persisting = object(node, old).await;
+            let meanwhile = async {
+                let made = create(node, vec![over(node, free)]).await;
+                let persisted = persist_all(node, vec![persisting]).await;
+                (made, persisted)
+            };
+            let (_, cleared) = meet(steps, meanwhile, clear(&session)).await;
+            cleared.unwrap();
+            let state = node.meta.state();
+            for row in [old, free].into_iter().filter_map(|id| state.blob(id)) {
+                assert!(row.locations.is_empty() || is_here(node, row.id).await);
+            }
+            assert!(transients(node).await == 0 || is_here(node, free).await);
+            clear(&session).await.unwrap();
+            assert!(!is_here(node, old).await && !is_here(node, free).await);
+            assert_eq!(node.meta.state().objects().count(), 0);
+            assert_eq!(transients(node).await, 0);
+        }
+    });
+}

@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use vineyard_client::{Client, DeleteOptions, Draft, Error, Options, World, blocking};
+use vineyard_client::{
+    Client, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutBlob, PutObject, World,
+    blocking,
+};
 use vineyard_tests::binaries::root;
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
-use vineyard_wire::ObjectId;
+use vineyard_wire::{InstanceId, ObjectId};
 
 const BLOB_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -21,6 +24,8 @@ const DEADLINE: Duration = Duration::from_millis(300);
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// No node makes this id: its node would be the last there can be.
 const NOTHING: ObjectId = ObjectId(u64::MAX >> 1);
+/// No instance of these clusters.
+const ELSEWHERE: InstanceId = InstanceId(99);
 
 /// How the async face waits.
 macro_rules! awaited {
@@ -36,6 +41,10 @@ macro_rules! waited {
     };
 }
 
+// Behind the macros that they use.
+mod ending;
+mod holds;
+
 /// Every verb, with a result that somebody depends on.
 macro_rules! use_every_verb {
     ($client:expr, $name:expr, $wait:ident) => {{
@@ -50,6 +59,8 @@ macro_rules! use_every_verb {
         let writer = $wait!(client.create_blob(BLOB_BYTES)).unwrap();
         let small = $wait!($wait!(writer.shrink(10)).unwrap().seal()).unwrap();
         assert_eq!(small.len(), 10);
+        $wait!(client.seal(small.id())).unwrap();
+        assert!($wait!(client.shrink_blob(small.id(), 1)).is_err(), "it is sealed");
         for writer in $wait!(client.create_blobs(&[1, 2])).unwrap() {
             $wait!(writer.abort()).unwrap();
         }
@@ -70,7 +81,24 @@ macro_rules! use_every_verb {
         assert_eq!(got.attribute("exact"), Some(&json!(u64::MAX)));
         assert_eq!(got.attribute("float"), Some(&json!(0.1)));
         assert_eq!(&got.blob("buffer_").unwrap()[..], &bytes[..]);
+        let part = got.blob("buffer_").unwrap().id();
+        assert_eq!(&$wait!(client.read_blob(whole, part, client.instance_id())).unwrap()[..], &bytes[..]);
         assert_eq!(&got.blob_of(got.member("part_").unwrap(), "inner_").unwrap()[..], b"inside");
+
+        let tree = json!({"typename": "test::Tree", "buffer_": {"typename": "vineyard::Blob", "inline": 0}});
+        let put = PutObject {
+            content: tree.as_object().unwrap().clone(),
+            blobs: vec![PutBlob::Bytes(&bytes)],
+            persist: true,
+            name: Some(name.to_owned()),
+        };
+        let put = $wait!(client.put_object(put)).unwrap().id;
+        let options = GetOptions::default();
+        let mut found = $wait!(client.get_objects(&[put], &options)).unwrap();
+        $wait!(client.complete(&mut found[0])).unwrap();
+        assert_eq!(&found[0].blob("buffer_").unwrap()[..], &bytes[..]);
+        assert_eq!($wait!(client.get_object_named(name, &options)).unwrap().id, put);
+        $wait!(client.drop_name(name)).unwrap();
 
         let tree = json!({"typename": "test::Plain", "instance_id": client.instance_id().0, "nbytes": 0,
             "transient": true, "global": false});
@@ -114,7 +142,7 @@ macro_rules! use_every_verb {
         assert_eq!(gone.len(), 2, "{gone:?}");
         assert!(!$wait!(client.exists(whole)).unwrap());
         $wait!(client.memory_trim()).unwrap();
-        drop((blob, small, got));
+        drop((blob, small, got, found));
         $wait!(client.clear()).unwrap();
         assert_eq!($wait!(client.instance_status()).unwrap().memory_usage, 0);
         $wait!(client.close());
@@ -123,7 +151,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 42] = [
+const VERBS: [&str; 49] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -166,7 +194,19 @@ const VERBS: [&str; 42] = [
     "delete",
     "delete_with_feedback",
     "exists",
+    "read_blob",
+    "put_object",
+    "get_objects",
+    "get_object_named",
+    "complete",
+    "clear",
+    "memory_trim",
 ];
+
+/// What is not called on a client that is connected: each has its part in
+/// `connecting_filling_and_closing_against_a_stopped_node_end_too`.
+const CONNECTING: [&str; 4] = ["connect_ipc", "connect_rpc", "connect_default", "close"];
+const FILLING: [&str; 3] = ["shrink", "seal", "abort"];
 
 /// One call of the verb `name`; what it would return does not matter.
 macro_rules! call_one {
@@ -218,9 +258,31 @@ macro_rules! call_one {
                 $wait!(client.delete_with_feedback(&[NOTHING], options)).map(drop)
             }
             "exists" => $wait!(client.exists(NOTHING)).map(drop),
+            "read_blob" => $wait!(client.read_blob(NOTHING, NOTHING, ELSEWHERE)).map(drop),
+            "put_object" => $wait!(client.put_object(PutObject::default())).map(drop),
+            "get_objects" => {
+                $wait!(client.get_objects(&[NOTHING], &GetOptions::default())).map(drop)
+            }
+            "get_object_named" => {
+                $wait!(client.get_object_named("n", &GetOptions::default())).map(drop)
+            }
+            "complete" => $wait!(client.complete(&mut partly_elsewhere())),
+            "clear" => $wait!(client.clear()),
+            "memory_trim" => $wait!(client.memory_trim()).map(drop),
             other => panic!("no call of {other}"),
         }
     }};
+}
+
+/// An object with a blob that must be fetched.
+fn partly_elsewhere() -> Object {
+    let blob = json!({"typename": "vineyard::Blob", "id": ObjectId(1 << 63 | 1).to_string(), "instance_id": ELSEWHERE.0});
+    let meta = json!({"typename": "test::Whole", "buffer_": blob});
+    Object {
+        id: NOTHING,
+        meta: meta.as_object().unwrap().clone(),
+        blobs: BTreeMap::new(),
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -280,16 +342,31 @@ fn every_verb_works_over_both_transports_async_and_blocking() {
     }
 }
 
+/// Options of a client that does not wait long.
+fn impatient() -> Options {
+    Options {
+        deadline: DEADLINE,
+        transfer: DEADLINE,
+        ..Options::default()
+    }
+}
+
+fn judge<T>(verb: &str, ipc: bool, started: Instant, result: Result<T, Error>) {
+    let took = started.elapsed();
+    let error = result.err().expect(verb);
+    assert!(
+        matches!(error, Error::Deadline { .. }),
+        "{verb}, ipc {ipc}: {error}"
+    );
+    assert!(took < ENDS_WITHIN, "{verb}, ipc {ipc}: {took:?}");
+}
+
 #[test]
 fn every_verb_against_a_stopped_node_ends_with_its_deadline() {
     let cluster = Cluster::start(1, &Plan::default()).unwrap();
     let node = &cluster.nodes[0];
     let place = Place::of(node);
-    let options = Options {
-        deadline: DEADLINE,
-        transfer: DEADLINE,
-        ..Options::default()
-    };
+    let options = impatient();
     let runtime = runtime();
     // A call that missed its deadline closes its connection, so each verb has its own.
     let mut clients = Vec::new();
@@ -304,42 +381,64 @@ fn every_verb_against_a_stopped_node_ends_with_its_deadline() {
         }
     }
     node.process().unwrap().signal(Signal::SIGSTOP).unwrap();
-    let judge = |verb: &str, ipc: bool, started: Instant, result: Result<(), Error>| {
-        let took = started.elapsed();
-        let error = result.expect_err(verb);
-        assert!(
-            matches!(error, Error::Deadline { .. }),
-            "{verb}, ipc {ipc}: {error}"
-        );
-        assert!(took < ENDS_WITHIN, "{verb}, ipc {ipc}: {took:?}");
-    };
-    for (verb, ipc, client) in &clients {
-        let started = Instant::now();
-        let result = runtime.block_on(async { call_one!(client, *verb, awaited) });
-        judge(verb, *ipc, started, result);
-    }
-    for (verb, ipc, client) in &blocking_clients {
-        let started = Instant::now();
-        judge(verb, *ipc, started, call_one!(client, *verb, waited));
-    }
+    // All at once: one after the other they would take a minute.
+    std::thread::scope(|scope| {
+        for (verb, ipc, client) in &clients {
+            let runtime = &runtime;
+            scope.spawn(move || {
+                let started = Instant::now();
+                let result = runtime.block_on(async { call_one!(client, *verb, awaited) });
+                judge(verb, *ipc, started, result);
+            });
+        }
+        for (verb, ipc, client) in &blocking_clients {
+            scope.spawn(move || {
+                let started = Instant::now();
+                judge(verb, *ipc, started, call_one!(client, *verb, waited));
+            });
+        }
+    });
     node.process().unwrap().signal(Signal::SIGCONT).unwrap();
+}
+
+/// Every public asynchronous method in the file or folder `path` of the client's sources.
+fn methods(path: &std::path::Path) -> Vec<String> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap();
+        return entries
+            .flat_map(|entry| methods(&entry.unwrap().path()))
+            .collect();
+    }
+    let text = fs::read_to_string(path).unwrap();
+    let names = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub async fn "));
+    names
+        .map(|line| line.split(['(', '<']).next().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
 fn no_verb_of_the_client_is_left_out() {
-    // `clear`, `memory_trim` and `close` end a connection's or everybody's work: the first list alone has them.
-    let elsewhere = ["clear", "memory_trim", "close"];
-    for entry in fs::read_dir(root().join("client/src/client")).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-        for line in text
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("pub async fn "))
-        {
-            let verb = line.split(['(', '<']).next().unwrap();
-            assert!(
-                VERBS.contains(&verb) || elsewhere.contains(&verb),
-                "{verb} is not tested"
-            );
-        }
+    let source = root().join("client/src");
+    let this = fs::read_to_string(root().join("tests/tests/client.rs")).unwrap();
+    let mut found = methods(&source.join("client"));
+    found.extend(methods(&source.join("client.rs")));
+    for verb in &found {
+        let stopped = VERBS.contains(&verb.as_str());
+        assert!(
+            stopped || CONNECTING.contains(&verb.as_str()),
+            "{verb} is not called on a stopped node"
+        );
     }
+    for verb in &VERBS {
+        assert!(
+            found.iter().any(|one| one == verb),
+            "{verb} is no verb of the client any more"
+        );
+        // Once by name in the list of calls, and once where its result counts.
+        let calls = this.matches(&format!("client.{verb}(")).count();
+        assert!(calls > 1, "{verb} is not used on a node that answers");
+    }
+    assert_eq!(methods(&source.join("blob.rs")), FILLING);
 }

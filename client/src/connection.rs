@@ -161,16 +161,8 @@ impl Connection {
     }
 
     async fn send(&mut self, body: &[u8]) -> io::Result<()> {
-        self.send_with(body, &[]).await
-    }
-
-    /// Sends `body` and the few `bytes` that follow it, in one piece.
-    async fn send_with(&mut self, body: &[u8], bytes: &[&[u8]]) -> io::Result<()> {
         let mut frame = std::mem::take(&mut self.unsent);
         frame.extend(frame::with_header(body));
-        bytes
-            .iter()
-            .for_each(|piece| frame.extend_from_slice(piece));
         let stream = self.stream();
         stream.write_all(&frame).await?;
         stream.flush().await

@@ -5,9 +5,10 @@
 //! What exists for good (persisted? name free?) is decided in the replicated state, never here.
 
 pub(crate) mod absorb;
+mod complete;
 mod delete;
-mod expand;
 mod doom;
+mod expand;
 mod list;
 mod pattern;
 mod persist;
@@ -36,11 +37,11 @@ pub(crate) struct Catalog {
     transients: BTreeMap<ObjectId, Arc<Record>>,
     /// Transient objects whose persist is on its way; they do not change until it is known how it ended.
     in_flight: BTreeSet<ObjectId>,
-    /// For each object or blob, the transient objects that refer to it.
     /// Blobs that migrations have brought here and whose metadata is on its way.
     copies: BTreeSet<ObjectId>,
     /// Blobs that the store is about to delete, and how many deletes say so.
     doomed: BTreeMap<ObjectId, u32>,
+    /// For each object or blob, the transient objects that refer to it.
     parents: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
 }
 
@@ -52,9 +53,9 @@ impl Catalog {
             ids,
             transients: BTreeMap::new(),
             in_flight: BTreeSet::new(),
-            parents: BTreeMap::new(),
             copies: BTreeSet::new(),
             doomed: BTreeMap::new(),
+            parents: BTreeMap::new(),
         }
     }
 
@@ -97,10 +98,10 @@ impl Catalog {
         extra: &Tree,
     ) -> Result<Record, Status> {
         let source = self.record(state, id).ok_or_else(|| unknown_subtree(id))?;
-        let mut copy = Record::clone(source);
         for child in children(source) {
             self.refuse_doomed(child)?;
         }
+        let mut copy = Record::clone(source);
         for (key, value) in extra {
             set_extra(&mut copy, key, value)?;
         }

@@ -4,9 +4,11 @@
 
 mod blobs;
 mod delete;
+pub(crate) mod get_object;
 pub(crate) mod metadata;
 mod names;
 mod persist;
+pub(crate) mod put_object;
 pub(crate) mod remote;
 mod session;
 mod status;
@@ -40,7 +42,8 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::IsInUse { id } => blobs::is_in_use(session, id).await,
         Request::MemoryTrim => blobs::memory_trim(session).await,
 
-        Request::PutObject(_) | Request::GetObject(_) => remote::refuse_on_ipc(),
+        Request::PutObject(put) => put_object::put_object(session, put).await,
+        Request::GetObject(get) => get_object::get_object(session, get).await,
 
         Request::CreateData { content } => metadata::create_data(node, content).await,
         Request::CreateDatas { contents } => metadata::create_datas(node, contents).await,

@@ -69,7 +69,10 @@ impl Session {
     /// The client dropped its last handle of each blob. Nothing is answered.
     pub(crate) async fn let_go(&self, ids: Vec<ObjectId>) {
         let holder = self.holder.get();
-        let noted = self.node.blobs.ask(move |store| store.let_go_all(holder, &ids));
+        let noted = self
+            .node
+            .blobs
+            .ask(move |store| store.let_go_all(holder, &ids));
         if let Err(status) = noted.await {
             tracing::debug!(%status, "the store ended before it took note of a let_go_notice");
         }
@@ -201,7 +204,10 @@ pub(crate) async fn answer<S: AsyncRead + Unpin + ?Sized>(
 fn is_carried_through(request: &Request) -> bool {
     matches!(
         request,
-        Request::Register(_) | Request::CreateData { .. } | Request::CreateDatas { .. }
+        Request::Register(_)
+            | Request::PutObject(_)
+            | Request::CreateData { .. }
+            | Request::CreateDatas { .. }
     )
 }
 

@@ -53,6 +53,7 @@ impl Client {
             content: Some(content),
             persist,
             name,
+            bytes: Vec::new(),
         };
         let done = self.send_put(request, &laid.inline, entries).await?;
         let MadeObject {
@@ -97,22 +98,24 @@ impl Client {
     /// `entries` of the cluster's log are waited for.
     async fn send_put(
         &self,
-        request: request::PutObject,
+        mut request: request::PutObject,
         inline: &[&[u8]],
         entries: u32,
     ) -> Result<PutDone> {
         let compress = request.compress;
         let bytes: u64 = request.inline.iter().sum();
-        let request = Request::PutObject(request);
+        let come_along = bytes <= INLINE_BYTES_MAX;
+        if come_along {
+            request.bytes = inline.concat();
+        }
         let after = self.options().deadline * (1 + entries);
         let mut call = self.begin(after).await?;
         let pick = only!(Reply::PutObject(done) => done);
-        if bytes <= INLINE_BYTES_MAX {
-            let done = call.ask_with(&request, inline, pick).await?;
+        let done = call.ask(&Request::PutObject(request), pick).await?;
+        if come_along {
             call.done();
             return Ok(done);
         }
-        call.ask(&request, pick).await?;
         call.extend(after + self.options().transfer_deadline(bytes));
         call.send_blobs(inline, compress).await?;
         let done = call.reply(only!(Reply::PutObject(done) => done)).await?;

@@ -114,22 +114,11 @@ impl<'a, C: DerefMut<Target = Connection>> Call<'a, C> {
         request: &Request,
         pick: impl FnOnce(Reply) -> Result<T, Reply>,
     ) -> Result<T> {
-        self.ask_with(request, &[], pick).await
-    }
-
-    /// As `ask`, with a few bytes that follow the request.
-    pub(crate) async fn ask_with<T>(
-        &mut self,
-        request: &Request,
-        bytes: &[&[u8]],
-        pick: impl FnOnce(Reply) -> Result<T, Reply>,
-    ) -> Result<T> {
         self.limit.request = json::request_type(request);
         let body = json::encode_request(request);
         let (connection, limit, _) = self.parts();
         connection.in_step = false;
-        let sending = connection.send_with(&body, bytes);
-        limit.run("sending", sending).await?;
+        limit.run("sending", connection.send(&body)).await?;
         self.reply(pick).await
     }
 

@@ -30,9 +30,10 @@ pub struct Malformed {
 /// A request from a frame's body. The error is what to answer: code 1 for what is malformed or unknown, code 6 for verbs
 /// that exist in the protocol but not in this node.
 pub fn decode_request(body: &[u8]) -> Result<Request, Status> {
-    let head = parse::request_head(body)?;
+    let (text, bytes) = parse::text_and_bytes(body);
+    let head = parse::request_head(text)?;
     let verb = RequestType::named(&head.type_).ok_or_else(|| table::unknown(&head.type_))?;
-    request::decode(verb, head.text).map(planted::maybe_round)
+    request::decode(verb, head.text, bytes).map(planted::maybe_round)
 }
 
 /// The body of a request, without the frame's header.

@@ -168,8 +168,8 @@ pub struct PutObject {
         deserialize_with = "items"
     )]
     pub seal: Vec<ObjectId>,
-    /// The sizes of blobs whose bytes come along, one after the other: right after the frame, or, if together they are
-    /// more than `INLINE_BYTES_MAX`, after a first reply that says "go ahead".
+    /// The sizes of blobs whose bytes come along: in `bytes`, or, if that is empty, after a first reply that says "go
+    /// ahead".
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
@@ -188,6 +188,10 @@ pub struct PutObject {
     /// Also points this name to the object, whatever it pointed to before. Needs `persist`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The bytes of `inline`, one after the other; at most `INLINE_BYTES_MAX`. They follow the JSON text in its frame,
+    /// after one zero byte, which no JSON text contains.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
 }
 
 /// Ours: objects by id, or one by name.

@@ -4,6 +4,7 @@ use std::io;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, WrapFuture};
 use vineyard_env::LocalStream;
+use vineyard_wire::reply::GotObjects;
 use vineyard_wire::{Reply, Request};
 
 use crate::inbox::{FrameError, Inbox};
@@ -82,7 +83,9 @@ async fn send_memory(
 ) -> io::Result<()> {
     let numbers = match reply {
         Reply::CreateBuffer { fd, .. } => std::slice::from_ref(fd),
-        Reply::CreateBuffers { fds, .. } | Reply::GetBuffers { fds, .. } => fds.as_slice(),
+        Reply::CreateBuffers { fds, .. }
+        | Reply::GetBuffers { fds, .. }
+        | Reply::GetObject(GotObjects { fds, .. }) => fds.as_slice(),
         _ => return Ok(()),
     };
     for number in numbers.iter().filter(|number| **number >= 0) {

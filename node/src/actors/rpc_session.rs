@@ -2,9 +2,9 @@
 
 use actix::{Actor, ActorContext, AsyncContext, Context, WrapFuture};
 use vineyard_env::Stream;
-use vineyard_wire::Request;
+use vineyard_wire::{Reply, Request};
 
-use crate::handlers::remote;
+use crate::handlers::{get_object, put_object, remote};
 use crate::inbox::{FrameError, Inbox};
 use crate::session::{self, Kind, Session};
 use crate::shared::Counted;
@@ -104,13 +104,19 @@ async fn converse(session: &Session, mut connection: Connection) -> Result<(), F
             Ok(Request::GetRemoteBuffers { ids, compress, .. }) => {
                 remote::get_remote_buffers(session, connection, ids, compress).await?
             }
-            request => {
-                let Some(outcome) = session::answer(session, inbox, stream, request).await else {
-                    return Ok(());
-                };
-                session::write(stream, &outcome).await?;
-                connection
+            Ok(Request::PutObject(put)) if put_object::waits_for_go_ahead(&put) => {
+                put_object::put_remote(session, connection, put).await?
             }
+            request => match session::answer(session, inbox, stream, request).await {
+                None => return Ok(()),
+                Some(Ok(Reply::GetObject(got))) => {
+                    get_object::send(session, connection, got).await?
+                }
+                Some(outcome) => {
+                    session::write(stream, &outcome).await?;
+                    connection
+                }
+            },
         };
     }
 }

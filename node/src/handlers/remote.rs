@@ -5,7 +5,6 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 use vineyard_client::compress::{Compressor, Decompressor};
 use vineyard_env::{Access, Stream};
 use vineyard_shm::{Slice, SliceMut};
@@ -63,14 +62,7 @@ async fn create(
     reply: impl Fn(&[Blob]) -> Reply,
 ) -> io::Result<Connection> {
     let holder = session.holder.get();
-    let allocate = move |store: &mut Store| {
-        let blobs = store.create_many(holder, &sizes)?;
-        let writers = blobs.iter().map(|blob| store.writer(blob.id));
-        let writers = writers.collect::<Result<Vec<_>, _>>()?;
-        Ok((blobs, writers))
-    };
-    let allocated = session.node.blobs.ask(allocate).await;
-    let (mut blobs, writers) = match allocated.and_then(|made: Result<_, Status>| made) {
+    let (mut blobs, writers) = match allocate(session, sizes).await {
         Ok(made) => made,
         Err(status) => {
             session::write(&mut connection.stream, &Err(status)).await?;
@@ -91,6 +83,21 @@ async fn create(
     let outcome = sealed.and_then(|sealed| sealed).and(go_ahead);
     session::write(&mut connection.stream, &outcome).await?;
     Ok(connection)
+}
+
+/// Unsealed blobs, and their bytes to fill.
+pub(super) async fn allocate(
+    session: &Session,
+    sizes: Vec<u64>,
+) -> Result<(Vec<Blob>, Vec<SliceMut>), Status> {
+    let holder = session.holder.get();
+    let allocate = move |store: &mut Store| {
+        let blobs = store.create_many(holder, &sizes)?;
+        let writers = blobs.iter().map(|blob| store.writer(blob.id));
+        let writers = writers.collect::<Result<Vec<_>, _>>()?;
+        Ok((blobs, writers))
+    };
+    session.node.blobs.ask(allocate).await?
 }
 
 /// Seals, and holds nothing: an RPC client reads copies.
@@ -130,7 +137,10 @@ pub(crate) async fn get_remote_buffers(
 
 /// The blobs that are here, and their bytes, which stay in place while the slices live. Bytes that are still being
 /// written are never sent, whatever was asked.
-async fn read(session: &Session, ids: Vec<ObjectId>) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
+pub(super) async fn read(
+    session: &Session,
+    ids: Vec<ObjectId>,
+) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
     let wanted = ids.clone();
     // A slice keeps its bytes in place: the session, which sends copies, needs no hold.
     let pin = move |store: &mut Store| {
@@ -140,11 +150,11 @@ async fn read(session: &Session, ids: Vec<ObjectId>) -> Result<(Vec<Blob>, Vec<S
         Ok::<_, Status>((blobs, slices))
     };
     let (blobs, slices) = session.node.blobs.ask(pin).await??;
-    blobs::check_lost(session, &wanted, &blobs)?;
+    blobs::check_lost(&session.node, &wanted, &blobs).await?;
     Ok((blobs, slices))
 }
 
-fn payloads(session: &Session, blobs: &[Blob]) -> Vec<vineyard_wire::reply::Payload> {
+pub(super) fn payloads(session: &Session, blobs: &[Blob]) -> Vec<vineyard_wire::reply::Payload> {
     blobs
         .iter()
         .map(|blob| session.node.arena.payload(blob, Access::ReadOnly))
@@ -152,47 +162,24 @@ fn payloads(session: &Session, blobs: &[Blob]) -> Vec<vineyard_wire::reply::Payl
 }
 
 /// Fills `writers` from the connection.
-async fn receive(
+pub(super) async fn receive(
     session: &Session,
     connection: Connection,
     writers: Vec<SliceMut>,
     compress: bool,
 ) -> io::Result<Connection> {
     let bytes = writers.iter().map(|writer| writer.len() as u64).sum();
-    let Connection {
-        mut stream,
-        mut inbox,
-    } = connection;
+    let Connection { stream, mut inbox } = connection;
     let first = inbox.take(usize::MAX);
-    let limits = &session.node.config.limits;
-    let deadline = limits.transfer_deadline(bytes);
-    if bytes < limits.bulk_bytes_min {
-        let filled = fill(stream.as_mut(), first, writers, compress);
-        let left = timeout(deadline, filled).await??;
-        return Ok(Connection {
-            stream,
-            inbox: Inbox::new(left),
-        });
-    }
-    let detached = stream.detach()?;
-    let job = move || -> vineyard_env::LocalBoxFuture<'static, _> {
-        Box::pin(async move {
-            let mut stream = detached.attach()?;
-            let filled = fill(stream.as_mut(), first, writers, compress);
-            let left = timeout(deadline, filled).await??;
-            io::Result::Ok((stream.detach()?, left))
-        })
-    };
-    let (detached, left) = session
-        .node
+    let node = &session.node;
+    let filling = node
         .bulk
-        .run(job)
-        .await
-        .map_err(io::Error::other)??;
-    Ok(Connection {
-        stream: detached.attach()?,
-        inbox: Inbox::new(left),
-    })
+        .transfer(&node.config.limits, stream, bytes, move |stream| {
+            Box::pin(fill(stream, first, writers, compress))
+        });
+    let (stream, left) = filling.await?;
+    let inbox = Inbox::new(left);
+    Ok(Connection { stream, inbox })
 }
 
 /// Reads every writer full, `first` before the stream; what of `first` is left belongs to the next frame.
@@ -220,7 +207,7 @@ async fn fill(
 }
 
 /// Writes `head` and then the bytes of `slices`.
-async fn send(
+pub(super) async fn send(
     session: &Session,
     connection: Connection,
     head: Vec<u8>,
@@ -228,32 +215,15 @@ async fn send(
     compress: bool,
 ) -> io::Result<Connection> {
     let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
-    let Connection { mut stream, inbox } = connection;
-    let limits = &session.node.config.limits;
-    let deadline = limits.transfer_deadline(bytes);
-    if bytes < limits.bulk_bytes_min {
-        timeout(deadline, pour(stream.as_mut(), head, slices, compress)).await??;
-        return Ok(Connection { stream, inbox });
-    }
-    let detached = stream.detach()?;
-    let job = move || -> vineyard_env::LocalBoxFuture<'static, _> {
-        Box::pin(async move {
-            let mut stream = detached.attach()?;
-            let poured = pour(stream.as_mut(), head, slices, compress);
-            timeout(deadline, poured).await??;
-            stream.detach()
-        })
-    };
-    let detached = session
-        .node
+    let Connection { stream, inbox } = connection;
+    let node = &session.node;
+    let pouring = node
         .bulk
-        .run(job)
-        .await
-        .map_err(io::Error::other)??;
-    Ok(Connection {
-        stream: detached.attach()?,
-        inbox,
-    })
+        .transfer(&node.config.limits, stream, bytes, move |stream| {
+            Box::pin(pour(stream, head, slices, compress))
+        });
+    let (stream, ()) = pouring.await?;
+    Ok(Connection { stream, inbox })
 }
 
 /// Small replies leave in one write, so that no second packet waits for the first one's acknowledgement.

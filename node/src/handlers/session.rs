@@ -10,6 +10,8 @@ use crate::session::{Kind, Session};
 const PROTOCOL_VERSION: &str = "0.24.2";
 /// A client that says this releases what it no longer reads, so its holds are never taken away.
 const RELEASES: &str = "release";
+/// What a client is told that this node offers, if it asked for it: old clients never see it.
+const FEATURES: [&str; 2] = [RELEASES, "objects"];
 /// `store_type` of a plasma client, which this node does not serve.
 const PLASMA: u64 = 2;
 
@@ -28,6 +30,9 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
         session.holder.set(opened.await?);
         session.releases.set(true);
     }
+    let offered = |feature: &&&str| register.features.iter().any(|asked| asked == **feature);
+    let features = FEATURES.iter().filter(offered);
+    let features = features.map(|feature| (*feature).to_owned()).collect();
     session.enter();
     Ok(Reply::Register(Registered {
         ipc_socket: node.config.ipc_socket.clone(),
@@ -37,6 +42,6 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
         version: PROTOCOL_VERSION.to_owned(),
         store_match: register.store_type != PLASMA,
         support_rpc_compression: node.config.compression,
-        features: vec![RELEASES.to_owned()],
+        features,
     }))
 }

@@ -3,6 +3,7 @@
 //! Fields are read straight into their types: what a message does not need is skipped, never stored.
 
 use std::borrow::Cow;
+use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -69,6 +70,16 @@ struct ReplyHead<'a> {
     type_: Option<&'a RawValue>,
     code: Option<u64>,
     message: Option<String>,
+}
+
+/// A body's JSON text, and the bytes after it: they begin behind the first zero byte, which no JSON text contains.
+pub(super) fn text_and_bytes(body: &[u8]) -> (&[u8], &[u8]) {
+    match CStr::from_bytes_until_nul(body) {
+        Ok(text) if text.count_bytes() + 1 < body.len() => {
+            (text.to_bytes(), &body[text.count_bytes() + 1..])
+        }
+        _ => (body, &[]),
+    }
 }
 
 pub(super) fn request_head(body: &[u8]) -> Result<Head<'_>, Fault> {

@@ -12,12 +12,20 @@ use super::lists::{Items, Numbered};
 use super::parse::{Fault, all, one};
 use super::table::RequestType as Verb;
 use crate::id::ObjectId;
+use crate::limits::INLINE_BYTES_MAX;
 use crate::meta::Tree;
-use crate::request::Request;
+use crate::request::{PutObject, Request};
 use crate::status::Status;
 
 pub(super) fn encode(request: &Request) -> Vec<u8> {
-    with_fields(Body::new(Verb::of(request).name()), request).end()
+    let mut body = with_fields(Body::new(Verb::of(request).name()), request).end();
+    if let Request::PutObject(PutObject { bytes, .. }) = request
+        && !bytes.is_empty()
+    {
+        body.push(0);
+        body.extend_from_slice(bytes);
+    }
+    body
 }
 
 fn with_fields(body: Body, request: &Request) -> Body {
@@ -104,7 +112,11 @@ fn raw_bytes(body: Body, compress: bool) -> Body {
     body.field("compress", &compress).field("use_rdma", &false)
 }
 
-pub(super) fn decode(verb: Verb, text: &str) -> Result<Request, Status> {
+/// `bytes` followed the text.
+pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, Status> {
+    if verb != Verb::PutObject && !bytes.is_empty() {
+        return Err(Fault::Syntax("bytes after the end".to_owned()).into());
+    }
     Ok(match verb {
         Verb::Exit => Request::Exit,
         Verb::DebugCommand => Request::DebugCommand,
@@ -117,7 +129,7 @@ pub(super) fn decode(verb: Verb, text: &str) -> Result<Request, Status> {
         Verb::Register => Request::Register(all(text)?),
         Verb::DelData => Request::DelData(all(text)?),
         Verb::DelDataWithFeedbacks => Request::DelDataWithFeedbacks(all(text)?),
-        Verb::PutObject => Request::PutObject(all(text)?),
+        Verb::PutObject => put_object(all(text)?, bytes)?,
         Verb::GetObject => Request::GetObject(all(text)?),
         Verb::PutName => Request::PutName(all(text)?),
         Verb::GetName => Request::GetName(all(text)?),
@@ -180,6 +192,24 @@ pub(super) fn decode(verb: Verb, text: &str) -> Result<Request, Status> {
         Verb::ShallowCopy => all::<ShallowCopy>(text)?.request(),
         Verb::Label => all::<Label>(text)?.request(),
     })
+}
+
+fn put_object(mut put: PutObject, bytes: &[u8]) -> Result<Request, Fault> {
+    let announced = put
+        .inline
+        .iter()
+        .try_fold(0_u64, |sum, size| sum.checked_add(*size));
+    let found = bytes.len() as u64;
+    if found > INLINE_BYTES_MAX {
+        let reason = format!("{found} bytes in the frame; at most {INLINE_BYTES_MAX} are allowed");
+        return Err(Fault::Shape(reason));
+    }
+    if found > 0 && announced != Some(found) {
+        let reason = format!("inline announces other than the {found} bytes in the frame");
+        return Err(Fault::Shape(reason));
+    }
+    put.bytes = bytes.to_vec();
+    Ok(Request::PutObject(put))
 }
 
 fn list<T: DeserializeOwned>(text: &str, key: &'static str) -> Result<Vec<T>, Fault> {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use vineyard_wire::json::{decode_reply, decode_request, encode_request};
-use vineyard_wire::limits::PEER_FRAME_BYTES_MAX;
+use vineyard_wire::limits::{INLINE_BYTES_MAX, PEER_FRAME_BYTES_MAX};
 use vineyard_wire::peer::{self, Ask, PeerCodecError};
 use vineyard_wire::request::Register;
 use vineyard_wire::{Code, ObjectId, Reply, Request, Status};
@@ -136,6 +136,30 @@ fn mandatory_fields_and_their_types_are_enforced() {
     ] {
         invalid(body, "Invalid message: ");
     }
+}
+
+#[test]
+fn bytes_in_a_frame_are_those_that_were_announced() {
+    let with = |head: &str, bytes: usize| {
+        let mut body = format!("{head}\0").into_bytes();
+        body.resize(body.len() + bytes, 7);
+        decode_request(&body)
+    };
+    let put = |sizes: &str| format!(r#"{{"type":"put_object_request","inline":[{sizes}]}}"#);
+    let Ok(Request::PutObject(decoded)) = with(&put("2,0,1"), 3) else {
+        panic!("not a put");
+    };
+    assert_eq!((decoded.inline, decoded.bytes), (vec![2, 0, 1], vec![7; 3]));
+    for (sizes, bytes) in [("", 1), ("2", 1), ("2", 3), ("18446744073709551615,4", 3)] {
+        let status = with(&put(sizes), bytes).expect_err(sizes);
+        assert!(status.message.starts_with("Invalid message: "), "{status}");
+    }
+    let most = usize::try_from(INLINE_BYTES_MAX).unwrap();
+    assert!(with(&put(&most.to_string()), most).is_ok());
+    let more = with(&put(&(most + 1).to_string()), most + 1);
+    assert!(more.is_err_and(|status| status.message.contains("at most 65536")));
+    let other = with(r#"{"type":"cluster_meta"}"#, 1);
+    assert!(other.is_err_and(|status| status.code == Code::Invalid));
 }
 
 #[test]

@@ -132,11 +132,12 @@ fn object_requests() -> Vec<(&'static str, Request)> {
     }));
     let whole = PutObject {
         seal: vec![OTHER_BLOB],
-        inline: vec![48, 0],
+        inline: vec![5, 0, 3],
         compress: false,
         content: Some(content),
         persist: true,
         name: Some("n1".into()),
+        bytes: b"helloyou".to_vec(),
     };
     let bytes = PutObject {
         inline: vec![300],

@@ -216,17 +216,24 @@ fn put_object() -> impl Strategy<Value = PutObject> {
         proptest::option::of(tree()),
         proptest::option::of(text()),
         any::<[bool; 2]>(),
+        vec(vec(any::<u8>(), 0..20), 0..4),
     );
-    parts.prop_map(
-        |(seal, inline, content, name, [compress, persist])| PutObject {
+    parts.prop_map(|(seal, sizes, content, name, [compress, persist], blobs)| {
+        let bytes = blobs.concat();
+        let inline = match bytes.is_empty() {
+            true => sizes,
+            false => blobs.iter().map(|blob| blob.len() as u64).collect(),
+        };
+        PutObject {
             seal,
             inline,
             compress,
             content,
             persist,
             name,
-        },
-    )
+            bytes,
+        }
+    })
 }
 
 fn get_object() -> impl Strategy<Value = GetObject> {

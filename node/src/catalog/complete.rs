@@ -1,0 +1,60 @@
+//! `put_object`: gives a client's tree what the client left to the node.
+//!
+//! Plain code over one tree: afterwards it is a tree that `create_data` takes. What it refers to is not looked at here.
+
+use serde_json::Value;
+use vineyard_raft::state::State;
+use vineyard_wire::meta::{BLOB_TYPENAME, key};
+use vineyard_wire::{Code, ObjectId, Status, Tree};
+
+use super::{Catalog, blob_tree};
+
+impl Catalog {
+    /// Names the members that have no `id` and puts the blobs that came along, ids and sizes, in the places that stand
+    /// for them. A tree that says no instance is one of this instance.
+    pub(crate) fn complete(
+        &mut self,
+        state: &State,
+        mut content: Tree,
+        inline: &[(ObjectId, u64)],
+    ) -> Result<Tree, Status> {
+        content
+            .entry(key::INSTANCE_ID)
+            .or_insert_with(|| self.me.0.into());
+        let mut left = vec![&mut content];
+        while let Some(tree) = left.pop() {
+            for (name, value) in tree.iter_mut() {
+                let Value::Object(member) = value else {
+                    continue;
+                };
+                if member.is_empty() || member.contains_key(key::ID) {
+                    // The absorbing walk says what is wrong with an empty one.
+                } else if member.get(key::TYPENAME).and_then(Value::as_str) == Some(BLOB_TYPENAME) {
+                    let blob = member
+                        .get(key::INLINE)
+                        .and_then(Value::as_u64)
+                        .and_then(|at| inline.get(usize::try_from(at).ok()?));
+                    let blob = blob.ok_or_else(|| no_such_blob(name, member))?;
+                    *member = blob_tree(blob.0, self.me, blob.1);
+                } else {
+                    let id = self.fresh_id(state);
+                    member.insert(key::ID.into(), id.to_string().into());
+                    let signature = self.ids.signature();
+                    member
+                        .entry(key::SIGNATURE)
+                        .or_insert_with(|| signature.0.into());
+                }
+            }
+            left.extend(tree.values_mut().filter_map(Value::as_object_mut));
+        }
+        Ok(content)
+    }
+}
+
+fn no_such_blob(name: &str, member: &Tree) -> Status {
+    let which = member.get(key::INLINE).unwrap_or(&Value::Null);
+    Status::new(
+        Code::MetaTreeInvalid,
+        format!("the blob member {name:?} has no id, and no blob {which} came along"),
+    )
+}

@@ -1,0 +1,287 @@
+//! Puts and gets of whole objects by the SDK, with and without what we added, and by callers who ask for nonsense.
+
+use serde_json::{Value, json};
+use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
+use vineyard_store::Usage;
+use vineyard_wire::meta::key;
+use vineyard_wire::request::PutObject;
+use vineyard_wire::{Code, ObjectId, Request, Tree};
+
+use crate::config::Limits;
+use crate::testing::{Place, with_node};
+
+fn tree(value: Value) -> Tree {
+    value.as_object().unwrap().clone()
+}
+
+async fn usage(place: &Place) -> Usage {
+    let blobs = &place.node.shared.blobs;
+    blobs.ask(|store| store.usage()).await.unwrap()
+}
+
+async fn objects(place: &Place) -> usize {
+    let catalog = &place.node.shared.catalog;
+    catalog.ask(|catalog| catalog.len()).await.unwrap()
+}
+
+/// Sizes that come along, that do not, and both.
+const SIZES: [&[usize]; 4] = [&[5, 0, 300], &[70_000, 3], &[1 << 20, 2 << 20], &[0]];
+
+fn blobs(sizes: &[usize]) -> Vec<Vec<u8>> {
+    let blob = |(at, size): (usize, &usize)| (0..*size).map(|n| (n + at) as u8).collect();
+    sizes.iter().enumerate().map(blob).collect()
+}
+
+/// A tree with each blob in a member of its own, made along with it.
+fn content(blobs: &[Vec<u8>], linked: ObjectId) -> Tree {
+    let mut root = tree(json!({
+        "typename": "test::Frame", "max": u64::MAX, "float": 1.0, "linked": {"id": linked.to_string()}
+    }));
+    for (at, blob) in blobs.iter().enumerate() {
+        let column = json!({
+            "typename": "test::Column", "at": at, "nbytes": blob.len(),
+            "inner": {"typename": "test::Inner", "buffer_": {"typename": "vineyard::Blob", "inline": at}}
+        });
+        root.insert(format!("column_{at}"), column);
+    }
+    root
+}
+
+async fn check_round_trip(client: &Client, sizes: &[usize], name: &str) {
+    let linked = Put {
+        content: tree(json!({"typename": "test::Linked"})),
+        ..Put::default()
+    };
+    let linked = client.put_object(linked).await.unwrap().id;
+    let bytes = blobs(sizes);
+    let mut put = Put {
+        content: content(&bytes, linked),
+        blobs: bytes.iter().map(|blob| PutBlob::Bytes(blob)).collect(),
+        persist: true,
+        name: Some(name.to_owned()),
+    };
+    // The first one is written in place.
+    let mut writer = client.create_blob(bytes[0].len()).await.unwrap();
+    writer.as_mut_slice().copy_from_slice(&bytes[0]);
+    put.blobs[0] = PutBlob::Filled(writer);
+    let made = client.put_object(put).await.unwrap();
+    assert_eq!(made.instance_id, client.instance_id());
+    assert!(client.is_persisted(made.id).await.unwrap());
+    let options = GetOptions::default();
+    let ids = [made.id, linked, made.id];
+    let by_id = client.get_objects(&ids, &options).await.unwrap();
+    let by_name = client.get_object_named(name, &options).await.unwrap();
+    for got in [&by_id[0], &by_id[2], &by_name] {
+        assert_eq!((got.id, got.typename()), (made.id, "test::Frame"));
+        assert_eq!(got.attribute("max"), Some(&json!(u64::MAX)));
+        assert_eq!(got.attribute("float"), Some(&json!(1.0)));
+        assert_eq!(got.meta[key::SIGNATURE], json!(made.signature));
+        for (at, blob) in bytes.iter().enumerate() {
+            let column = got.member(&format!("column_{at}")).unwrap();
+            assert_eq!(column["at"], json!(at));
+            let inner = column["inner"].as_object().unwrap();
+            let found = got.blob_of(inner, "buffer_").unwrap();
+            assert_eq!(&found[..], &blob[..]);
+        }
+    }
+    assert_eq!(by_id[1].id, linked);
+    let gone = client.delete(&[made.id], DeleteOptions::default()).await;
+    gone.unwrap();
+}
+
+#[test]
+fn what_is_put_is_got_by_every_kind_of_client() {
+    with_node(Limits::default(), async |place| {
+        for compression in [false, true] {
+            let options = Options {
+                compression,
+                ..Options::default()
+            };
+            for (which, client) in place.clients(&options).await.iter().enumerate() {
+                for (at, sizes) in SIZES.iter().enumerate() {
+                    let name = format!("{compression} {which} {at}");
+                    check_round_trip(client, sizes, &name).await;
+                }
+                let two = client.put_blobs(&[b"one", b"", b"two"]).await.unwrap();
+                let got = client.get_objects(&two, &GetOptions::default()).await;
+                let got: Vec<_> = got.unwrap();
+                assert_eq!(&got[0].blobs[&two[0]][..], b"one");
+                assert_eq!(two[1], ObjectId::EMPTY_BLOB);
+                assert_eq!(&got[2].blobs[&two[2]][..], b"two");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_put_that_is_refused_leaves_nothing() {
+    with_node(Limits::default(), async |place| {
+        for client in place.clients(&Options::default()).await {
+            let (before, count) = (usage(place).await, objects(place).await);
+            for sizes in SIZES {
+                let bytes = blobs(sizes);
+                let put = |content: Tree| Put {
+                    content,
+                    blobs: bytes.iter().map(|blob| PutBlob::Bytes(blob)).collect(),
+                    ..Put::default()
+                };
+                let unknown = content(&bytes, ObjectId(77));
+                let refused = client.put_object(put(unknown)).await.unwrap_err();
+                assert!(refused.is_not_exists(), "{refused}");
+                let mut nameless = content(&bytes, ObjectId(77));
+                nameless.insert("linked".into(), json!({"no": "typename"}));
+                let refused = client.put_object(put(nameless)).await.unwrap_err();
+                assert_eq!(refused.code(), Some(Code::MetaTreeInvalid));
+                let mut lacking = content(&bytes, ObjectId(77));
+                lacking["linked"] = json!({"typename": "vineyard::Blob", "inline": sizes.len()});
+                let refused = client.put_object(put(lacking)).await.unwrap_err();
+                assert_eq!(refused.code(), Some(Code::Invalid));
+            }
+            let large = vec![0; 17 << 20];
+            let put = Put {
+                content: content(&[vec![]], ObjectId(77)),
+                blobs: vec![PutBlob::Bytes(&large)],
+                ..Put::default()
+            };
+            let refused = client.put_object(put).await.unwrap_err();
+            assert_eq!(refused.code(), Some(Code::NotEnoughMemory));
+            // The client says with its next request what it dropped.
+            client.debug().await.unwrap();
+            let after = usage(place).await;
+            assert_eq!(
+                (after.blobs, after.memory_usage),
+                (before.blobs, before.memory_usage)
+            );
+            assert_eq!((after.unsealed, after.hidden_bytes), (0, 0));
+            assert_eq!(objects(place).await, count);
+        }
+    });
+}
+
+#[test]
+fn a_name_or_a_persist_of_what_cannot_have_one_is_refused_before_anything_is_done() {
+    with_node(Limits::default(), async |place| {
+        for mut caller in place.callers().await {
+            caller.register().await;
+            let content = Some(tree(json!({"typename": "test::T"})));
+            let inline = vec![3];
+            let bytes = b"abc".to_vec();
+            let whole = PutObject {
+                content,
+                inline,
+                bytes,
+                ..PutObject::default()
+            };
+            let named = PutObject {
+                name: Some("n".to_owned()),
+                ..whole.clone()
+            };
+            let reply = caller.ask(&Request::PutObject(named)).await;
+            assert_eq!(reply["code"], 1, "{reply}");
+            let bare = PutObject {
+                content: None,
+                persist: true,
+                ..whole.clone()
+            };
+            let reply = caller.ask(&Request::PutObject(bare)).await;
+            assert_eq!(reply["code"], 7, "{reply}");
+            let stray = PutObject {
+                seal: vec![ObjectId(1 << 63 | 99)],
+                ..whole
+            };
+            let reply = caller.ask(&Request::PutObject(stray)).await;
+            assert_eq!(reply["code"], 12, "{reply}");
+            let after = usage(place).await;
+            assert_eq!((after.blobs, objects(place).await), (0, 0));
+        }
+    });
+}
+
+#[test]
+fn over_the_unix_socket_many_bytes_are_not_sent_for() {
+    with_node(Limits::default(), async |place| {
+        let mut caller = place.ipc().await;
+        caller.register().await;
+        let put = PutObject {
+            inline: vec![3],
+            ..PutObject::default()
+        };
+        let reply = caller.ask(&Request::PutObject(put)).await;
+        assert_eq!(reply["code"], 1, "{reply}");
+        assert_eq!(usage(place).await.blobs, 0);
+        assert_eq!(
+            caller.ask(&Request::DebugCommand).await["type"],
+            "debug_reply"
+        );
+    });
+}
+
+#[test]
+fn a_get_says_which_object_is_unknown_and_asks_for_one_thing() {
+    with_node(Limits::default(), async |place| {
+        for client in place.clients(&Options::default()).await {
+            let put = Put {
+                content: tree(json!({"typename": "test::T"})),
+                ..Put::default()
+            };
+            let known = client.put_object(put).await.unwrap().id;
+            let options = GetOptions::default();
+            let unknown = client.get_objects(&[known, ObjectId(77)], &options).await;
+            let error = unknown.unwrap_err();
+            assert!(error.is_not_exists() && error.to_string().contains("o000000000000004d"));
+            let nobody = client.get_object_named("nobody", &options).await;
+            assert!(nobody.unwrap_err().is_not_exists());
+        }
+        for mut caller in place.callers().await {
+            caller.register().await;
+            let body = br#"{"type":"get_object_request","ids":[1],"name":"n"}"#;
+            caller.send(body).await;
+            assert_eq!(caller.reply().await.unwrap()["code"], 1);
+        }
+    });
+}
+
+#[test]
+fn a_get_that_waits_is_answered_when_the_object_is_there() {
+    with_node(Limits::default(), async |place| {
+        let clients = place.clients(&Options::default()).await;
+        for (at, client) in clients.iter().enumerate() {
+            let name = format!("later {at}");
+            let options = GetOptions {
+                wait: Some(std::time::Duration::from_secs(20)),
+                ..GetOptions::default()
+            };
+            let put = Put {
+                content: tree(json!({"typename": "test::T"})),
+                persist: true,
+                name: Some(name.clone()),
+                ..Put::default()
+            };
+            let other = &clients[(at + 1) % clients.len()];
+            let (got, made) = tokio::join!(client.get_object_named(&name, &options), async {
+                let waiting = || place.node.shared.counters.waiting.get();
+                while waiting() == 0 {
+                    tokio::task::yield_now().await;
+                }
+                other.put_object(put).await.unwrap()
+            });
+            assert_eq!(got.unwrap().id, made.id);
+        }
+    });
+}
+
+#[test]
+fn features_are_for_those_who_ask() {
+    with_node(Limits::default(), async |place| {
+        let mut caller = place.ipc().await;
+        caller.register().await;
+        caller.send(br#"{"type":"register_request"}"#).await;
+        assert_eq!(caller.reply().await.unwrap().get("features"), None);
+        let asked = br#"{"type":"register_request","features":["objects","other"]}"#;
+        caller.send(asked).await;
+        assert_eq!(
+            caller.reply().await.unwrap()["features"],
+            json!(["objects"])
+        );
+    });
+}

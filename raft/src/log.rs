@@ -18,6 +18,7 @@ use vineyard_env::{Batch, Change, Disk};
 
 use crate::keys;
 use crate::options::APPEND_BYTES_MAX;
+use crate::progress::Progress;
 use crate::types::{LogEntry, LogId, TypeConfig, Vote};
 
 /// The log; clones share it.
@@ -25,6 +26,8 @@ use crate::types::{LogEntry, LogId, TypeConfig, Vote};
 pub(crate) struct Log {
     disk: Arc<dyn Disk>,
     inner: Arc<Mutex<Inner>>,
+    /// How far the disk has the log.
+    synced: Arc<Progress>,
     /// A planted bug of the simulator: report entries durable at once.
     ack_before_durable: bool,
 }
@@ -60,6 +63,7 @@ impl Log {
         Ok(Self {
             disk,
             inner,
+            synced: Arc::default(),
             ack_before_durable,
         })
     }
@@ -67,6 +71,12 @@ impl Log {
     /// Bytes of the entries in memory, as they are on the disk.
     pub(crate) fn bytes(&self) -> u64 {
         self.lock().bytes
+    }
+
+    /// Returns when the entry at `index`, appended in this life, is on the disk, or will not come there.
+    pub(crate) async fn synced(&self, index: u64) {
+        // Whoever waits for room need not know that the disk has failed: raft says so.
+        let _reached = self.synced.reached(index).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -271,10 +281,12 @@ impl RaftLogStorage<TypeConfig> for Log {
         I::IntoIter: OptionalSend,
     {
         let mut batch = Batch::new();
+        let mut last = 0;
         let mut inner = self.lock();
         for entry in entries {
             let value = keys::seal(&entry);
             let index = entry.log_id().index;
+            last = index;
             inner.insert(entry, value.len());
             batch.push(Change::Put(keys::entry(index), value));
         }
@@ -283,9 +295,17 @@ impl RaftLogStorage<TypeConfig> for Log {
         if self.ack_before_durable {
             callback.io_completed(Ok(()));
             self.commit_later(batch);
+            self.synced.advance(last);
         } else {
-            self.disk
-                .commit(batch, Box::new(move |result| callback.io_completed(result)));
+            let synced = self.synced.clone();
+            let done = move |result: io::Result<()>| {
+                match result {
+                    Ok(()) => synced.advance(last),
+                    Err(_) => synced.close(),
+                }
+                callback.io_completed(result);
+            };
+            self.disk.commit(batch, Box::new(done));
         }
         Ok(())
     }

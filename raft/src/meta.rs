@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
 use vineyard_wire::limits::PERSIST_BYTES_MAX;
@@ -19,7 +19,7 @@ use vineyard_wire::{InstanceId, NodeId};
 use crate::command::{Applied, Command};
 use crate::error::Error;
 use crate::feed::Feed;
-use crate::options::{JOBS_MAX, Options};
+use crate::options::{JOBS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
 use crate::state::State;
 use driver::{Job, Shared};
@@ -55,6 +55,8 @@ pub struct Status {
 pub struct Meta {
     shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
+    /// A turn for each request that the raft thread has and has not answered.
+    turns: Arc<Semaphore>,
 }
 
 impl Meta {
@@ -67,7 +69,8 @@ impl Meta {
         dial: Arc<dyn Dial>,
     ) -> Result<Self, Error> {
         let shared = Arc::new(Shared::new(member.node));
-        let (jobs, queue) = mpsc::channel(JOBS_MAX);
+        // Room for a connection of another member is never taken by requests: votes and heartbeats come through here.
+        let (jobs, queue) = mpsc::channel(JOBS_MAX + SERVED_MAX);
         let (ready, started) = oneshot::channel();
         let parts = driver::Parts {
             env: env.clone(),
@@ -83,7 +86,11 @@ impl Meta {
             Box::new(move || Box::pin(driver::run(parts, theirs))),
         );
         started.await.map_err(|_| Error::Stopped)??;
-        Ok(Self { shared, jobs })
+        Ok(Self {
+            shared,
+            jobs,
+            turns: Arc::new(Semaphore::new(JOBS_MAX)),
+        })
     }
 
     /// Proposes `command` for `instance` through whoever leads, retrying until `deadline` has passed. On success the
@@ -94,7 +101,7 @@ impl Meta {
         command: Command,
         deadline: Duration,
     ) -> Result<Applied, Error> {
-        let bytes = crate::keys::command_bytes(&command)?;
+        let bytes = crate::keys::command_bytes(&command);
         if bytes > PERSIST_BYTES_MAX {
             return Err(Error::TooLarge {
                 bytes,
@@ -168,7 +175,8 @@ impl Meta {
         }
     }
 
-    /// Stops taking part. Calls in flight and later ones answer `Error::Stopped`.
+    /// Stops taking part; a leader hands over first, for as long as an election would take at least. Calls in flight and
+    /// later ones answer `Error::Stopped`.
     pub async fn stop(&self) {
         let (reply, stopped) = oneshot::channel();
         if self.jobs.send(Job::Stop { reply }).await.is_ok() {
@@ -187,6 +195,7 @@ impl Meta {
         const GRACE: Duration = Duration::from_millis(500);
         let (reply, answer) = oneshot::channel();
         let exchange = async {
+            let _turn = self.turns.acquire().await;
             self.jobs
                 .send(job(reply))
                 .await

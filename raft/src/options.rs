@@ -13,7 +13,7 @@ pub(crate) const APPEND_BYTES_MAX: usize = 4 << 20;
 pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
 /// Bytes of a whole snapshot that a node accepts.
 pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;
-/// Requests waiting for the raft thread before callers wait to hand theirs over.
+/// Requests that the raft thread has and has not answered; further callers wait to hand theirs over.
 pub(crate) const JOBS_MAX: usize = 1024;
 /// Connections of other members that are served at once.
 pub(crate) const SERVED_MAX: usize = 1024;
@@ -29,6 +29,10 @@ pub(crate) const FEED_UPDATES_MAX: usize = 4096;
 pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Connections to one peer that are kept while nobody uses them.
 pub(crate) const LINKS_IDLE_MAX: usize = 64;
+/// Heartbeats after which a connection that nobody used is not used again.
+pub(crate) const LINK_IDLE_HEARTBEATS: u32 = 50;
+/// Heartbeats after which a connection that asked nothing is closed: whoever dialled it has dropped it, or is gone.
+pub(crate) const SERVED_IDLE_HEARTBEATS: u32 = 100;
 /// A member that has not answered for this long is not made a voter.
 pub(crate) const PROMOTE_SILENT_MS_MAX: u64 = 1000;
 /// Time a member has to store entries, on top of what their bytes take.
@@ -67,6 +71,8 @@ pub struct Options {
     pub entries_kept: u64,
     /// Entries in one append message.
     pub append_entries_max: u64,
+    /// Bytes of commands that the leader has taken and that are not yet committed and on its disk; others wait.
+    pub proposals_bytes_max: u64,
     pub mutations: Mutations,
     /// The replicated state's own planted bugs.
     pub state_mutations: crate::state::Mutations,
@@ -82,6 +88,7 @@ impl Default for Options {
             snapshot_after_bytes: 256 << 20,
             entries_kept: 500,
             append_entries_max: 512,
+            proposals_bytes_max: 256 << 20,
             mutations: Mutations::default(),
             state_mutations: crate::state::Mutations::default(),
         }

@@ -1,6 +1,10 @@
 //! The group as a whole: real nodes of it over streams in memory, under a stopped clock.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "cluster/bounds.rs"]
+mod bounds;
+#[path = "cluster/disk.rs"]
+mod disk;
 #[path = "cluster/membership.rs"]
 mod membership;
 #[path = "cluster/steps.rs"]

@@ -28,6 +28,11 @@ const GROUP_MAX: usize = 512;
 /// sled's page cache, bytes. The log is cached by its reader, so this only serves recovery.
 const CACHE_BYTES: u64 = 16 << 20;
 
+/// A batch on its way. The queue of them has no bound of its own, because whoever hands one over must not wait: openraft's
+/// core does, which also sends heartbeats. Its writers bound it. The leader takes no more commands than
+/// `Options::proposals_bytes_max` until they are committed and on this disk; a follower has at most one append that is
+/// not durable, because the leader sends the next after the answer (`APPEND_BYTES_MAX`, or one larger entry); the vote,
+/// truncations, the identity and each piece of a snapshot are waited for; marks and purges follow those.
 type Write = (Batch, Done);
 /// Makes what sled has written survive a power loss.
 type Sync = Box<dyn FnMut(Step) -> io::Result<()> + Send>;

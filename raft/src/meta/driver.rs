@@ -1,12 +1,12 @@
 //! The raft thread: everything that touches openraft happens here.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use openraft::Instant as _;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
@@ -14,160 +14,30 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
-use vineyard_wire::{InstanceId, NodeId};
+use vineyard_wire::NodeId;
 
 use super::{Member, Status};
 use crate::command::{Applied, Command, RequestKey};
 use crate::error::Error;
-use crate::feed::Feeds;
 use crate::group;
 use crate::log::Log;
 use crate::machine::Machine;
-use crate::options::{FORWARDS_MAX, Options, SERVED_MAX};
+use crate::options::{FORWARDS_MAX, LINK_IDLE_HEARTBEATS, Options, SERVED_MAX};
 use crate::peers::Dial;
 use crate::peers::link::Links;
 use crate::peers::network::Network;
 use crate::peers::serve::{self, Arriving};
-use crate::progress::Progress;
 use crate::runtime;
-use crate::state::State;
 use crate::types::{Place as Address, Raft};
+pub(crate) use shared::Shared;
+use shared::View;
 
 mod compact;
 mod confirm;
+mod hand_over;
 mod propose;
-
-/// What the raft thread publishes for every thread to read.
-pub(crate) struct Shared {
-    pub(crate) state: ArcSwap<State>,
-    pub(crate) progress: Progress,
-    pub(crate) feeds: Feeds,
-    pub(crate) sequences: Sequences,
-    /// Why the machine applies nothing any more, if it has said so.
-    pub(crate) ended: OnceLock<Error>,
-    view: ArcSwap<View>,
-}
-
-/// The group when openraft last said something about it.
-#[derive(Default)]
-struct View {
-    status: Status,
-    /// On the leader: when each member last answered.
-    heard: BTreeMap<NodeId, Instant>,
-    endpoints: BTreeMap<NodeId, String>,
-}
-
-impl Shared {
-    pub(crate) fn new(me: NodeId) -> Self {
-        let status = Status {
-            me,
-            ..Status::default()
-        };
-        Self {
-            state: ArcSwap::default(),
-            progress: Progress::default(),
-            feeds: Feeds::default(),
-            sequences: Sequences::default(),
-            ended: OnceLock::new(),
-            view: ArcSwap::from_pointee(View {
-                status,
-                ..View::default()
-            }),
-        }
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        let view = self.view.load();
-        let now = Instant::now();
-        let silent = |at: &Instant| now.duration_since(*at).as_millis() as u64;
-        Status {
-            applied_index: self.progress.applied(),
-            silent_ms: view
-                .heard
-                .iter()
-                .map(|(node, at)| (*node, silent(at)))
-                .collect(),
-            ..view.status.clone()
-        }
-    }
-
-    /// Returns when the entry at `index` has been applied here, or says why that will not happen.
-    pub(crate) async fn applied(&self, index: u64) -> Result<(), Error> {
-        if self.progress.reached(index).await {
-            return Ok(());
-        }
-        Err(self.ended.get().cloned().unwrap_or(Error::Stopped))
-    }
-
-    /// Who leads and where it listens, as far as this node knows.
-    pub(crate) fn leader(&self) -> Option<(NodeId, String)> {
-        let leader = self.view.load().status.leader?;
-        Some((leader, self.endpoint_of(leader)?))
-    }
-
-    /// Where `node` listens: what its current boot registered, else what it was admitted with, else what the membership
-    /// says.
-    pub(crate) fn endpoint_of(&self, node: NodeId) -> Option<String> {
-        let state = self.state.load();
-        let registered = state
-            .current_instance_of(node)
-            .map(|instance| instance.endpoint.clone());
-        let admitted = || state.node(node).map(|node| node.endpoint.clone());
-        registered
-            .or_else(admitted)
-            .or_else(|| self.view.load().endpoints.get(&node).cloned())
-    }
-}
-
-/// Numbers the submits of this process, and knows which have been answered.
-#[derive(Default)]
-pub(crate) struct Sequences(Mutex<Numbers>);
-
-#[derive(Default)]
-struct Numbers {
-    next: u64,
-    open: std::collections::BTreeSet<u64>,
-}
-
-impl Sequences {
-    pub(crate) fn begin(&self, instance: InstanceId) -> Numbered<'_> {
-        let mut numbers = self.lock();
-        numbers.next += 1;
-        let sequence = numbers.next;
-        numbers.open.insert(sequence);
-        let answered_below = numbers.open.first().copied().unwrap_or(sequence);
-        Numbered {
-            sequences: self,
-            key: RequestKey {
-                instance,
-                sequence,
-                answered_below,
-            },
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Numbers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A submit that is being made; dropping it counts it as answered.
-pub(crate) struct Numbered<'a> {
-    sequences: &'a Sequences,
-    key: RequestKey,
-}
-
-impl Numbered<'_> {
-    pub(crate) fn key(&self) -> RequestKey {
-        self.key
-    }
-}
-
-impl Drop for Numbered<'_> {
-    fn drop(&mut self) {
-        self.sequences.lock().open.remove(&self.key.sequence);
-    }
-}
+mod sequences;
+mod shared;
 
 /// What other threads ask of the raft thread.
 pub(crate) enum Job {
@@ -220,6 +90,9 @@ pub(crate) struct Driver {
     confirms: confirm::Confirms,
     /// A turn for each command on its way to the leader.
     forwards: Semaphore,
+    room: propose::Room,
+    /// A member tries again and again; it is said once.
+    met_unreadable: Cell<bool>,
 }
 
 /// Runs until a `Stop` job, or until every handle is gone.
@@ -246,33 +119,24 @@ async fn run_here(parts: Parts, shared: Arc<Shared>) {
         }
     };
     drop(ready.send(Ok(())));
-    let (mut tasks, mut served) = (JoinSet::new(), JoinSet::new());
-    runtime::spawn_into(&mut tasks, follow_metrics(driver.clone()));
-    runtime::spawn_into(&mut tasks, group::keep(driver.clone()));
-    runtime::spawn_into(&mut tasks, compact::keep(driver.clone()));
+    let mut desk = Desk {
+        driver: driver.clone(),
+        tasks: JoinSet::new(),
+        served: JoinSet::new(),
+    };
+    runtime::spawn_into(&mut desk.tasks, follow_metrics(driver.clone()));
+    runtime::spawn_into(&mut desk.tasks, group::keep(driver.clone()));
+    runtime::spawn_into(&mut desk.tasks, compact::keep(driver.clone()));
     if let Some(cluster) = member.found {
-        runtime::spawn_into(&mut tasks, driver.clone().name_cluster(cluster));
+        runtime::spawn_into(&mut desk.tasks, driver.clone().name_cluster(cluster));
     }
-    let mut stopped = None;
-    while let Some(job) = queue.recv().await {
-        while tasks.try_join_next().is_some() {}
-        while served.try_join_next().is_some() {}
-        match job {
-            Job::Stop { reply } => {
-                stopped = Some(reply);
-                break;
-            }
-            Job::Serve { .. } if served.len() >= SERVED_MAX => {
-                tracing::warn!("a peer connection was dropped: {SERVED_MAX} are served already");
-            }
-            Job::Serve { connection } => {
-                runtime::spawn_into(&mut served, accept(driver.clone(), connection));
-            }
-            job => runtime::spawn_into(&mut tasks, answer(driver.clone(), job)),
-        }
+    let stopped = desk.work(&mut queue, std::future::pending()).await;
+    if stopped.is_some() {
+        // Whoever leads next may need this node's answers until it does.
+        drop(desk.work(&mut queue, driver.hand_over()).await);
     }
-    tasks.shutdown().await;
-    served.shutdown().await;
+    desk.tasks.shutdown().await;
+    desk.served.shutdown().await;
     if let Err(error) = driver.raft.shutdown().await {
         tracing::warn!(%error, "raft did not shut down cleanly");
     }
@@ -282,6 +146,47 @@ async fn run_here(parts: Parts, shared: Arc<Shared>) {
     if let Some(reply) = stopped {
         // Whoever asked may have given up.
         let _given_up = reply.send(());
+    }
+}
+
+/// Takes the jobs that other threads hand over. How many there are at once is the handles' business (`Meta::ask`), but
+/// for peer connections.
+struct Desk {
+    driver: Rc<Driver>,
+    tasks: JoinSet<()>,
+    served: JoinSet<()>,
+}
+
+impl Desk {
+    /// Until somebody wants the group stopped, the answer's address; or `until` is over, or every handle gone.
+    async fn work(
+        &mut self,
+        queue: &mut mpsc::Receiver<Job>,
+        until: impl Future<Output = ()>,
+    ) -> Option<oneshot::Sender<()>> {
+        let mut until = std::pin::pin!(until);
+        loop {
+            let job = tokio::select! {
+                biased;
+                () = &mut until => return None,
+                job = queue.recv() => job?,
+            };
+            while self.tasks.try_join_next().is_some() {}
+            while self.served.try_join_next().is_some() {}
+            let driver = self.driver.clone();
+            match job {
+                Job::Stop { reply } => return Some(reply),
+                Job::Serve { .. } if self.served.len() >= SERVED_MAX => {
+                    tracing::warn!(
+                        "a peer connection was dropped: {SERVED_MAX} are served already"
+                    );
+                }
+                Job::Serve { connection } => {
+                    runtime::spawn_into(&mut self.served, accept(driver, connection));
+                }
+                job => runtime::spawn_into(&mut self.tasks, answer(driver, job)),
+            }
+        }
     }
 }
 
@@ -298,7 +203,8 @@ async fn start(
     let (disk, threads) = (env.disk.clone(), env.threads.clone());
     let machine =
         Machine::load(disk, threads, shared.clone(), options.state_mutations).map_err(unusable)?;
-    let links = Links::new(dial, shared.clone());
+    let idle = Duration::from_millis(options.heartbeat_ms) * LINK_IDLE_HEARTBEATS;
+    let links = Links::new(dial, shared.clone(), idle);
     let network = Network(links.clone());
     let config = options.raft_config()?;
     let raft = Raft::new(member.node, config, network, log.clone(), machine)
@@ -307,6 +213,7 @@ async fn start(
             Some(reason) => reason.clone(),
             None => Error::Unusable(error.to_string()),
         })?;
+    let room = propose::Room::new(options.proposals_bytes_max);
     let driver = Driver {
         raft,
         shared: shared.clone(),
@@ -319,6 +226,8 @@ async fn start(
         log,
         confirms: confirm::Confirms::default(),
         forwards: Semaphore::new(FORWARDS_MAX),
+        room,
+        met_unreadable: Cell::new(false),
     };
     if member.found.is_some() {
         driver.found(&member.endpoint).await?;
@@ -352,11 +261,19 @@ async fn answer(driver: Rc<Driver>, job: Job) {
 
 async fn accept(driver: Rc<Driver>, connection: Box<dyn Detached>) {
     let served = match connection.attach() {
-        Ok(stream) => serve::serve(driver, stream).await,
+        Ok(stream) => serve::serve(driver.clone(), stream).await,
         Err(error) => Err(error),
     };
     if let Err(error) = served {
-        tracing::debug!(%error, "a member's connection ended");
+        let unreadable = error.kind() == io::ErrorKind::InvalidData;
+        if unreadable && !driver.met_unreadable.replace(true) {
+            tracing::warn!(
+                %error,
+                "a member said what this node cannot read; if that is a newer build, upgrade this node"
+            );
+        } else {
+            tracing::debug!(%error, "a member's connection ended");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use vineyard_env::Stream;
 use vineyard_wire::frame::{self, HEADER_BYTES};
 use vineyard_wire::limits::PEER_FRAME_BYTES_MAX;
@@ -29,18 +30,22 @@ pub(crate) struct Links {
     dial: Arc<dyn Dial>,
     shared: Arc<Shared>,
     idle: Arc<Mutex<Idle>>,
+    /// One that was idle for longer is about to be closed by the other side.
+    idle_max: Duration,
     /// Where others said that a member listens.
     told: Arc<Mutex<BTreeMap<NodeId, String>>>,
 }
 
-type Idle = BTreeMap<NodeId, Vec<Box<dyn Stream>>>;
+/// Each with when it was used last, ascending.
+type Idle = BTreeMap<NodeId, Vec<(Instant, Box<dyn Stream>)>>;
 
 impl Links {
-    pub(crate) fn new(dial: Arc<dyn Dial>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(dial: Arc<dyn Dial>, shared: Arc<Shared>, idle_max: Duration) -> Self {
         Self {
             dial,
             shared,
             idle: Arc::default(),
+            idle_max,
             told: Arc::default(),
         }
     }
@@ -56,7 +61,7 @@ impl Links {
         let frame = frame::with_header(&peer::encode(question));
         let within = within + transfer_time(frame.len());
         let asking = async {
-            let kept = self.lock().get_mut(&node).and_then(Vec::pop);
+            let kept = self.kept(node);
             if let Some(mut stream) = kept {
                 if let Ok(answer) = exchange(stream.as_mut(), &frame).await {
                     self.keep(node, stream);
@@ -124,12 +129,26 @@ impl Links {
             .unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
     }
 
+    /// The connection that was used last, unless all have been idle for too long.
+    fn kept(&self, node: NodeId) -> Option<Box<dyn Stream>> {
+        let mut idle = self.lock();
+        let kept = idle.get_mut(&node)?;
+        self.let_go(kept);
+        kept.pop().map(|(_, stream)| stream)
+    }
+
     fn keep(&self, node: NodeId, stream: Box<dyn Stream>) {
         let mut idle = self.lock();
         let kept = idle.entry(node).or_default();
+        self.let_go(kept);
         if kept.len() < LINKS_IDLE_MAX {
-            kept.push(stream);
+            kept.push((Instant::now(), stream));
         }
+    }
+
+    /// Drops what was idle for too long.
+    fn let_go(&self, kept: &mut Vec<(Instant, Box<dyn Stream>)>) {
+        kept.retain(|(used, _)| used.elapsed() < self.idle_max);
     }
 
     fn lock_told(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
@@ -143,11 +162,12 @@ impl Links {
 
 async fn exchange(stream: &mut dyn Stream, frame: &[u8]) -> io::Result<Answer> {
     stream.write_all(frame).await?;
-    read(stream).await
+    let len = read_length(stream).await?;
+    read_body(stream, len).await
 }
 
 /// What a slow network and a slow disk take for this many bytes, and their way on to a majority.
-fn transfer_time(bytes: usize) -> Duration {
+pub(super) fn transfer_time(bytes: usize) -> Duration {
     Duration::from_millis(2 * 1000 * bytes as u64 / SLOWEST_BYTES_PER_SECOND)
 }
 
@@ -157,14 +177,19 @@ pub(super) async fn write<T: Serialize>(stream: &mut dyn Stream, message: &T) ->
         .await
 }
 
-pub(super) async fn read<T: DeserializeOwned>(stream: &mut dyn Stream) -> io::Result<T> {
-    let invalid = |error: Box<dyn std::error::Error + Send + Sync>| {
-        io::Error::new(io::ErrorKind::InvalidData, error)
-    };
+/// The length of the body that follows.
+pub(super) async fn read_length(stream: &mut dyn Stream) -> io::Result<usize> {
     let mut header = [0; HEADER_BYTES];
     stream.read_exact(&mut header).await?;
-    let len = frame::body_bytes(header, PEER_FRAME_BYTES_MAX).map_err(|e| invalid(e.into()))?;
+    frame::body_bytes(header, PEER_FRAME_BYTES_MAX)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+pub(super) async fn read_body<T: DeserializeOwned>(
+    stream: &mut dyn Stream,
+    len: usize,
+) -> io::Result<T> {
     let mut body = vec![0; len];
     stream.read_exact(&mut body).await?;
-    peer::decode(&body).map_err(|e| invalid(e.into()))
+    peer::decode(&body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }

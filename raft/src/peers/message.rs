@@ -10,7 +10,10 @@ type Append = openraft::raft::AppendEntriesRequest<TypeConfig>;
 type Appended = openraft::raft::AppendEntriesResponse<TypeConfig>;
 type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
 type VoteResponse = openraft::raft::VoteResponse<TypeConfig>;
+type TakeOver = openraft::raft::TransferLeaderRequest<TypeConfig>;
+type TakenOver = openraft::raft::TransferLeaderResponse<TypeConfig>;
 
+/// Variants are only ever appended, here and in `Answer`: a member of before answers what it does not know by hanging up.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Question {
     Append(Append),
@@ -29,6 +32,8 @@ pub(crate) enum Question {
         endpoint: String,
     },
     WhoLeads,
+    /// The leader leaves, and says who shall lead.
+    TakeOver(TakeOver),
 }
 
 /// A piece of a snapshot. Pieces of one snapshot come in order on one connection.
@@ -63,4 +68,5 @@ pub(crate) enum Answer {
     /// This member does not lead; perhaps it knows who does.
     NotLeader(Option<NodeId>),
     Failed(String),
+    TakenOver(TakenOver),
 }

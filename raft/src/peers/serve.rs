@@ -3,30 +3,36 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use openraft::storage::Snapshot;
+use tokio::time::timeout;
 use vineyard_env::Stream;
 
 use super::link;
 use super::message::{Answer, Chunk, Question};
 use crate::machine::Image;
 use crate::meta::driver::Driver;
-use crate::options::{SERVE_WITHIN, SNAPSHOT_BYTES_MAX};
+use crate::options::{SERVE_WITHIN, SERVED_IDLE_HEARTBEATS, SNAPSHOT_BYTES_MAX};
 
 /// Snapshots that are on their way, by their vote and place. One sender has at most one.
 #[derive(Default)]
 pub(crate) struct Arriving(BTreeMap<(String, u64), Vec<u8>>);
 
-/// Answers until the other side leaves.
+/// Answers until the other side leaves, or asks nothing for so long that it must have: a machine that lost its power
+/// closes nothing.
 pub(crate) async fn serve(driver: Rc<Driver>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+    let patience = Duration::from_millis(driver.options.heartbeat_ms) * SERVED_IDLE_HEARTBEATS;
     loop {
-        let question = match link::read(stream.as_mut()).await {
-            Ok(question) => question,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-            Err(error) => return Err(error),
+        let len = match timeout(patience, link::read_length(stream.as_mut())).await {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Ok(len) => len?,
+            Err(_) => return Ok(()),
         };
+        let within = patience + link::transfer_time(len);
+        let question = timeout(within, link::read_body(stream.as_mut(), len)).await??;
         let answer = answer(&driver, question).await;
-        link::write(stream.as_mut(), &answer).await?;
+        timeout(patience, link::write(stream.as_mut(), &answer)).await??;
     }
 }
 
@@ -53,15 +59,18 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
         Question::ReadIndex => driver.read_index_here().await,
         Question::Admit { key, endpoint } => within(driver.admit_here(key, endpoint)).await,
         Question::WhoLeads => Answer::Leads(driver.shared.leader()),
+        Question::TakeOver(rpc) => driver
+            .raft
+            .handle_transfer_leader(rpc)
+            .await
+            .map_or_else(|e| failed(&e), Answer::TakenOver),
     }
 }
 
 /// Whoever asked gave up long before: without a majority a command could wait for ever.
 async fn within(answering: impl Future<Output = Answer>) -> Answer {
     let late = |_| Answer::Failed("no majority stored it in time".to_owned());
-    tokio::time::timeout(SERVE_WITHIN, answering)
-        .await
-        .unwrap_or_else(late)
+    timeout(SERVE_WITHIN, answering).await.unwrap_or_else(late)
 }
 
 /// Collects pieces; the last one installs the snapshot.

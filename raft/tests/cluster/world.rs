@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
 use vineyard_env::{
-    Access, Batch, BoxFuture, Change, Clock, Detached, Disk, Done, Env, Host, Listener, Local,
-    LocalListener, LocalStream, Main, Memory, MemoryHandle, Network, Pair, Random, Region, Stream,
-    Threads,
+    Access, BoxFuture, Change, Clock, Detached, Disk, Env, Host, Listener, Local, LocalListener,
+    LocalStream, Main, Memory, MemoryHandle, Network, Random, Region, Stream, Threads,
 };
 use vineyard_raft::command::Command;
-use vineyard_raft::disk::MemoryDisk;
 use vineyard_raft::state::instances::Instance;
 use vineyard_raft::{Dial, Error, Member, Meta, Options};
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
+
+use crate::disk::Breakable;
 
 pub(crate) const WAIT: Duration = Duration::from_secs(10);
 pub(crate) const CLUSTER: &str = "test-cluster";
@@ -148,17 +148,31 @@ impl World {
 
     /// Every write of the node fails from now on, until it is replaced by a new disk with the same content.
     pub(crate) fn break_disk(&self, node: NodeId) {
-        self.lock().nodes[&node]
-            .disk
-            .broken
-            .store(true, Ordering::Relaxed);
+        self.lock().nodes[&node].disk.fail(true);
     }
 
     pub(crate) fn mend_disk(&self, node: NodeId) {
-        self.lock().nodes[&node]
-            .disk
-            .broken
-            .store(false, Ordering::Relaxed);
+        self.lock().nodes[&node].disk.fail(false);
+    }
+
+    /// What the node writes waits from now on, or no longer.
+    pub(crate) fn hold_disk(&self, node: NodeId, holds: bool) {
+        self.lock().nodes[&node].disk.hold(holds);
+    }
+
+    /// Bytes of what the node's disk holds back.
+    pub(crate) fn held_bytes(&self, node: NodeId) -> usize {
+        let disk = self.lock().nodes[&node].disk.clone();
+        disk.held_bytes()
+    }
+
+    /// A connection to a member, as another one dials it.
+    pub(crate) async fn dial(&self, from: NodeId, to: NodeId) -> Box<dyn Stream> {
+        let road = Road {
+            world: self.clone(),
+            from,
+        };
+        road.dial(to, format!("{to}:0")).await.unwrap()
     }
 
     /// Bytes of log entries on the node's disk.
@@ -332,31 +346,6 @@ fn env(disk: Arc<dyn Disk>, node: NodeId) -> Env {
         memory: Arc::new(Unused),
         threads: Arc::new(Tasks),
         host: Arc::new(Unused),
-    }
-}
-
-/// A memory disk that can refuse to write.
-#[derive(Default)]
-struct Breakable {
-    disk: MemoryDisk,
-    broken: AtomicBool,
-}
-
-impl Disk for Breakable {
-    fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        self.disk.get(key)
-    }
-
-    fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
-        self.disk.scan(from, to)
-    }
-
-    fn commit(&self, batch: Batch, done: Done) {
-        if self.broken.load(Ordering::Relaxed) {
-            done(Err(io::Error::from_raw_os_error(5)));
-        } else {
-            self.disk.commit(batch, done);
-        }
     }
 }
 

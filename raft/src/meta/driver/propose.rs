@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use openraft::errors::{ClientWriteError, RaftError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 use vineyard_wire::NodeId;
 
 use super::Driver;
 use crate::command::{Applied, Command, Entry, RequestKey, VERSION};
 use crate::error::Error;
+use crate::keys::command_bytes;
 use crate::options::{FORWARD_WITHIN, RETRY_PAUSE, WHO_LEADS_TIMEOUT};
 use crate::peers::message::{Answer, Question};
+use crate::runtime;
 use crate::types::Place;
 
 /// What became of one try.
@@ -20,6 +23,34 @@ enum Tried {
     Elsewhere(Option<NodeId>),
     /// It may or may not have happened; try again under the same key.
     Unknown(String),
+}
+
+/// Room for commands that were proposed here and are not yet committed and on this disk. Everything that waits for a
+/// disk or for a majority on behalf of clients waits here, in order, and openraft never does: what it has taken fits.
+pub(super) struct Room {
+    turns: Arc<Semaphore>,
+    all: u32,
+}
+
+/// What a turn is counted in.
+const ROOM_UNIT_BYTES: usize = 1024;
+
+impl Room {
+    pub(super) fn new(bytes: u64) -> Self {
+        let all = u32::try_from(bytes / ROOM_UNIT_BYTES as u64).unwrap_or(u32::MAX);
+        Self {
+            turns: Arc::new(Semaphore::new(all as usize)),
+            all,
+        }
+    }
+
+    /// Returns when there is room. One that is larger than all of it waits until it is alone.
+    async fn turn(&self, command: &Command) -> OwnedSemaphorePermit {
+        let units = 1 + command_bytes(command) / ROOM_UNIT_BYTES;
+        let units = u32::try_from(units).map_or(self.all, |units| units.min(self.all));
+        let turn = self.turns.clone().acquire_many_owned(units).await;
+        turn.expect("the semaphore is never closed")
+    }
 }
 
 impl Driver {
@@ -112,6 +143,11 @@ impl Driver {
 
     /// Puts the command into the log, if this node leads.
     pub(crate) async fn propose(&self, key: Option<RequestKey>, command: Command) -> Answer {
+        let turn = tokio::select! {
+            biased;
+            turn = self.room.turn(&command) => turn,
+            other = self.another_leads(self.me) => return Answer::NotLeader(Some(other)),
+        };
         let at_unix_ms = self.env.clock.unix_ms();
         let entry = Entry {
             version: VERSION,
@@ -119,7 +155,23 @@ impl Driver {
             at_unix_ms,
             command,
         };
-        match self.raft.client_write(Arc::new(entry)).await {
+        let (reply, written) = oneshot::channel();
+        let (raft, log) = (self.raft.clone(), self.log.clone());
+        // Not part of the question: whoever asked may give up, and the entry is in the log all the same.
+        runtime::spawn(async move {
+            let written = raft.client_write(Arc::new(entry)).await;
+            let index = written.as_ref().ok().map(|written| written.log_id.index);
+            drop(reply.send(written));
+            if let Some(index) = index {
+                // A majority may have it while this disk does not.
+                log.synced(index).await;
+            }
+            drop(turn);
+        });
+        let Ok(written) = written.await else {
+            return Answer::Failed("raft has stopped".to_owned());
+        };
+        match written {
             Ok(written) => Answer::Forwarded {
                 log_id: written.log_id,
                 outcome: written.data,

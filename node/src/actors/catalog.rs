@@ -192,3 +192,6 @@ impl Drop for DeleteOnItsWay {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,8 @@ pub struct Limits {
     pub bulk_bytes_min: u64,
     /// Worker threads for bulk bytes.
     pub bulk_threads: usize,
-    /// Jobs that wait for one of them before the sessions that bring them wait.
+    /// Jobs one of them has not taken up yet, before those who bring more wait. What it has taken up is bounded by who
+    /// may bring jobs: `rpc_connections_max`, the nodes of the cluster, and `migrations_max` times `bulk_connections`.
     pub bulk_queue: usize,
     /// Migrations that may move bytes at the same time; the next ones queue.
     pub migrations_max: usize,

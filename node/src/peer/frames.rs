@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use vineyard_wire::frame::{self, HEADER_BYTES};
 use vineyard_wire::peer;
 
-/// Longest message but those of raft: enough for an `Ask` with `limits::ITEMS_MAX` ranges would be too much to trust.
+/// Longest message but those of raft. It holds an `Ask` of all the ranges that `plan::asks` puts into one, many times over,
+/// and not the `limits::ITEMS_MAX` of them that the decoder would allow.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) async fn write<S, T>(stream: &mut S, message: &T) -> io::Result<()>

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use tokio::io::AsyncWriteExt;
-use vineyard_env::{LocalBoxFuture, Stream};
+use vineyard_env::Stream;
 use vineyard_shm::Slice;
 use vineyard_store::Store;
 use vineyard_wire::peer::{Answer, Ask, Join, Purpose, Range};
@@ -103,26 +103,14 @@ async fn read(
         }
     };
     let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
-    let limits = &node.config.limits;
-    // An asker that stopped reading must not keep the bytes in place for ever.
-    let deadline = limits.transfer_deadline(bytes);
-    if bytes < limits.bulk_bytes_min {
-        tokio::time::timeout(deadline, send(stream.as_mut(), &slices)).await??;
-        return Ok(stream);
-    }
-    let detached = stream.detach()?;
-    let job = move || -> LocalBoxFuture<'static, _> {
-        Box::pin(async move {
-            let mut stream = detached.attach()?;
-            tokio::time::timeout(deadline, send(stream.as_mut(), &slices)).await??;
-            stream.detach()
-        })
-    };
-    node.bulk
-        .run(job)
-        .await
-        .map_err(io::Error::other)??
-        .attach()
+    // An asker that stopped reading must not keep the bytes in place for ever, hence the deadline of a transfer.
+    let sending = node
+        .bulk
+        .transfer(&node.config.limits, stream, bytes, move |stream| {
+            Box::pin(send(stream, slices))
+        });
+    let (stream, ()) = sending.await?;
+    Ok(stream)
 }
 
 fn pin(store: &mut Store, ranges: &[Range]) -> Result<Vec<Slice>, Status> {
@@ -141,11 +129,11 @@ fn pin(store: &mut Store, ranges: &[Range]) -> Result<Vec<Slice>, Status> {
     ranges.iter().map(slice).collect()
 }
 
-async fn send(stream: &mut dyn Stream, slices: &[Slice]) -> io::Result<()> {
+async fn send(stream: &mut dyn Stream, slices: Vec<Slice>) -> io::Result<()> {
     let len = slices.iter().map(|slice| slice.len() as u64).sum();
     frames::write(stream, &Answer::Bytes { len }).await?;
     let mut checksum = Xxh3::new();
-    for slice in slices {
+    for slice in &slices {
         for chunk in slice.chunks(HASH_BYTES) {
             checksum.update(chunk);
             stream.write_all(chunk).await?;

@@ -67,7 +67,7 @@ async fn the_length_goes_before_the_bytes_and_their_checksum_after() {
     let blob = sealed(&mut store, holder, b"0123456789");
     let slices = pin(&mut store, &[range(blob, 0, 2), range(blob, 8, 2)]).unwrap();
     let (mut near, mut far) = pipes();
-    send(&mut near, &slices).await.unwrap();
+    send(&mut near, slices).await.unwrap();
     drop(near);
     let answer: Answer = frames::read(&mut far, frames::MESSAGE_BYTES_MAX)
         .await

@@ -1,0 +1,58 @@
+"""A put in the making: the metadata tree of a value, and the buffers its blobs will hold.
+
+Promise: nothing is sent while a value of a type of ours is described. It knows no type of value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vineyard._C import Object, ObjectID, ObjectMeta
+
+Tree = dict[str, Any]
+
+BLOB = "vineyard::Blob"
+
+
+class Draft:
+    """Collects the buffers of one put, and says how the parts of a value are built."""
+
+    __slots__ = ("_address_of", "buffers", "client", "context", "kwargs", "links")
+
+    def __init__(self, client: Any, context: Any, kwargs: Tree, reuse: bool = True) -> None:
+        """`reuse`: blobs that the value already lives in are linked, not copied."""
+        self.client = client
+        self.context = context
+        self.kwargs = kwargs
+        self.buffers: list[Any] = []
+        self.links = 0
+        self._address_of = client.find_shared_memory if reuse and client.is_ipc else None
+
+    def blob(self, buffer: Any) -> Tree:
+        """A new blob with the bytes of `buffer`, which is C-contiguous."""
+        self.buffers.append(buffer)
+        return {"typename": BLOB, "_buffer": len(self.buffers) - 1}
+
+    def shared(self, address: int) -> Tree | None:
+        """The blob that begins at `address`, if it is one of this node's."""
+        if self._address_of is None or not address:
+            return None
+        object_id = self._address_of(address)
+        if object_id is None:
+            return None
+        self.links += 1
+        return {"id": repr(object_id)}
+
+    def part(self, value: Any) -> Tree:
+        """A member: described in place if its builder is one of ours, otherwise built now and
+        linked.
+        """
+        if isinstance(value, ObjectID):
+            return {"id": repr(value)}
+        if isinstance(value, Object | ObjectMeta):
+            return {"id": repr(value.id)}
+        describe = getattr(self.context.find(type(value)), "describe", None)
+        if describe is not None:
+            return describe(self, value)
+        built = self.context.run(self.client, value)
+        return {"id": repr(built if isinstance(built, ObjectID) else built.id)}

@@ -1,0 +1,51 @@
+"""A get in the making: the tree of an object that is here already, with its blobs.
+
+Promise: no round trips. It knows no type of value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vineyard.data._draft import Tree
+
+
+class Reader:
+    """Gives the blobs and the parts of one object."""
+
+    __slots__ = ("_buffer", "_path", "context", "kwargs", "meta")
+
+    def __init__(self, meta: Any, context: Any, kwargs: Tree) -> None:
+        self.meta = meta
+        self._buffer = meta._buffer
+        if context is None:
+            from vineyard.core.resolver import get_current_resolvers
+
+            context = get_current_resolvers()
+        self.context = context
+        self.kwargs = kwargs
+        self._path: list[str] = []
+
+    def blob(self, node: Tree) -> Any:
+        """The bytes of a blob: an object with the buffer protocol, read-only. It keeps the memory
+        alive.
+        """
+        blob = self._buffer(node["id"])
+        return b"" if blob is None else blob
+
+    def part(self, tree: Tree, key: str) -> Any:
+        """The value of the member `key`, by the resolver that the context has for it."""
+        node = tree[key]
+        resolver = self.context.find(node["typename"])
+        restore = getattr(resolver, "restore", None)
+        self._path.append(key)
+        try:
+            return restore(self, node) if restore is not None else self._foreign()
+        finally:
+            self._path.pop()
+
+    def _foreign(self) -> Any:
+        obj: Any = self.meta
+        for key in self._path:
+            obj = obj.get_member(key) if obj is self.meta else obj.member(key)
+        return self.context(obj, **self.kwargs)

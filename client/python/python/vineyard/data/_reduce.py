@@ -1,0 +1,82 @@
+"""How values of libraries are pickled: by public constructors, so that other versions of the
+library can read them.
+
+Promise: no library is imported here that the value being pickled has not imported already.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+Reducer = Callable[[Any], Any]
+
+_reducers: dict[type, Reducer | None] = {}
+
+_SPARSE_KINDS = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+
+
+def reducer_of(kind: type) -> Reducer | None:
+    """The reducer for objects of exactly this class, or None: they pickle themselves."""
+    try:
+        return _reducers[kind]
+    except KeyError:
+        return _reducers.setdefault(kind, _choose(kind))
+
+
+def _choose(kind: type) -> Reducer | None:
+    module, name = kind.__module__, kind.__name__
+    if module == "numpy" and name == "ndarray":
+        return _reduce_array
+    if module.startswith("scipy.sparse."):
+        family, _, suffix = name.partition("_")
+        if family in _SPARSE_KINDS and suffix in ("array", "matrix"):
+            return globals()[f"_reduce_{_SPARSE_REDUCERS[family]}"]
+    return None
+
+
+def _reduce_array(array: Any) -> Any:
+    """`numpy.ndarray` is called by name: numpy 1 cannot import the helper that numpy 2 pickles
+    arrays with.
+    """
+    if array.dtype.hasobject or array.dtype.kind not in "biufcMmSUV":
+        return NotImplemented
+    order = "C"
+    if not array.flags.c_contiguous:
+        if array.flags.f_contiguous:
+            order = "F"
+        else:
+            array = array.copy()
+    flat = (array.T if order == "F" else array).reshape(-1)
+    raw = flat.view("u1") if flat.nbytes else b""
+    arguments = (array.shape, array.dtype, pickle.PickleBuffer(raw), 0, None, order)
+    return type(array), arguments
+
+
+_SPARSE_REDUCERS = {
+    "bsr": "compressed",
+    "csc": "compressed",
+    "csr": "compressed",
+    "coo": "coordinates",
+    "dia": "diagonals",
+    "dok": "via_coordinates",
+    "lil": "via_coordinates",
+}
+
+
+def _reduce_compressed(value: Any) -> Any:
+    return type(value), ((value.data, value.indices, value.indptr), value.shape)
+
+
+def _reduce_coordinates(value: Any) -> Any:
+    coordinates = getattr(value, "coords", None) or (value.row, value.col)
+    return type(value), ((value.data, tuple(coordinates)), value.shape)
+
+
+def _reduce_diagonals(value: Any) -> Any:
+    return type(value), ((value.data, value.offsets), value.shape)
+
+
+def _reduce_via_coordinates(value: Any) -> Any:
+    return type(value), (value.tocoo(),)

@@ -1,0 +1,90 @@
+"""Builders and resolvers as the contexts see them: names of functions, found at the first call.
+
+Promise: one put sends one tree, whatever is nested in the value; one get reads one tree. A builder
+calls its module's `describe(draft, value)`, a resolver its `restore(reader, tree)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from vineyard._C import VineyardException
+from vineyard.data._draft import Draft, Tree
+from vineyard.data._reader import Reader
+
+
+def _load(place: str, default: str) -> Callable[..., Any]:
+    module, _, function = place.partition(":")
+    return getattr(import_module(f"vineyard.data.{module}"), function or default)
+
+
+class Builder:
+    """Builds values of one type; `place` is ``module`` or ``module:function`` in this package."""
+
+    # The context may hand over `persist` and `name`: they travel with the put.
+    publishes = True
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._describe: Callable[[Draft, Any], Tree] | None = None
+
+    def __repr__(self) -> str:
+        return f"<builder vineyard.data.{self._place}>"
+
+    @property
+    def describe(self) -> Callable[[Draft, Any], Tree]:
+        """What makes the tree of a value."""
+        if self._describe is None:
+            self._describe = _load(self._place, "describe")
+        return self._describe
+
+    def __call__(
+        self,
+        client: Any,
+        value: Any,
+        builder: Any = None,
+        persist: bool = False,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Puts `value` and returns its ObjectMeta."""
+        if builder is None:
+            from vineyard.core.builder import get_current_builders
+
+            builder = get_current_builders()
+        draft = Draft(client, builder, kwargs)
+        tree = self.describe(draft, value)
+        if not draft.links:
+            return client._put_tree(tree, draft.buffers, persist, name)
+        try:
+            return client._put_tree(tree, draft.buffers, persist, name)
+        except VineyardException:
+            # A blob the value lives in may have been deleted since: its bytes are still mapped, so
+            # copy them.
+            draft = Draft(client, builder, kwargs, reuse=False)
+            return client._put_tree(self.describe(draft, value), draft.buffers, persist, name)
+
+
+class Resolver:
+    """Makes values of one family of typenames; `place` as in :class:`Builder`."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._restore: Callable[[Reader, Tree], Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<resolver vineyard.data.{self._place}>"
+
+    @property
+    def restore(self) -> Callable[[Reader, Tree], Any]:
+        """What makes the value of a tree."""
+        if self._restore is None:
+            self._restore = _load(self._place, "restore")
+        return self._restore
+
+    def __call__(self, obj: Any, resolver: Any = None, **kwargs: Any) -> Any:
+        """The value of `obj`."""
+        meta = obj.meta
+        return self.restore(Reader(meta, resolver, kwargs), meta._tree())

@@ -1,0 +1,131 @@
+"""Numbers, text, bytes and sequences: types of the language, without any import.
+
+Promise: what comes back is equal and of the same type, except that bytes come back as a read-only
+memoryview of the shared memory. Values that JSON cannot carry are written as text, which the
+released client reads too.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from vineyard.data import default
+from vineyard.data._draft import Draft, Tree
+from vineyard.data._reader import Reader
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+
+# Python refuses to print or parse longer integers as decimals unless told otherwise (4300 digits).
+_DECIMAL_BITS_MAX = 10_000
+
+# Metadata is kept whole in every node of the cluster; longer text goes to a blob.
+_TEXT_LENGTH_MAX = 64 * 1024
+
+
+def describe_int(draft: Draft, value: int) -> Tree:
+    """The tree of an int of any size."""
+    if type(value) is not int:
+        return default.describe(draft, value)
+    if _INT64_MIN <= value <= _INT64_MAX:
+        return _scalar("int", value, "int")
+    if value.bit_length() > _DECIMAL_BITS_MAX:
+        return default.describe(draft, value)
+    return _scalar("int", str(value), "int")
+
+
+def describe_bool(draft: Draft, value: bool) -> Tree:
+    """The tree of a bool."""
+    return _scalar("int", value, "bool")
+
+
+def describe_float(draft: Draft, value: float) -> Tree:
+    """The tree of a float or numpy.float64; NaN and infinities are written as text."""
+    kind = type(value).__name__
+    if type(value) is not float and kind != "float64":
+        return default.describe(draft, value)
+    plain = float(value)
+    return _scalar("double", plain if math.isfinite(plain) else str(plain), kind)
+
+
+def describe_str(draft: Draft, value: str) -> Tree:
+    """The tree of a str; long text, and text that UTF-8 cannot carry, is pickled into a blob."""
+    if type(value) is not str or len(value) > _TEXT_LENGTH_MAX:
+        return default.describe(draft, value)
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return default.describe(draft, value)
+    return _scalar("std::string", value, "str")
+
+
+def _scalar(cpp_type: str, value: Any, kind: str) -> Tree:
+    return {
+        "typename": f"vineyard::Scalar<{cpp_type}>",
+        "nbytes": 0,
+        "type_": kind,
+        "value_": value,
+    }
+
+
+def restore_scalar(reader: Reader, tree: Tree) -> Any:
+    """The int, bool, float or str of a tree, also of those other clients wrote."""
+    value, kind = tree["value_"], tree.get("type_")
+    if kind == "bool":
+        return bool(value)
+    if kind == "float64":
+        import numpy
+
+        return numpy.float64(value)
+    typename = tree["typename"]
+    if typename == "vineyard::Scalar<int>":
+        return int(value)
+    if typename == "vineyard::Scalar<double>":
+        return math.nan if value is None else float(value)
+    return value
+
+
+def describe_bytes(draft: Draft, value: Any) -> Tree:
+    """A bare blob with the bytes of `value`: bytes, memoryview or pyarrow.Buffer."""
+    if type(value) is bytes:
+        return draft.blob(value)
+    view = memoryview(value)
+    if view.nbytes == 0:
+        return draft.blob(b"")
+    owner = view.obj
+    if getattr(owner, "size", None) == view.nbytes and hasattr(owner, "address"):
+        shared = draft.shared(owner.address)
+        if shared is not None:
+            return shared
+    return draft.blob(view if view.c_contiguous else view.tobytes())
+
+
+def restore_bytes(reader: Reader, tree: Tree) -> memoryview:
+    """The bytes of a blob, as a read-only memoryview of the shared memory."""
+    view = memoryview(reader.blob(tree))
+    return view if view.format == "B" else view.cast("B")
+
+
+def describe_sequence(draft: Draft, value: Any) -> Tree:
+    """The tree of a tuple or list with its items; a subclass, like a named tuple, is pickled."""
+    kind = type(value)
+    if kind is not tuple and kind is not list:
+        return default.describe(draft, value)
+    tree: Tree = {
+        "typename": "vineyard::Sequence",
+        "nbytes": 0,
+        "size_": len(value),
+        "type_": kind.__name__,
+        "__elements_-size": len(value),
+    }
+    for at, item in enumerate(value):
+        tree[f"__elements_-{at}"] = draft.part(item)
+    return tree
+
+
+def restore_sequence(reader: Reader, tree: Tree) -> Any:
+    """The list, or else tuple, of a tree."""
+    size = tree["__elements_-size"]
+    items = [reader.part(tree, f"__elements_-{at}") for at in range(size)]
+    return items if tree.get("type_") == "list" else tuple(items)

@@ -1,0 +1,184 @@
+"""pandas arrays that are more than a numpy array: dates with zones, categories, nullable, Arrow and
+sparse ones.
+
+Promise: they come back as they were, on views of the shared memory. They are pickled as calls of
+public constructors, so that pandas 2 and 3 read each other's, and the released client reads them
+wherever it reads its own.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy
+import pandas
+
+from vineyard.data import default, strings
+from vineyard.data._draft import Draft, Tree
+from vineyard.data._reader import Reader
+from vineyard.data._splice import Call
+from vineyard.data.utils import from_text, to_text
+
+
+def describe(draft: Draft, values: Any) -> Tree:
+    """The tree of a pandas extension array as a column of a frame."""
+    if isinstance(values, pandas.arrays.SparseArray):
+        return draft.part(values)
+    if isinstance(values.dtype, pandas.StringDtype):
+        return strings.describe_strings(draft, values)
+    return default.describe(draft, program(values))
+
+
+def program(values: Any) -> Any:
+    """What pickles as calls that make `values` again; `values` itself if it is of an unknown kind."""
+    build = _PROGRAMS.get(type(values).__name__)
+    return values if build is None else build(values)
+
+
+def _datetime(values: Any) -> Call:
+    if values.tz is None:
+        return Call(pandas.array, values.to_numpy(), None, False)
+    # Integers are taken as times since the epoch, in the unit of the dtype.
+    dtype = Call(pandas.DatetimeTZDtype, values.unit, values.tz)
+    return Call(pandas.array, values.view("i8"), dtype, False)
+
+
+def _timedelta(values: Any) -> Call:
+    return Call(pandas.array, values.to_numpy(), None, False)
+
+
+def _period(values: Any) -> Call:
+    # The name says the frequency as the dtype takes it: ``period[Q-DEC]``.
+    dtype = Call(pandas.PeriodDtype, values.dtype.name.partition("[")[2][:-1])
+    return Call(pandas.arrays.PeriodArray, values.view("i8"), dtype)
+
+
+def _interval(values: Any) -> Call:
+    left, right = index_program(values.left), index_program(values.right)
+    return Call(pandas.arrays.IntervalArray.from_arrays, left, right, values.closed)
+
+
+def _categorical(values: Any) -> Call:
+    categories = index_program(values.categories)
+    return Call(pandas.Categorical.from_codes, values.codes, categories, bool(values.ordered))
+
+
+def _masked(values: Any) -> Call:
+    plain = values.to_numpy(dtype=values.dtype.numpy_dtype, na_value=1)
+    return Call(_PUBLIC_MASKED[values.dtype.kind], plain, values.isna())
+
+
+def _arrow(values: Any) -> Call:
+    return Call(pandas.arrays.ArrowExtensionArray, values.__arrow_array__())
+
+
+def _text(values: Any) -> Call:
+    dtype = values.dtype
+    if dtype.na_value is not pandas.NA:
+        # pandas before 2.3 reads this as objects.
+        return Call(functools.partial(pandas.array, dtype="str"), values.to_numpy(object))
+    return Call(functools.partial(pandas.array, dtype=f"string[{dtype.storage}]"), _list(values))
+
+
+def _list(values: Any) -> Any:
+    return values.to_numpy(object, na_value=None)
+
+
+_PUBLIC_MASKED = {
+    "i": pandas.arrays.IntegerArray,
+    "u": pandas.arrays.IntegerArray,
+    "f": pandas.arrays.FloatingArray,
+    "b": pandas.arrays.BooleanArray,
+}
+
+_PROGRAMS = {
+    "DatetimeArray": _datetime,
+    "TimedeltaArray": _timedelta,
+    "PeriodArray": _period,
+    "IntervalArray": _interval,
+    "Categorical": _categorical,
+    "IntegerArray": _masked,
+    "FloatingArray": _masked,
+    "BooleanArray": _masked,
+    "ArrowExtensionArray": _arrow,
+    "ArrowStringArray": _text,
+    "StringArray": _text,
+}
+
+
+def index_program(index: Any) -> Any:
+    """What pickles as calls that make a pandas index again, with its names."""
+    kind, name = type(index), index.name
+    if kind is pandas.RangeIndex:
+        make = functools.partial(pandas.RangeIndex, name=name)
+        return Call(make, index.start, index.stop, index.step)
+    if kind is pandas.MultiIndex:
+        make = functools.partial(pandas.MultiIndex, names=list(index.names))
+        levels = [index_program(level) for level in index.levels]
+        return Call(make, levels, [numpy.asarray(codes) for codes in index.codes])
+    if isinstance(index.dtype, pandas.StringDtype):
+        text = "str" if index.dtype.na_value is not pandas.NA else str(index.dtype)
+        return Call(functools.partial(pandas.Index, dtype=text, name=name), index.to_numpy(object))
+    if kind not in _INDEX_KINDS:
+        return index
+    freq = getattr(index, "freq", None)
+    if kind in (pandas.DatetimeIndex, pandas.TimedeltaIndex):
+        make = functools.partial(kind, freq=freq, name=name)
+    elif isinstance(index.dtype, numpy.dtype):
+        # Objects would otherwise be taken for text, or for numbers.
+        make = functools.partial(pandas.Index, dtype=index.dtype, name=name)
+        return Call(make, index.to_numpy())
+    else:
+        make = functools.partial(kind, name=name)
+    return Call(make, program(index.array))
+
+
+_INDEX_KINDS = (
+    pandas.Index,
+    pandas.DatetimeIndex,
+    pandas.TimedeltaIndex,
+    pandas.PeriodIndex,
+    pandas.IntervalIndex,
+    pandas.CategoricalIndex,
+)
+
+
+def describe_sparse(draft: Draft, value: Any) -> Tree:
+    """The tree of a SparseArray: its stored values, and where they are."""
+    index = value.sp_index
+    dtype = value.dtype
+    tree: Tree = {
+        "typename": f"vineyard::SparseArray<{dtype}>",
+        "nbytes": 0,
+        "value_type_": str(dtype),
+        "fill_exact_": to_text(dtype.fill_value),
+        "sp_kind_": value.kind,
+        "sp_index_name": "IntIndex",
+        "sp_index_size": len(value),
+        "sp_index": draft.part(index.to_int_index().indices),
+        "sp_values": draft.part(numpy.asarray(value.sp_values)),
+    }
+    return tree
+
+
+def restore_sparse(reader: Reader, tree: Tree) -> Any:
+    """The SparseArray of a tree."""
+    values = reader.part(tree, "sp_values")
+    # The class of sparse indices has no public name, but every sparse array has one.
+    kind = type(pandas.arrays.SparseArray([0]).sp_index)
+    index = kind(tree["sp_index_size"], numpy.asarray(reader.part(tree, "sp_index")))
+    if tree.get("sp_kind_") == "block":
+        index = index.to_block_index()
+    exact = tree.get("fill_exact_")
+    fill = from_text(exact) if exact else _fill_value(tree["value_type_"], values.dtype)
+    dtype = pandas.SparseDtype(values.dtype, fill)
+    return pandas.arrays.SparseArray(values, sparse_index=index, fill_value=fill, dtype=dtype)
+
+
+def _fill_value(text: str, dtype: numpy.dtype[Any]) -> Any:
+    """The fill value that the text of a sparse dtype names, as in ``Sparse[int64, 0]``."""
+    name = text.rpartition(",")[2].strip(" ]")
+    if dtype.kind == "b":
+        return name == "True"
+    return pandas.NaT if name == "NaT" else dtype.type(name)

@@ -1,0 +1,48 @@
+"""polars frames and series: stored as Arrow tables, whose columns polars uses in place.
+
+Promise: the schema comes back exactly. What Arrow cannot carry, such as columns of Python objects,
+is pickled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars
+import pyarrow
+
+from vineyard.data import default
+from vineyard.data._draft import Draft, Tree
+from vineyard.data.utils import from_text, to_text
+
+
+def describe(draft: Draft, value: polars.DataFrame) -> Tree:
+    """The tree of a frame."""
+    if polars.Object in value.dtypes or value.width == 0:
+        return default.describe(draft, value)
+    table = value.to_arrow()
+    tree = draft.part(table)
+    if "typename" in tree:
+        tree["from_polars"] = True
+        # Categories, enumerations and the like: Arrow knows them by less than polars does.
+        if polars.from_arrow(table.schema.empty_table()).schema != value.schema:
+            tree["polars_schema_"] = to_text(dict(value.schema))
+    return tree
+
+
+def describe_series(draft: Draft, value: polars.Series) -> Tree:
+    """The tree of a series: a table of one column."""
+    if value.dtype == polars.Object:
+        return default.describe(draft, value)
+    tree = describe(draft, value.to_frame())
+    tree["polars_series_"] = True
+    return tree
+
+
+def restore(table: pyarrow.Table, tree: Tree) -> Any:
+    """The frame or series that was put, of the table it was stored as."""
+    frame = polars.from_arrow(table)
+    schema = tree.get("polars_schema_")
+    if schema is not None:
+        frame = frame.cast(from_text(schema))
+    return frame.to_series() if tree.get("polars_series_") else frame

@@ -1,0 +1,64 @@
+"""pandas series.
+
+Promise: values, dtype, index and name come back as they were, on views of the shared memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+import pandas
+
+from vineyard.data import default, strings, tensor
+from vineyard.data._draft import Draft, Tree
+from vineyard.data._reader import Reader
+from vineyard.data._splice import Call
+from vineyard.data.extension import program
+from vineyard.data.utils import from_text, get_label, put_label, to_text
+
+
+def describe(draft: Draft, value: pandas.Series) -> Tree:
+    """The tree of a series; a subclass is pickled."""
+    if type(value) is not pandas.Series:
+        return default.describe(draft, value)
+    tree: Tree = {"typename": "vineyard::Series", "nbytes": 0}
+    put_label(tree, "name", value.name)
+    if value.attrs:
+        tree["attrs_exact_"] = to_text(value.attrs)
+    tree["index_"] = draft.part(value.index)
+    dtype = value.dtype
+    if isinstance(dtype, numpy.dtype):
+        tree["value_"] = draft.part(value.to_numpy())
+    elif isinstance(dtype, pandas.StringDtype):
+        tree["value_"] = strings.describe_strings(draft, value.array)
+    else:
+        tree["exact_"] = True
+        call = Call(numpy.asanyarray, program(value.array), _plain_dtype(dtype))
+        tree["value_"] = tensor.describe_pickled(draft, value.shape, call)
+    return tree
+
+
+def _plain_dtype(dtype: Any) -> Any:
+    """What the released client gets the values as."""
+    return dtype.subtype if isinstance(dtype, pandas.SparseDtype) else object
+
+
+def restore(reader: Reader, tree: Tree) -> pandas.Series:
+    """The series of a tree."""
+    node = tree["value_"]
+    values: Any
+    if tree.get("exact_"):
+        values = default.unpack(reader, node, peel=True)
+    elif "string_storage_" in node:
+        values = strings.string_array(reader.part(node, "buffer_"), node)
+    else:
+        values = reader.part(tree, "value_")
+    index = reader.part(tree, "index_")
+    # The dtype is said, or else text objects would become strings.
+    series = pandas.Series(
+        values, index=index, dtype=values.dtype, name=get_label(tree, "name"), copy=False
+    )
+    if "attrs_exact_" in tree:
+        series.attrs = from_text(tree["attrs_exact_"])
+    return series

@@ -1,0 +1,130 @@
+"""pyarrow schemas, record batches and tables.
+
+Promise: the schema comes back exactly, with metadata and the widths the columns had; columns are
+views of the shared memory. Beside the exact schema lies the one with wide offsets, which describes
+the columns as they are stored.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pyarrow
+
+from vineyard.data._draft import Draft, Tree
+from vineyard.data._reader import Reader
+from vineyard.data.arrow import nbytes
+
+
+def describe_schema(draft: Draft, value: pyarrow.Schema) -> Tree:
+    """The tree of a schema."""
+    return schema_tree(value)
+
+
+def schema_tree(schema: pyarrow.Schema) -> Tree:
+    """The tree of a schema: no blobs, so it can be used several times."""
+    stored = pyarrow.schema([_widened(field) for field in schema], schema.metadata)
+    text = stored.serialize().to_pybytes()
+    tree: Tree = {
+        "typename": "vineyard::SchemaProxy",
+        "nbytes": len(text),
+        "schema_binary_": json.dumps({"bytes": list(text)}),
+    }
+    if not stored.equals(schema, check_metadata=True):
+        tree["schema_exact_"] = base64.b64encode(schema.serialize()).decode("ascii")
+    return tree
+
+
+def _widened(field: pyarrow.Field) -> pyarrow.Field:
+    return field.with_type(_wide_type(field.type))
+
+
+def _wide_type(kind: pyarrow.DataType) -> pyarrow.DataType:
+    if pyarrow.types.is_string(kind):
+        return pyarrow.large_string()
+    if pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind):
+        return pyarrow.large_list(_widened(kind.value_field))
+    return kind
+
+
+def restore_schema(reader: Reader, tree: Tree) -> pyarrow.Schema:
+    """The schema of a tree."""
+    exact = tree.get("schema_exact_")
+    if exact is not None:
+        return _parse(base64.b64decode(exact))
+    return _parse(bytes(json.loads(tree["schema_binary_"])["bytes"]))
+
+
+def _parse(text: bytes) -> pyarrow.Schema:
+    return pyarrow.ipc.read_schema(pyarrow.py_buffer(text))
+
+
+def describe_batch(draft: Draft, value: pyarrow.RecordBatch) -> Tree:
+    """The tree of a record batch with its columns."""
+    return _batch_tree(draft, value, draft.part(value.schema))
+
+
+def _batch_tree(draft: Draft, value: pyarrow.RecordBatch, schema: Tree) -> Tree:
+    tree: Tree = {
+        "typename": "vineyard::RecordBatch",
+        "nbytes": nbytes(value),
+        "row_num_": value.num_rows,
+        "column_num_": value.num_columns,
+        "__columns_-size": value.num_columns,
+        "schema_": schema,
+    }
+    for at, column in enumerate(value.columns):
+        tree[f"__columns_-{at}"] = draft.part(column)
+    return tree
+
+
+def restore_batch(reader: Reader, tree: Tree) -> pyarrow.RecordBatch:
+    """The record batch of a tree."""
+    schema = reader.part(tree, "schema_")
+    columns = [
+        as_type(reader.part(tree, f"__columns_-{at}"), schema.field(at).type)
+        for at in range(tree["__columns_-size"])
+    ]
+    return pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def as_type(column: Any, kind: pyarrow.DataType) -> Any:
+    """The column with the type it had: narrower offsets are made, nothing else is copied."""
+    return column if column.type == kind else column.cast(kind)
+
+
+def describe_table(draft: Draft, value: pyarrow.Table) -> Tree:
+    """The tree of a table: one partition for each record batch it consists of."""
+    batches = value.to_batches()
+    schema = draft.part(value.schema)
+    tree: Tree = {
+        "typename": "vineyard::Table",
+        "nbytes": nbytes(value),
+        "num_rows_": value.num_rows,
+        "num_columns_": value.num_columns,
+        "batch_num_": len(batches),
+        "partitions_-size": len(batches),
+        "schema_": schema,
+    }
+    for at, batch in enumerate(batches):
+        # The schema of a batch lacks nothing that the table's has.
+        tree[f"partitions_-{at}"] = _batch_tree(draft, batch, dict(schema))
+    return tree
+
+
+def restore_table(reader: Reader, tree: Tree) -> Any:
+    """The table of a tree; a polars frame or series if that is what was put."""
+    schema = reader.part(tree, "schema_")
+    batches = [
+        reader.part(tree, f"partitions_-{at}") for at in range(tree.get("partitions_-size", 0))
+    ]
+    table = pyarrow.Table.from_batches(batches, schema)
+    if tree.get("from_polars"):
+        try:
+            from vineyard.data import polars
+        except ImportError:
+            return table
+        return polars.restore(table, tree)
+    return table

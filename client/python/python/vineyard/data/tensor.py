@@ -1,0 +1,181 @@
+"""numpy arrays.
+
+Promise: dtype, shape, order and bytes come back as they were, as a read-only view of the shared
+memory. Text arrays are stored as Arrow text, for clients in other languages, and are copied out of
+it; object arrays are pickled.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy
+
+from vineyard._C import Blob, ObjectMeta, RemoteBlob
+from vineyard.data import default, strings
+from vineyard.data._draft import Draft, Tree
+from vineyard.data._reader import Reader
+from vineyard.data.utils import from_text, normalize_cpptype, normalize_dtype, to_json, to_text
+
+# What `get` gives is a plain numpy array.
+ndarray = numpy.ndarray
+
+_EXPORTABLE_KINDS = "biuf"
+_dtypes: dict[str, numpy.dtype[Any]] = {}
+
+
+def describe(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
+    """The tree of an array; a subclass, such as a masked array, is pickled."""
+    if type(value) is not numpy.ndarray:
+        return default.describe(draft, value)
+    dtype = value.dtype
+    if dtype.hasobject or dtype.kind in "OUT":
+        return _describe_objects(draft, value)
+    order = "C"
+    if not value.flags.c_contiguous:
+        if value.flags.f_contiguous:
+            order = "F"
+        else:
+            value = numpy.ascontiguousarray(value)
+    name = dtype.name
+    tree = _header(draft, value, f"vineyard::Tensor<{normalize_dtype(name)}>", order)
+    tree["value_type_"] = name
+    tree["value_type_meta_"] = dtype.str
+    if dtype.kind == "V" or dtype.metadata:
+        tree["dtype_exact_"] = to_text(dtype)
+    tree["buffer_"] = _shared(draft, value) or draft.blob(_raw(value, order))
+    return tree
+
+
+def _header(draft: Draft, value: numpy.ndarray[Any, Any], typename: str, order: str = "C") -> Tree:
+    return {
+        "typename": typename,
+        "nbytes": value.nbytes,
+        "shape_": json.dumps(value.shape),
+        "partition_index_": to_json(draft.kwargs.get("partition_index", [])),
+        "order_": '"C"' if order == "C" else '"F"',
+    }
+
+
+def _raw(value: numpy.ndarray[Any, Any], order: str) -> Any:
+    """The array as a C-contiguous buffer. numpy exports no dates, and some kinds not to everyone."""
+    if order == "F":
+        value = value.T
+    if value.dtype.kind in _EXPORTABLE_KINDS:
+        return value
+    return value.reshape(-1).view("u1") if value.nbytes else b""
+
+
+def _shared(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree | None:
+    """The blob that the array is a view of, whole."""
+    owner: Any = value.base
+    while type(owner) is numpy.ndarray:
+        owner = owner.base
+    if type(owner) is memoryview:
+        owner = owner.obj
+    if not isinstance(owner, Blob | RemoteBlob) or owner.size != value.nbytes:
+        return None
+    address = value.ctypes.data
+    return draft.shared(address) if owner.address == address else None
+
+
+def _describe_objects(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
+    text = strings.describe_objects(draft, value)
+    if text is not None:
+        tree = _header(draft, value, "vineyard::Tensor<std::string>")
+        tree["value_type_"] = "string"
+        tree["value_type_meta_"] = "str"
+        if value.dtype.kind == "U":
+            tree["dtype_exact_"] = to_text(value.dtype)
+        if value.flags.f_contiguous and not value.flags.c_contiguous:
+            tree["fortran_"] = True
+        tree["buffer_"] = text
+        return tree
+    return describe_pickled(draft, value.shape, value)
+
+
+def describe_pickled(draft: Draft, shape: tuple[int, ...], value: Any) -> Tree:
+    """An array of objects; `value` is pickled, and must be an array once it is unpickled."""
+    tree: Tree = {
+        "typename": "vineyard::Tensor<object>",
+        "shape_": json.dumps(shape),
+        "partition_index_": to_json(draft.kwargs.get("partition_index", [])),
+        "order_": '"C"',
+        "value_type_": "object",
+        "value_type_meta_": "|O",
+    }
+    default.pack(draft, tree, value)
+    tree["nbytes"] = tree["size_"]
+    return tree
+
+
+def restore(reader: Reader, tree: Tree) -> Any:
+    """The array of a tree."""
+    kind = tree["value_type_"]
+    if kind == "object" or tree["typename"] == "vineyard::Tensor<object>":
+        return default.unpack(reader, tree)
+    shape = json.loads(tree["shape_"])
+    if "typename" in tree["buffer_"] and tree["buffer_"]["typename"] != "vineyard::Blob":
+        return _restore_text(reader, tree, shape)
+    order = "F" if tree.get("order_") == '"F"' else "C"
+    exact = tree.get("dtype_exact_")
+    dtype = from_text(exact) if exact else _dtype(tree)
+    return numpy.ndarray(shape, dtype, reader.blob(tree["buffer_"]), 0, None, order)
+
+
+def _dtype(tree: Tree) -> numpy.dtype[Any]:
+    name = tree.get("value_type_meta_") or normalize_cpptype(tree["value_type_"])
+    dtype = _dtypes.get(name)
+    if dtype is None:
+        dtype = _dtypes[name] = numpy.dtype(name)
+    return dtype
+
+
+def _restore_text(reader: Reader, tree: Tree, shape: list[int]) -> numpy.ndarray[Any, Any]:
+    text = reader.part(tree, "buffer_")
+    array = strings.to_objects(text).reshape(shape)
+    exact = tree.get("dtype_exact_")
+    if exact:
+        array = array.astype(from_text(exact))
+    return numpy.asfortranarray(array) if tree.get("fortran_") else array
+
+
+def restore_plain(reader: Reader, tree: Tree) -> numpy.ndarray[Any, Any]:
+    """The one-dimensional array of a `vineyard::Array<T>`, which other languages write."""
+    element = tree["typename"].partition("<")[2].removesuffix(">")
+    dtype = numpy.dtype(normalize_cpptype(element))
+    return numpy.ndarray(tree["size_"], dtype, reader.blob(tree["buffer_"]))
+
+
+def make_global_tensor(
+    client: Any,
+    blocks: list[Any],
+    extra_meta: Tree | None = None,
+    shape: Any = None,
+    partition_shape: Any = None,
+) -> ObjectMeta:
+    """Makes one tensor of tensors that may be on different instances, visible on all of them.
+
+    Parameters:
+        client: Client
+            Any client of the cluster.
+        blocks: list of ObjectID, ObjectMeta or Object
+            The partitions. They are persisted.
+        extra_meta: dict or None
+            Further metadata for the new object.
+        shape: tuple of int or None
+            The shape of the whole.
+        partition_shape: tuple of int or None
+            How many partitions lie along each dimension.
+
+    Returns:
+        ObjectMeta: the persisted global object, of type ``vineyard::GlobalTensor``.
+
+    Raises:
+        ObjectNotExistsException: a block does not exist.
+    """
+    from vineyard.data._global import make_global
+
+    fields = {"shape_": to_json(shape or []), "partition_shape_": to_json(partition_shape or [])}
+    return make_global(client, "vineyard::GlobalTensor", blocks, fields, extra_meta)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Generator
 
 from vineyard.deploy.invitation import Board, Invitation
-from vineyard.deploy.process import Flags, NodeProcess, token_of
+from vineyard.deploy.process import Flags, NodeProcess
 
 METAS = ("etcd", "local")
 
@@ -115,12 +115,7 @@ def _join(flags: Flags, invitations: list[Invitation]) -> tuple[NodeProcess, Inv
         flags.join = [invitation.endpoint for invitation in invitations]
         flags.token = invitations[0].token
     node = NodeProcess(flags)
-    try:
-        token = flags.token or token_of(node.socket)
-    except BaseException:
-        node.stop()
-        raise
-    return node, Invitation(node.endpoint, token)
+    return node, Invitation(node.endpoint, node.token)
 
 
 class _Private:

@@ -55,7 +55,11 @@ class Flags:
 
 
 class NodeProcess:
-    """A running node. `process` is its Popen, `socket` its Unix socket."""
+    """A running node.
+
+    `process` is its Popen, `socket` its Unix socket, `endpoint` its `host:port`; `token` is what
+    others need to join it.
+    """
 
     def __init__(self, flags: Flags) -> None:
         """Starts a node and waits until it serves.
@@ -73,7 +77,7 @@ class NodeProcess:
         self._lifeline: int | None = None
         self.process = self._spawn(flags)
         try:
-            self.endpoint = self._wait_ready()
+            self.endpoint, self.token = self._wait_ready()
         except BaseException:
             self.stop()
             raise
@@ -102,7 +106,7 @@ class NodeProcess:
         finally:
             os.close(reader)
 
-    def _wait_ready(self) -> str:
+    def _wait_ready(self) -> tuple[str, str]:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -112,17 +116,16 @@ class NodeProcess:
                 )
             if os.path.exists(self.socket):
                 with contextlib.suppress(ConnectionFailedException):
-                    return self._ask_endpoint()
+                    return self._ask()
             time.sleep(POLL_SECONDS)
         raise RuntimeError(f"vineyardd did not serve after {READY_SECONDS} s:\n{self.log()}")
 
-    def _ask_endpoint(self) -> str:
-        client = _connect(
-            self.socket
-        ).fork()  # A connection of its own: connections to a path are shared.
+    def _ask(self) -> tuple[str, str]:
+        """Its endpoint, and its cluster's token."""
+        # A connection of its own: the client of a path is shared, and others go on with it.
+        client = _connect(self.socket).fork()
         try:
-            endpoint: str = client.rpc_endpoint
-            return endpoint
+            return client.rpc_endpoint, client._token()
         finally:
             client.close()
 
@@ -162,16 +165,3 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), 15)
 
     threading.Thread(target=watch, args=(int(number),), daemon=True).start()
-
-
-def token_of(socket: str) -> str:
-    """The join token of the node at `socket` (str).
-
-    Raises:
-        RuntimeError: the node did not say; the message has its reason.
-    """
-    command = [sys.executable, "-m", "vineyard.cli", "--socket", socket, "token"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ran.returncode != 0:
-        raise RuntimeError(f"cannot get the join token of {socket}: {ran.stderr.strip()}")
-    return ran.stdout.strip()

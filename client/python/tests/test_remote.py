@@ -1,0 +1,134 @@
+"""Objects of other instances: read from their owners, or fetched to stay; and full instances."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import vineyard
+from vineyard.core import remote
+
+
+@pytest.fixture
+def three(cluster):
+    clients = [vineyard.connect(cluster[index].socket) for index in range(3)]
+    yield clients
+    for client in clients:
+        client.close()
+
+
+def test_a_remote_object_is_read_from_its_owner(three):
+    first, second, _ = three
+    object_id = first.put([b"x" * 1000, "text"], persist=True)
+    second.sync_meta()
+    before = second.status.memory_usage
+    assert [bytes(part) if part != "text" else part for part in second.get(object_id)] == [
+        b"x" * 1000,
+        "text",
+    ]
+    assert second.get_meta(object_id).islocal is False
+    assert second.get_object(object_id).id == object_id
+    assert second.status.memory_usage == before
+
+
+def test_fetching_brings_a_copy_that_stays(three):
+    first, second, _ = three
+    object_id = first.put([b"x" * 1000], persist=True)
+    second.sync_meta()
+    assert bytes(second.get(object_id, fetch=True)[0]) == b"x" * 1000
+    copy = second.get_object(object_id, fetch=True)
+    assert copy.id != object_id
+    assert second.get_object(object_id, fetch=True).id == copy.id
+    assert second.migrate(object_id) == copy.id
+    assert first.migrate(object_id) == object_id
+
+
+def test_parts_of_several_owners_come_together(three):
+    parts = []
+    for number, client in enumerate(three):
+        parts.append(client.put(bytes([number]) * 100, persist=True))
+    meta = vineyard.ObjectMeta(True)
+    meta["typename"] = "vineyard::Sequence"
+    meta["size_"] = 3
+    meta["__elements_-size"] = 3
+    for number, part in enumerate(parts):
+        meta.add_member(f"__elements_-{number}", part)
+    for client in three:
+        client.sync_meta()
+    whole = three[0].create_metadata(meta)
+    three[0].persist(whole)
+    for client in three:
+        client.sync_meta()
+        assert [bytes(part)[:1] for part in client.get(whole.id)] == [b"\0", b"\1", b"\2"]
+
+
+def test_a_connection_to_one_node_reads_from_all(three, cluster):
+    object_id = three[0].put([b"y" * 100], persist=True)
+    with vineyard.connect(cluster[2].endpoint) as client:
+        client.sync_meta()
+        assert bytes(client.get(object_id)[0]) == b"y" * 100
+
+
+def test_what_is_not_persisted_is_not_seen(three):
+    object_id = three[0].put("mine")
+    assert not three[1].exists(object_id)
+    with pytest.raises(vineyard.ObjectNotExistsException):
+        three[1].get(object_id)
+
+
+def test_a_full_instance_sends_the_client_to_another(cluster):
+    client = vineyard.connect(cluster[0].socket).fork()
+    home = client.instance_id
+    limit = client.status.memory_limit
+    kept = [client.put(b"z" * (limit // 2 + 1))]
+    with pytest.warns(UserWarning, match="with the most available memory"):
+        kept.append(client.put(b"z" * (limit // 2 + 1)))
+    assert client.instance_id != home
+    assert client.get(kept[1])[:1] == b"z"
+    client.delete(kept[1])
+    client.close()
+    with vineyard.connect(cluster[0].socket) as first:
+        first.delete(kept[0])
+
+
+def test_a_full_instance_alone_says_so(fresh_node):
+    with (
+        vineyard.connect(fresh_node.socket) as client,
+        pytest.warns(UserWarning, match="No other vineyard instance available"),
+        pytest.raises(vineyard.NotEnoughMemoryException),
+    ):
+        client.put(bytes(client.status.memory_limit + 1))
+
+
+def test_an_owner_that_is_gone_is_named(three):
+    class Gone:
+        def __init__(self):
+            self._rpc_client, self.meta = None, {}
+
+    with pytest.raises(vineyard.IOErrorException, match="instance 77"):
+        remote._owner(Gone(), 77, {"o8000000000000001": 5})
+
+
+def test_progress_shows_a_bar(three, cluster, capsys):
+    pytest.importorskip("tqdm")
+    object_id = three[0].put([b"p" * (2 << 20)], persist=True)
+    three[1].sync_meta()
+    assert len(three[1].get(object_id, progress=True)[0]) == 2 << 20
+    assert "fetch" in capsys.readouterr().err
+    with vineyard.connect(cluster[1].endpoint) as client:
+        put = client.put((b"q" * (2 << 20), "small"), progress=True)
+        assert "put" in capsys.readouterr().err
+        whole = client.get(put, progress=False)
+        assert (bytes(whole[0]), whole[1]) == (b"q" * (2 << 20), "small")
+        assert capsys.readouterr().err == ""
+
+
+def test_no_bar_without_tqdm(three, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tqdm.auto", None)
+    object_id = three[0].put([b"n" * 1000], persist=True)
+    three[1].sync_meta()
+    with pytest.warns(UserWarning, match="pip install tqdm"):
+        three[1].get(object_id, progress=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        three[1].get(object_id)

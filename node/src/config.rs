@@ -5,6 +5,7 @@
 //! `Config` written by hand. This file must never know sockets, actors or raft.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ pub mod flags;
 pub mod limits;
 mod load;
 pub mod machine;
+pub mod passwords;
 pub mod remembered;
 pub mod resolve;
 pub mod size;
@@ -20,6 +22,7 @@ pub use flags::{FlagError, Flags};
 pub use limits::Limits;
 pub use load::{LoadError, Loaded, Startup, load};
 pub use machine::Machine;
+pub use passwords::Passwords;
 pub use remembered::Remembered;
 pub use resolve::ConfigError;
 
@@ -50,6 +53,8 @@ pub struct Config {
     pub compression: bool,
     /// Serve clients over TCP. Without it the port serves other nodes only.
     pub rpc: bool,
+    /// Present: only these users may register, on the Unix socket and over TCP.
+    pub passwords: Option<Arc<Passwords>>,
     pub limits: Limits,
 }
 
@@ -66,6 +71,7 @@ impl Config {
             deployment: "local".to_owned(),
             compression: true,
             rpc: true,
+            passwords: None,
             limits: Limits::default(),
         }
     }

@@ -21,14 +21,18 @@ pub(crate) struct Place {
 
 /// Runs `test` with a node that has `limits`, and stops the node.
 pub(crate) fn with_node(limits: Limits, test: impl AsyncFnOnce(&Place)) {
+    with_config(|config| Config { limits, ..config }, test);
+}
+
+/// Runs `test` with a node that has what `change` makes of the usual settings, and stops the node.
+pub(crate) fn with_config(change: impl FnOnce(Config) -> Config, test: impl AsyncFnOnce(&Place)) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("sock").display().to_string();
-    let config = Config {
+    let config = change(Config {
         listen: Listen::At("127.0.0.1:0".to_owned()),
         size_bytes: 16 << 20,
-        limits,
         ..Config::new(folder.path().join("data"), socket.clone())
-    };
+    });
     let env = system::env(&config.data_dir).unwrap();
     let runtime = system::runtime().unwrap();
     LocalSet::new().block_on(&runtime, async {
@@ -54,6 +58,10 @@ impl Place {
         Caller {
             stream: connected.unwrap(),
         }
+    }
+
+    pub(crate) fn socket(&self) -> &str {
+        &self.socket
     }
 
     /// The SDK over the Unix socket and over TCP, with and without what we added to the protocol.

@@ -34,6 +34,7 @@ pub struct Flags {
     pub deployment: Option<String>,
     pub compression: Option<bool>,
     pub rpc: Option<bool>,
+    pub htpasswd: Option<PathBuf>,
     /// Lines for the operator about flags that were accepted and mean nothing.
     pub notices: Vec<String>,
 }
@@ -58,11 +59,6 @@ pub enum FlagError {
         name: String,
         value: String,
         reason: String,
-    },
-    #[error("--{name} cannot be honoured: {reason}")]
-    Unsupported {
-        name: &'static str,
-        reason: &'static str,
     },
     #[error("cannot read the flag file {}: {source}", path.display())]
     FlagFile { path: PathBuf, source: io::Error },
@@ -125,13 +121,6 @@ impl Flags {
                 Meaning::Ours(Ours::FlagFile) => self.read_files(&value, read, depth)?,
                 Meaning::Ours(ours) => self.set(ours, spec.name, &value)?,
                 Meaning::Nothing(why) => self.notices.push(format!("--{}: {why}", spec.name)),
-                Meaning::Refused(reason) if !value.is_empty() => {
-                    return Err(FlagError::Unsupported {
-                        name: spec.name,
-                        reason,
-                    });
-                }
-                Meaning::Refused(_) => {}
             }
         }
         Ok(())
@@ -185,6 +174,8 @@ impl Flags {
             Ours::Rpc => {
                 self.rpc = Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?)
             }
+            // Said to be empty it differs from not said: a data directory may remember one.
+            Ours::Htpasswd => self.htpasswd = Some(PathBuf::from(value)),
             Ours::FlagFile => unreachable!("flag files are read before values are set"),
         }
         Ok(())

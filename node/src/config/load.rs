@@ -4,6 +4,10 @@
     reason = "a maker: it reads flag files before the node exists"
 )]
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::passwords::{Passwords, PasswordsError};
 use crate::config::remembered::{self, RememberError};
 use crate::config::{Config, ConfigError, FlagError, Flags, Machine, flags, resolve};
 
@@ -37,6 +41,13 @@ pub enum LoadError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Remembered(#[from] RememberError),
+    #[error("--htpasswd {}: {source}", path.display())]
+    Passwords {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Password(#[from] PasswordsError),
 }
 
 /// `args` without the program's name.
@@ -53,7 +64,10 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
     }
     let mut flags = resolve::with_variables(flags, machine)?;
     let remembered = remembered::load(&resolve::data_dir(&flags, machine))?;
-    let config = resolve::config(&flags, machine, remembered.as_ref())?;
+    let mut config = resolve::config(&flags, machine, remembered.as_ref())?;
+    if let Some(path) = resolve::htpasswd(&flags, machine, remembered.as_ref()) {
+        config.passwords = Some(Arc::new(passwords(path)?));
+    }
     let notices = std::mem::take(&mut flags.notices);
     let log = flags.log.unwrap_or_else(|| LOG_DEFAULT.to_owned());
     Ok(Loaded::Run(Box::new(Startup {
@@ -61,6 +75,13 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
         log,
         notices,
     })))
+}
+
+fn passwords(path: PathBuf) -> Result<Passwords, LoadError> {
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Passwords::parse(path, &text)?),
+        Err(source) => Err(LoadError::Passwords { path, source }),
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +104,37 @@ mod tests {
                 matches!(load_here(&args), Ok(Loaded::Print(text)) if text.contains("vineyardd"))
             );
         }
+    }
+
+    #[test]
+    fn a_node_with_passwords_restarts_with_them_until_told_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let (data_dir, users) = (at("data"), at("users"));
+        let start = |more: &[&str]| {
+            let mut args = vec!["--data-dir", &data_dir, "--size=8M"];
+            args.extend(more);
+            match load_here(&args) {
+                Ok(Loaded::Run(startup)) => Ok(startup.config),
+                Ok(Loaded::Print(text)) => panic!("{text}"),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let flag = format!("--htpasswd={users}");
+        let absent = start(&[&flag]).unwrap_err();
+        assert!(absent.contains(&users), "{absent}");
+        std::fs::write(&users, "ann:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n").unwrap();
+        let config = start(&[&flag]).unwrap();
+        assert!(config.passwords.as_ref().unwrap().admits("ann", "test"));
+        remembered::save(&config.data_dir, &Remembered::of(&config, None)).unwrap();
+        assert_eq!(start(&[]).unwrap().passwords, config.passwords);
+        assert_eq!(start(&["--htpasswd="]).unwrap().passwords, None);
+        std::fs::write(&users, "ann:plain").unwrap();
+        let error = start(&[]).unwrap_err();
+        assert!(
+            error.contains("line 1") && !error.contains("plain"),
+            "{error}"
+        );
     }
 
     #[test]

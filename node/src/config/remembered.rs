@@ -32,6 +32,9 @@ pub struct Remembered {
     pub deployment: String,
     pub compression: bool,
     pub rpc: bool,
+    /// The users' file: a restart must not let everybody in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub htpasswd: Option<PathBuf>,
     /// A join that was begun: a restart must not form a cluster of its own instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
@@ -71,6 +74,10 @@ impl Remembered {
             deployment: config.deployment.clone(),
             compression: config.compression,
             rpc: config.rpc,
+            htpasswd: config
+                .passwords
+                .as_ref()
+                .map(|users| users.path().to_owned()),
             join: config.join.clone(),
         }
     }

@@ -143,6 +143,19 @@ pub fn config(
     Ok(config)
 }
 
+/// The file of the users who may register; an empty flag lets everybody in again.
+pub fn htpasswd(
+    flags: &Flags,
+    machine: &Machine,
+    remembered: Option<&Remembered>,
+) -> Option<PathBuf> {
+    match &flags.htpasswd {
+        Some(told) if told.as_os_str().is_empty() => None,
+        Some(told) => Some(machine.current_dir.join(told)),
+        None => remembered?.htpasswd.clone(),
+    }
+}
+
 fn join(flags: &Flags, remembered: Option<&Remembered>) -> Result<Option<Join>, ConfigError> {
     match (flags.join.is_empty(), &flags.token) {
         (true, None) => Ok(remembered.and_then(|r| r.join.clone())),

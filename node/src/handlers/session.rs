@@ -1,8 +1,9 @@
 //! `register`.
 
+use vineyard_env::LocalBoxFuture;
 use vineyard_wire::reply::Registered;
 use vineyard_wire::request::Register;
-use vineyard_wire::{Reply, Status};
+use vineyard_wire::{Code, Reply, Status};
 
 use crate::session::{Kind, Session};
 
@@ -21,6 +22,7 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
         let message = format!("Session (sid = S{:016x}) not exit", register.session_id);
         return Err(Status::invalid(message));
     }
+    admit(session, &register).await?;
     if !session.registered.get() && register.features.iter().any(|feature| feature == RELEASES) {
         let old = session.holder.get();
         let opened = node.blobs.ask(move |store| {
@@ -45,3 +47,25 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
         features,
     }))
 }
+
+/// Whoever does not say the right password stays outside. A hash takes long, so a bulk thread makes it.
+async fn admit(session: &Session, register: &Register) -> Result<(), Status> {
+    let node = &session.node;
+    let Some(users) = node.config.passwords.clone() else {
+        return Ok(());
+    };
+    let (name, password) = (register.username.clone(), register.password.clone());
+    let check = move || -> LocalBoxFuture<'static, bool> {
+        Box::pin(async move { users.admits(&name, &password) })
+    };
+    match node.bulk.run(check).await? {
+        true => Ok(()),
+        false => Err(Status::new(
+            Code::ConnectionError,
+            "IOError: Incorrect username or password; this node lets in the users of its --htpasswd file only",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

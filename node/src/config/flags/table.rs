@@ -21,8 +21,6 @@ pub(super) enum Meaning {
     Ours(Ours),
     /// Accepted, with this line.
     Nothing(&'static str),
-    /// Ignoring it would be dangerous.
-    Refused(&'static str),
 }
 
 #[derive(Clone, Copy)]
@@ -42,6 +40,7 @@ pub(super) enum Ours {
     Deployment,
     Compression,
     Rpc,
+    Htpasswd,
 }
 
 const fn ours(name: &'static str, takes: Takes, ours: Ours, about: &'static str) -> Spec {
@@ -77,8 +76,6 @@ const NO_REDIS: &str = "not needed any more, nodes keep the metadata themselves"
 const NO_SPILL: &str = "this version does not spill to disk; a full store refuses with the facts";
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
-const NO_HTPASSWD: &str = "this version does not check passwords, and a node that was told to must not let everybody in; \
-     leave it out, and keep --listen on loopback or on a network you trust";
 
 static TABLE: [Spec; 57] = [
     ours(
@@ -154,6 +151,12 @@ static TABLE: [Spec; 57] = [
         "serve clients over TCP [true]",
     ),
     ours(
+        "htpasswd",
+        Takes::Value("FILE"),
+        Ours::Htpasswd,
+        "let in only these users, as `htpasswd -B` writes them",
+    ),
+    ours(
         "flagfile",
         Takes::Value("FILE,..."),
         Ours::FlagFile,
@@ -190,12 +193,6 @@ static TABLE: [Spec; 57] = [
     switch("metrics", NO_METRICS),
     switch("prometheus", NO_METRICS),
     switch("coredump", "set it for the process, with ulimit -c"),
-    Spec {
-        name: "htpasswd",
-        takes: Takes::Value("FILE"),
-        meaning: Meaning::Refused(NO_HTPASSWD),
-        about: "refused: this version does not check passwords",
-    },
     value("v", NO_GLOG),
     value("vmodule", NO_GLOG),
     value("minloglevel", NO_GLOG),

@@ -269,19 +269,3 @@ fn a_get_that_waits_is_answered_when_the_object_is_there() {
         }
     });
 }
-
-#[test]
-fn features_are_for_those_who_ask() {
-    with_node(Limits::default(), async |place| {
-        let mut caller = place.ipc().await;
-        caller.register().await;
-        caller.send(br#"{"type":"register_request"}"#).await;
-        assert_eq!(caller.reply().await.unwrap().get("features"), None);
-        let asked = br#"{"type":"register_request","features":["objects","other"]}"#;
-        caller.send(asked).await;
-        assert_eq!(
-            caller.reply().await.unwrap()["features"],
-            json!(["objects"])
-        );
-    });
-}

@@ -1,0 +1,87 @@
+//! Who gets in, and what they are told.
+
+use std::sync::Arc;
+
+use serde_json::json;
+use vineyard_client::{Client, Options, World};
+use vineyard_wire::request::GetName;
+use vineyard_wire::{Code, Request};
+
+use crate::config::{Config, Limits, Passwords};
+use crate::testing::{with_config, with_node};
+
+/// The SHA-1 of "test".
+const USERS: &str = "ann:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=";
+
+fn guarded(config: Config) -> Config {
+    let users = Passwords::parse("users".into(), USERS).unwrap();
+    Config {
+        passwords: Some(Arc::new(users)),
+        ..config
+    }
+}
+
+#[test]
+fn a_wrong_password_is_refused_on_the_unix_socket_and_over_tcp_and_the_right_one_enters() {
+    with_config(guarded, async |place| {
+        let options = |username: &str, password: &str| Options {
+            username: username.to_owned(),
+            password: password.to_owned(),
+            ..Options::default()
+        };
+        for (name, password) in [("ann", "wrong"), ("eve", "test"), ("", ""), ("ann", "")] {
+            let options = options(name, password);
+            let (socket, endpoint) = (place.socket(), place.node.endpoint());
+            for refused in [
+                Client::connect_ipc(&World::system(), socket, &options).await,
+                Client::connect_rpc(&World::system(), endpoint, &options).await,
+            ] {
+                let error = refused.unwrap_err();
+                assert_eq!(error.code(), Some(Code::ConnectionError), "{name}");
+                assert!(error.to_string().contains("Incorrect username or password"));
+            }
+        }
+        for client in place.clients(&options("ann", "test")).await {
+            client.put_blob(b"in").await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn whoever_was_refused_stays_outside_and_may_try_again() {
+    with_config(guarded, async |place| {
+        for mut caller in place.callers().await {
+            let register = |password: &str| {
+                let register =
+                    json!({"type": "register_request", "username": "ann", "password": password});
+                register.to_string().into_bytes()
+            };
+            let asked = Request::GetName(GetName {
+                name: "n".to_owned(),
+                wait: false,
+                timeout_ms: None,
+            });
+            caller.send(&register("wrong")).await;
+            assert_eq!(caller.reply().await.unwrap()["code"], 34);
+            assert_eq!(caller.ask(&asked).await["code"], 1, "not registered");
+            caller.send(&register("test")).await;
+            assert_eq!(caller.reply().await.unwrap()["type"], "register_reply");
+            assert_eq!(caller.ask(&asked).await["code"], 12);
+        }
+    });
+}
+
+#[test]
+fn features_are_for_those_who_ask() {
+    with_node(Limits::default(), async |place| {
+        let mut caller = place.ipc().await;
+        caller.send(br#"{"type":"register_request"}"#).await;
+        assert_eq!(caller.reply().await.unwrap().get("features"), None);
+        let asked = br#"{"type":"register_request","features":["objects","other"]}"#;
+        caller.send(asked).await;
+        assert_eq!(
+            caller.reply().await.unwrap()["features"],
+            json!(["objects"])
+        );
+    });
+}

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
@@ -12,35 +11,36 @@ use vineyard_env::Env;
 use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
 use crate::{Error, Node, system};
 
+const FAILED: u8 = 1;
 /// Exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
-/// Runs a node until it is told to stop. `args` come without the program's name.
-pub fn run(args: Vec<String>) -> ExitCode {
+/// Runs a node until it is told to stop: the exit code. `args` come without the program's name.
+pub fn run(args: Vec<String>) -> u8 {
     let startup = match load(args, &Machine::here()) {
         Ok(Loaded::Run(startup)) => startup,
         Ok(Loaded::Print(text)) => {
             print!("{text}");
-            return ExitCode::SUCCESS;
+            return 0;
         }
         Err(error) => {
             eprintln!("vineyardd: {error}");
-            return ExitCode::from(USAGE);
+            return USAGE;
         }
     };
     let filter = match EnvFilter::try_new(&startup.log) {
         Ok(filter) => filter,
         Err(error) => {
             eprintln!("vineyardd: --log {:?}: {error}", startup.log);
-            return ExitCode::from(USAGE);
+            return USAGE;
         }
     };
     start_log(filter);
     match serve(*startup) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("vineyardd: {error}");
-            ExitCode::FAILURE
+            FAILED
         }
     }
 }

@@ -5,7 +5,6 @@
 //! hidden verb `node` starts this same binary as a node, so that one package builds the whole product.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,8 +22,8 @@ mod verbs;
 use args::{Arguments, Format, Place, Verb};
 use failure::Failure;
 
-/// Runs the command line `args`, program name first.
-pub fn main(args: Vec<OsString>) -> ExitCode {
+/// Runs the command line `args`, program name first: the exit code.
+pub fn main(args: Vec<OsString>) -> u8 {
     if args.get(1).is_some_and(|verb| verb == "node") {
         return node(args);
     }
@@ -33,23 +32,22 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
         Err(error) => {
             // Printing fails only if the terminal is gone, and then there is nobody to tell.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() {
-                failure::USAGE
-            } else {
-                0
-            });
+            return match error.use_stderr() {
+                true => failure::USAGE,
+                false => 0,
+            };
         }
     };
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             eprintln!("vineyardctl: {failure}");
-            ExitCode::from(failure.code())
+            failure.code()
         }
     }
 }
 
-fn node(args: Vec<OsString>) -> ExitCode {
+fn node(args: Vec<OsString>) -> u8 {
     let rest = args.into_iter().skip(2);
     match rest
         .map(OsString::into_string)
@@ -58,7 +56,7 @@ fn node(args: Vec<OsString>) -> ExitCode {
         Ok(args) => vineyard_node::run(args),
         Err(arg) => {
             eprintln!("vineyardctl: {} is not UTF-8", arg.to_string_lossy());
-            ExitCode::from(failure::USAGE)
+            failure::USAGE
         }
     }
 }

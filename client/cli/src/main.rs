@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    vineyardctl::main(std::env::args_os().collect())
+    vineyardctl::main(std::env::args_os().collect()).into()
 }

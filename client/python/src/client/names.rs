@@ -1,0 +1,84 @@
+//! Names of objects.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use vineyard_wire::ObjectId;
+
+use super::PyClientBase;
+use super::target::target_id;
+use crate::id::{PyObjectId, name_of};
+
+/// Waits without an end: as long as the process is likely to live.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+#[pymethods]
+impl PyClientBase {
+    /// Points `name` (str or ObjectName) to the persisted object `object` (ObjectID, ObjectMeta or Object), whatever it
+    /// pointed to before. InvalidException if the object is not persisted, ObjectNotExistsException if there is none.
+    fn put_name(
+        &self,
+        py: Python<'_>,
+        object: &Bound<'_, PyAny>,
+        name: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let (id, name) = (target_id(object)?, name_of(name)?);
+        self.call(py, async move |client| client.put_name(id, &name).await)
+    }
+
+    /// The id that `name` (str or ObjectName) points to. ObjectNotExistsException if there is no such name.
+    ///
+    /// wait: wait until the name appears; Ctrl-C ends the wait, and `timeout` seconds (None: no limit) do.
+    #[pyo3(signature = (name, wait = false, timeout = None))]
+    fn get_name(
+        &self,
+        py: Python<'_>,
+        name: &Bound<'_, PyAny>,
+        wait: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<PyObjectId> {
+        let name = name_of(name)?;
+        let within = wait_within(timeout)?;
+        let id: ObjectId = self.call(py, async move |client| match wait {
+            true => client.wait_name(&name, within).await,
+            false => client.get_name(&name).await,
+        })?;
+        Ok(PyObjectId(id))
+    }
+
+    /// Forgets `name` (str or ObjectName), if it exists. The object stays.
+    fn drop_name(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<()> {
+        let name = name_of(name)?;
+        self.call(py, async move |client| client.drop_name(&name).await)
+    }
+
+    /// Names that match `pattern`, in order, and what they point to: a dict of at most `limit`.
+    ///
+    /// pattern: with `*` and `?` as in a shell, or with `regex` a regular expression; for the whole name.
+    #[pyo3(signature = (pattern, regex = false, limit = 5))]
+    fn list_names(
+        &self,
+        py: Python<'_>,
+        pattern: String,
+        regex: bool,
+        limit: u64,
+    ) -> PyResult<BTreeMap<String, PyObjectId>> {
+        let found = self.call(py, async move |client| {
+            client.list_names(&pattern, regex, limit).await
+        })?;
+        Ok(found
+            .into_iter()
+            .map(|(name, id)| (name, PyObjectId(id)))
+            .collect())
+    }
+}
+
+/// A number of seconds as a wait; none is for ever.
+pub(super) fn wait_within(seconds: Option<f64>) -> PyResult<Duration> {
+    let Some(seconds) = seconds else {
+        return Ok(FOR_EVER);
+    };
+    let within = Duration::try_from_secs_f64(seconds.max(0.0));
+    Ok(within.unwrap_or(FOR_EVER).min(FOR_EVER))
+}

@@ -1,0 +1,173 @@
+//! Metadata and objects, read.
+
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use vineyard_client::{Error, GetOptions};
+use vineyard_wire::{Code, ObjectId};
+
+use super::PyClientBase;
+use crate::errors::refuse;
+use crate::id::{id_of, ids_of};
+use crate::meta::{PyMeta, Sight};
+use crate::object::PyVineyardObject;
+
+#[pymethods]
+impl PyClientBase {
+    /// ObjectMeta: the metadata of `object_id`. ObjectNotExistsException if there is no such object.
+    ///
+    /// sync_remote: catch up with the cluster first; only then objects that others persisted just now are seen.
+    #[pyo3(signature = (object_id, sync_remote = true))]
+    fn get_meta<'py>(
+        &self,
+        py: Python<'py>,
+        object_id: &Bound<'py, PyAny>,
+        sync_remote: bool,
+    ) -> PyResult<Bound<'py, PyMeta>> {
+        let id = id_of(object_id)?;
+        let mut found = self.read(py, vec![id], sync_remote)?;
+        let meta = found.pop().expect("one is found for each id");
+        Bound::new(py, meta)
+    }
+
+    /// list of ObjectMeta: the metadata of `object_ids`, in their order. ObjectNotExistsException if one is unknown.
+    #[pyo3(signature = (object_ids, sync_remote = true))]
+    fn get_metas<'py>(
+        &self,
+        py: Python<'py>,
+        object_ids: &Bound<'py, PyAny>,
+        sync_remote: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let found = self.read(py, ids_of(object_ids)?, sync_remote)?;
+        PyList::new(py, found)
+    }
+
+    /// list of Object: `object_ids`, in their order. ObjectNotExistsException if one is unknown.
+    #[pyo3(signature = (object_ids, sync_remote = true))]
+    fn get_objects<'py>(
+        &self,
+        py: Python<'py>,
+        object_ids: &Bound<'py, PyAny>,
+        sync_remote: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let found = self.read(py, ids_of(object_ids)?, sync_remote)?;
+        objects(py, found)
+    }
+
+    /// list of ObjectMeta: objects of this cluster whose typename matches `pattern`, at most `limit`.
+    ///
+    /// pattern: with `*` and `?` as in a shell, or with `regex` a regular expression; for the whole typename. nobuffer:
+    /// the bytes will not be looked at. (They are fetched when they are, either way.)
+    #[pyo3(signature = (pattern, regex = false, limit = 5, nobuffer = false))]
+    fn list_metadatas<'py>(
+        &self,
+        py: Python<'py>,
+        pattern: String,
+        regex: bool,
+        limit: u64,
+        nobuffer: bool,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let _ = nobuffer;
+        PyList::new(py, self.list(py, pattern, regex, limit)?)
+    }
+
+    /// list of Object: as `list_metadatas`.
+    #[pyo3(signature = (pattern, regex = false, limit = 5))]
+    fn list_objects<'py>(
+        &self,
+        py: Python<'py>,
+        pattern: String,
+        regex: bool,
+        limit: u64,
+    ) -> PyResult<Bound<'py, PyList>> {
+        objects(py, self.list(py, pattern, regex, limit)?)
+    }
+}
+
+impl PyClientBase {
+    /// Metadata in the order of `ids`; over the Unix socket with the bytes that are here, in the same message.
+    pub(super) fn read(
+        &self,
+        py: Python<'_>,
+        ids: Vec<ObjectId>,
+        sync_remote: bool,
+    ) -> PyResult<Vec<PyMeta>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let options = GetOptions {
+            sync_remote,
+            ..GetOptions::default()
+        };
+        if self.channel().is_ipc() {
+            let wanted = ids.clone();
+            let found = self.call(py, async move |client| {
+                match client.get_objects(&wanted, &options).await {
+                    // Metadata of lost bytes stays readable.
+                    Err(Error::Lost { .. }) => Ok(None),
+                    found => found.map(Some),
+                }
+            })?;
+            if let Some(found) = found {
+                let sight = Sight::of(self.channel());
+                let meta = |object| PyMeta::of_object(object, sight.clone());
+                return Ok(found.into_iter().map(meta).collect());
+            }
+        }
+        self.read_trees(py, ids, sync_remote)
+    }
+
+    fn read_trees(
+        &self,
+        py: Python<'_>,
+        ids: Vec<ObjectId>,
+        sync_remote: bool,
+    ) -> PyResult<Vec<PyMeta>> {
+        let wanted = ids.clone();
+        let found = self.call(py, async move |client| {
+            client.get_metadatas(&wanted, sync_remote).await
+        })?;
+        let sight = Sight::of(self.channel());
+        let meta = |id: &ObjectId| {
+            let tree = found.get(id).cloned();
+            let tree = tree.ok_or_else(|| {
+                let text = format!("failed to get metadata for '{id}': there is no such object");
+                refuse(py, Code::ObjectNotExists, text)
+            })?;
+            Ok(PyMeta::of_tree(tree, sight.clone()))
+        };
+        ids.iter().map(meta).collect()
+    }
+
+    fn list(
+        &self,
+        py: Python<'_>,
+        pattern: String,
+        regex: bool,
+        limit: u64,
+    ) -> PyResult<Vec<PyMeta>> {
+        let found = self.call(py, async move |client| {
+            client.list_metadatas(&pattern, regex, limit).await
+        })?;
+        let sight = Sight::of(self.channel());
+        let meta = |tree| PyMeta::of_tree(tree, sight.clone());
+        Ok(found.into_values().map(meta).collect())
+    }
+
+    /// The object `id`, with its bytes at hand.
+    pub(super) fn object<'py>(
+        &self,
+        py: Python<'py>,
+        id: ObjectId,
+        sync_remote: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let found = self.read(py, vec![id], sync_remote)?;
+        let meta = found.into_iter().next().expect("one is found for each id");
+        PyVineyardObject::of_meta(&Bound::new(py, meta)?)
+    }
+}
+
+fn objects(py: Python<'_>, metas: Vec<PyMeta>) -> PyResult<Bound<'_, PyList>> {
+    let objects = metas.into_iter();
+    let objects = objects.map(|meta| PyVineyardObject::of_meta(&Bound::new(py, meta)?));
+    PyList::new(py, objects.collect::<PyResult<Vec<_>>>()?)
+}

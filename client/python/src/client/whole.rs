@@ -1,0 +1,206 @@
+//! Whole objects in one message: what the package's builders and resolvers are made of.
+//!
+//! Promise: a put makes all of a tree or nothing; its bytes are copied once, into the node's memory or into the message,
+//! with the interpreter free.
+
+use pyo3::exceptions::{PyIndexError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use serde_json::{Value, json};
+use vineyard_client::{Client, Error, GetOptions, PutBlob, PutObject};
+use vineyard_wire::Tree;
+use vineyard_wire::limits::INLINE_BYTES_MAX;
+use vineyard_wire::meta::{BLOB_TYPENAME, key};
+
+use super::PyClientBase;
+use super::names::wait_within;
+use crate::blob::blob_tree;
+use crate::buffer::{self, Borrowed, Target};
+use crate::id::id_of;
+use crate::meta::{PyMeta, Sight};
+use crate::tree::Node;
+use crate::value;
+
+/// Threads that copy one large buffer.
+const COPY_THREADS: usize = 6;
+/// What stands for the nth buffer in a tree from Python.
+const BUFFER: &str = "_buffer";
+
+#[pymethods]
+impl PyClientBase {
+    /// Stores a whole tree with its bytes: the ObjectMeta of what was made.
+    ///
+    /// tree: nested dict. A dict value is a member: `{"typename": "vineyard::Blob", "_buffer": i}` stands for
+    /// `buffers[i]`, `{"id": "o..."}` links what exists, any other is made along with the tree. `{"_buffer": i}` alone
+    /// puts a bare blob. buffers: list of contiguous buffer objects. persist, name: as in `put`.
+    #[pyo3(signature = (tree, buffers, persist = false, name = None))]
+    fn _put_tree<'py>(
+        &self,
+        py: Python<'py>,
+        tree: &Bound<'py, PyDict>,
+        buffers: &Bound<'py, PyList>,
+        persist: bool,
+        name: Option<String>,
+    ) -> PyResult<Bound<'py, PyMeta>> {
+        let sources = buffers.iter().map(|buffer| Borrowed::of(&buffer));
+        let sources = sources.collect::<PyResult<Vec<_>>>()?;
+        if let Some(at) = tree.get_item(BUFFER)? {
+            if !tree.contains(key::TYPENAME)? || tree.len() == 2 {
+                return self.put_bytes(py, &sources, at.extract()?);
+            }
+        }
+        let content = content_of(tree, sources.len())?;
+        let mut known = Node::default();
+        if let Some(Value::String(typename)) = content.get(key::TYPENAME) {
+            known.set(key::TYPENAME, typename.clone());
+        }
+        let ipc = self.channel().is_ipc();
+        let put = async |client: &Client| {
+            let blobs = lay(client, &sources, ipc).await?;
+            let put = PutObject {
+                content,
+                blobs,
+                persist,
+                name,
+            };
+            client.put_object(put).await
+        };
+        let created = self.call(py, put)?;
+        super::metadata::note(&mut known, created);
+        known.set(key::TRANSIENT, !persist);
+        Bound::new(py, PyMeta::partial(known, Sight::of(self.channel())))
+    }
+
+    /// Reads an object with all its bytes that are on this instance, by `id` (ObjectID) or by `name`: its ObjectMeta.
+    ///
+    /// sync_remote: as in `get_meta`. wait: True or a number of seconds: until it exists.
+    #[pyo3(signature = (id = None, name = None, sync_remote = true, wait = None))]
+    fn _get_tree<'py>(
+        &self,
+        py: Python<'py>,
+        id: Option<&Bound<'py, PyAny>>,
+        name: Option<&Bound<'py, PyAny>>,
+        sync_remote: bool,
+        wait: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyMeta>> {
+        let wait = match wait {
+            None => None,
+            Some(wait) if wait.is_instance_of::<pyo3::types::PyBool>() => {
+                wait.is_truthy()?.then(|| wait_within(None)).transpose()?
+            }
+            Some(seconds) => Some(wait_within(Some(seconds.extract()?))?),
+        };
+        let options = GetOptions { sync_remote, wait };
+        let object = match (id, name) {
+            (Some(id), _) => {
+                let ids = [id_of(id)?];
+                let found = self.call(py, async move |client| {
+                    client.get_objects(&ids, &options).await
+                });
+                found?.pop().expect("one is found for each id")
+            }
+            (None, Some(name)) => {
+                let name = crate::id::name_of(name)?;
+                self.call(py, async move |client| {
+                    client.get_object_named(&name, &options).await
+                })?
+            }
+            (None, None) => return Err(PyTypeError::new_err("an id or a name is needed")),
+        };
+        Bound::new(py, PyMeta::of_object(object, Sight::of(self.channel())))
+    }
+
+    /// Reads all bytes below `meta` that are on other instances, over TCP from those that hold them, and attaches them.
+    fn _complete(&self, py: Python<'_>, meta: &Bound<'_, PyMeta>) -> PyResult<()> {
+        let meta = meta.get();
+        meta.fetch(py)?;
+        let Some(mut object) = meta.to_object(py)? else {
+            return Ok(());
+        };
+        let object = self.call(py, async move |client| {
+            client.complete(&mut object).await?;
+            Ok(object)
+        })?;
+        meta.attach_copies(object.blobs.into_values());
+        Ok(())
+    }
+}
+
+impl PyClientBase {
+    /// A bare blob.
+    fn put_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        sources: &[Borrowed],
+        at: usize,
+    ) -> PyResult<Bound<'py, PyMeta>> {
+        let source = sources
+            .get(at)
+            .ok_or_else(|| no_buffer(at, sources.len()))?;
+        let ipc = self.channel().is_ipc();
+        let id = self.call(py, async |client: &Client| {
+            match lay(client, std::slice::from_ref(source), ipc).await?.pop() {
+                Some(PutBlob::Filled(writer)) => Ok(writer.seal().await?.id()),
+                Some(PutBlob::Bytes(bytes)) => client.put_blob(bytes).await,
+                None => client.put_blob(&[]).await,
+            }
+        })?;
+        let instance = Some(self.channel().instance_id().0);
+        let tree = blob_tree(id, source.len(), instance);
+        Bound::new(py, PyMeta::of_tree(tree, Sight::of(self.channel())))
+    }
+}
+
+/// Over the Unix socket, bytes that are too many to come along with the message go into the node's memory.
+async fn lay<'a>(
+    client: &Client,
+    sources: &'a [Borrowed],
+    ipc: bool,
+) -> Result<Vec<PutBlob<'a>>, Error> {
+    let sizes: Vec<usize> = sources.iter().map(Borrowed::len).collect();
+    let total: usize = sizes.iter().sum();
+    if !ipc || total as u64 <= INLINE_BYTES_MAX {
+        return Ok(sources
+            .iter()
+            .map(|source| PutBlob::Bytes(source.bytes()))
+            .collect());
+    }
+    let writers = match *sizes {
+        [size] => vec![client.create_blob(size).await?],
+        _ => client.create_blobs(&sizes).await?,
+    };
+    let filled = sources.iter().zip(writers).map(|(source, mut writer)| {
+        buffer::copy(source, Target::Slice(writer.as_mut_slice()), COPY_THREADS);
+        PutBlob::Filled(writer)
+    });
+    Ok(filled.collect())
+}
+
+/// The tree as the SDK takes it.
+fn content_of(tree: &Bound<'_, PyDict>, buffers: usize) -> PyResult<Tree> {
+    let mut content = Tree::new();
+    for (name, entry) in tree {
+        let name = name.cast_into::<PyString>()?.to_cow()?.into_owned();
+        let entry = match entry.cast::<PyDict>() {
+            Ok(member) => member_of(member, buffers)?,
+            Err(_) => value::to_json(&entry)?,
+        };
+        content.insert(name, entry);
+    }
+    Ok(content)
+}
+
+fn member_of(member: &Bound<'_, PyDict>, buffers: usize) -> PyResult<Value> {
+    let Some(at) = member.get_item(BUFFER)? else {
+        return Ok(Value::Object(content_of(member, buffers)?));
+    };
+    let at = at.extract::<usize>()?;
+    if at >= buffers {
+        return Err(no_buffer(at, buffers));
+    }
+    Ok(json!({ key::TYPENAME: BLOB_TYPENAME, key::INLINE: at }))
+}
+
+fn no_buffer(at: usize, buffers: usize) -> PyErr {
+    PyIndexError::new_err(format!("the tree names buffer {at} of {buffers}"))
+}

@@ -1,0 +1,190 @@
+"""Fixtures: real nodes in temporary folders, and clients connected to them.
+
+A node listens on a port that the system picks; it ends with the session, and its folder with it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+READY_SECONDS = 30
+END_SECONDS = 20
+CLUSTER_NODES = 3
+
+
+def _program(name: str) -> list[str]:
+    """How to start `name`: the developer's build, or the one that came with the package."""
+    built = ROOT / "target" / os.environ.get("VINEYARD_TEST_PROFILE", "debug") / name
+    if built.exists():
+        return [str(built)]
+    call = f"import sys; from vineyard._C import {name}; sys.exit({name}(sys.argv[1:]))"
+    return [sys.executable, "-c", call]
+
+
+class Node:
+    """One `vineyardd` as a process of its own.
+
+    `socket` is its Unix socket, `endpoint` its `host:port`, `folder` where it keeps data and log.
+    """
+
+    def __init__(self, folder: Path, *flags: str, size: str = "256M") -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.socket = str(folder / "sock")
+        command = [*_program("vineyardd"), "--socket", self.socket, "--size", size]
+        command += ["--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", *flags]
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.endpoint = self._wait_ready()
+
+    def _wait_ready(self) -> str:
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            text = self.log.read_text(errors="replace")
+            ready = re.search(r"ready; to add a node: vineyardd --join ([0-9.]+:\d+)", text)
+            if ready:
+                return ready.group(1)
+            if self.process.poll() is not None:
+                raise RuntimeError(f"vineyardd ended with {self.process.returncode}:\n{text}")
+            time.sleep(0.01)
+        self.stop()
+        raise RuntimeError(f"vineyardd was not ready after {READY_SECONDS} s:\n{text}")
+
+    @property
+    def host(self) -> str:
+        return self.endpoint.rsplit(":", 1)[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.endpoint.rsplit(":", 1)[1])
+
+    def token(self) -> str:
+        """What another node needs to join this one's cluster."""
+        command = [*_program("vineyardctl"), "--socket", self.socket, "token"]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def stop(self) -> None:
+        """Ends the process, and waits until it has ended."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+class Cluster:
+    """Three nodes that agree with each other; `cluster[0]` to `cluster[2]`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes: list[Node] = []
+        try:
+            self.nodes.append(Node(folder / "n0"))
+            token = self.nodes[0].token()
+            for number in range(1, CLUSTER_NODES):
+                joins = ("--join", self.nodes[0].endpoint, "--token", token)
+                self.nodes.append(Node(folder / f"n{number}", *joins))
+        except BaseException:
+            self.stop()
+            raise
+
+    def __getitem__(self, index: int) -> Node:
+        return self.nodes[index]
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def stop(self) -> None:
+        for node in reversed(self.nodes):
+            node.stop()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cluster: needs three nodes")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker("cluster")
+
+
+@pytest.fixture(scope="session")
+def short_folder() -> Iterator[Path]:
+    """A temporary folder whose path is short enough for a Unix socket (108 bytes)."""
+    folder = Path(tempfile.mkdtemp(prefix="vy-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def node(short_folder: Path) -> Iterator[Node]:
+    """One node, for the whole session."""
+    one = Node(short_folder / "node")
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(short_folder: Path) -> Iterator[Cluster]:
+    """Three nodes as one cluster, for the whole session."""
+    three = Cluster(short_folder / "cluster")
+    yield three
+    three.stop()
+
+
+@pytest.fixture
+def fresh_node() -> Iterator[Node]:
+    """A node of this test's own: for what counts memory, or kills."""
+    folder = Path(tempfile.mkdtemp(prefix="vy-"))
+    one = Node(folder / "node")
+    yield one
+    one.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def ipc_client(node: Node):
+    """A `vineyard.Client` over the Unix socket, closed after the test."""
+    import vineyard
+
+    client = vineyard.connect(node.socket)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def rpc_client(node: Node):
+    """A `vineyard.Client` over TCP, closed after the test."""
+    import vineyard
+
+    client = vineyard.connect(endpoint=(node.host, node.port))
+    yield client
+    client.close()
+
+
+@pytest.fixture(params=["ipc", "rpc"])
+def client(request: pytest.FixtureRequest, node: Node):
+    """Each of the two, one after the other."""
+    import vineyard
+
+    if request.param == "ipc":
+        one = vineyard.connect(node.socket)
+    else:
+        one = vineyard.connect(endpoint=(node.host, node.port))
+    yield one
+    one.close()

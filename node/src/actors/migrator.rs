@@ -112,7 +112,7 @@ async fn bring_blob(node: &Rc<Shared>, id: ObjectId) -> Result<ObjectId, Status>
     let state = node.meta.state();
     let wanted = plan::want(&state, id, InstanceId::UNSPECIFIED, node.instance)?;
     let fetched = transfer::fetch_blobs(node, wanted.into_iter().collect()).await?;
-    let Some(copy) = fetched.get(&id).copied() else {
+    let Some(copy) = fetched.get(&id).map(|copy| copy.id) else {
         // It is here, or it is the empty blob, which is everywhere.
         return Ok(id);
     };

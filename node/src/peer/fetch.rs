@@ -19,19 +19,20 @@ pub(crate) struct Piece {
 }
 
 /// Fetches `pieces` one after the other on a connection of their own to the node at `endpoint`, all within `deadline`.
-/// The targets are let go of by then, wherever this runs.
+/// The targets are let go of by then, wherever this runs. Answers the xxh3 of each range.
 pub(crate) async fn fetch(
     dialer: Dialer,
     endpoint: String,
     pieces: Vec<Piece>,
     deadline: Duration,
-) -> io::Result<()> {
+) -> io::Result<Vec<(Range, u64)>> {
     let fetched = async {
         let (mut stream, _) = dialer.dial(&endpoint, Purpose::Node).await?;
+        let mut checksums = Vec::new();
         for piece in pieces {
-            fetch_piece(stream.as_mut(), piece).await?;
+            checksums.extend(fetch_piece(stream.as_mut(), piece).await?);
         }
-        Ok(())
+        Ok(checksums)
     };
     let late = |_| {
         let message = format!("not all of it came within {} ms", deadline.as_millis());
@@ -42,10 +43,13 @@ pub(crate) async fn fetch(
         .map_err(late)?
 }
 
-async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<()> {
+async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<Vec<(Range, u64)>> {
     let Piece { ranges, targets } = piece;
     let wanted: u64 = ranges.iter().map(|range| range.len).sum();
-    frames::write(stream, &Ask::Read { ranges }).await?;
+    let ask = Ask::Read {
+        ranges: ranges.clone(),
+    };
+    frames::write(stream, &ask).await?;
     match frames::read(stream, frames::MESSAGE_BYTES_MAX).await? {
         Answer::Bytes { len } if len == wanted => {}
         Answer::Bytes { len } => {
@@ -60,13 +64,20 @@ async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<()> {
             )));
         }
     }
-    let mut checksum = Xxh3::new();
-    for mut target in targets {
+    let is_alone = targets.len() == 1;
+    let (mut checksum, mut checksums) = (Xxh3::new(), Vec::with_capacity(targets.len()));
+    for (range, mut target) in ranges.into_iter().zip(targets) {
+        let mut own = Xxh3::new();
         // Hash while the bytes are still in the cache.
         for chunk in target.chunks_mut(HASH_BYTES) {
             stream.read_exact(chunk).await?;
             checksum.update(chunk);
+            if !is_alone {
+                own.update(chunk);
+            }
         }
+        let own = if is_alone { &checksum } else { &own };
+        checksums.push((range, own.digest()));
     }
     let expected = stream.read_u64_le().await?;
     if checksum.digest() != expected {
@@ -74,7 +85,7 @@ async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<()> {
             "the checksum of the bytes that arrived does not match",
         ));
     }
-    Ok(())
+    Ok(checksums)
 }
 
 /// Bytes read and hashed at a time.

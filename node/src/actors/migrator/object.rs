@@ -1,14 +1,14 @@
 //! The copy of one plain object: its blobs, then its records under fresh ids in one entry of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::Command;
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
-use vineyard_wire::{ObjectId, Status};
+use vineyard_wire::{InstanceId, ObjectId, Status};
 
-use super::transfer;
+use super::transfer::{self, Fetched};
 use crate::catalog::Catalog;
 use crate::decision::{decided, keep_asking};
 use crate::failure;
@@ -19,19 +19,15 @@ use crate::shared::Shared;
 /// Copies the object `id` and what it consists of; answers the copy's id.
 pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result<ObjectId, Status> {
     let Copy { records, blobs } = copy;
-    let sizes: BTreeMap<_, _> = blobs
-        .iter()
-        .map(|wanted| (wanted.blob, wanted.size))
-        .collect();
     let fetched = transfer::fetch_blobs(node, blobs).await?;
-    let rows = fetched.iter().map(|(source, here)| BlobRow {
-        id: *here,
-        size: sizes[source],
-        checksum: None,
-        locations: [node.instance].into(),
-        lost: Lost::No,
-    });
-    let rows: Vec<_> = rows.collect();
+    let rows = fetched
+        .iter()
+        .flat_map(|(source, copy)| rows(*source, copy, node.instance));
+    let rows = rows.collect();
+    let fetched: BTreeMap<_, _> = fetched
+        .into_iter()
+        .map(|(source, copy)| (source, copy.id))
+        .collect();
     let held: Vec<_> = fetched.values().copied().collect();
     let fresh = claim(node, &records, &held).await?;
     let copies = held.clone();
@@ -51,6 +47,21 @@ pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result
     };
     land(node, command, held).await?;
     Ok(fresh[&id])
+}
+
+/// What the cluster is told of a blob's copy. A checksum is told of the source too: should it differ from the one that is
+/// known of it, these are not its bytes, and the copy is refused.
+fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item = BlobRow> {
+    let Fetched { id, size, checksum } = *copy;
+    let row = move |id, locations| BlobRow {
+        id,
+        size,
+        checksum,
+        locations,
+        lost: Lost::No,
+    };
+    let known = checksum.map(|_| row(source, BTreeSet::new()));
+    [row(id, [me].into())].into_iter().chain(known)
 }
 
 /// Makes the copy's metadata the cluster's.

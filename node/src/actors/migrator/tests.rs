@@ -229,6 +229,43 @@ fn however_many_ask_an_object_is_fetched_once() {
 }
 
 #[test]
+fn a_checksum_is_known_once_the_bytes_have_moved_and_binds_the_next_move() {
+    with_node(limits(), async |place| {
+        let actor = Actor::enter(place, Source::Answers).await;
+        let node = &place.node.shared;
+        let row_of = |object| {
+            let state = node.meta.state();
+            let blob = state.object(object).unwrap().members["bytes"].id();
+            state.blob(blob).unwrap().clone()
+        };
+        let source = actor.persist(place, 1, SMALL).await;
+        assert_eq!(row_of(source).checksum, None);
+        let copy = migrate(node, source).await.unwrap();
+        let moved = Some(xxh3_64(&vec![7; SMALL as usize]));
+        assert_eq!(
+            [row_of(source), row_of(copy)].map(|row| row.checksum),
+            [moved; 2]
+        );
+        assert_eq!(row_of(source).locations, [actor.instance].into());
+
+        let other = actor.persist(place, 2, SMALL).await;
+        let known = BlobRow {
+            checksum: Some(5),
+            ..row_of(other)
+        };
+        let persist = Command::Persist {
+            records: Vec::new(),
+            blobs: vec![known],
+        };
+        submit(place, actor.instance, persist).await;
+        let status = migrate(node, other).await.expect_err("other bytes");
+        assert!(status.message.contains("checksum"), "{status}");
+        let figures = figures::here(node).await.unwrap();
+        assert_eq!((figures.blobs, figures.references), (1, 0));
+    });
+}
+
+#[test]
 fn copies_queue_for_their_places() {
     let limits = Limits {
         migrations_max: 2,

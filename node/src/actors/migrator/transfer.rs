@@ -14,11 +14,20 @@ use crate::peer::fetch::{self, Piece};
 use crate::plan::{self, Wanted};
 use crate::shared::Shared;
 
+/// The copy of a blob.
+pub(super) struct Fetched {
+    pub(super) id: ObjectId,
+    pub(super) size: u64,
+    /// The xxh3 of the bytes, if they came in one range; a large blob's come on several connections at once, each of
+    /// which is checked by itself.
+    pub(super) checksum: Option<u64>,
+}
+
 /// Copies of `blobs` here, sealed and held by this node, by their source's id. All or nothing.
 pub(super) async fn fetch_blobs(
     node: &Rc<Shared>,
     mut blobs: Vec<Wanted>,
-) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
+) -> Result<BTreeMap<ObjectId, Fetched>, Status> {
     blobs.retain(|wanted| wanted.source != node.instance);
     if blobs.is_empty() {
         return Ok(BTreeMap::new());
@@ -41,28 +50,43 @@ pub(super) async fn fetch_blobs(
         }
     };
     let (made, writers) = node.blobs.ask(allocate).await??;
-    let copies: BTreeMap<_, _> = blobs
-        .iter()
-        .zip(&made)
-        .map(|(wanted, blob)| (wanted.blob, blob.id))
-        .collect();
     let targets = blobs
         .iter()
         .map(|wanted| wanted.blob)
         .zip(writers)
         .collect();
-    let here: Vec<_> = copies.values().copied().collect();
+    let here: Vec<_> = made.iter().map(|blob| blob.id).collect();
     let mut fetched = fetch_all(node, &blobs, targets).await;
     if fetched.is_ok() {
         let ids = here.clone();
         let sealed = node.blobs.ask(move |store| seal(store, holder, &ids));
-        fetched = sealed.await?;
+        fetched = sealed.await?.and(fetched);
     }
-    if let Err(status) = fetched {
-        discard(node, here).await?;
-        return Err(status);
+    match fetched {
+        Ok(checksums) => Ok(copies(&blobs, here, &checksums)),
+        Err(status) => {
+            discard(node, here).await?;
+            Err(status)
+        }
     }
-    Ok(copies)
+}
+
+fn copies(
+    blobs: &[Wanted],
+    here: Vec<ObjectId>,
+    checksums: &[(Range, u64)],
+) -> BTreeMap<ObjectId, Fetched> {
+    let by_blob: BTreeMap<_, _> = checksums
+        .iter()
+        .map(|(range, checksum)| (range.blob, (range.len, *checksum)))
+        .collect();
+    let copy = |(wanted, id): (&Wanted, ObjectId)| {
+        let size = wanted.size;
+        let in_one = by_blob.get(&wanted.blob).filter(|(len, _)| *len == size);
+        let checksum = in_one.map(|(_, checksum)| *checksum);
+        (wanted.blob, Fetched { id, size, checksum })
+    };
+    blobs.iter().zip(here).map(copy).collect()
 }
 
 fn seal(store: &mut Store, holder: HolderId, ids: &[ObjectId]) -> Result<(), Status> {
@@ -70,12 +94,12 @@ fn seal(store: &mut Store, holder: HolderId, ids: &[ObjectId]) -> Result<(), Sta
     Ok(())
 }
 
-/// From every source at once.
+/// From every source at once. Answers the xxh3 of each range.
 async fn fetch_all(
     node: &Rc<Shared>,
     blobs: &[Wanted],
     mut targets: BTreeMap<ObjectId, SliceMut>,
-) -> Result<(), Status> {
+) -> Result<Vec<(Range, u64)>, Status> {
     let mut by_source = BTreeMap::<InstanceId, Vec<Wanted>>::new();
     for wanted in blobs {
         by_source.entry(wanted.source).or_default().push(*wanted);
@@ -85,8 +109,7 @@ async fn fetch_all(
         let pieces = cut(node, &blobs, &mut targets);
         fetches.push(fetch_from(node, source, pieces));
     }
-    try_join_all(fetches).await?;
-    Ok(())
+    Ok(try_join_all(fetches).await?.concat())
 }
 
 /// The asks for `blobs`, each with the part of the arena that it fills.
@@ -111,9 +134,9 @@ async fn fetch_from(
     node: &Rc<Shared>,
     source: InstanceId,
     pieces: Vec<Piece>,
-) -> Result<(), Status> {
+) -> Result<Vec<(Range, u64)>, Status> {
     if pieces.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let state = node.meta.state();
     let instance = state.instance(source).ok_or_else(|| {
@@ -150,10 +173,11 @@ async fn fetch_from(
         node.bulk
             .run(move || Box::pin(fetch::fetch(dialer, endpoint, share, deadline)))
     };
+    let mut checksums = Vec::new();
     for fetched in try_join_all(shares.into_iter().map(fetch)).await? {
-        fetched.map_err(failed)?;
+        checksums.extend(fetched.map_err(failed)?);
     }
-    Ok(())
+    Ok(checksums)
 }
 
 /// The copies are the metadata's now; this node itself reads them no more.

@@ -31,7 +31,7 @@ fn content() -> Vec<u8> {
 }
 
 /// Fetches from a source that answers `answer`, then `raw`, and closes.
-async fn fetch_from(answer: Answer, raw: Vec<u8>) -> (Arena, io::Result<()>) {
+async fn fetch_from(answer: Answer, raw: Vec<u8>) -> (Arena, io::Result<Vec<(Range, u64)>>) {
     let (mut near, mut far) = pipes();
     let (arena, piece) = piece();
     let source = async move {
@@ -59,7 +59,9 @@ async fn each_range_arrives_in_its_place() {
     let content = content();
     let raw = with_checksum(&content, xxhash_rust::xxh3::xxh3_64(&content));
     let (arena, fetched) = fetch_from(bytes(305), raw).await;
-    fetched.unwrap();
+    let checksums = fetched.unwrap().into_iter().map(|(_, checksum)| checksum);
+    let expected = [&content[..5], &content[5..]].map(xxhash_rust::xxh3::xxh3_64);
+    assert!(checksums.eq(expected));
     assert_eq!(*arena.slice(0, 5).unwrap(), content[..5]);
     assert_eq!(*arena.slice(1024, 300).unwrap(), content[5..]);
 }

@@ -8,8 +8,9 @@ mod objects;
 mod remote;
 mod sockets;
 mod streams;
+mod whole;
 
-use crate::{Client, Draft, World};
+use crate::{Client, Draft, GetOptions, PutObject, World};
 
 /// What a program with several threads asks of the client's futures.
 #[test]
@@ -21,6 +22,9 @@ fn calls_may_cross_threads() {
         client.get_blobs(&[blob.id()]).await.unwrap();
         client.put(Draft::new("t")).await.unwrap();
         client.get(blob.id()).await.unwrap();
+        let (put, options) = (PutObject::default(), GetOptions::default());
+        client.put_object(put).await.unwrap();
+        client.get_objects(&[], &options).await.unwrap();
         client
             .wait_name("n", std::time::Duration::ZERO)
             .await

@@ -57,6 +57,25 @@ pub(crate) struct Place {
     /// TCP address of the node
     #[arg(long, global = true, value_name = "HOST:PORT")]
     pub(crate) endpoint: Option<String>,
+    /// User of a node that checks passwords
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "VINEYARD_USERNAME",
+        default_value = ""
+    )]
+    pub(crate) username: String,
+    /// Their password; better told by the variable, which others do not see
+    #[arg(
+        long,
+        global = true,
+        value_name = "TEXT",
+        env = "VINEYARD_PASSWORD",
+        default_value = "",
+        hide_env_values = true
+    )]
+    pub(crate) password: String,
     /// Seconds to wait for an answer that moves no bytes [default: 5]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<std::time::Duration>,

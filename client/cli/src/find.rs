@@ -27,6 +27,8 @@ enum Candidate {
 pub(crate) async fn connect(place: &Place) -> Result<Client, Failure> {
     let mut options = Options::default();
     options.deadline = place.timeout.unwrap_or(options.deadline);
+    options.username.clone_from(&place.username);
+    options.password.clone_from(&place.password);
     let world = World::system();
     let mut tried = Vec::new();
     for candidate in candidates(place, &Machine::here(), &|path| path.exists()) {
@@ -134,6 +136,8 @@ mod tests {
         Place {
             socket: socket.map(Into::into),
             endpoint: endpoint.map(Into::into),
+            username: String::new(),
+            password: String::new(),
             timeout: None,
         }
     }

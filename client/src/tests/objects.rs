@@ -96,7 +96,7 @@ async fn a_put_that_fails_takes_back_what_it_made() {
         let Request::DelData(deletion) = peer.request().await else {
             panic!("no deletion")
         };
-        assert_eq!((deletion.ids, deletion.deep), (vec![blob_id(1)], true));
+        assert_eq!((deletion.ids, deletion.deep), (vec![blob_id(1)], false));
         peer.reply(Reply::DelData).await;
     });
     assert_eq!(error(created).code(), Some(Code::Invalid));

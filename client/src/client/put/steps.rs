@@ -15,7 +15,11 @@ impl Client {
         let result = self.put_parts(put, &mut made).await;
         if result.is_err() && !made.is_empty() {
             // The error that matters is the first. What cannot be deleted now is transient: it goes with the node.
-            self.delete(&made, DeleteOptions::default()).await.ok();
+            let options = DeleteOptions {
+                deep: false,
+                ..DeleteOptions::default()
+            };
+            self.delete(&made, options).await.ok();
         }
         result
     }

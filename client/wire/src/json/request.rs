@@ -113,6 +113,7 @@ fn raw_bytes(body: Body, compress: bool) -> Body {
 }
 
 /// `bytes` followed the text.
+#[expect(clippy::too_many_lines, reason = "one arm for each verb")]
 pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, Status> {
     if verb != Verb::PutObject && !bytes.is_empty() {
         return Err(Fault::Syntax("bytes after the end".to_owned()).into());

@@ -1,0 +1,185 @@
+//! Whole objects with a node that offers them: how many messages a put and a get take, and what is in them.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_env::Stream;
+use vineyard_wire::limits::INLINE_BYTES_MAX;
+use vineyard_wire::reply::{GotObjects, MadeObject, PutDone};
+use vineyard_wire::{ObjectId, Reply, Request, Signature, Tree, request};
+
+use super::fake::{FakeRpc, HERE, Peer, blob_id, error, payload};
+use crate::{Client, Draft, Error, GetOptions, Options, PutBlob, PutObject, World};
+
+const MADE: MadeObject = MadeObject {
+    id: ObjectId(22),
+    signature: Signature(2),
+    instance_id: HERE,
+};
+
+fn tree(value: serde_json::Value) -> Tree {
+    value.as_object().unwrap().clone()
+}
+
+/// A client, and the end of a node that offers whole objects.
+async fn offering() -> (Client, Peer<dyn Stream>) {
+    let mut node = FakeRpc::listen().await;
+    let (world, address) = (World::system(), node.listener.address());
+    let options = Options::default();
+    let (client, peer) = tokio::join!(Client::connect_rpc(&world, &address, &options), async {
+        let mut peer = Peer(node.listener.accept().await.unwrap());
+        peer.register_with(&["objects"]).await;
+        peer
+    });
+    (client.unwrap(), peer)
+}
+
+fn done(object: Option<MadeObject>, blobs: Vec<ObjectId>) -> Reply {
+    Reply::PutObject(PutDone { object, blobs })
+}
+
+#[tokio::test]
+async fn a_small_put_is_one_message_with_the_bytes_in_its_frame() {
+    let (client, mut peer) = offering().await;
+    let draft = Draft::new("test::Outer")
+        .blob("empty_", Vec::new())
+        .link("other", ObjectId(9))
+        .member(
+            "inner",
+            Draft::new("test::Inner").blob("buffer_", b"hello".to_vec()),
+        );
+    let expected = request::PutObject {
+        inline: vec![5],
+        content: Some(tree(json!({
+            "typename": "test::Outer", "nbytes": 5, "other": {"id": "o0000000000000009"},
+            "empty_": {"id": ObjectId::EMPTY_BLOB.to_string(), "typename": "vineyard::Blob", "instance_id": 3,
+                "length": 0, "nbytes": 0, "transient": true},
+            "inner": {"typename": "test::Inner", "nbytes": 5, "buffer_": {"typename": "vineyard::Blob", "inline": 0}}
+        }))),
+        bytes: b"hello".to_vec(),
+        ..request::PutObject::default()
+    };
+    let (created, ()) = tokio::join!(
+        client.put(draft),
+        peer.answer(
+            Request::PutObject(expected),
+            done(Some(MADE), vec![blob_id(1)])
+        )
+    );
+    assert_eq!(created.unwrap().id, MADE.id);
+}
+
+#[tokio::test]
+async fn many_bytes_wait_for_the_go_ahead() {
+    let (client, mut peer) = offering().await;
+    let bytes = vec![7; INLINE_BYTES_MAX as usize + 1];
+    let put = PutObject {
+        content: tree(json!({"typename": "t", "b": {"typename": "vineyard::Blob", "inline": 0}})),
+        blobs: vec![PutBlob::Bytes(&bytes)],
+        persist: true,
+        name: Some("n".to_owned()),
+    };
+    let (created, ()) = tokio::join!(client.put_object(put), async {
+        let Request::PutObject(put) = peer.request().await else {
+            panic!("not a put");
+        };
+        assert_eq!((put.inline, put.bytes), (vec![bytes.len() as u64], vec![]));
+        assert_eq!((put.persist, put.name.as_deref()), (true, Some("n")));
+        peer.reply(done(None, vec![blob_id(1)])).await;
+        let mut received = vec![0; bytes.len()];
+        peer.0.read_exact(&mut received).await.unwrap();
+        assert_eq!(received, bytes);
+        peer.reply(done(Some(MADE), vec![blob_id(1)])).await;
+    });
+    assert_eq!(created.unwrap().id, MADE.id);
+}
+
+#[tokio::test]
+async fn small_blobs_are_put_in_one_message_and_empty_ones_in_none() {
+    let (client, mut peer) = offering().await;
+    let blobs: [&[u8]; 3] = [b"one", b"", b"two"];
+    let (ids, ()) = tokio::join!(client.put_blobs(&blobs), async {
+        let Request::PutObject(put) = peer.request().await else {
+            panic!("not a put");
+        };
+        assert_eq!(
+            (put.inline, &put.bytes[..]),
+            (vec![3, 0, 3], &b"onetwo"[..])
+        );
+        let ids = vec![blob_id(1), ObjectId::EMPTY_BLOB, blob_id(2)];
+        peer.reply(done(None, ids)).await;
+    });
+    assert_eq!(ids.unwrap(), [blob_id(1), ObjectId::EMPTY_BLOB, blob_id(2)]);
+    assert_eq!(client.put_blob(b"").await.unwrap(), ObjectId::EMPTY_BLOB);
+}
+
+#[tokio::test]
+async fn a_get_by_id_or_by_name_is_one_message() {
+    let (client, mut peer) = offering().await;
+    let blob =
+        json!({"id": blob_id(1).to_string(), "typename": "vineyard::Blob", "instance_id": 3});
+    let got = |size: i64| GotObjects {
+        content: BTreeMap::from([(MADE.id, tree(json!({"typename": "t", "b": blob.clone()})))]),
+        payloads: vec![payload(blob_id(1), -1, 0, size)],
+        ..GotObjects::default()
+    };
+    let by_id = request::GetObject {
+        ids: vec![MADE.id],
+        ..request::GetObject::default()
+    };
+    let by_name = request::GetObject {
+        name: Some("n".to_owned()),
+        ..request::GetObject::default()
+    };
+    let named = GetOptions::default();
+    tokio::join!(
+        async {
+            let object = client.get(MADE.id).await.unwrap();
+            assert_eq!(object.blob("b").map(|blob| &blob[..]), Some(&b"hello"[..]));
+            let object = client.get_object_named("n", &named).await.unwrap();
+            assert_eq!(
+                (object.id, &object.blob("b").unwrap()[..]),
+                (MADE.id, &b"hi"[..])
+            );
+            let lost = error(client.get(MADE.id).await);
+            assert!(
+                matches!(lost, Error::Lost { blob, .. } if blob == blob_id(1)),
+                "{lost}"
+            );
+        },
+        async {
+            let asked = [(by_id.clone(), &b"hello"[..]), (by_name, b"hi")];
+            for (request, bytes) in asked {
+                let reply = Reply::GetObject(got(bytes.len() as i64));
+                peer.answer(Request::GetObject(request), reply).await;
+                peer.0.write_all(bytes).await.unwrap();
+            }
+            let mut without = got(0);
+            without.payloads.clear();
+            peer.answer(Request::GetObject(by_id), Reply::GetObject(without))
+                .await;
+        }
+    );
+}
+
+#[tokio::test]
+async fn an_answer_without_an_object_is_malformed() {
+    let (client, mut peer) = offering().await;
+    let put = || PutObject {
+        content: tree(json!({"typename": "t"})),
+        ..PutObject::default()
+    };
+    let (created, ()) = tokio::join!(client.put_object(put()), async {
+        peer.request().await;
+        peer.reply(done(None, vec![])).await;
+    });
+    assert!(matches!(error(created), Error::Malformed { .. }));
+    let mut bad = put();
+    bad.content.insert(
+        "b".to_owned(),
+        json!({"typename": "vineyard::Blob", "inline": 0}),
+    );
+    let refused = error(client.put_object(bad).await);
+    assert!(refused.to_string().contains("no blob 0"), "{refused}");
+}

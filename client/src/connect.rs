@@ -8,15 +8,30 @@
     reason = "this is where the machine's sockets come in"
 )]
 
-/// Writes go to the link's `stream` unchanged.
-macro_rules! forward_writes {
-    ($link:ty) => {
+/// Reads and writes go to the link's `stream`; a read after a write first looks for the answer through `busy_poll`.
+/// `$before_read` is done to the stream before every read.
+macro_rules! forward {
+    ($link:ty, $before_read:expr) => {
+        impl tokio::io::AsyncRead for $link {
+            fn poll_read(
+                mut self: std::pin::Pin<&mut Self>,
+                cx: &mut std::task::Context<'_>,
+                buf: &mut tokio::io::ReadBuf<'_>,
+            ) -> std::task::Poll<std::io::Result<()>> {
+                let link = &mut *self;
+                $before_read(&link.stream);
+                let read = std::pin::Pin::new(&mut link.stream).poll_read(cx, buf);
+                link.busy_poll.read(read, &link.stream, cx, buf)
+            }
+        }
+
         impl tokio::io::AsyncWrite for $link {
             fn poll_write(
                 mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
                 buf: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
+                self.busy_poll.wrote();
                 std::pin::Pin::new(&mut self.stream).poll_write(cx, buf)
             }
 
@@ -25,6 +40,7 @@ macro_rules! forward_writes {
                 cx: &mut std::task::Context<'_>,
                 bufs: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
+                self.busy_poll.wrote();
                 std::pin::Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
             }
 
@@ -48,8 +64,9 @@ macro_rules! forward_writes {
         }
     };
 }
-use forward_writes;
+use forward;
 
+mod busy_poll;
 mod local;
 mod network;
 

@@ -9,17 +9,17 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
-use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use vineyard_env::{BoxFuture, Detached, Local, LocalListener, LocalStream, MemoryHandle, Stream};
+
+use super::busy_poll::BusyPoll;
 
 /// Connections the kernel keeps for us before `accept` is called.
 const BACKLOG: u32 = 1024;
@@ -32,10 +32,8 @@ impl Local for SystemLocal {
     fn connect<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Box<dyn LocalStream>>> {
         Box::pin(async move {
             let stream = UnixStream::connect(path).await?;
-            Ok(Box::new(UnixLink {
-                stream,
-                peer: path.to_owned(),
-            }) as Box<dyn LocalStream>)
+            let link = UnixLink::new(stream, path.to_owned());
+            Ok(Box::new(link) as Box<dyn LocalStream>)
         })
     }
 
@@ -100,7 +98,7 @@ impl LocalListener for UnixDoor {
             let (stream, _) = self.listener.accept().await?;
             let process = stream.peer_cred().ok().and_then(|cred| cred.pid());
             let peer = process.map_or_else(String::new, |pid| format!("process {pid}"));
-            Ok(Box::new(UnixLink { stream, peer }) as Box<dyn LocalStream>)
+            Ok(Box::new(UnixLink::new(stream, peer)) as Box<dyn LocalStream>)
         })
     }
 }
@@ -118,19 +116,20 @@ impl Drop for UnixDoor {
 struct UnixLink {
     stream: UnixStream,
     peer: String,
+    busy_poll: BusyPoll,
 }
 
-impl AsyncRead for UnixLink {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+impl UnixLink {
+    fn new(stream: UnixStream, peer: String) -> Self {
+        Self {
+            stream,
+            peer,
+            busy_poll: BusyPoll::default(),
+        }
     }
 }
 
-super::forward_writes!(UnixLink);
+super::forward!(UnixLink, |_| ());
 
 impl Stream for UnixLink {
     fn local_address(&self) -> String {
@@ -226,9 +225,6 @@ struct Loose {
 impl Detached for Loose {
     fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
         let stream = UnixStream::from_std(self.stream)?;
-        Ok(Box::new(UnixLink {
-            stream,
-            peer: self.peer,
-        }))
+        Ok(Box::new(UnixLink::new(stream, self.peer)))
     }
 }

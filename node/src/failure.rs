@@ -5,8 +5,18 @@ use std::time::Duration;
 use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::Refusal;
 use vineyard_raft::state::State;
-use vineyard_raft::state::objects::Lost;
+use vineyard_raft::state::objects::{BlobRow, Lost};
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
+
+/// The instance whose end took the last bytes of `row`, as `me` knows it. That its own earlier boots are over, a node
+/// knows before the cluster has heard of the new one.
+pub(crate) fn lost_with(row: &BlobRow, me: InstanceId) -> Option<InstanceId> {
+    let is_over = |at: &InstanceId| at.node() == me.node() && at.boot() < me.boot();
+    let last = row.locations.last().copied();
+    row.lost
+        .instance()
+        .or(last.filter(|_| row.locations.iter().all(is_over)))
+}
 
 /// Bytes that died with their process, or that a client deleted: names the blob, the object it is a part of, and the node.
 pub(crate) fn lost(state: &State, id: ObjectId, instance: InstanceId) -> Status {

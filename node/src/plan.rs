@@ -96,7 +96,7 @@ pub(crate) fn want(
             "the cluster does not know the blob {blob}"
         )));
     };
-    if let Some(instance) = row.lost_with {
+    if let Some(instance) = failure::lost_with(row, me) {
         return Err(failure::lost(state, blob, instance));
     }
     let source = match row.locations.contains(&me) {

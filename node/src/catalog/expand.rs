@@ -12,6 +12,7 @@ use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, limits};
 
 use super::Catalog;
 use super::absorb::{DEPTH_MAX, NODES_MAX};
+use crate::failure::lost_with;
 
 /// How blobs whose bytes are gone are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +223,7 @@ impl<'a> Reader<'a> {
         let instance = match self.state.blob(id) {
             _ if instance == me => me,
             Some(row) if row.locations.contains(&me) => me,
-            Some(row) if row.lost_with.is_some() && self.lost == LostBlobs::Here => me,
+            Some(row) if lost_with(row, me).is_some() && self.lost == LostBlobs::Here => me,
             Some(row) if row.locations.contains(&instance) => instance,
             Some(row) => row.locations.first().copied().unwrap_or(instance),
             None => instance,

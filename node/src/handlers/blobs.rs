@@ -1,12 +1,15 @@
 //! Verbs on blobs over the Unix socket.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use vineyard_env::Access;
 use vineyard_store::Blob;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
+use crate::failure;
 use crate::session::{Kind, Session};
+use crate::shared::Shared;
 
 pub(super) async fn create_buffer(session: &Session, size: u64) -> Result<Reply, Status> {
     refuse_on_rpc(session, "create_remote_buffer_request")?;
@@ -95,26 +98,33 @@ pub(super) async fn find(
         .blobs
         .ask(move |store| store.get(holder, &ids, unsafe_))
         .await??;
-    check_lost(session, &wanted, &blobs)?;
+    check_lost(&session.node, &wanted, &blobs).await?;
     Ok(blobs)
 }
 
-/// Refuses if one of `wanted` is not among `blobs` because its bytes died with their node.
-pub(super) fn check_lost(
-    session: &Session,
+/// Refuses if one of `wanted` is not among `blobs` because its bytes died with their node. Asks the cluster before it
+/// says that they did not; a cluster that does not answer is not waited for longer than clients wait to catch up.
+pub(super) async fn check_lost(
+    node: &Rc<Shared>,
     wanted: &[ObjectId],
     blobs: &[Blob],
 ) -> Result<(), Status> {
-    if blobs.len() < wanted.len() {
-        let state = session.node.meta.state();
-        let here: BTreeSet<_> = blobs.iter().map(|blob| blob.id).collect();
-        for id in wanted.iter().filter(|id| !here.contains(id)) {
-            if let Some(instance) = state.blob(*id).and_then(|row| row.lost_with) {
-                return Err(crate::failure::lost(&state, *id, instance));
-            }
-        }
+    if blobs.len() >= wanted.len() {
+        return Ok(());
     }
-    Ok(())
+    let here: BTreeSet<_> = blobs.iter().map(|blob| blob.id).collect();
+    let missing: Vec<_> = wanted.iter().filter(|id| !here.contains(id)).collect();
+    let check = || {
+        let state = node.meta.state();
+        let lost = missing.iter().find_map(|id| {
+            let instance = failure::lost_with(state.blob(**id)?, node.instance)?;
+            Some(failure::lost(&state, **id, instance))
+        });
+        lost.map_or(Ok(()), Err)
+    };
+    check()?;
+    super::metadata::catch_up(node).await;
+    check()
 }
 
 pub(super) async fn shrink_buffer(

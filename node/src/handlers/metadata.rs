@@ -81,14 +81,19 @@ pub(crate) fn check_sealed(store: &Store, blobs: &[ObjectId]) -> Result<(), Stat
     Ok(())
 }
 
-/// Catches up with what the cluster acknowledged before. Clients ignore how it went, so a lost quorum only delays them.
+/// Clients ignore how it went, so a lost quorum only delays them.
 pub(super) async fn sync_meta(node: &Rc<Shared>) -> Result<Reply, Status> {
+    catch_up(node).await;
+    let content = BTreeMap::new();
+    Ok(Reply::GetData { content })
+}
+
+/// Catches up with what the cluster acknowledged before, if it answers in time.
+pub(super) async fn catch_up(node: &Rc<Shared>) {
     let deadline = node.config.limits.sync_deadline;
     if let Err(error) = node.meta.confirm(deadline).await {
         tracing::debug!(%error, "a client asked to catch up with a cluster that does not answer");
     }
-    let content = BTreeMap::new();
-    Ok(Reply::GetData { content })
 }
 
 /// With `wait`, answers only when every id is known.
@@ -196,7 +201,9 @@ pub(super) async fn exists(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Sta
     confirm(node).await?;
     let state = node.meta.state();
     let exists = match id.is_blob() {
-        true => state.blob(id).is_some_and(|row| row.lost_with.is_none()),
+        true => state
+            .blob(id)
+            .is_some_and(|row| failure::lost_with(row, node.instance).is_none()),
         false => state.contains(id),
     };
     Ok(Reply::Exists { exists })

@@ -133,6 +133,17 @@ fn lost_bytes_are_an_error_that_names_blob_object_and_node() {
 }
 
 #[test]
+fn what_died_with_an_earlier_boot_of_this_node_is_lost_before_the_cluster_knows_the_new_boot() {
+    let mut world = World::new();
+    world.persisted(record(500, B, &[b(5)]));
+    let reborn = InstanceId::new(B.node(), B.boot() + 1);
+    let status = plan(&world.state, o(500), reborn).expect_err("lost");
+    assert!(status.message.contains("n1 (instance i1)"), "{status}");
+    let elsewhere = plan(&world.state, o(500), A);
+    assert!(elsewhere.is_ok(), "only its own past is certain to a node");
+}
+
+#[test]
 fn a_holder_that_can_be_reached_is_preferred() {
     let mut world = World::new();
     world.persisted(record(500, B, &[b(5)]));

@@ -115,6 +115,8 @@ class Cluster:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cluster: needs three nodes")
+    covers = "covers(*names): what of the reference a test covers; tools/coverage.py reads it"
+    config.addinivalue_line("markers", covers)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

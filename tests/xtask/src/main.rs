@@ -9,6 +9,7 @@
 mod bench;
 mod check;
 mod peer;
+mod python;
 mod released;
 mod shell;
 mod suite;
@@ -28,7 +29,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// All Rust tests, then the released client's own tests against our nodes.
+    /// All Rust tests, the released client's own tests against our nodes, our Python package.
     Test(test::Options),
     /// Formatting, lints and the house style.
     Check,

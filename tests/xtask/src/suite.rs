@@ -1,6 +1,6 @@
-//! The released package's own tests, run with the released client against a server.
+//! The released package's own tests, run with the released client or with our package against a server.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +13,33 @@ use crate::shell;
 pub(crate) const SINGLE_NODE_TESTS: u32 = 172;
 /// Tests of deploy/test_distributed and deploy/test_migration.
 pub(crate) const CLUSTER_TESTS: u32 = 26;
+
+/// Tests that cannot pass with our package on the released server, with their reasons.
+const EXCEPTIONS: &str = "tests/conformance/released_server_exceptions.txt";
+/// The single-node files.
+const SINGLE_NODE_FILES: [&str; 3] = ["core", "data", "shared_memory"];
+
+/// Whose `vineyard` runs the tests.
+#[derive(Debug)]
+pub(crate) struct Tester<'a> {
+    /// Where the test files come from.
+    pub(crate) peer: &'a Peer,
+    /// The interpreter whose `vineyard` is used.
+    pub(crate) python: PathBuf,
+    /// Where reports go, below target/suite.
+    pub(crate) name: &'static str,
+}
+
+impl<'a> Tester<'a> {
+    /// The released client.
+    pub(crate) fn released(peer: &'a Peer) -> Self {
+        Self {
+            peer,
+            python: peer.python(),
+            name: "released-client",
+        }
+    }
+}
 
 /// A server as the suite needs to know it.
 pub(crate) struct Served<'a> {
@@ -29,15 +56,32 @@ pub(crate) struct Total {
 }
 
 /// The single-node tests on `server`.
-pub(crate) fn single_node(peer: &Peer, server: &Served) -> Result<()> {
-    let mut command = suite(peer, "single", server)?;
-    command.args(["core", "data", "shared_memory"]);
+pub(crate) fn single_node(tester: &Tester, server: &Served) -> Result<()> {
+    let (mut command, _) = suite(tester, "single", server)?;
+    command.args(SINGLE_NODE_FILES);
     judge(&mut command, SINGLE_NODE_TESTS)
 }
 
+/// The single-node tests on a server where some of them cannot pass: these must fail, and no other.
+pub(crate) fn with_exceptions(tester: &Tester, server: &Served) -> Result<()> {
+    let (mut command, out) = suite(tester, "released-server", server)?;
+    // Reports of an earlier run would be judged again.
+    if out.exists() {
+        std::fs::remove_dir_all(&out)?;
+    }
+    command.args(SINGLE_NODE_FILES);
+    // Its verdict is that of a run without exceptions.
+    command.status()?;
+    let root = shell::root();
+    let mut judge = Command::new(&tester.python);
+    judge.arg(root.join("tests/conformance/check_exceptions.py"));
+    judge.arg(&out).arg(root.join(EXCEPTIONS));
+    shell::run(judge.arg(SINGLE_NODE_TESTS.to_string()))
+}
+
 /// The tests of two nodes of one cluster.
-pub(crate) fn cluster(peer: &Peer, a: &Served, b: &Served) -> Result<()> {
-    let mut command = suite(peer, "cluster", a)?;
+pub(crate) fn cluster(tester: &Tester, a: &Served, b: &Served) -> Result<()> {
+    let (mut command, _) = suite(tester, "cluster", a)?;
     command.env(
         "IPC_SOCKETS",
         format!("{},{}", a.socket.display(), b.socket.display()),
@@ -70,15 +114,17 @@ pub(crate) fn lost_bytes(peer: &Peer, node: &mut Node) -> Result<()> {
     shell::run(&mut get)
 }
 
-fn suite(peer: &Peer, name: &str, server: &Served) -> Result<Command> {
+/// The command, and where it leaves its reports.
+fn suite(tester: &Tester, name: &str, server: &Served) -> Result<(Command, PathBuf)> {
     let mut command = Command::new(shell::root().join("tests/conformance/run_released_suite.sh"));
     command
-        .arg(peer.folder())
-        .arg(peer.python())
+        .arg(tester.peer.folder())
+        .arg(&tester.python)
         .arg(server.socket)
         .arg(server.endpoint);
-    command.env("OUT", shell::target("suite")?.join(name));
-    Ok(command)
+    let out = shell::target("suite")?.join(tester.name).join(name);
+    command.env("OUT", &out);
+    Ok((command, out))
 }
 
 fn judge(command: &mut Command, expected: u32) -> Result<()> {

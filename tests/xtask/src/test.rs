@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the Rust tests, then the released client's own tests on real nodes of ours.
+//! `cargo xtask test`: the Rust tests, then the released client's own tests on real nodes of ours, then our Python package.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -10,8 +10,8 @@ use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
 
 use crate::peer::Peer;
-use crate::shell;
-use crate::suite::{self, Served};
+use crate::suite::{self, Served, Tester};
+use crate::{python, shell};
 
 /// Arena of a node that serves the released tests. Pages are taken only when they are written.
 const ARENA: &str = "2G";
@@ -32,6 +32,8 @@ enum Slice {
     Sim,
     /// The demo, twice at once.
     Demo,
+    /// Our Python package in two environments, and the released tests with it.
+    Python,
 }
 
 #[derive(Debug, Args)]
@@ -75,12 +77,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.without_peer {
         released_tests(options)?;
     }
+    if options.wants(Slice::Python) {
+        python_package(options)?;
+    }
     eprintln!(
         "xtask test: passed in {:.0} s",
         started.elapsed().as_secs_f64()
     );
     if options.without_peer {
-        eprintln!("LEFT OUT by --without-peer: the released client's own tests");
+        eprintln!(
+            "LEFT OUT by --without-peer: the released client's own tests, with it and with our package, and what both read \
+             of each other"
+        );
     }
     Ok(())
 }
@@ -94,17 +102,15 @@ fn released_tests(options: &Options) -> Result<()> {
     }
     let peer = Peer::ready(options.peer.clone())?;
     ours_is(options.release)?;
-    let plan = Plan {
-        size: ARENA.to_owned(),
-        ..Plan::default()
-    };
+    let tester = Tester::released(&peer);
+    let plan = plan();
     if options.wants(Slice::Single) {
         shell::step("the released client on one node of ours");
         let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
         let node = Node::start(&folder.path().join("0"), plan.clone())?;
         let socket = node.socket();
         suite::single_node(
-            &peer,
+            &tester,
             &Served {
                 socket: &socket,
                 endpoint: node.endpoint(),
@@ -119,7 +125,7 @@ fn released_tests(options: &Options) -> Result<()> {
             socket: &sockets[at],
             endpoint: cluster.nodes[at].endpoint(),
         };
-        suite::cluster(&peer, &served(0), &served(1))?;
+        suite::cluster(&tester, &served(0), &served(1))?;
     }
     if options.wants(Slice::Lost) {
         shell::step("the released client reads bytes that died");
@@ -128,6 +134,23 @@ fn released_tests(options: &Options) -> Result<()> {
         suite::lost_bytes(&peer, &mut node)?;
     }
     Ok(())
+}
+
+fn python_package(options: &Options) -> Result<()> {
+    let peer = if options.without_peer {
+        None
+    } else {
+        Some(Peer::ready(options.peer.clone())?)
+    };
+    ours_is(options.release)?;
+    python::test(peer.as_ref(), &plan())
+}
+
+fn plan() -> Plan {
+    Plan {
+        size: ARENA.to_owned(),
+        ..Plan::default()
+    }
 }
 
 /// A share of the seeds that fits; the rest is `cargo run --release -p vineyard-sim -- run --seeds A..B`.

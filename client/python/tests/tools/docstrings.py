@@ -20,6 +20,7 @@ import re
 from typing import Any
 
 from tools.documented import Name
+from tools.signatures import parameters
 
 MEASURES = (
     "allocated_size",
@@ -32,6 +33,8 @@ MEASURES = (
     "timeout",
     "timeout_seconds",
 )
+# Whatever else a caller passes has no name to be listed under.
+UNNAMED = ("args", "arguments", "kw", "kwargs")
 UNITS = re.compile(r"\b(bytes?|seconds?|milliseconds?)\b", re.IGNORECASE)
 SECTION = re.compile(
     r"^ *(Parameters|Returns|Yields|Raises|Attributes|Examples?|See [Aa]lso):? *$", re.MULTILINE
@@ -57,7 +60,7 @@ def complaints(name: Name, owner: Any, actual: Any, package: Any) -> list[str]:
     elif name.kind in ("function", "method"):
         found += _function(name, actual, text, first, package)
     elif name.kind == "class" and name.overloads:
-        found += _listed(_parameters(actual), _section(text, "Parameters"))
+        found += _listed(_parameters(name, actual), _section(text, "Parameters"))
     if last in MEASURES and not UNITS.search(text):
         found.append("the docstring gives no unit")
     return found
@@ -73,29 +76,25 @@ def _text(name: Name, owner: Any, actual: Any) -> str:
 
 
 def _function(name: Name, actual: Any, text: str, first: str, package: Any) -> list[str]:
-    parameters = _parameters(actual)
-    found = _listed(parameters, _section(text, "Parameters"))
+    named = _parameters(name, actual)
+    found = _listed(named, _section(text, "Parameters"))
     returned = _section(text, "Returns") or _section(text, "Yields")
-    if name.returns and not returned and (parameters or not TYPE.search(first)):
+    if name.returns and not returned and (named or not TYPE.search(first)):
         found.append("no Returns:")
     raised = _section(text, "Raises")
-    if parameters and not raised:
+    if named and not raised:
         found.append("no Raises:")
     elif raised and not _names_an_exception(raised, package):
         found.append("Raises: names no exception that exists")
     return found
 
 
-def _parameters(actual: Any) -> list[str]:
+def _parameters(name: Name, actual: Any) -> list[str]:
     try:
-        parameters = inspect.signature(actual).parameters.values()
+        ours = parameters(name, actual)
     except (TypeError, ValueError):
         return []
-    return [
-        one.name
-        for one in parameters
-        if one.name not in ("self", "cls", "kw", "kwargs", "args") and not one.name.startswith("_")
-    ]
+    return [one.name for one in ours if one.name not in UNNAMED and not one.name.startswith("_")]
 
 
 def _section(text: str, title: str) -> str:

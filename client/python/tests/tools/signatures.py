@@ -67,7 +67,7 @@ def complaints(name: Name, actual: Callable[..., Any]) -> list[str]:
     if not overloads:
         return []
     try:
-        ours = _parameters(actual)
+        ours = parameters(name, actual)
     except (TypeError, ValueError) as error:
         return [f"no signature can be read: {error}"]
     found = []
@@ -91,10 +91,11 @@ def _parsed(text: str) -> list[Parameter]:
     ]
 
 
-def _parameters(actual: Callable[..., Any]) -> list[inspect.Parameter]:
-    signature = inspect.signature(actual)
-    ours = list(signature.parameters.values())
-    if ours and ours[0].name in ("self", "cls", "$self"):
+def parameters(name: Name, actual: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a caller may pass: without the object that a method is called on."""
+    ours = list(inspect.signature(actual).parameters.values())
+    bound = name.kind == "method" and inspect.isfunction(actual)
+    if ours and (bound or ours[0].name in ("self", "cls", "$self")):
         ours = ours[1:]
     return ours
 

@@ -1,0 +1,169 @@
+//! Our Python package: installed as its README says in two environments, then tested there.
+//!
+//! The oldest environment also runs the released package's own tests with our package: on our nodes, and on the
+//! released server. Nothing here knows what the package does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use vineyard_tests::cluster::Cluster;
+use vineyard_tests::node::{Node, Plan};
+
+use crate::peer::Peer;
+use crate::released::Released;
+use crate::shell;
+use crate::suite::{self, Served, Tester};
+
+/// What the README says, word by word.
+const INSTALL: [&str; 2] = ["install", "./client/python"];
+const REFERENCE: &str = "client/python/tests/tools/reference.py";
+const RELEASED_ARENA: &str = "2G";
+/// Variables that would lead a client or the tests elsewhere.
+const LEADING_ELSEWHERE: [&str; 4] = [
+    "VINEYARD_IPC_SOCKET",
+    "VINEYARD_RPC_ENDPOINT",
+    "VINEYARD_CONFIG",
+    "PYTHONPATH",
+];
+
+/// A Python environment with our package in it, made once per version of its requirements.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    name: &'static str,
+    folder: PathBuf,
+}
+
+impl Environment {
+    /// numpy 1.26, pandas 2.2, pyarrow 17, and what the released tests need.
+    pub(crate) fn oldest() -> Result<Self> {
+        Self::ready("oldest")
+    }
+
+    /// Whatever the registry has.
+    pub(crate) fn newest() -> Result<Self> {
+        Self::ready("newest")
+    }
+
+    fn ready(name: &'static str) -> Result<Self> {
+        let requirements = format!("client/python/requirements-{name}.txt");
+        let recipe = fs::read_to_string(shell::root().join(&requirements))?;
+        let environment = Self {
+            name,
+            folder: shell::target(&format!("python-{name}"))?,
+        };
+        let stamp = environment.folder.join("made-by");
+        if fs::read_to_string(&stamp).is_ok_and(|made_by| made_by == recipe) {
+            return Ok(environment);
+        }
+        fs::remove_dir_all(&environment.folder)?;
+        let venv = ["-m", "venv"];
+        shell::run(Command::new("python3").args(venv).arg(&environment.folder))?;
+        let mut install = environment.pip();
+        shell::run(install.args(["install", "--quiet", "-r", &requirements]))
+            .context("the libraries that the package is tested with cannot be had")?;
+        fs::write(&stamp, &recipe)?;
+        Ok(environment)
+    }
+
+    /// Installs the package as it is now.
+    pub(crate) fn install(&self) -> Result<()> {
+        shell::run(self.pip().args(INSTALL))
+    }
+
+    pub(crate) fn python(&self) -> PathBuf {
+        self.folder.join("bin/python")
+    }
+
+    fn pip(&self) -> Command {
+        let mut command = Command::new(self.folder.join("bin/pip"));
+        command.current_dir(shell::root());
+        // So that the build finds what was built before.
+        if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
+            command.env("CARGO_TARGET_DIR", target);
+        }
+        command.env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
+        command
+    }
+
+    /// The interpreter, undisturbed by the caller's variables, with the environment's programs first on its path.
+    fn run(&self) -> Command {
+        let mut command = Command::new(self.python());
+        command.current_dir(shell::root());
+        for variable in LEADING_ELSEWHERE {
+            command.env_remove(variable);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let programs = std::iter::once(self.folder.join("bin"));
+        let paths = std::env::join_paths(programs.chain(std::env::split_paths(&path)));
+        command.env("PATH", paths.expect("a path of a path has no colon"));
+        command
+    }
+
+    /// The package's own tests. They start the node that the package brings, not one of the build.
+    fn own_tests(&self, peer: Option<&Peer>) -> Result<()> {
+        shell::step(&format!("the package's tests, {} libraries", self.name));
+        let mut command = self.run();
+        command.args(["-m", "pytest", "-q", "client/python/tests"]);
+        command.args(["-p", "no:cacheprovider"]);
+        command.env("VINEYARD_TEST_PROFILE", "installed");
+        command.env("VINEYARD_TEST_ENVIRONMENT", self.name);
+        match peer {
+            Some(peer) => command.env("VINEYARD_PEER", peer.folder()),
+            None => command.env("VINEYARD_WITHOUT_PEER", "1"),
+        };
+        shell::run(&mut command)
+    }
+}
+
+/// Everything about the package; what needs the released package only if there is one.
+pub(crate) fn test(peer: Option<&Peer>, plan: &Plan) -> Result<()> {
+    let (oldest, newest) = (Environment::oldest()?, Environment::newest()?);
+    for environment in [&oldest, &newest] {
+        environment.install()?;
+    }
+    shell::step("the package against the reference");
+    shell::run(oldest.run().arg(REFERENCE))?;
+    for environment in [&oldest, &newest] {
+        environment.own_tests(peer)?;
+    }
+    if let Some(peer) = peer {
+        let tester = Tester {
+            peer,
+            python: oldest.python(),
+            name: "our-package",
+        };
+        on_our_nodes(&tester, plan)?;
+        on_the_released_server(&tester)?;
+    }
+    Ok(())
+}
+
+/// The released tests with our package on our nodes.
+fn on_our_nodes(tester: &Tester, plan: &Plan) -> Result<()> {
+    shell::step("the released tests with our package on one node of ours");
+    let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
+    let node = Node::start(&folder.path().join("0"), plan.clone())?;
+    let socket = node.socket();
+    suite::single_node(tester, &served(&socket, node.endpoint()))?;
+    drop(node);
+    shell::step("the released tests with our package on a cluster of two of ours");
+    let cluster = Cluster::start(2, plan)?;
+    let sockets: Vec<PathBuf> = cluster.nodes.iter().map(Node::socket).collect();
+    let nodes = [0, 1].map(|at: usize| served(&sockets[at], cluster.nodes[at].endpoint()));
+    suite::cluster(tester, &nodes[0], &nodes[1])
+}
+
+/// The released tests with our package on the released server: our client speaks the protocol, not our dialect.
+fn on_the_released_server(tester: &Tester) -> Result<()> {
+    shell::step("the released tests with our package on the released server");
+    let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
+    let released = Released::start(tester.peer, folder.path(), 1, RELEASED_ARENA)?;
+    let server = &released.servers()[0];
+    suite::with_exceptions(tester, &served(&server.socket, &server.endpoint))
+}
+
+fn served<'a>(socket: &'a Path, endpoint: &'a str) -> Served<'a> {
+    Served { socket, endpoint }
+}

@@ -41,18 +41,24 @@ class Draft:
         if object_id is None:
             return None
         self.links += 1
-        return {"id": repr(object_id)}
+        return link(object_id)
 
     def part(self, value: Any) -> Tree:
         """A member: described in place if its builder is one of ours, otherwise built now and
         linked.
         """
         if isinstance(value, ObjectID):
-            return {"id": repr(value)}
+            return link(value)
         if isinstance(value, Object | ObjectMeta):
-            return {"id": repr(value.id)}
+            return link(value.id)
         describe = getattr(self.context.find(type(value)), "describe", None)
         if describe is not None:
             return describe(self, value)
         built = self.context.run(self.client, value)
-        return {"id": repr(built if isinstance(built, ObjectID) else built.id)}
+        return link(built if isinstance(built, ObjectID) else built.id)
+
+
+def link(object_id: ObjectID) -> Tree:
+    """A member that exists already."""
+    is_blob = int(object_id) >> 63
+    return {"id": repr(object_id), "typename": BLOB} if is_blob else {"id": repr(object_id)}

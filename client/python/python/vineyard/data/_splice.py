@@ -19,6 +19,7 @@ import pickletools
 import struct
 from typing import Any
 
+from vineyard.data import _zones
 from vineyard.data._reduce import reducer_of
 
 _NEXT_BUFFER = b"\x97"
@@ -56,7 +57,7 @@ class _Pickler(pickle.Pickler):
         return NotImplemented if reduce is None else reduce(obj)
 
 
-class _Peeler(pickle.Unpickler):
+class _Peeler(_zones.ZoneUnpickler):
     """Leaves out the conversion to an array that was put around a value for the released client."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -113,9 +114,14 @@ def loads(payload: Any, spans: int, peel: bool = False) -> Any:
             begin = offset + length
         pieces.append(view[begin:end])
         stream = b"".join(pieces)
-    if not peel:
+    if peel:
+        return _Peeler(io.BytesIO(stream), buffers=buffers).load()
+    try:
         return pickle.loads(stream, buffers=buffers)
-    return _Peeler(io.BytesIO(stream), buffers=buffers).load()
+    except ModuleNotFoundError as error:
+        if error.name != "pytz":
+            raise
+    return _zones.loads(stream, buffers)
 
 
 def _dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:

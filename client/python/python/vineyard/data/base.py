@@ -98,7 +98,7 @@ def describe_bytes(draft: Draft, value: Any) -> Tree:
         shared = draft.shared(owner.address)
         if shared is not None:
             return shared
-    return draft.blob(view if view.c_contiguous else view.tobytes())
+    return draft.blob(view if view.c_contiguous and view.ndim else view.tobytes())
 
 
 def restore_bytes(reader: Reader, tree: Tree) -> memoryview:

@@ -100,7 +100,12 @@ def _restore_column(reader: Reader, tree: Tree, key: str, index: pandas.Index) -
         return strings.string_array(reader.part(node, "buffer_"), node)
     values = reader.part(tree, key)
     if not isinstance(values, numpy.ndarray):
-        return values
+        if isinstance(values, pandas.api.extensions.ExtensionArray | pandas.Index):
+            return values
+        raise ValueError(
+            f"the column {tree['columns_']} {key} is a {type(values).__name__}, not an array: "
+            "the released client stores no more than one value of some columns, such as categories"
+        )
     if values.ndim == 2:
         return NDArrayArray(values)
     if values.dtype.kind == "O":

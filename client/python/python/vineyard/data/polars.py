@@ -6,13 +6,12 @@ is pickled.
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars
 import pyarrow
 
 from vineyard.data import default
 from vineyard.data._draft import Draft, Tree
+from vineyard.data._splice import Call
 from vineyard.data.utils import from_text, to_text
 
 
@@ -31,18 +30,17 @@ def describe(draft: Draft, value: polars.DataFrame) -> Tree:
 
 
 def describe_series(draft: Draft, value: polars.Series) -> Tree:
-    """The tree of a series: a table of one column."""
+    """The tree of a series: the pickled call that makes it of its Arrow array, buffers in place."""
     if value.dtype == polars.Object:
         return default.describe(draft, value)
-    tree = describe(draft, value.to_frame())
-    tree["polars_series_"] = True
-    return tree
+    array = value.to_arrow()
+    if polars.Series(value.name, array).dtype != value.dtype:
+        return default.describe(draft, value)
+    return default.describe(draft, Call(polars.Series, value.name, array))
 
 
-def restore(table: pyarrow.Table, tree: Tree) -> Any:
-    """The frame or series that was put, of the table it was stored as."""
+def restore(table: pyarrow.Table, tree: Tree) -> polars.DataFrame:
+    """The frame that was put, of the table it was stored as."""
     frame = polars.from_arrow(table)
     schema = tree.get("polars_schema_")
-    if schema is not None:
-        frame = frame.cast(from_text(schema))
-    return frame.to_series() if tree.get("polars_series_") else frame
+    return frame if schema is None else frame.cast(from_text(schema))

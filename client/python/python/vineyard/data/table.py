@@ -115,7 +115,7 @@ def describe_table(draft: Draft, value: pyarrow.Table) -> Tree:
 
 
 def restore_table(reader: Reader, tree: Tree) -> Any:
-    """The table of a tree; a polars frame or series if that is what was put."""
+    """The table of a tree; a polars frame if that is what was put."""
     schema = reader.part(tree, "schema_")
     batches = [
         reader.part(tree, f"partitions_-{at}") for at in range(tree.get("partitions_-size", 0))

@@ -30,39 +30,36 @@ def describe(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
     if type(value) is not numpy.ndarray:
         return default.describe(draft, value)
     dtype = value.dtype
-    if dtype.hasobject or dtype.kind in "OUT":
+    if dtype.hasobject or dtype.kind == "T" or (dtype.kind == "U" and value.ndim == 1):
         return _describe_objects(draft, value)
-    order = "C"
     if not value.flags.c_contiguous:
         if value.flags.f_contiguous:
-            order = "F"
-        else:
-            value = numpy.ascontiguousarray(value)
+            # Elsewhere the bytes of a tensor lie in C order, whatever `order_` says.
+            return describe_pickled(draft, value.shape, value) | {"order_": '"F"'}
+        value = numpy.ascontiguousarray(value)
     name = dtype.name
-    tree = _header(draft, value, f"vineyard::Tensor<{normalize_dtype(name)}>", order)
+    tree = _header(draft, value, f"vineyard::Tensor<{normalize_dtype(name)}>")
     tree["value_type_"] = name
     tree["value_type_meta_"] = dtype.str
     if dtype.kind == "V" or dtype.metadata:
         tree["dtype_exact_"] = to_text(dtype)
-    tree["buffer_"] = _shared(draft, value) or draft.blob(_raw(value, order))
+    tree["buffer_"] = _shared(draft, value) or draft.blob(_raw(value))
     return tree
 
 
-def _header(draft: Draft, value: numpy.ndarray[Any, Any], typename: str, order: str = "C") -> Tree:
+def _header(draft: Draft, value: numpy.ndarray[Any, Any], typename: str) -> Tree:
     return {
         "typename": typename,
         "nbytes": value.nbytes,
         "shape_": json.dumps(value.shape),
         "partition_index_": to_json(draft.kwargs.get("partition_index", [])),
-        "order_": '"C"' if order == "C" else '"F"',
+        "order_": '"C"',
     }
 
 
-def _raw(value: numpy.ndarray[Any, Any], order: str) -> Any:
+def _raw(value: numpy.ndarray[Any, Any]) -> Any:
     """The array as a C-contiguous buffer. numpy exports no dates, and some kinds not to everyone."""
-    if order == "F":
-        value = value.T
-    if value.dtype.kind in _EXPORTABLE_KINDS:
+    if value.dtype.kind in _EXPORTABLE_KINDS and value.ndim:
         return value
     return value.reshape(-1).view("u1") if value.nbytes else b""
 
@@ -81,15 +78,13 @@ def _shared(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree | None:
 
 
 def _describe_objects(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
-    text = strings.describe_objects(draft, value)
+    text = strings.describe_objects(draft, value) if value.ndim == 1 else None
     if text is not None:
         tree = _header(draft, value, "vineyard::Tensor<std::string>")
         tree["value_type_"] = "string"
         tree["value_type_meta_"] = "str"
         if value.dtype.kind == "U":
             tree["dtype_exact_"] = to_text(value.dtype)
-        if value.flags.f_contiguous and not value.flags.c_contiguous:
-            tree["fortran_"] = True
         tree["buffer_"] = text
         return tree
     return describe_pickled(draft, value.shape, value)
@@ -118,10 +113,13 @@ def restore(reader: Reader, tree: Tree) -> Any:
     shape = json.loads(tree["shape_"])
     if "typename" in tree["buffer_"] and tree["buffer_"]["typename"] != "vineyard::Blob":
         return _restore_text(reader, tree, shape)
-    order = "F" if tree.get("order_") == '"F"' else "C"
     exact = tree.get("dtype_exact_")
     dtype = from_text(exact) if exact else _dtype(tree)
-    return numpy.ndarray(shape, dtype, reader.blob(tree["buffer_"]), 0, None, order)
+    array = numpy.ndarray(shape, dtype, reader.blob(tree["buffer_"]))
+    if tree.get("order_") == '"F"':
+        array = numpy.asfortranarray(array)
+        array.flags.writeable = False
+    return array
 
 
 def _dtype(tree: Tree) -> numpy.dtype[Any]:
@@ -136,9 +134,7 @@ def _restore_text(reader: Reader, tree: Tree, shape: list[int]) -> numpy.ndarray
     text = reader.part(tree, "buffer_")
     array = strings.to_objects(text).reshape(shape)
     exact = tree.get("dtype_exact_")
-    if exact:
-        array = array.astype(from_text(exact))
-    return numpy.asfortranarray(array) if tree.get("fortran_") else array
+    return array.astype(from_text(exact)) if exact else array
 
 
 def restore_plain(reader: Reader, tree: Tree) -> numpy.ndarray[Any, Any]:

@@ -123,11 +123,6 @@ impl Lends for PyBlob {
                 len: held.blob.len(),
                 writable: false,
             }),
-            None if self.size == 0 => Ok(Region {
-                address: std::ptr::NonNull::<u8>::dangling().as_ptr() as usize,
-                len: 0,
-                writable: false,
-            }),
             None => {
                 let place = self
                     .instance

@@ -184,23 +184,19 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 
 /// The exception for a connection that could not be made.
 pub(crate) fn raise_connecting(py: Python<'_>, place: &str, error: &Error) -> PyErr {
-    match error {
+    let text = match error {
         Error::Io { .. } | Error::Closed { .. } | Error::Deadline { .. } | Error::NoAddress => {
-            let text = format!("Failed to connect to vineyardd at {place}: {error}");
-            refuse(py, Code::ConnectionFailed, text)
+            format!(
+                "Failed to connect to vineyardd at {place}: {error}; is a node running there? \
+             `vineyardd --socket PATH` starts one, and so does vineyard.connect() without arguments"
+            )
         }
-        Error::Status { code, message } => {
-            let text = format!("vineyardd at {place} refused the connection: {message}");
-            match code {
-                Code::ConnectionError => refuse(py, Code::ConnectionError, text),
-                _ => refuse(py, Code::ConnectionFailed, text),
-            }
+        Error::Status { message, .. } => {
+            format!("vineyardd at {place} refused the connection: {message}")
         }
-        _ => {
-            let text = format!("what answers at {place} is no vineyardd: {error}");
-            refuse(py, Code::ConnectionFailed, text)
-        }
-    }
+        _ => format!("what answers at {place} is no vineyardd: {error}"),
+    };
+    refuse(py, Code::ConnectionFailed, text)
 }
 
 /// A `TypeError` that says what was expected and what came.
@@ -214,9 +210,6 @@ fn advice(code: Code) -> &'static str {
     match code {
         Code::NotEnoughMemory => {
             "; delete objects and drop values that are not needed, or start vineyardd with a larger --size"
-        }
-        Code::ConnectionFailed => {
-            "; is a node running there? `vineyardd --socket PATH` starts one, and so does vineyard.connect() without arguments"
         }
         Code::ConnectionError => "; connect again with vineyard.connect(...)",
         Code::ObjectNotSealed => "; seal it first, or ask with unsafe=True",

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pyo3::prelude::*;
-use vineyard_wire::ObjectId;
+use vineyard_client::Error;
+use vineyard_wire::{Code, ObjectId};
 
 use super::PyClientBase;
 use super::target::target_id;
@@ -29,7 +30,8 @@ impl PyClientBase {
 
     /// The id that `name` (str or ObjectName) points to. ObjectNotExistsException if there is no such name.
     ///
-    /// wait: wait until the name appears; Ctrl-C ends the wait, and `timeout` seconds (None: no limit) do.
+    /// wait: wait until the name appears; Ctrl-C ends the wait, and `timeout` seconds (None: no
+    /// limit) do, with DeadlineException, which is also a TimeoutError.
     #[pyo3(signature = (name, wait = false, timeout = None))]
     fn get_name(
         &self,
@@ -41,7 +43,17 @@ impl PyClientBase {
         let name = name_of(name)?;
         let within = wait_within(timeout)?;
         let id: ObjectId = self.call(py, async move |client| match wait {
-            true => client.wait_name(&name, within).await,
+            // The node says that it gave up; for the caller that is a deadline.
+            true => match client.wait_name(&name, within).await {
+                Err(Error::Status {
+                    code: Code::IoError,
+                    ..
+                }) => Err(Error::Deadline {
+                    waited_for: format!("the name {name:?}"),
+                    after: within,
+                }),
+                found => found,
+            },
             false => client.get_name(&name).await,
         })?;
         Ok(PyObjectId(id))

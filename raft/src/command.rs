@@ -95,7 +95,7 @@ pub enum Command {
         token: u64,
     },
 
-    /// The bytes of `blobs` are no longer on `instance`: a client deleted them there by name, or cleared the node. Rows
+    /// The bytes of `blobs` are no longer on `instance`: a client deleted them there by their own ids. Rows
     /// without any location then say so (`Lost::Deleted`), and take that location back from no later persist. Blobs
     /// that have no row, or are not known to be there, are ignored, so this may be said twice. Answers `Applied::Done`;
     /// refused as `Stale` if a later boot has replaced `instance`.

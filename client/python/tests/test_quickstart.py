@@ -1,0 +1,103 @@
+"""The quick start of the README, run as it is written: its files, its commands, in a folder of its
+own.
+
+Only its two ports may be others: where they are taken, or several run the tests at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+SECTION = README.split("\n## Python\n", 1)[1].split("\n## ", 1)[0]
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+INSTALL = "pip install ./client/python\n"
+PORTS = ("9601", "9602")
+SUM = "549755289600"
+RUN_SECONDS = 90
+END_SECONDS = 15
+
+
+def free(port: int) -> int:
+    """This port, or another that nobody listens on."""
+    for wanted in (port, 0):
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", wanted))
+            except OSError:
+                continue
+            return one.getsockname()[1]
+    raise RuntimeError("no port is free")
+
+
+def test_the_first_thing_is_to_install():
+    """What xtask has run before these tests."""
+    assert BLOCKS[0] == ("bash", INSTALL)
+
+
+@pytest.fixture
+def folder():
+    made = Path(tempfile.mkdtemp(prefix="vy-"))
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+def test_the_quick_start_runs_as_written(folder):
+    assert SECTION.count(f"{SUM}") == 1
+    script = "set -e\n"
+    for language, text in BLOCKS[1:]:
+        if language == "python":
+            name = re.match(r"# (\w+\.py)\n", text)
+            assert name, "a Python block begins with the name of its file"
+            (folder / name[1]).write_text(text)
+        else:
+            script += text
+    for port in PORTS:
+        assert port in script
+        script = script.replace(port, str(free(int(port))))
+    clean = {name: value for name, value in os.environ.items() if "VINEYARD" not in name}
+    # Where the package is installed its programs are beside the interpreter; else the build's.
+    programs = [Path(sys.executable).parent, ROOT / "target" / "debug"]
+    clean["PATH"] = ":".join([*map(str, programs), clean["PATH"]])
+    with (folder / "printed").open("w") as printed, (folder / "said").open("w") as said:
+        shell = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=folder,
+            env=clean,
+            stdout=printed,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            code = shell.wait(RUN_SECONDS)
+        except subprocess.TimeoutExpired:
+            code = "none in time"
+        finally:
+            _end(shell.pid)
+    said = (folder / "said").read_text()
+    assert code == 0, said
+    assert (folder / "printed").read_text().split() == [SUM] * 3, said
+
+
+def _end(group: int) -> None:
+    """Ends the nodes, if a command before `kill` failed, and waits until they have ended."""
+    for one in (signal.SIGTERM, signal.SIGKILL):
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                os.killpg(group, one)
+            except ProcessLookupError:
+                return
+            time.sleep(0.05)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 import vineyard
 from vineyard import ObjectID, ObjectMeta
@@ -175,7 +177,9 @@ def test_settings(client):
     client.timeout_seconds = 10
     client.compression = False
     assert (client.timeout_seconds, client.default_client().timeout_seconds) == (10, 10)
-    assert client.default_client().compression is False
+    assert client.compression is False
+    assert client.is_ipc or client.rpc_client.compression is False
+    assert client.get(client.put("still connected")) == "still connected"
     client.timeout_seconds, client.compression = 300, True
     assert client.rdma_endpoint == ""
 
@@ -199,3 +203,16 @@ def test_memory_comes_back(fresh_node):
         client.delete(object_id)
         del value
         assert client.status.memory_usage == before
+
+
+def test_who_waits_keeps_nobody_waiting(node):
+    with vineyard.connect(node.socket) as waiting, vineyard.connect(node.socket) as giving:
+        assert waiting.ipc_client is giving.ipc_client
+        found = []
+        thread = threading.Thread(
+            target=lambda: found.append(waiting.get_name("test-waits", wait=True, timeout=20))
+        )
+        thread.start()
+        object_id = giving.put("awaited", persist=True, name="test-waits")
+        thread.join(20)
+        assert found == [object_id]

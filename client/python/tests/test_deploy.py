@@ -117,7 +117,7 @@ def test_what_cannot_start_says_why(short_folder):
         pass
     with pytest.raises(FileNotFoundError), start_vineyardd(vineyardd_path="/nowhere/vineyardd"):
         pass
-    nowhere = start_vineyardd(socket="/nowhere/at/all.sock", rpc_socket_port=0)
+    nowhere = start_vineyardd(socket="/dev/null/no.sock", rpc_socket_port=0)
     with pytest.raises(RuntimeError, match="exited unexpectedly with code"), nowhere:
         pass
 

@@ -46,7 +46,7 @@ def test_fetching_brings_a_copy_that_stays(three):
 def test_parts_of_several_owners_come_together(three):
     parts = []
     for number, client in enumerate(three):
-        parts.append(client.put(bytes([number]) * 100, persist=True))
+        parts.append(client.put([bytes([number]) * 100], persist=True))
     meta = vineyard.ObjectMeta(True)
     meta["typename"] = "vineyard::Sequence"
     meta["size_"] = 3
@@ -59,7 +59,7 @@ def test_parts_of_several_owners_come_together(three):
     three[0].persist(whole)
     for client in three:
         client.sync_meta()
-        assert [bytes(part)[:1] for part in client.get(whole.id)] == [b"\0", b"\1", b"\2"]
+        assert [bytes(part[0])[:1] for part in client.get(whole.id)] == [b"\0", b"\1", b"\2"]
 
 
 def test_a_connection_to_one_node_reads_from_all(three, cluster):

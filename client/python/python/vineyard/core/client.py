@@ -94,7 +94,6 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         self._login = {"username": username, "password": password}
         self._compression = True
         self._spread = False
-        self._timeout_seconds = 300
         self._owners: dict[tuple[str, int], RPCClient] = {}
         self._owners_pid = os.getpid()
         self._use(*self._open(addresses))
@@ -130,13 +129,20 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         raw = self.default_client()
         # Bound once: each put and get passes here.
         self._put_tree, self._get_tree = raw._put_tree, raw._get_tree
-        for client in (ipc, rpc):
-            if client is not None:
-                client.compression = self._compression
-                client.timeout_seconds = self._timeout_seconds
+
+    def _configure(self, client: IPCClient | RPCClient) -> None:
+        """Gives another raw client this one's settings. A change makes it connect anew."""
+        if client.is_rpc and client.compression != self.compression:
+            client.compression = self.compression
+        if client.timeout_seconds != self.timeout_seconds:
+            client.timeout_seconds = self.timeout_seconds
 
     def _reconnect(self, socket: str | None, endpoint: tuple[str, int]) -> None:
-        self._use(*self._open(Addresses(socket, (endpoint,))))
+        ipc, rpc = self._open(Addresses(socket, (endpoint,)))
+        for client in (ipc, rpc):
+            if client is not None:
+                self._configure(client)
+        self._use(ipc, rpc)
 
     def _rpc_to(self, endpoint: tuple[str, int]) -> RPCClient:
         """A connection to another node, kept for the next time; of this process alone."""
@@ -146,7 +152,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         if owner is None or not owner.connected:
             owner = open_rpc(endpoint, patient=False, **self._login)
             self._owners[endpoint] = owner
-        owner.compression = self._compression
+        self._configure(owner)
         return owner
 
     def __enter__(self) -> Self:
@@ -194,14 +200,15 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
     @property
     def compression(self) -> bool:
         """Whether bytes are compressed on the network (bool); True at first."""
+        if self._rpc_client is not None:
+            self._compression = self._rpc_client.compression
         return self._compression
 
     @compression.setter
     def compression(self, enabled: bool) -> None:
         self._compression = bool(enabled)
-        for client in (self._ipc_client, self._rpc_client):
-            if client is not None:
-                client.compression = self._compression
+        if self._rpc_client is not None and self._rpc_client.compression != self._compression:
+            self._rpc_client.compression = self._compression
 
     @contextlib.contextmanager
     def with_compression(self, enabled: bool = True) -> Generator[None, Any, Any]:
@@ -243,15 +250,14 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
             self.spread = before
 
     @property
-    def timeout_seconds(self) -> int:
-        """Seconds an exchange may take (int); 300 at first."""
-        return self._timeout_seconds
+    def timeout_seconds(self) -> float:
+        """Seconds an exchange may take (float); 300 at first."""
+        return self.default_client().timeout_seconds
 
     @timeout_seconds.setter
-    def timeout_seconds(self, seconds: int) -> None:
-        self._timeout_seconds = seconds
+    def timeout_seconds(self, seconds: float) -> None:
         for client in (self._ipc_client, self._rpc_client):
-            if client is not None:
+            if client is not None and client.timeout_seconds != seconds:
                 client.timeout_seconds = seconds
 
     @property

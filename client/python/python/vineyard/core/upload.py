@@ -20,8 +20,8 @@ def put_watched(
     client: RPCClient,
     tree: dict[str, Any],
     buffers: list[Any],
-    progress: bool | None,
-    **options: Any,
+    persist: bool,
+    name: str | None,
 ) -> ObjectMeta:
     """Sends each buffer by itself, then the metadata that links them.
 
@@ -31,23 +31,21 @@ def put_watched(
     total = sum(memoryview(buffer).nbytes for buffer in buffers)
     sent: list[ObjectMeta] = []
     try:
-        with Progress(total, "put", progress) as bar:
+        with Progress(total, "put", True) as bar:
             for buffer in buffers:
                 view = memoryview(buffer).cast("B")
-                sent.append(client.create_remote_blob(RemoteBlobBuilder.wrap(view)))
+                sent.append(client.create_remote_blob(RemoteBlobBuilder.wrap(view, view.nbytes)))
                 bar.advance(view.nbytes)
-        if "_buffer" in tree:
-            return sent[0]
-        return client._put_tree(_linked(tree, sent), [], **options)
+        return client._put_tree(_linked(tree, sent), [], persist, name)
     except BaseException:
         client.delete([meta.id for meta in sent])
         raise
 
 
 def _linked(tree: dict[str, Any], sent: list[ObjectMeta]) -> dict[str, Any]:
-    """The tree with the ids of blobs in place of the numbers of buffers."""
+    """The tree with the blobs that were sent in place of the numbers of buffers."""
     if "_buffer" in tree:
-        return {"id": repr(sent[tree["_buffer"]].id)}
+        return sent[tree["_buffer"]]._tree()
     return {
         key: _linked(value, sent) if isinstance(value, dict) else value
         for key, value in tree.items()

@@ -35,8 +35,11 @@ node=$!
 watcher=$!
 exec 3<&-
 while kill -0 $node 2>/dev/null; do
-  if token=$("$control" --socket "$socket" token 2>/dev/null </dev/null); then echo "ready $token";
-  break; fi sleep 0.1
+  if token=$("$control" --socket "$socket" token 2>/dev/null </dev/null); then
+    echo "ready $token"
+    break
+  fi
+  sleep 0.1
 done
 wait $node; code=$?
 kill $watcher 2>/dev/null

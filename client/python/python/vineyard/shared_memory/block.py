@@ -86,10 +86,9 @@ class SharedMemory:
     @property
     def buf(self) -> memoryview:
         """The bytes (memoryview): writable until the block is frozen, read-only after."""
-        if self._blob is not None:
-            return memoryview(self._blob)
-        if self._builder is not None:
-            return memoryview(self._builder)
+        for bytes_of in (self._blob, self._builder):
+            if bytes_of is not None:
+                return memoryview(bytes_of).cast("B")
         raise ValueError(f"the shared memory {self.name} was unlinked before it was frozen")
 
     @property

@@ -218,12 +218,16 @@ class _Watched:
         return getattr(self._client, name)
 
     def _put_tree(
-        self, tree: dict[str, Any], buffers: list[Any], *args: Any, **kwargs: Any
+        self,
+        tree: dict[str, Any],
+        buffers: list[Any],
+        persist: bool = False,
+        name: str | None = None,
     ) -> ObjectMeta:
         client = self._client
         if self._progress and not client.has_ipc_client() and upload.worth_watching(buffers):
-            return upload.put_watched(client.rpc_client, tree, buffers, *args, **kwargs)
-        return client._put_tree(tree, buffers, *args, **kwargs)
+            return upload.put_watched(client.rpc_client, tree, buffers, persist, name)
+        return client._put_tree(tree, buffers, persist, name)
 
     def _object(self, object_id: ObjectID | None, name: str | None, fetch: bool) -> Object:
         return self._client._object(object_id, name, fetch, progress=self._progress)

@@ -102,9 +102,10 @@ def _restore_column(reader: Reader, tree: Tree, key: str, index: pandas.Index) -
     if not isinstance(values, numpy.ndarray):
         if isinstance(values, pandas.api.extensions.ExtensionArray | pandas.Index):
             return values
+        label = tree[key.replace("-value-", "-key-")]
         raise ValueError(
-            f"the column {tree['columns_']} {key} is a {type(values).__name__}, not an array: "
-            "the released client stores no more than one value of some columns, such as categories"
+            f"column {label} holds one {type(values).__name__}, not an array: the released client "
+            "stores only the first value of columns such as categories"
         )
     if values.ndim == 2:
         return NDArrayArray(values)

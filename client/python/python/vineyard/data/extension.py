@@ -31,7 +31,7 @@ def describe(draft: Draft, values: Any) -> Tree:
 
 
 def program(values: Any) -> Any:
-    """What pickles as calls that make `values` again; `values` itself if it is of an unknown kind."""
+    """What pickles as calls that make `values` again; `values` itself if its kind is unknown."""
     build = _PROGRAMS.get(type(values).__name__)
     return values if build is None else build(values)
 

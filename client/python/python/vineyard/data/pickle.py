@@ -19,7 +19,7 @@ class PickledReader:
     """Gives the pickle of a value in blocks; large buffers are not copied."""
 
     def __init__(self, value: Any) -> None:
-        """Pickles `value`; its buffers stay where they are and must not change until all is read."""
+        """Pickles `value`; its buffers stay in place and must not change until all is read."""
         buffers: list[pickle.PickleBuffer] = []
         stream = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
         raws = [buffer.raw() for buffer in buffers]
@@ -58,7 +58,7 @@ class PickledReader:
 
 
 class PickledWriter:
-    """Takes what a :class:`PickledReader` gave, in blocks of any size, and makes the value of it."""
+    """Takes what a :class:`PickledReader` gave, in blocks of any size; makes the value of it."""
 
     def __init__(self, store_size: int) -> None:
         """`store_size`: how many bytes will be written, in bytes."""

@@ -92,7 +92,14 @@ def restore_batch(reader: Reader, tree: Tree) -> pyarrow.RecordBatch:
 
 def as_type(column: Any, kind: pyarrow.DataType) -> Any:
     """The column with the type it had: narrower offsets are made, nothing else is copied."""
-    return column if column.type == kind else column.cast(kind)
+    if column.type == kind:
+        return column
+    if pyarrow.types.is_map(kind):
+        # The released client stores maps as lists of structures.
+        rows = column.to_pylist()
+        pairs = [row and [tuple(pair.values()) for pair in row] for row in rows]
+        return pyarrow.array(pairs, kind)
+    return column.cast(kind)
 
 
 def describe_table(draft: Draft, value: pyarrow.Table) -> Tree:

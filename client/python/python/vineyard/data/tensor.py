@@ -58,7 +58,7 @@ def _header(draft: Draft, value: numpy.ndarray[Any, Any], typename: str) -> Tree
 
 
 def _raw(value: numpy.ndarray[Any, Any]) -> Any:
-    """The array as a C-contiguous buffer. numpy exports no dates, and some kinds not to everyone."""
+    """The array as a C-contiguous buffer. numpy exports no dates, some kinds not to everyone."""
     if value.dtype.kind in _EXPORTABLE_KINDS and value.ndim:
         return value
     return value.reshape(-1).view("u1") if value.nbytes else b""

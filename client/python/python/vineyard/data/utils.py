@@ -61,7 +61,7 @@ def from_text(text: str) -> Any:
 
 
 def put_label(tree: dict[str, Any], key: str, label: Any) -> None:
-    """Writes a name or label under `key` as JSON, and exactly beside it where JSON cannot hold it."""
+    """Writes a label under `key` as JSON, and exactly beside it where JSON cannot hold it."""
     tree[key] = to_json(label)
     if not is_exact_json(label):
         tree[f"{key}_exact_"] = to_text(label)

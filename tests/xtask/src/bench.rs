@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the released client on the released server and on ours, one after the other on one machine.
+//! `cargo xtask bench`: the released client on the released server and on ours, and our Python package on ours, one after
+//! the other on one machine.
 //!
 //! Each round starts both servers afresh on the same real disk. A row that is missing, an error instead of a figure and
 //! a ratio below the required one all fail.
@@ -19,6 +20,7 @@ use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
 
 use crate::peer::Peer;
+use crate::python::Environment;
 use crate::released::Released;
 use crate::{shell, test};
 use report::{Report, Side};
@@ -27,6 +29,9 @@ const ROUNDS: usize = 3;
 const ARENA: &str = "2G";
 /// As many as peer.md measured: a majority of three fsyncs on both sides.
 const CLUSTER_NODES: usize = 3;
+/// Prints the seconds, and fails if a library of values came along.
+const IMPORT: &str = "import sys, time; t = time.perf_counter(); import vineyard; print(time.perf_counter() - t); \
+    sys.exit('pandas' in sys.modules)";
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -52,13 +57,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let base = shell::target("bench")?;
     on_a_real_disk(&base)?;
+    let package = if options.noise {
+        None
+    } else {
+        // The same libraries as the peer's.
+        let environment = Environment::oldest()?;
+        environment.install()?;
+        Some(environment)
+    };
     let bench = Bench {
         options,
         peer,
+        package,
         base,
     };
-    let mut report = Report::default();
-    report.floors = floors::measure(&bench.base)?;
+    let mut report = Report {
+        floors: floors::measure(&bench.base)?,
+        ..Report::default()
+    };
     for round in 0..if options.quick { 1 } else { ROUNDS } {
         for side in [Side::Released, Side::Ours] {
             shell::step(&format!("round {}, {}, one node", round + 1, side.name()));
@@ -70,6 +86,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             ));
             bench.cluster(side, &mut report)?;
         }
+        if let Some(package) = &bench.package {
+            shell::step(&format!("round {}, our package on our node", round + 1));
+            bench.package(package, &mut report)?;
+        }
     }
     if !options.noise {
         report.client = bench.our_client()?;
@@ -77,11 +97,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let json = report.to_json();
     let results = bench.base.join("results.json");
     fs::write(&results, serde_json::to_string_pretty(&json)?)?;
-    report.print();
+    let with_package = bench.package.is_some();
+    report.print(with_package);
     if options.json {
         println!("{json}");
     }
-    let failed = report.failed();
+    let failed = report.failed(with_package);
     ensure!(
         failed.is_empty(),
         "{} rows fail: {}",
@@ -95,6 +116,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 struct Bench<'a> {
     options: &'a Options,
     peer: Peer,
+    /// Where our package is; absent where only noise is measured.
+    package: Option<Environment>,
     base: PathBuf,
 }
 
@@ -129,24 +152,55 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// Our package on our node, with the same script; and what importing it takes.
+    fn package(&self, package: &Environment, report: &mut Report) -> Result<()> {
+        let folder = self.folder()?;
+        let node = Node::start(&folder.path().join("0"), plan())?;
+        let mut command = self.script(&package.python(), "api_bench.py");
+        match self.api_figures(&mut command, &node.socket(), node.endpoint()) {
+            Ok(figures) => report.package.add(Side::Ours, &figures),
+            Err(error) => report.broken.push(format!("our package: {error:#}")),
+        }
+        let mut import = self.command(&package.python());
+        let output = import
+            .args(["-c", IMPORT])
+            .stderr(Stdio::inherit())
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "`import vineyard` fails or loads pandas"
+        );
+        let seconds = String::from_utf8(output.stdout)?.trim().parse()?;
+        report.imports.push(seconds);
+        Ok(())
+    }
+
     fn api_bench(&self, side: Side, socket: &Path, endpoint: &str, report: &mut Report) {
-        let mut command = self.script("api_bench.py");
+        let mut command = self.script(&self.peer.python(), "api_bench.py");
+        match self.api_figures(&mut command, socket, endpoint) {
+            Ok(figures) => {
+                report.servers.add(side, &figures);
+                if side == Side::Released {
+                    report.package.add(side, &figures);
+                }
+            }
+            Err(error) => report.broken.push(format!("{}: {error:#}", side.name())),
+        }
+    }
+
+    fn api_figures(&self, command: &mut Command, socket: &Path, endpoint: &str) -> Result<Value> {
         command.arg(socket).arg(endpoint);
         if self.options.quick {
             command.arg("--quick");
         }
-        self.add(side, &mut command, report);
-    }
-
-    fn cluster_bench(&self, side: Side, sockets: &[PathBuf; 2], report: &mut Report) {
-        let mut command = self.script("cluster_bench.py");
-        self.add(side, command.args(sockets), report);
+        self.figures(command)
     }
 
     /// A script that fails fails the bench, at the end: the other rows are still worth reading.
-    fn add(&self, side: Side, command: &mut Command, report: &mut Report) {
-        match self.figures(command) {
-            Ok(figures) => report.add(side, &figures),
+    fn cluster_bench(&self, side: Side, sockets: &[PathBuf; 2], report: &mut Report) {
+        let mut command = self.script(&self.peer.python(), "cluster_bench.py");
+        match self.figures(command.args(sockets)) {
+            Ok(figures) => report.servers.add(side, &figures),
             Err(error) => report.broken.push(format!("{}: {error:#}", side.name())),
         }
     }
@@ -178,9 +232,14 @@ impl Bench<'_> {
             .context("the bench of our client prints one JSON object")
     }
 
-    fn script(&self, name: &str) -> Command {
-        let mut command = Command::new(self.peer.python());
+    fn script(&self, python: &Path, name: &str) -> Command {
+        let mut command = self.command(python);
         command.arg(shell::root().join("tests/bench").join(name));
+        command
+    }
+
+    fn command(&self, python: &Path) -> Command {
+        let mut command = Command::new(python);
         for variable in [
             "VINEYARD_IPC_SOCKET",
             "VINEYARD_RPC_ENDPOINT",

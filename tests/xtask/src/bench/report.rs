@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use vineyard_tests::statistics::median;
 
-use super::rows::{ROWS, Row};
+use super::rows::{IMPORT_SECONDS_MAX, PACKAGE_ROWS, Row, SERVER_ROWS};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -40,9 +40,22 @@ struct Figures {
     errors: Vec<String>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Report {
+/// One comparison: what was measured on both sides, and what is required.
+#[derive(Debug)]
+pub(super) struct Table {
+    title: &'static str,
+    required: &'static [Row],
     rows: BTreeMap<String, Figures>,
+}
+
+#[derive(Debug)]
+pub(super) struct Report {
+    /// The released client on both servers.
+    pub(super) servers: Table,
+    /// The released client on the released server, our package on our node.
+    pub(super) package: Table,
+    /// What `import vineyard` took, in seconds, once a round.
+    pub(super) imports: Vec<f64>,
     pub(super) floors: Vec<(&'static str, f64, &'static str)>,
     /// Scripts that failed as a whole.
     pub(super) broken: Vec<String>,
@@ -66,7 +79,15 @@ impl Figures {
     }
 }
 
-impl Report {
+impl Table {
+    fn new(title: &'static str, required: &'static [Row]) -> Self {
+        Self {
+            title,
+            required,
+            rows: BTreeMap::new(),
+        }
+    }
+
     /// Takes what one run of a script measured.
     pub(super) fn add(&mut self, side: Side, measured: &Value) {
         for (name, row) in measured.as_object().into_iter().flatten() {
@@ -88,29 +109,27 @@ impl Report {
     }
 
     /// The names of the rows that are missing, in error or too slow.
-    pub(super) fn failed(&self) -> Vec<&'static str> {
+    fn failed(&self) -> impl Iterator<Item = String> {
         let passes = |row: &Row| {
             self.rows
                 .get(row.name)
                 .is_some_and(|figures| figures.passes(row))
         };
-        ROWS.iter()
-            .filter(|row| !passes(row))
-            .map(|row| row.name)
-            .collect()
+        let failed = self.required.iter().filter(move |row| !passes(row));
+        failed.map(|row| format!("{}: {}", self.title, row.name))
     }
 
-    pub(super) fn print(&self) {
+    fn print(&self) {
         println!(
             "{:38} {:>12} {:>12}      {:>8} {:>9}",
-            "case", "released", "ours", "ratio", "required"
+            self.title, "released", "ours", "ratio", "required"
         );
         let none = Figures::default();
-        for row in ROWS {
+        for row in self.required {
             let figures = self.rows.get(row.name).unwrap_or(&none);
             let verdict = if figures.passes(row) { "pass" } else { "FAIL" };
             println!(
-                "{:38} {} {} {:4} {} {:>9.1}  {verdict}",
+                "{:38} {} {} {:4} {} {:>9.2}  {verdict}",
                 row.name,
                 cell(median(&figures.released), 12),
                 cell(median(&figures.ours), 12),
@@ -121,6 +140,76 @@ impl Report {
             for error in &figures.errors {
                 println!("    {error}");
             }
+        }
+        println!();
+    }
+
+    fn to_json(&self) -> Value {
+        let rows = self.required.iter().map(|row| {
+            let figures = self.rows.get(row.name);
+            let value = figures.map(|figures| {
+                json!({"unit": figures.unit, "released": figures.released, "ours": figures.ours,
+                    "ratio": figures.ratio(), "required": row.ratio_min, "errors": figures.errors,
+                    "pass": figures.passes(row)})
+            });
+            (row.name.to_owned(), value.unwrap_or(Value::Null))
+        });
+        Value::Object(rows.collect())
+    }
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            servers: Table::new("released client", SERVER_ROWS),
+            package: Table::new("our package", PACKAGE_ROWS),
+            imports: Vec::new(),
+            floors: Vec::new(),
+            broken: Vec::new(),
+            client: Value::Null,
+        }
+    }
+}
+
+impl Report {
+    /// What is missing, in error or too slow. Without the package its rows are not asked for.
+    pub(super) fn failed(&self, with_package: bool) -> Vec<String> {
+        let mut failed: Vec<String> = self.servers.failed().collect();
+        if with_package {
+            failed.extend(self.package.failed());
+            if !self.imports_in_time() {
+                failed.push("import vineyard".to_owned());
+            }
+        }
+        failed
+    }
+
+    fn imports_in_time(&self) -> bool {
+        median(&self.imports).is_some_and(|seconds| seconds < IMPORT_SECONDS_MAX)
+    }
+
+    /// `import vineyard`, whose limit is a time and not a ratio.
+    fn print_import(&self) {
+        let verdict = if self.imports_in_time() {
+            "pass"
+        } else {
+            "FAIL"
+        };
+        println!(
+            "{:38} {:>12} {} s    {:8} {:>9}  {verdict}",
+            "import vineyard",
+            "",
+            cell(median(&self.imports), 12),
+            "",
+            format!("< {IMPORT_SECONDS_MAX}")
+        );
+    }
+
+    pub(super) fn print(&self, with_package: bool) {
+        self.servers.print();
+        if with_package {
+            self.package.print();
+            self.print_import();
         }
         println!("\nfloors of this machine, measured in this run");
         for (name, figure, unit) in &self.floors {
@@ -141,20 +230,11 @@ impl Report {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let rows = ROWS.iter().map(|row| {
-            let figures = self.rows.get(row.name);
-            let value = figures.map(|figures| {
-                json!({"unit": figures.unit, "released": figures.released, "ours": figures.ours,
-                    "ratio": figures.ratio(), "required": row.ratio_min, "errors": figures.errors,
-                    "pass": figures.passes(row)})
-            });
-            (row.name.to_owned(), value.unwrap_or(Value::Null))
-        });
         let floors = self.floors.iter().map(|(name, figure, unit)| {
             ((*name).to_owned(), json!({"figure": figure, "unit": unit}))
         });
-        json!({"rows": rows.collect::<serde_json::Map<_, _>>(),
-            "floors": floors.collect::<serde_json::Map<_, _>>(), "client": self.client,
+        json!({"rows": self.servers.to_json(), "package": self.package.to_json(),
+            "import_seconds": self.imports, "floors": floors.collect::<serde_json::Map<_, _>>(), "client": self.client,
             "broken": self.broken})
     }
 }
@@ -171,7 +251,7 @@ mod tests {
     use super::*;
 
     fn all_rows(time: f64, bandwidth: f64) -> Value {
-        let rows = ROWS.iter().map(|row| {
+        let rows = SERVER_ROWS.iter().map(|row| {
             let moves_bytes = row.name.contains("MiB") || row.name == "migrate big";
             let figure = if moves_bytes {
                 json!({"gbps": bandwidth})
@@ -186,22 +266,38 @@ mod tests {
     #[test]
     fn a_row_that_is_missing_fails() {
         let mut report = Report::default();
-        report.add(Side::Released, &all_rows(1000.0, 1.0));
-        assert_eq!(report.failed().len(), ROWS.len());
-        report.add(Side::Ours, &all_rows(1.0, 5.0));
-        assert!(report.failed().is_empty());
+        report.servers.add(Side::Released, &all_rows(1000.0, 1.0));
+        assert_eq!(report.failed(false).len(), SERVER_ROWS.len());
+        report.servers.add(Side::Ours, &all_rows(1.0, 5.0));
+        assert!(report.failed(false).is_empty());
     }
 
     #[test]
     fn a_slower_row_fails_and_so_does_an_error() {
         let mut report = Report::default();
-        report.add(Side::Released, &all_rows(1000.0, 1.0));
-        report.add(Side::Ours, &all_rows(1001.0, 0.7));
-        assert_eq!(report.failed().len(), ROWS.len());
+        report.servers.add(Side::Released, &all_rows(1000.0, 1.0));
+        report.servers.add(Side::Ours, &all_rows(1001.0, 0.7));
+        assert_eq!(report.failed(false).len(), SERVER_ROWS.len());
         let mut report = Report::default();
-        report.add(Side::Released, &all_rows(1000.0, 1.0));
-        report.add(Side::Ours, &all_rows(1.0, 5.0));
-        report.add(Side::Ours, &json!({"get_name": {"error": "hung"}}));
-        assert_eq!(report.failed(), ["get_name"]);
+        report.servers.add(Side::Released, &all_rows(1000.0, 1.0));
+        report.servers.add(Side::Ours, &all_rows(1.0, 5.0));
+        report
+            .servers
+            .add(Side::Ours, &json!({"get_name": {"error": "hung"}}));
+        assert_eq!(report.failed(false), ["released client: get_name"]);
+    }
+
+    #[test]
+    fn the_package_has_rows_and_a_limit_of_its_own() {
+        let mut report = Report::default();
+        report.servers.add(Side::Released, &all_rows(1000.0, 1.0));
+        report.servers.add(Side::Ours, &all_rows(1.0, 5.0));
+        assert_eq!(report.failed(true).len(), PACKAGE_ROWS.len() + 1);
+        report.package.add(Side::Released, &all_rows(1000.0, 1.0));
+        report.package.add(Side::Ours, &all_rows(60.0, 0.96));
+        report.imports = vec![0.1, 0.2, 0.9];
+        assert!(report.failed(true).is_empty());
+        report.imports.push(0.9);
+        assert_eq!(report.failed(true), ["import vineyard"]);
     }
 }

@@ -51,6 +51,7 @@ pub(crate) fn deadline(waited_for: &str, after: Duration) -> Status {
 pub(crate) fn from_raft(error: RaftError) -> Status {
     match error {
         RaftError::Refused(refusal) => from_refusal(&refusal),
+        RaftError::TooLarge { .. } => Status::invalid(error.to_string()),
         other => Status::new(Code::IoError, other.to_string()),
     }
 }

@@ -3,8 +3,8 @@
 //! Each has attributes that are easy to damage (large integers, floats, text that looks like neither) and up to three
 //! blobs, sometimes empty, sometimes large enough to travel over several connections.
 
-use serde_json::Value;
-use vineyard_client::{Draft, Object};
+use serde_json::{Value, json};
+use vineyard_client::{Draft, Member, Object};
 use vineyard_wire::Tree;
 
 use crate::chance::Chance;
@@ -56,6 +56,20 @@ fn bytes(chance: &mut Chance) -> Vec<u8> {
     }
     bytes.truncate(len as usize);
     bytes
+}
+
+/// A draft as `put_object` takes it.
+pub fn tree_of(draft: Draft) -> (Tree, Vec<Vec<u8>>) {
+    let (mut tree, mut blobs) = (draft.attributes, Vec::new());
+    tree.insert("typename".to_owned(), draft.typename.into());
+    for (name, member) in draft.members {
+        if let Member::Blob(bytes) = member {
+            let place = json!({"typename": "vineyard::Blob", "inline": blobs.len()});
+            tree.insert(name, place);
+            blobs.push(bytes);
+        }
+    }
+    (tree, blobs)
 }
 
 /// The content of a draft: what `of_object` finds when it is read.

@@ -142,7 +142,11 @@ impl Worker {
     /// Even clients use the socket of the node on their machine, odd ones any node over TCP.
     async fn connect(&mut self) -> vineyard_client::Result<Client> {
         let nodes = self.cluster.numbers();
-        let options = Options::default();
+        // Some speak as the released client does.
+        let options = Options {
+            additions: !self.chance.happens(250),
+            ..Options::default()
+        };
         if self.number.is_multiple_of(2) {
             let node = nodes[(self.number / 2) % nodes.len()];
             let world = self.world.client(&self.cluster.machine(node), &self.name);
@@ -182,9 +186,11 @@ impl Worker {
     async fn operate(&mut self, client: &Client) -> (&'static str, End) {
         let operation = match self.chance.below(100) {
             0..=21 => "put",
-            22..=33 => "persist",
+            22..=25 => "put_object",
+            26..=33 => "persist",
             34..=37 => "persist_many",
-            38..=47 => "get",
+            38..=43 => "get",
+            44..=47 => "get_objects",
             48..=52 => "exists",
             53..=75 => "name",
             76..=79 => "delete",
@@ -195,9 +201,11 @@ impl Worker {
         self.oracle.borrow_mut().begins(operation);
         let end = match operation {
             "put" => self.put(client).await,
+            "put_object" => self.put_object(client).await,
             "persist" => self.persist(client).await,
             "persist_many" => self.persist_many(client).await,
             "get" => self.get(client).await,
+            "get_objects" => self.get_objects(client).await,
             "exists" => self.exists(client).await,
             "name" => self.use_name(client).await,
             "delete" => self.delete(client).await,

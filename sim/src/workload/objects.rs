@@ -1,6 +1,6 @@
 //! Operations on plain objects: put, persist, read, delete, migrate.
 
-use vineyard_client::{Client, DeleteOptions};
+use vineyard_client::{Client, DeleteOptions, GetOptions, PutBlob, PutObject};
 use vineyard_wire::{InstanceId, ObjectId};
 
 use super::{End, Worker, ending};
@@ -29,6 +29,38 @@ impl Worker {
                 };
                 self.oracle.borrow_mut().made(&self.name, created.id, known);
                 self.fresh.push(created.id);
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
+    }
+
+    /// Made and persisted in one message.
+    pub(super) async fn put_object(&mut self, client: &Client) -> End {
+        let draft = content::draw(&mut self.chance);
+        let content = content::of_draft(&draft);
+        let (tree, blobs) = content::tree_of(draft);
+        let put = PutObject {
+            content: tree,
+            blobs: blobs.iter().map(|blob| PutBlob::Bytes(blob)).collect(),
+            persist: true,
+            name: None,
+        };
+        let result = client.put_object(put).await;
+        self.note(format_args!("put_object {content:016x}"), &result);
+        match result {
+            Ok(created) => {
+                let known = Known {
+                    signature: created.signature,
+                    content,
+                    home: created.instance_id,
+                    persisted: Certainty::No,
+                    deleted: Certainty::No,
+                    kept: false,
+                };
+                let mut oracle = self.oracle.borrow_mut();
+                oracle.made(&self.name, created.id, known);
+                oracle.persist(&[created.id], Certainty::Yes);
                 End::Told
             }
             Err(error) => ending(&error),
@@ -110,6 +142,31 @@ impl Worker {
                 let content = content::of_object(&object);
                 self.oracle.borrow_mut().read(&self.name, id, content);
                 self.maybe_release(client, object).await;
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
+    }
+
+    /// Several persistent objects at once, each with those of its bytes that are on the node; whole ones are compared.
+    pub(super) async fn get_objects(&mut self, client: &Client) -> End {
+        let mut ids = self.oracle.borrow().safe();
+        let here = client.instance_id();
+        ids.retain(|id| self.oracle.borrow().objects[id].home == here);
+        ids.truncate(BATCH_MAX);
+        if ids.is_empty() {
+            return End::Skipped;
+        }
+        let result = client.get_objects(&ids, &GetOptions::default()).await;
+        self.note(format_args!("get_objects {ids:?}"), &result);
+        match result {
+            Ok(objects) => {
+                for object in &objects {
+                    let content = content::of_object(object);
+                    self.oracle
+                        .borrow_mut()
+                        .read(&self.name, object.id, content);
+                }
                 End::Told
             }
             Err(error) => ending(&error),

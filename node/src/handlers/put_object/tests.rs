@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
 use vineyard_store::Usage;
+use vineyard_wire::limits::PERSIST_BYTES_MAX;
 use vineyard_wire::meta::key;
 use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Request, Tree};
@@ -154,6 +155,30 @@ fn a_put_that_is_refused_leaves_nothing() {
             );
             assert_eq!((after.unsealed, after.hidden_bytes), (0, 0));
             assert_eq!(objects(place).await, count);
+        }
+    });
+}
+
+#[test]
+fn a_put_whose_persist_the_cluster_refuses_is_taken_back() {
+    with_node(Limits::default(), async |place| {
+        let bytes = vec![7; 100_000];
+        for client in place.clients(&Options::default()).await {
+            let mut content = content(&[vec![]], ObjectId(77));
+            content.remove("linked");
+            content.insert("text".into(), "x".repeat(PERSIST_BYTES_MAX).into());
+            let put = Put {
+                content,
+                blobs: vec![PutBlob::Bytes(&bytes)],
+                persist: true,
+                name: Some("never".to_owned()),
+            };
+            let refused = client.put_object(put).await.unwrap_err();
+            assert_eq!(refused.code(), Some(Code::Invalid), "{refused}");
+            client.debug().await.unwrap();
+            let after = usage(place).await;
+            assert_eq!((after.blobs, after.hidden_bytes), (0, 0));
+            assert_eq!(objects(place).await, 0);
         }
     });
 }

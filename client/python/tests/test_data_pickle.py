@@ -23,6 +23,7 @@ VALUES = {
     "fortran": np.asfortranarray(np.arange(12).reshape(3, 4)),
     "read_only": np.frombuffer(b"12345678"),
     "empty": np.zeros((0, 3)),
+    "views": [memoryview(b"abc"), memoryview(np.ones((2, 3))), memoryview(b"")],
     "frame": pd.DataFrame({"a": [1.5], "b": ["x"]}),
 }
 

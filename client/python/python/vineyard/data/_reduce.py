@@ -12,6 +12,22 @@ from typing import Any
 
 Reducer = Callable[[Any], Any]
 
+
+class Call:
+    """Pickles as a call of `function`: unpickling gives its result. For values built with public
+    functions alone.
+    """
+
+    __slots__ = ("arguments", "function")
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.function = function
+        self.arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return self.function, self.arguments
+
+
 _reducers: dict[type, Reducer | None] = {}
 
 _SPARSE_KINDS = ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
@@ -27,6 +43,8 @@ def reducer_of(kind: type) -> Reducer | None:
 
 def _choose(kind: type) -> Reducer | None:
     module, name = kind.__module__, kind.__name__
+    if kind is memoryview:
+        return _reduce_view
     if module == "numpy" and name == "ndarray":
         return _reduce_array
     if module.startswith("scipy.sparse."):
@@ -34,6 +52,13 @@ def _choose(kind: type) -> Reducer | None:
         if family in _SPARSE_KINDS and suffix in ("array", "matrix"):
             return globals()[f"_reduce_{_SPARSE_REDUCERS[family]}"]
     return None
+
+
+def _reduce_view(view: memoryview) -> Any:
+    raw = Call(memoryview, pickle.PickleBuffer(view if view.c_contiguous else view.tobytes()))
+    if view.nbytes == 0 or (view.format == "B" and view.ndim == 1):
+        return raw.__reduce__()
+    return memoryview.cast, (Call(memoryview.cast, raw, "B"), view.format, view.shape)
 
 
 def _reduce_array(array: Any) -> Any:

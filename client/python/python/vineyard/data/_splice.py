@@ -36,22 +36,9 @@ _PAD_EVEN = b"N0"
 _PAD_ODD = b"K\x000"
 
 
-class Call:
-    """Pickles as a call of `function`: unpickling gives its result. For values built with public
-    functions alone.
-    """
+class Pickler(pickle.Pickler):
+    """Pickles values of libraries by their public constructors."""
 
-    __slots__ = ("arguments", "function")
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.function = function
-        self.arguments = arguments
-
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return self.function, self.arguments
-
-
-class _Pickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         reduce = reducer_of(type(obj))
         return NotImplemented if reduce is None else reduce(obj)
@@ -73,7 +60,7 @@ def _first(value: Any, *_: Any) -> Any:
 def dumps(value: Any) -> tuple[bytes, int]:
     """The pickle of `value` with its table, and the number of buffers in the table."""
     buffers: list[pickle.PickleBuffer] = []
-    stream = _dump(value, buffers)
+    stream = dump(value, buffers)
     if not buffers:
         return stream, 0
     pieces: list[Any] = []
@@ -124,10 +111,11 @@ def loads(payload: Any, spans: int, peel: bool = False) -> Any:
     return _zones.loads(stream, buffers)
 
 
-def _dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+def dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`."""
     file = io.BytesIO()
     try:
-        _Pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)
+        Pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)
         return file.getvalue()
     except (pickle.PicklingError, AttributeError, TypeError):
         # Functions and classes of a script or notebook: cloudpickle carries their code, if it is

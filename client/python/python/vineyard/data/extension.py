@@ -17,7 +17,7 @@ import pandas
 from vineyard.data import default, strings
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader
-from vineyard.data._splice import Call
+from vineyard.data._reduce import Call
 from vineyard.data.utils import from_text, to_text
 
 

@@ -15,7 +15,7 @@ import pandas
 from vineyard.data import default, strings, tensor
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader
-from vineyard.data._splice import Call
+from vineyard.data._reduce import Call
 from vineyard.data.extension import index_program
 from vineyard.data.utils import from_text, get_label, put_label, to_text
 

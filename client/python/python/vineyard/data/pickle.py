@@ -11,6 +11,8 @@ import pickle
 import struct
 from typing import Any
 
+from vineyard.data import _splice
+
 _MAGIC = b"__VINEYARD__"
 _COUNT = struct.Struct(">Q")
 
@@ -21,7 +23,7 @@ class PickledReader:
     def __init__(self, value: Any) -> None:
         """Pickles `value`; its buffers stay in place and must not change until all is read."""
         buffers: list[pickle.PickleBuffer] = []
-        stream = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+        stream = _splice.dump(value, buffers)
         raws = [buffer.raw() for buffer in buffers]
         header = _MAGIC + _COUNT.pack(len(raws))
         header += b"".join(_COUNT.pack(raw.nbytes) for raw in raws) + _COUNT.pack(len(stream))

@@ -11,7 +11,7 @@ import pyarrow
 
 from vineyard.data import default
 from vineyard.data._draft import Draft, Tree
-from vineyard.data._splice import Call
+from vineyard.data._reduce import Call
 from vineyard.data.utils import from_text, to_text
 
 

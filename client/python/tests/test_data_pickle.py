@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import pickle
 import pickletools
+import sys
+import zoneinfo
 
 import numpy as np
 import pandas as pd
@@ -80,3 +83,10 @@ def test_a_writer_refuses_what_is_not_whole() -> None:
         writer.close()
     with pytest.raises(ValueError, match="announced"):
         writer.write(bytes(reader.store_size))
+
+
+def test_zones_of_pytz_are_read_without_pytz(monkeypatch) -> None:
+    stream = b"\x80\x05cpytz\n_p\n(\x8c\nUS/EasternJ\xb0\xb9\xff\xffK\x00\x8c\x03LMTtR."
+    monkeypatch.setitem(sys.modules, "pytz", None)
+    assert _splice.loads(stream, 0) == zoneinfo.ZoneInfo("US/Eastern")
+    assert _splice.loads(b"\x80\x05cpytz\n_UTC\n)R.", 0) is datetime.UTC

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from vineyard._C import ObjectNotExistsException
 from vineyard.data._draft import Tree
+
+# The blob without bytes, the same on every instance.
+_EMPTY = "o8000000000000000"
 
 
 class Reader:
@@ -31,7 +35,13 @@ class Reader:
         alive.
         """
         blob = self._buffer(node["id"])
-        return b"" if blob is None else blob
+        if blob is not None:
+            return blob
+        if node["id"] == _EMPTY:
+            return b""
+        raise ObjectNotExistsException(
+            f"Object not exists: the bytes of blob {node['id']} of {self.meta.id!r} are not here"
+        )
 
     def part(self, tree: Tree, key: str) -> Any:
         """The value of the member `key`, by the resolver that the context has for it."""

@@ -55,7 +55,7 @@ class Builder:
 
             builder = get_current_builders()
         draft = Draft(client, builder, kwargs)
-        tree = self.describe(draft, value)
+        tree = self._tree(draft, value)
         if not draft.links:
             return client._put_tree(tree, draft.buffers, persist, name)
         try:
@@ -64,7 +64,14 @@ class Builder:
             # A blob the value lives in may have been deleted since: its bytes are still mapped, so
             # copy them.
             draft = Draft(client, builder, kwargs, reuse=False)
-            return client._put_tree(self.describe(draft, value), draft.buffers, persist, name)
+            return client._put_tree(self._tree(draft, value), draft.buffers, persist, name)
+
+    def _tree(self, draft: Draft, value: Any) -> Tree:
+        """The tree of the whole value; `global_=True` lets its parts lie on several instances."""
+        tree = self.describe(draft, value)
+        if draft.kwargs.get("global_") and "_buffer" not in tree:
+            tree["global"] = True
+        return tree
 
 
 class Resolver:

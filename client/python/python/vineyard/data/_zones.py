@@ -14,12 +14,15 @@ from typing import Any
 
 
 class ZoneUnpickler(pickle.Unpickler):
-    """Unpickles as always, with time zones of the standard library for those of pytz."""
+    """Unpickles as always; without pytz, its time zones are those of the standard library."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if module.partition(".")[0] == "pytz":
-            return _ZONES[name]
-        return super().find_class(module, name)
+        try:
+            return super().find_class(module, name)
+        except ModuleNotFoundError as error:
+            if error.name != "pytz":
+                raise
+        return _ZONES[name]
 
 
 def loads(stream: Any, buffers: Any) -> Any:

@@ -83,12 +83,16 @@ def _describe_column(draft: Draft, column: pandas.Series) -> Tree:
 def restore(reader: Reader, tree: Tree) -> pandas.DataFrame:
     """The frame of a tree."""
     index = reader.part(tree, "index_")
-    values = {
-        at: _restore_column(reader, tree, f"__values_-value-{at}", index)
+    values = [
+        _restore_column(reader, tree, f"__values_-value-{at}", index)
         for at in range(tree["__values_-size"])
-    }
-    frame = pandas.DataFrame(values, index=index, copy=False)
-    frame.columns = _restore_columns(reader, tree)
+    ]
+    labels = _plain_labels(tree)
+    if labels is not None:
+        frame = pandas.DataFrame(dict(zip(labels, values, strict=True)), index=index, copy=False)
+    else:
+        frame = pandas.DataFrame(dict(enumerate(values)), index=index, copy=False)
+        frame.columns = _restore_columns(reader, tree)
     if "attrs_exact_" in tree:
         frame.attrs = from_text(tree["attrs_exact_"])
     return frame
@@ -113,6 +117,15 @@ def _restore_column(reader: Reader, tree: Tree, key: str, index: pandas.Index) -
         # pandas 3 would take text objects for strings.
         return pandas.Series(values, index=index, dtype=object, copy=False)
     return values
+
+
+def _plain_labels(tree: Tree) -> list[Any] | None:
+    """The labels, if they are different texts, from which pandas makes the index that they had."""
+    if "columns_range_" in tree or "columns_index_" in tree:
+        return None
+    labels = json.loads(tree["columns_"])
+    is_plain = set(map(type, labels)) == {str} and len(set(labels)) == len(labels)
+    return labels if is_plain else None
 
 
 def _restore_columns(reader: Reader, tree: Tree) -> pandas.Index:

@@ -85,14 +85,16 @@ def test_nodes_under_one_etcd_form_one_cluster():
 
 
 def meet(*sockets: str) -> None:
-    """What the first persists, the others read."""
+    """What the first persists, the others read, once all know of each other."""
     clients = [vineyard.connect(socket) for socket in sockets]
+    deadline = time.monotonic() + GONE_SECONDS
+    while any(len(client.meta) != len(sockets) for client in clients):
+        assert time.monotonic() < deadline, [client.meta for client in clients]
+        time.sleep(0.05)
     object_id = clients[0].put([b"x" * 100, "text"], persist=True)
     for client in clients:
         client.sync_meta()
         assert client.get(object_id)[1] == "text"
-        assert len(client.meta) == len(sockets)
-    for client in clients:
         client.close()
 
 

@@ -132,3 +132,16 @@ def test_no_bar_without_tqdm(three, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         three[1].get(object_id)
+
+
+def test_a_sequence_of_parts_elsewhere_is_put_as_global(three):
+    parts = [client.put([number], persist=True) for number, client in enumerate(three)]
+    three[0].sync_meta()
+    whole = three[0].put(tuple(parts), global_=True)
+    three[0].persist(whole)
+    meta = three[0].get_meta(whole)
+    assert meta.isglobal
+    assert not meta.islocal
+    for client in three:
+        client.sync_meta()
+        assert client.get(whole) == ([0], [1], [2])

@@ -59,6 +59,9 @@ class BuilderContext:
             builder: callable
                 Called as ``builder(client, value, **kwargs)``; gets the context as ``builder=`` if
                 it has such a parameter. Returns an ObjectID, Object or ObjectMeta.
+
+        Raises:
+            nothing: an earlier builder of the type is replaced.
         """
         global _registrations
         self._factory[type_id] = builder
@@ -179,6 +182,9 @@ def builder_context(
 
     Yields:
         The new context (BuilderContext).
+
+    Raises:
+        nothing of its own.
 
     See also:
         resolver_context, driver_context

@@ -103,6 +103,9 @@ def driver_context(
     Yields:
         The new context (DriverContext).
 
+    Raises:
+        nothing of its own.
+
     See also:
         builder_context, resolver_context
     """

@@ -187,6 +187,9 @@ def resolver_context(
     Yields:
         The new context (ResolverContext).
 
+    Raises:
+        nothing of its own.
+
     See also:
         builder_context, driver_context
     """

@@ -159,11 +159,11 @@ class BlobVerbs(Handles):
         """
         return self.ipc_client.allocated_size(target)
 
-    def is_shared_memory(self, pointer: int) -> bool:
+    def is_shared_memory(self, target: int) -> bool:
         """Whether an address is the start of a blob of this node. Needs IPC.
 
         Parameters:
-            pointer: int or buffer
+            target: int or buffer
                 An address, or an object whose memory is meant, such as an ndarray.
 
         Returns:
@@ -172,13 +172,13 @@ class BlobVerbs(Handles):
         Raises:
             AssertionError: the client has no IPC connection.
         """
-        return self.ipc_client.is_shared_memory(pointer)
+        return self.ipc_client.is_shared_memory(target)
 
-    def find_shared_memory(self, pointer: int) -> ObjectID | None:
+    def find_shared_memory(self, target: int) -> ObjectID | None:
         """The blob that begins at an address. Needs IPC.
 
         Parameters:
-            pointer: int or buffer
+            target: int or buffer
                 An address, or an object whose memory is meant, such as an ndarray.
 
         Returns:
@@ -187,4 +187,4 @@ class BlobVerbs(Handles):
         Raises:
             AssertionError: the client has no IPC connection.
         """
-        return self.ipc_client.find_shared_memory(pointer)
+        return self.ipc_client.find_shared_memory(target)

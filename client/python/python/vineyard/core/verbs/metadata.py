@@ -94,6 +94,9 @@ class MetadataVerbs(Handles):
 
         Returns:
             list of ObjectMeta
+
+        Raises:
+            ConnectionErrorException: the connection is closed or broken.
         """
         return self.default_client().list_metadatas(pattern, regex, limit, nobuffer)
 
@@ -110,6 +113,9 @@ class MetadataVerbs(Handles):
 
         Returns:
             list of Object
+
+        Raises:
+            ConnectionErrorException: the connection is closed or broken.
         """
         return self.default_client().list_objects(pattern, regex, limit)
 

@@ -61,6 +61,9 @@ class NameVerbs(Handles):
 
         Returns:
             dict of str to ObjectID, sorted by name.
+
+        Raises:
+            ConnectionErrorException: the connection is closed or broken.
         """
         return self.default_client().list_names(pattern, regex, limit)
 
@@ -70,5 +73,8 @@ class NameVerbs(Handles):
         Parameters:
             name: str or ObjectName
                 The name.
+
+        Raises:
+            ConnectionErrorException: the connection is closed or broken.
         """
         self.default_client().drop_name(name)

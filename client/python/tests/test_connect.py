@@ -198,6 +198,14 @@ def test_who_shares_a_connection_is_closed_with_it(node):
         assert third.get(third.put(1)) == 1
 
 
+def test_the_last_block_closes_what_is_shared(node):
+    with vineyard.connect(node.socket) as outer:
+        with vineyard.connect(node.socket) as inner:
+            assert inner.ipc_client is outer.ipc_client
+        assert outer.get(outer.put(1)) == 1
+    assert not outer.connected
+
+
 def test_a_forked_client_is_its_own(node):
     with vineyard.connect(node.socket) as shared:
         alone = vineyard.connect(node.socket)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+import weakref
 from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Self
@@ -33,8 +34,8 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
     """A client of a vineyard instance, over its Unix socket (IPC), over TCP (RPC), or both.
 
     ``isinstance(client, vineyard.IPCClient)`` holds if it has the first, ``vineyard.RPCClient`` if
-    it has the second. It is a context manager that closes it, and threads may share it. A process
-    that was forked uses :meth:`fork`.
+    it has the second. It is a context manager: the last block that uses a connection closes it.
+    Threads may share a client; a process that was forked uses :meth:`fork`.
     """
 
     _put_tree: Callable[..., ObjectMeta]
@@ -97,6 +98,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         self._owners: dict[tuple[str, int], RPCClient] = {}
         self._owners_pid = os.getpid()
         self._use(*self._open(addresses))
+        _open_clients.add(self)
 
     def _open(self, addresses: Addresses) -> tuple[IPCClient | None, RPCClient | None]:
         """Connects to all that answers of `addresses`; fails if nothing does."""
@@ -164,7 +166,11 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        _open_clients.discard(self)
+        # Who connects to the same place shares the connection: the last block to end closes it.
+        mine = {self._ipc_client, self._rpc_client} - {None}
+        if not any({one._ipc_client, one._rpc_client} & mine for one in list(_open_clients)):
+            self.close()
 
     def __repr__(self) -> str:
         parts = []
@@ -175,7 +181,8 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         return f"Client({', '.join(parts)}, {'connected' if self.connected else 'closed'})"
 
     def close(self) -> None:
-        """Ends the connections. Raw clients that share them are closed with them."""
+        """Ends the connections, also for other clients of this process that share them."""
+        _open_clients.discard(self)
         for client in (self._ipc_client, self._rpc_client, *self._owners.values()):
             if client is not None:
                 client.close()
@@ -264,3 +271,6 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
     def rdma_endpoint(self) -> str:
         """Always empty (str): bytes go over TCP."""
         return ""
+
+
+_open_clients: weakref.WeakSet[Client] = weakref.WeakSet()

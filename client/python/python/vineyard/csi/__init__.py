@@ -32,8 +32,8 @@ def read(path: str) -> Any:
     """
     from vineyard.core.client import Client
 
-    with Client(_socket_of(path)) as client:
-        return client.get(name=os.fspath(path), fetch=True)
+    # Not closed: the connection may be the caller's own, and the value's memory is held by it.
+    return Client(_socket_of(path)).get(name=os.fspath(path), fetch=True)
 
 
 def write(value: Any, path: str) -> None:
@@ -54,8 +54,7 @@ def write(value: Any, path: str) -> None:
     """
     from vineyard.core.client import Client
 
-    with Client(_socket_of(path)) as client:
-        client.put(value, persist=True, name=os.fspath(path))
+    Client(_socket_of(path)).put(value, persist=True, name=os.fspath(path))
 
 
 def _socket_of(path: str) -> str:

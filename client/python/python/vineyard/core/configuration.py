@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 DEFAULT_FOLDER = "/var/run"
 FILE_NAMES = ("vineyard-config.yaml", "vineyard/vineyard-config.yaml")
@@ -95,25 +94,28 @@ def from_surroundings(config: str | None = None) -> Addresses:
             endpoints = tuple(parse_endpoints(endpoint)) if endpoint else ()
             return Addresses(socket, endpoints, "VINEYARD_IPC_SOCKET and VINEYARD_RPC_ENDPOINT")
         config = os.environ.get("VINEYARD_CONFIG") or DEFAULT_FOLDER
-    return _from_file(Path(config))
+    return _from_file(config)
 
 
-def _from_file(path: Path) -> Addresses:
-    files = [path / name for name in FILE_NAMES] if path.is_dir() else [path]
+def _from_file(path: str) -> Addresses:
+    files = [path]
+    if os.path.isdir(path):
+        files = [os.path.join(path, name) for name in FILE_NAMES]
     for file in files:
         try:
-            settings = _read(file.read_text(encoding="utf-8"))
+            with open(file, encoding="utf-8") as opened:
+                settings = _read(opened.read())
         except OSError:
             continue  # Absent or not ours to read: the next place is asked.
         socket = settings.get("IPCSocket")
         if socket:
-            socket = str(file.parent / socket)
+            socket = os.path.join(os.path.dirname(file), socket)
             socket = socket if os.path.exists(socket) else None
         endpoint = settings.get("RPCEndpoint")
         endpoints = tuple(parse_endpoints(endpoint)) if endpoint else ()
         if socket or endpoints:
-            return Addresses(socket, endpoints, str(file))
-    return Addresses(source=" and ".join(str(file) for file in files))
+            return Addresses(socket, endpoints, file)
+    return Addresses(source=" and ".join(files))
 
 
 def _read(text: str) -> dict[str, str]:

@@ -6,8 +6,6 @@ a little for a node that is just starting.
 
 from __future__ import annotations
 
-import socket as sockets
-
 from vineyard._C import ConnectionFailedException, IPCClient, RPCClient, _connect
 
 PROBE_SECONDS = 5.0
@@ -66,6 +64,8 @@ def open_rpc(
 
 
 def _expect_listener(endpoint: tuple[str, int]) -> None:
+    import socket as sockets
+
     try:
         sockets.create_connection(endpoint, PROBE_SECONDS).close()
     except OSError as error:

@@ -46,7 +46,12 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ),
     (
         "client/python",
-        &["vineyard-client", "vineyard-node", "vineyard-wire"],
+        &[
+            "vineyard-client",
+            "vineyard-node",
+            "vineyard-wire",
+            "vineyardctl",
+        ],
     ),
     ("tests", &[]),
     ("tests/xtask", &["vineyard-tests"]),

@@ -7,6 +7,7 @@
     reason = "it starts processes and owns a folder, outside any node"
 )]
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 
@@ -43,9 +44,9 @@ struct Stored {
     checksum: u128,
 }
 
-pub(crate) async fn run(format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(format: Format, node_command: Vec<OsString>) -> Result<(), Failure> {
     let mut story = Story::new(format);
-    let mut nodes = Nodes::new()?;
+    let mut nodes = Nodes::new(node_command)?;
     let folder = nodes.folder();
     if let Err(failure) = play(&mut story, &mut nodes).await {
         eprintln!("\nWhat the nodes logged last:\n{}", nodes.logs());

@@ -5,6 +5,7 @@
 //! hidden verb `node` starts this same binary as a node, so that one package builds the whole product.
 
 use std::ffi::OsString;
+use std::io;
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +25,12 @@ use failure::Failure;
 
 /// Runs the command line `args`, program name first: the exit code.
 pub fn main(args: Vec<OsString>) -> u8 {
+    let this = std::env::current_exe().map(|program| vec![program.into(), "node".into()]);
+    main_beside(args, this)
+}
+
+/// As `main`, in a program that is not `vineyardctl`: `node` is the command that starts a node, its flags to follow.
+pub fn main_beside(args: Vec<OsString>, node_command: io::Result<Vec<OsString>>) -> u8 {
     if args.get(1).is_some_and(|verb| verb == "node") {
         return node(args);
     }
@@ -38,7 +45,7 @@ pub fn main(args: Vec<OsString>) -> u8 {
             };
         }
     };
-    match run(arguments) {
+    match run(arguments, node_command) {
         Ok(()) => 0,
         Err(failure) => {
             eprintln!("vineyardctl: {failure}");
@@ -61,7 +68,7 @@ fn node(args: Vec<OsString>) -> u8 {
     }
 }
 
-fn run(arguments: Arguments) -> Result<(), Failure> {
+fn run(arguments: Arguments, node_command: io::Result<Vec<OsString>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -73,12 +80,17 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         tokio::select! {
             biased;
             interrupted = interruption() => Err(interrupted),
-            outcome = perform(&arguments.verb, &place, format) => outcome,
+            outcome = perform(&arguments.verb, &place, format, node_command) => outcome,
         }
     }))
 }
 
-async fn perform(verb: &Verb, place: &Place, format: Format) -> Result<(), Failure> {
+async fn perform(
+    verb: &Verb,
+    place: &Place,
+    format: Format,
+    node_command: io::Result<Vec<OsString>>,
+) -> Result<(), Failure> {
     match verb {
         Verb::Status(_) => verbs::status::run(place, format).await,
         Verb::Ls(ls) => verbs::ls::run(place, format, ls).await,
@@ -87,7 +99,10 @@ async fn perform(verb: &Verb, place: &Place, format: Format) -> Result<(), Failu
         Verb::Rm(rm) => verbs::rm::run(place, format, rm).await,
         Verb::Name(name) => verbs::name::run(place, format, name).await,
         Verb::Token(_) => verbs::token::run(place, format).await,
-        Verb::Demo(_) => demo::run(format).await,
+        Verb::Demo(_) => {
+            let command = node_command.map_err(|e| Failure::local("find this program", e))?;
+            demo::run(format, command).await
+        }
         Verb::Node => unreachable!("`node` is handled before the arguments are parsed"),
     }
 }

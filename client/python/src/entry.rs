@@ -16,8 +16,10 @@ pub(crate) fn vineyardd(py: Python<'_>, argv: Vec<String>) -> u8 {
 ///
 /// argv: the command line without the program's name, as `["--socket", "/tmp/vineyard.sock", "status"]`.
 #[pyfunction]
-pub(crate) fn vineyardctl(py: Python<'_>, argv: Vec<String>) -> u8 {
-    let program = OsString::from("vineyardctl");
+pub(crate) fn vineyardctl(py: Python<'_>, argv: Vec<String>) -> PyResult<u8> {
+    let python: OsString = py.import("sys")?.getattr("executable")?.extract()?;
+    let node = vec![python, "-m".into(), "vineyard".into()];
     let words = argv.into_iter().map(OsString::from);
-    py.detach(|| ::vineyardctl::main(std::iter::once(program).chain(words).collect()))
+    let words = std::iter::once("vineyardctl".into()).chain(words).collect();
+    Ok(py.detach(|| ::vineyardctl::main_beside(words, Ok(node))))
 }

@@ -1,8 +1,9 @@
-//! The demo's nodes: child processes of this same binary, in a folder of their own.
+//! The demo's nodes: child processes, most often of this same binary, in a folder of their own.
 //!
 //! Promise: whatever ends the demo (an end, a false check, a panic, Ctrl-C), dropping `Nodes` kills and reaps each child and
 //! removes the folder. Names and ports are free ones, so demos do not meet.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -29,7 +30,8 @@ const ARENA: &str = "256M";
 const LOG_LINES: usize = 12;
 
 pub(super) struct Nodes {
-    executable: PathBuf,
+    /// What starts a node, its flags to follow: a program and its first words.
+    command: Vec<OsString>,
     nodes: Vec<Node>,
     /// After the nodes, so that it is removed when nobody writes there any more.
     folder: tempfile::TempDir,
@@ -53,9 +55,7 @@ impl Drop for Node {
 }
 
 impl Nodes {
-    pub(super) fn new() -> Result<Self, Failure> {
-        let executable = std::env::current_exe();
-        let executable = executable.map_err(|e| Failure::local("find this binary", e))?;
+    pub(super) fn new(command: Vec<OsString>) -> Result<Self, Failure> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("vineyard-demo-");
         let base = std::env::temp_dir();
@@ -69,7 +69,7 @@ impl Nodes {
             child: None,
         };
         Ok(Self {
-            executable,
+            command,
             nodes: (1..=COUNT).map(node).collect(),
             folder,
         })
@@ -106,7 +106,12 @@ impl Nodes {
     }
 
     fn spawn(&mut self, number: usize, flags: &[&str]) -> Result<(), Failure> {
-        let executable = self.executable.clone();
+        let (program, words) = self
+            .command
+            .split_first()
+            .expect("a command begins with a program");
+        let mut command = Command::new(program);
+        command.args(words);
         let node = &mut self.nodes[number - 1];
         assert!(
             node.child.is_none(),
@@ -115,12 +120,7 @@ impl Nodes {
         let fault = |doing: &str, source| Failure::local(format!("{doing} node {number}"), source);
         let log = File::options().create(true).append(true).open(&node.log);
         let log = log.map_err(|e| fault("open the log of", e))?;
-        let mut command = Command::new(executable);
-        command
-            .arg("node")
-            .arg("--data-dir")
-            .arg(&node.data_dir)
-            .args(flags);
+        command.arg("--data-dir").arg(&node.data_dir).args(flags);
         // What the user's shell says of other nodes must not reach these.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("VINEYARD_") {

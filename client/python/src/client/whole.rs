@@ -45,9 +45,7 @@ impl PyClientBase {
         let sources = buffers.iter().map(|buffer| Borrowed::of(&buffer));
         let sources = sources.collect::<PyResult<Vec<_>>>()?;
         if let Some(at) = tree.get_item(BUFFER)? {
-            if !tree.contains(key::TYPENAME)? || tree.len() == 2 {
-                return self.put_bytes(py, &sources, at.extract()?);
-            }
+            return self.put_bytes(py, &sources, at.extract()?, persist, name);
         }
         let content = content_of(tree, sources.len())?;
         let mut known = Node::default();
@@ -133,6 +131,8 @@ impl PyClientBase {
         py: Python<'py>,
         sources: &[Borrowed],
         at: usize,
+        persist: bool,
+        name: Option<String>,
     ) -> PyResult<Bound<'py, PyMeta>> {
         let source = sources
             .get(at)
@@ -145,6 +145,12 @@ impl PyClientBase {
                 None => client.put_blob(&[]).await,
             }
         })?;
+        if persist {
+            self.call(py, async move |client| client.persist(id).await)?;
+        }
+        if let Some(name) = name {
+            self.call(py, async move |client| client.put_name(id, &name).await)?;
+        }
         let instance = Some(self.channel().instance_id().0);
         let tree = blob_tree(id, source.len(), instance);
         Bound::new(py, PyMeta::of_tree(tree, Sight::of(self.channel())))

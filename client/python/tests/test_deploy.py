@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +21,8 @@ GONE_SECONDS = 30
 
 
 @pytest.fixture(autouse=True)
-def nothing_configured(monkeypatch, tmp_path):
+def nothing_configured(monkeypatch, tmp_path, short_folder):
+    monkeypatch.setattr(tempfile, "tempdir", str(short_folder))
     for name in ("VINEYARD_IPC_SOCKET", "VINEYARD_RPC_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("VINEYARD_CONFIG", str(tmp_path / "absent"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -82,3 +84,18 @@ def test_a_subclass_comes_back_as_itself(client) -> None:
 def test_what_cannot_be_pickled_says_so(client) -> None:
     with pytest.raises((TypeError, AttributeError), match="pickle"):
         client.put(item for item in ())
+
+
+def test_values_of_the_language_need_no_library(node) -> None:
+    script = f"""
+import sys, vineyard
+client = vineyard.connect({node.socket!r})
+for value in (1, 1.5, True, "x", b"x", None, (1,), [1], {{"a": 1}}, {{1}}):
+    client.get(client.put(value))
+libraries = ("numpy", "pandas", "polars", "pyarrow", "scipy")
+print([name for name in libraries if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -7,6 +7,7 @@ it; object arrays are pickled.
 
 from __future__ import annotations
 
+import ast
 import json
 from typing import Any
 
@@ -42,7 +43,7 @@ def describe(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
     tree["value_type_"] = name
     tree["value_type_meta_"] = dtype.str
     if dtype.kind == "V" or dtype.metadata:
-        tree["dtype_exact_"] = to_text(dtype)
+        tree["dtype_exact_"] = _dtype_to_text(dtype)
     tree["buffer_"] = _shared(draft, value) or draft.blob(_raw(value))
     return tree
 
@@ -84,7 +85,7 @@ def _describe_objects(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
         tree["value_type_"] = "string"
         tree["value_type_meta_"] = "str"
         if value.dtype.kind == "U":
-            tree["dtype_exact_"] = to_text(value.dtype)
+            tree["dtype_exact_"] = _dtype_to_text(value.dtype)
         tree["buffer_"] = text
         return tree
     return describe_pickled(draft, value.shape, value)
@@ -114,7 +115,7 @@ def restore(reader: Reader, tree: Tree) -> Any:
     if "typename" in tree["buffer_"] and tree["buffer_"]["typename"] != "vineyard::Blob":
         return _restore_text(reader, tree, shape)
     exact = tree.get("dtype_exact_")
-    dtype = from_text(exact) if exact else _dtype(tree)
+    dtype = _dtype_from_text(exact) if exact else _dtype(tree)
     array = numpy.ndarray(shape, dtype, reader.blob(tree["buffer_"]))
     if tree.get("order_") == '"F"':
         array = numpy.asfortranarray(array)
@@ -130,11 +131,25 @@ def _dtype(tree: Tree) -> numpy.dtype[Any]:
     return dtype
 
 
+def _dtype_to_text(dtype: numpy.dtype[Any]) -> str:
+    """A dtype as files of numpy say it, which every version reads; its pickle if that loses any."""
+    descr = numpy.lib.format.dtype_to_descr(dtype)
+    if dtype.metadata or numpy.lib.format.descr_to_dtype(descr) != dtype:
+        return to_text(dtype)
+    return repr(descr)
+
+
+def _dtype_from_text(text: str) -> numpy.dtype[Any]:
+    if text[0] in "['":
+        return numpy.lib.format.descr_to_dtype(ast.literal_eval(text))
+    return from_text(text)
+
+
 def _restore_text(reader: Reader, tree: Tree, shape: list[int]) -> numpy.ndarray[Any, Any]:
     text = reader.part(tree, "buffer_")
     array = strings.to_objects(text).reshape(shape)
     exact = tree.get("dtype_exact_")
-    return array.astype(from_text(exact)) if exact else array
+    return array.astype(_dtype_from_text(exact)) if exact else array
 
 
 def restore_plain(reader: Reader, tree: Tree) -> numpy.ndarray[Any, Any]:

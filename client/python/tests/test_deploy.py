@@ -178,7 +178,7 @@ def test_a_private_node_ends_with_the_process(end):
     process.wait(GONE_SECONDS)
     process.stdout.close()
     wait_gone(int(pid))
-    assert not os.path.exists(socket)
+    assert not os.path.exists(os.path.dirname(socket))
 
 
 SSH = """#!/bin/sh

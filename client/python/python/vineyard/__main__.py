@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 
@@ -18,8 +19,11 @@ def main(arguments: list[str] | None = None) -> int:
     from vineyard._C import vineyardd
     from vineyard.deploy.process import end_with_parent
 
-    end_with_parent()
-    return vineyardd(sys.argv[1:] if arguments is None else arguments)
+    folder = end_with_parent()
+    code = vineyardd(sys.argv[1:] if arguments is None else arguments)
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
 
 
 if __name__ == "__main__":

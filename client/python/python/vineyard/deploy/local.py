@@ -80,6 +80,7 @@ def start_vineyardd(
     flags = Flags(
         socket=socket or os.path.join(folder, "vineyard.sock"),
         data_dir=os.path.join(folder, "data"),
+        folder=folder,
         size=str(size or ""),
         rpc=bool(rpc),
         port=int(rpc_socket_port or 0),
@@ -148,6 +149,7 @@ class _Private:
                     Flags(
                         socket=os.path.join(self._folder, "vineyard.sock"),
                         data_dir=os.path.join(self._folder, "data"),
+                        folder=self._folder,
                         rpc=False,
                     )
                 )

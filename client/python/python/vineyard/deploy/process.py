@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,8 @@ LOG_BYTES_SHOWN = 8192
 
 # The child ends when this descriptor, which only its parent's side keeps open, reaches its end.
 PARENT_VARIABLE = "VINEYARD_PARENT_FD"
+# A temporary folder that the child removes at its end: its parent may not live to do it.
+FOLDER_VARIABLE = "VINEYARD_PARENT_FOLDER"
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Flags:
 
     socket: str
     data_dir: str
+    folder: str
     size: str = ""
     rpc: bool = True
     port: int = 9600
@@ -90,6 +94,7 @@ class NodeProcess:
         reader, self._lifeline = os.pipe()
         try:
             environment[PARENT_VARIABLE] = str(reader)
+            environment[FOLDER_VARIABLE] = flags.folder
             return subprocess.Popen(
                 flags.command(),
                 stdin=subprocess.DEVNULL,
@@ -153,15 +158,21 @@ class NodeProcess:
             self._lifeline = None
 
 
-def end_with_parent() -> None:
-    """In the child: ends this process when the one that started it has ended, however it ended."""
+def end_with_parent() -> str | None:
+    """In the child: ends this process when the one that started it has ended, however it ended.
+
+    Returns:
+        str or None: the folder to remove at the end.
+    """
     number = os.environ.pop(PARENT_VARIABLE, None)
+    folder = os.environ.pop(FOLDER_VARIABLE, None)
     if number is None:
-        return
+        return None
 
     def watch(descriptor: int) -> None:
         while os.read(descriptor, 1):
             pass  # Nobody writes; an end is all that comes.
-        os.kill(os.getpid(), 15)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, args=(int(number),), daemon=True).start()
+    return folder

@@ -46,9 +46,9 @@ def describe(draft: Draft, value: pandas.DataFrame) -> Tree:
     if value.attrs:
         tree["attrs_exact_"] = to_text(value.attrs)
     tree["index_"] = draft.part(value.index)
-    for at, label in enumerate(labels):
+    for at, (label, column) in enumerate(value.items()):
         tree[f"__values_-key-{at}"] = to_json(label)
-        tree[f"__values_-value-{at}"] = _describe_column(draft, value.iloc[:, at])
+        tree[f"__values_-value-{at}"] = _describe_column(draft, column)
     return tree
 
 

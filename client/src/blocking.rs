@@ -141,6 +141,7 @@ verbs! {
     put_blobs(blobs: &[&[u8]]) -> Result<Vec<ObjectId>>;
     get_blob(id: ObjectId) -> Result<Blob>;
     get_blobs(ids: &[ObjectId]) -> Result<Vec<Option<Blob>>>;
+    get_unsealed_blobs(ids: &[ObjectId]) -> Result<Vec<Option<Blob>>>;
     seal(id: ObjectId) -> Result<()>;
     drop_blob(id: ObjectId) -> Result<()>;
     shrink_blob(id: ObjectId, size: usize) -> Result<()>;

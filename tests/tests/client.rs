@@ -68,6 +68,8 @@ macro_rules! use_every_verb {
         let two = $wait!(client.put_blobs(&[b"a", b"bc"])).unwrap();
         assert_eq!(&$wait!(client.get_blob(one)).unwrap()[..], &bytes[..]);
         assert_eq!($wait!(client.get_blobs(&two)).unwrap()[1].as_deref(), Some(&b"bc"[..]));
+        let unsealed = $wait!(client.get_unsealed_blobs(&two)).unwrap();
+        assert_eq!(unsealed[1].as_deref(), Some(&b"bc"[..]));
         $wait!(client.retain(&[one])).unwrap();
         assert!($wait!(client.is_in_use(one)).unwrap());
         $wait!(client.release(one)).unwrap();
@@ -151,13 +153,14 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 49] = [
+const VERBS: [&str; 50] = [
     "create_blob",
     "create_blobs",
     "put_blob",
     "put_blobs",
     "get_blob",
     "get_blobs",
+    "get_unsealed_blobs",
     "seal",
     "drop_blob",
     "shrink_blob",
@@ -220,6 +223,7 @@ macro_rules! call_one {
             "put_blobs" => $wait!(client.put_blobs(&[b"x", b"y"])).map(drop),
             "get_blob" => $wait!(client.get_blob(NOTHING)).map(drop),
             "get_blobs" => $wait!(client.get_blobs(&[NOTHING])).map(drop),
+            "get_unsealed_blobs" => $wait!(client.get_unsealed_blobs(&[NOTHING])).map(drop),
             "seal" => $wait!(client.seal(NOTHING)),
             "drop_blob" => $wait!(client.drop_blob(NOTHING)),
             "shrink_blob" => $wait!(client.shrink_blob(NOTHING, 1)),

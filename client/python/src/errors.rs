@@ -212,7 +212,9 @@ fn advice(code: Code) -> &'static str {
             "; delete objects and drop values that are not needed, or start vineyardd with a larger --size"
         }
         Code::ConnectionError => "; connect again with vineyard.connect(...)",
-        Code::ObjectNotSealed => "; seal it first, or ask with unsafe=True",
+        Code::ObjectNotSealed => {
+            "; seal it first (on the node's own machine unsafe=True reads it as it is)"
+        }
         _ => "",
     }
 }

@@ -255,10 +255,15 @@ def test_a_blob_is_filled_sealed_and_read_in_place(ipc):
     assert ipc.get_blobs([got.id, _C.ObjectID(1), _C.ObjectID(2**63 + 2**62)])[1:] == [None, None]
 
 
-def test_an_unsealed_blob_is_not_read(ipc):
+def test_an_unsealed_blob_is_read_only_on_demand(ipc, rpc):
     builder = ipc.create_blob(4)
-    with pytest.raises(_C.ObjectNotSealedException):
+    with pytest.raises(_C.ObjectNotSealedException, match="unsafe=True"):
         ipc.get_blob(builder.id)
+    builder.copy(0, b"abcd")
+    assert bytes(ipc.get_blob(builder.id, unsafe=True)) == b"abcd"
+    with pytest.raises(_C.ObjectNotSealedException):
+        rpc.get_remote_blob(builder.id, unsafe=True)
+    assert bytes(builder.seal(ipc)) == b"abcd"
 
 
 def test_several_blobs_are_made_at_once_and_empty_ones_are_one(ipc):
@@ -606,8 +611,8 @@ def test_ctrl_c_ends_a_wait(node):
     code = f"""
 from vineyard import _C
 client = _C._connect({node.socket!r})
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     client.get_name("nobody-gives-this", wait=True)
 except KeyboardInterrupt:
     assert client.connected

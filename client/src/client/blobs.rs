@@ -138,22 +138,36 @@ impl Client {
 
     /// The sealed blobs `ids`, each `None` if this node has none. Code `ObjectNotSealed` if one is being filled.
     pub async fn get_blobs(&self, ids: &[ObjectId]) -> Result<Vec<Option<Blob>>> {
+        self.find_blobs(ids, false).await
+    }
+
+    /// As `get_blobs`, but blobs that are being filled come as well. Over the Unix socket they change under the reader
+    /// until they are sealed.
+    pub async fn get_unsealed_blobs(&self, ids: &[ObjectId]) -> Result<Vec<Option<Blob>>> {
+        self.find_blobs(ids, true).await
+    }
+
+    async fn find_blobs(&self, ids: &[ObjectId], unsafe_: bool) -> Result<Vec<Option<Blob>>> {
         let full = |id: &ObjectId| *id != ObjectId::EMPTY_BLOB;
         let wanted: Vec<ObjectId> = ids.iter().copied().filter(full).collect();
         let mut found = match (&wanted[..], self.is_ipc()) {
             ([], _) => BTreeMap::new(),
-            (_, true) => self.map_blobs(wanted).await?,
-            (_, false) => self.receive_blobs(wanted).await?,
+            (_, true) => self.map_blobs(wanted, unsafe_).await?,
+            (_, false) => self.receive_blobs(wanted, unsafe_).await?,
         };
         found.insert(ObjectId::EMPTY_BLOB, Blob::empty());
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
     }
 
-    async fn map_blobs(&self, ids: Vec<ObjectId>) -> Result<BTreeMap<ObjectId, Blob>> {
+    async fn map_blobs(
+        &self,
+        ids: Vec<ObjectId>,
+        unsafe_: bool,
+    ) -> Result<BTreeMap<ObjectId, Blob>> {
         let mut call = self.begin(self.options().deadline).await?;
         let request = Request::GetBuffers {
             ids: ids.clone(),
-            unsafe_: false,
+            unsafe_,
         };
         let pick = only!(Reply::GetBuffers { payloads, fds, .. } => (payloads, fds));
         let reply = call.ask(&request, pick).await;

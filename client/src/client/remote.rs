@@ -65,12 +65,13 @@ impl Client {
     pub(super) async fn receive_blobs(
         &self,
         ids: Vec<ObjectId>,
+        unsafe_: bool,
     ) -> Result<BTreeMap<ObjectId, Blob>> {
         let compress = self.options().compression;
         let mut call = self.begin(self.options().deadline).await?;
         let request = Request::GetRemoteBuffers {
             ids,
-            unsafe_: false,
+            unsafe_,
             compress,
         };
         let pick = only!(Reply::GetBuffers { payloads, .. } => payloads);

@@ -1,4 +1,4 @@
-"""The extension: ids, metadata, blobs, clients of one connection, and errors. See its docstrings."""
+"""The extension: ids, metadata, blobs, clients of one connection, errors. See its docstrings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType

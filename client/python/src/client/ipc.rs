@@ -72,7 +72,8 @@ impl PyIpcClient {
 
     /// Blob: the sealed blob `object_id` of this instance, in place; None if there is none here.
     ///
-    /// unsafe: also one that is still being filled. Without it that is an ObjectNotSealedException.
+    /// unsafe: also one that is still being filled, whose bytes change until it is sealed. Without it that is an
+    /// ObjectNotSealedException.
     #[pyo3(signature = (object_id, r#unsafe = false))]
     fn get_blob<'py>(
         slf: &Bound<'py, Self>,
@@ -184,9 +185,12 @@ impl<'py> InPlace<'py> for Bound<'py, PyIpcClient> {
             return Ok(vec![None; ids.len()]);
         }
         let wanted = all_blobs.clone();
-        let _ = unsealed;
         let found = base(self).call(self.py(), async move |client| {
-            match client.get_blobs(&wanted).await {
+            let found = match unsealed {
+                true => client.get_unsealed_blobs(&wanted).await,
+                false => client.get_blobs(&wanted).await,
+            };
+            match found {
                 Err(error) if error.is_not_exists() => Ok(vec![None; wanted.len()]),
                 found => found,
             }

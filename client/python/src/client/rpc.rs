@@ -70,15 +70,15 @@ impl PyRpcClient {
     }
 
     /// RemoteBlob: a copy of the sealed blob `object_id` of the connected instance. ObjectNotExistsException if it has
-    /// none. unsafe: accepted; what is still being filled is an ObjectNotSealedException.
+    /// none, ObjectNotSealedException if it is still being filled. unsafe: asks for it all the same, which the released
+    /// server grants and ours does not: bytes that may change do not travel.
     #[pyo3(signature = (object_id, r#unsafe = false))]
     fn get_remote_blob<'py>(
         slf: &Bound<'py, Self>,
         object_id: &Bound<'py, PyAny>,
         r#unsafe: bool,
     ) -> PyResult<Bound<'py, PyRemoteBlob>> {
-        let _ = r#unsafe;
-        let mut found = fetch(slf, vec![id_of(object_id)?])?;
+        let mut found = fetch(slf, vec![id_of(object_id)?], r#unsafe)?;
         Ok(found.pop().expect("one is found for each id"))
     }
 
@@ -89,8 +89,7 @@ impl PyRpcClient {
         object_ids: &Bound<'py, PyAny>,
         r#unsafe: bool,
     ) -> PyResult<Bound<'py, PyList>> {
-        let _ = r#unsafe;
-        PyList::new(slf.py(), fetch(slf, ids_of(object_ids)?)?)
+        PyList::new(slf.py(), fetch(slf, ids_of(object_ids)?, r#unsafe)?)
     }
 
     /// Object: `object_id`; a Blob if it is one. ObjectNotExistsException if there is none. It counts as local, because
@@ -149,6 +148,7 @@ fn send(client: &Bound<'_, PyRpcClient>, builders: &[Bound<'_, PyAny>]) -> PyRes
 fn fetch<'py>(
     client: &Bound<'py, PyRpcClient>,
     ids: Vec<ObjectId>,
+    unsealed: bool,
 ) -> PyResult<Vec<Bound<'py, PyRemoteBlob>>> {
     let py = client.py();
     if ids.is_empty() {
@@ -157,7 +157,11 @@ fn fetch<'py>(
     let wanted = ids.clone();
     let channel = base(client).channel();
     let found: Vec<Option<Blob>> = channel.call(py, async move |client| {
-        match client.get_blobs(&wanted).await {
+        let found = match unsealed {
+            true => client.get_unsealed_blobs(&wanted).await,
+            false => client.get_blobs(&wanted).await,
+        };
+        match found {
             Err(error) if error.is_not_exists() => Ok(vec![None; wanted.len()]),
             found => found,
         }

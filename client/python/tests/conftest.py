@@ -190,3 +190,29 @@ def client(request: pytest.FixtureRequest, node: Node):
         one = vineyard.connect(endpoint=(node.host, node.port))
     yield one
     one.close()
+
+
+@pytest.fixture
+def ipc(node: Node):
+    """A raw `IPCClient` with a connection of its own."""
+    from vineyard import _C
+
+    one = _C._connect(node.socket).fork()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def rpc(node: Node):
+    """A raw `RPCClient` with a connection of its own."""
+    from vineyard import _C
+
+    one = _C._connect(node.host, node.port).fork()
+    yield one
+    one.close()
+
+
+@pytest.fixture(params=["ipc", "rpc"])
+def raw(request: pytest.FixtureRequest):
+    """Each of the two, one after the other."""
+    return request.getfixturevalue(request.param)

@@ -1,0 +1,118 @@
+"""`vineyard._C` alone: whole objects, put and got with their bytes."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from native_tree import BLOB, tree_of
+from vineyard import _C
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, 65_536, 65_537, 5 << 20])
+def test_a_tree_is_put_and_got_with_its_bytes(raw, size):
+    content = os.urandom(size)
+    made = raw._put_tree(tree_of(size), [content])
+    got = raw._get_tree(made.id)
+    assert got._tree()["n"] == size and got._tree()["typename"] == "test::Bytes"
+    assert bytes(got._buffer("buffer_")) == content
+    assert bytes(got._buffer(got._tree()["buffer_"]["id"])) == content
+    assert bytes(raw.get_object(made.id).member("buffer_")) == content
+
+
+def test_a_bare_blob_is_put(raw):
+    for size in [0, 10, 100_000]:
+        content = bytearray(os.urandom(size))
+        made = raw._put_tree({"_buffer": 0}, [content])
+        assert made.typename == BLOB and made.nbytes == size
+        assert bytes(raw.get_object(made.id)) == content
+
+
+def test_a_tree_is_nested_linked_persisted_and_named(raw):
+    linked = raw._put_tree({"typename": "test::Leaf", "x": 1}, [])
+    tree = {
+        "typename": "test::Root",
+        "list": [1, "a", None],
+        "inner": {"typename": "test::Inner", "deep": {"typename": BLOB, "_buffer": 1}},
+        "link": {"id": repr(linked.id)},
+        "buffer_": {"typename": BLOB, "_buffer": 0},
+    }
+    name = f"root-{linked.id!r}"
+    made = raw._put_tree(tree, [b"one", memoryview(b"two")], persist=True, name=name)
+    got = raw._get_tree(name=name)
+    assert got.id == made.id == raw.get_name(name)
+    assert got["link"].id == linked.id and got._tree()["list"] == [1, "a", None]
+    assert bytes(got["inner"]._buffer("deep")) == b"two"
+    assert raw.get_object(made.id).ispersist
+    assert raw.list_names(name) == {name: made.id}
+    raw.drop_name(name)
+    assert raw.list_names(name) == {}
+
+
+def test_a_tree_that_makes_no_sense_is_refused(raw):
+    with pytest.raises(IndexError):
+        raw._put_tree(tree_of(), [])
+    with pytest.raises(TypeError):
+        raw._put_tree(tree_of(), ["text"])
+    with pytest.raises(TypeError):
+        raw._put_tree({"typename": "a", "x": object()}, [])
+    with pytest.raises(ValueError, match="metadata"):
+        raw._put_tree({"typename": "a", "x": 2**70}, [])
+    with pytest.raises(BufferError):
+        raw._put_tree(tree_of(), [memoryview(b"abcdef")[::2]])
+    with pytest.raises(_C.VineyardException):
+        raw._put_tree({"typename": "a", "m": {"id": "o00007fffffffffff"}}, [])
+
+
+def test_lists_labels_copies_and_deletes(raw):
+    made = [
+        raw._put_tree(tree_of(i) | {"typename": f"test::Listed<{i}>"}, [b"x"]) for i in range(3)
+    ]
+    assert len(raw.list_metadatas("test::Listed<*>")) == 3
+    assert len(raw.list_objects("test::Listed<[12]>", regex=True)) == 2
+    assert len(raw.list_metadatas("test::Listed<*>", limit=1, nobuffer=True)) == 1
+    raw.label(made[0].id, "k", "v")
+    raw.label(made[0].id, {"l": "w"})
+    labelled = raw.get_meta(made[0].id)
+    assert labelled.labels == {"k": "v", "l": "w"} and labelled.label("none") == ""
+    assert labelled.timestamp > 0
+    copy = raw.shallow_copy(made[0].id, {"n": 1.5})
+    assert (
+        raw.get_meta(copy)["n"] == 1.5
+        and raw.get_meta(copy)["buffer_"].id == labelled["buffer_"].id
+    )
+    with pytest.raises(_C.AssertionFailedException, match="primitives"):
+        raw.shallow_copy(made[0].id, {"n": [1]})
+    raw.delete(copy)
+    raw.delete(labelled)
+    raw.delete([raw.get_object(made[1].id), made[2]])
+    raw.delete([])
+    for one in made:
+        assert not raw.exists(one.id)
+    with pytest.raises(_C.ObjectNotExistsException):
+        raw.get_meta(made[0].id)
+    with pytest.raises(_C.ObjectNotExistsException):
+        raw.get_metas([made[0].id])
+    with pytest.raises(TypeError):
+        raw.delete("o0000000000000001")
+
+
+def test_remote_blobs_are_sent_and_read(rpc):
+    builder = _C.RemoteBlobBuilder(5)
+    memoryview(builder).cast("B")[:] = b"hello"
+    wrapped = _C.RemoteBlobBuilder.wrap(bytearray(b"world"))
+    sent = rpc.create_remote_blob([builder, wrapped, _C.RemoteBlobBuilder.make(0)])
+    assert [meta.nbytes for meta in sent] == [5, 5, 0] and sent[0].typename == BLOB
+    got = rpc.get_remote_blobs([meta.id for meta in sent])
+    assert [bytes(blob) for blob in got] == [b"hello", b"world", b""]
+    assert repr(got[0]) and got[0].instance_id == rpc.remote_instance_id
+    assert memoryview(got[0]).readonly
+    with pytest.raises(_C.ObjectNotExistsException):
+        rpc.get_remote_blob(_C.ObjectID(2**63 + 2**62))
+    view = memoryview(builder)
+    with pytest.raises(BufferError):
+        builder.abort(rpc)
+    view.release()
+    builder.abort(rpc)
+    with pytest.raises(TypeError, match="read-only"):
+        _C.RemoteBlobBuilder.wrap(b"abc").copy(0, b"x")

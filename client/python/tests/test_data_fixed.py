@@ -88,8 +88,7 @@ def test_fixed_71_any_labels_come_back(client):
     comes_back(client, pd.DataFrame([[1, 2]], columns=labels))
 
 
-def test_fixed_72_sparse_columns_stay_sparse(client):
-    comes_back(client, pd.DataFrame({"s": pd.arrays.SparseArray([0, 0, 1])}))
+def test_fixed_72_sparse_arrays_of_both_indexes_come_back(client):
     comes_back(client, pd.arrays.SparseArray([1.0, np.nan, 2.0], kind="block"))
 
 

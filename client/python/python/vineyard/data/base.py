@@ -109,7 +109,7 @@ def restore_bytes(reader: Reader, tree: Tree) -> memoryview:
 
 def describe_sequence(draft: Draft, value: Any) -> Tree:
     """The tree of a tuple or list with its items; a subclass, like a named tuple, is pickled."""
-    kind = type(value)
+    kind = list if type(value) is StoredList else type(value)
     if kind is not tuple and kind is not list:
         return default.describe(draft, value)
     tree: Tree = {
@@ -127,5 +127,24 @@ def describe_sequence(draft: Draft, value: Any) -> Tree:
 def restore_sequence(reader: Reader, tree: Tree) -> Any:
     """The list, or else tuple, of a tree."""
     size = tree["__elements_-size"]
-    items = [reader.part(tree, f"__elements_-{at}") for at in range(size)]
-    return items if tree.get("type_") == "list" else tuple(items)
+    items = (reader.part(tree, f"__elements_-{at}") for at in range(size))
+    return StoredList(items) if tree.get("type_") == "list" else tuple(items)
+
+
+class StoredList(list[Any]):
+    """The list that a get gives. It also equals the tuple that the released package gives instead,
+    so that code which compares with that goes on working.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, tuple):
+            return tuple(self) == other
+        return super().__eq__(other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __reduce__(self) -> tuple[type, tuple[list[Any]]]:
+        return list, (self[:],)

@@ -165,15 +165,19 @@ def describe_sparse(draft: Draft, value: Any) -> Tree:
 def restore_sparse(reader: Reader, tree: Tree) -> Any:
     """The SparseArray of a tree."""
     values = reader.part(tree, "sp_values")
-    # The class of sparse indices has no public name, but every sparse array has one.
-    kind = type(pandas.arrays.SparseArray([0]).sp_index)
-    index = kind(tree["sp_index_size"], numpy.asarray(reader.part(tree, "sp_index")))
-    if tree.get("sp_kind_") == "block":
-        index = index.to_block_index()
+    size, indices = tree["sp_index_size"], numpy.asarray(reader.part(tree, "sp_index"))
+    index_kind = "block" if tree.get("sp_kind_") == "block" else "integer"
     exact = tree.get("fill_exact_")
     fill = from_text(exact) if exact else _fill_value(tree["value_type_"], values.dtype)
     dtype = pandas.SparseDtype(values.dtype, fill)
-    return pandas.arrays.SparseArray(values, sparse_index=index, fill_value=fill, dtype=dtype)
+    sparse = pandas.arrays.SparseArray
+    if hasattr(sparse, "from_indices"):
+        return sparse.from_indices(values, indices, size, fill, kind=index_kind, dtype=dtype)
+    # Before pandas 3.1. The class of indices has no public name, but every sparse array has one.
+    index = type(sparse([0]).sp_index)(size, indices)
+    if index_kind == "block":
+        index = index.to_block_index()
+    return sparse(values, sparse_index=index, fill_value=fill, dtype=dtype)
 
 
 def _fill_value(text: str, dtype: numpy.dtype[Any]) -> Any:

@@ -169,14 +169,14 @@ def restore_sparse(reader: Reader, tree: Tree) -> Any:
     index_kind = "block" if tree.get("sp_kind_") == "block" else "integer"
     exact = tree.get("fill_exact_")
     fill = from_text(exact) if exact else _fill_value(tree["value_type_"], values.dtype)
-    dtype = pandas.SparseDtype(values.dtype, fill)
     sparse = pandas.arrays.SparseArray
     if hasattr(sparse, "from_indices"):
-        return sparse.from_indices(values, indices, size, fill, kind=index_kind, dtype=dtype)
+        return sparse.from_indices(values, indices, size, fill, kind=index_kind)
     # Before pandas 3.1. The class of indices has no public name, but every sparse array has one.
     index = type(sparse([0]).sp_index)(size, indices)
     if index_kind == "block":
         index = index.to_block_index()
+    dtype = pandas.SparseDtype(values.dtype, fill)
     return sparse(values, sparse_index=index, fill_value=fill, dtype=dtype)
 
 

@@ -13,8 +13,8 @@ const EXIT_CODES: &str = "Exit codes:\n  \
     5  no answer within the deadline\n  \
     6  the object is known, but its bytes are lost or out of reach\n  \
     130  interrupted\n\n\
-The node is found by --socket or --endpoint, else by VINEYARD_IPC_SOCKET or VINEYARD_RPC_ENDPOINT, else at the\n\
-default socket (/var/run/vineyard.sock, or ~/.local/vineyard/vineyard.sock).";
+The node is found by --socket or --endpoint, else by VINEYARD_IPC_SOCKET, VINEYARD_RPC_ENDPOINT or\n\
+VINEYARD_RPC_SOCKET, else at the default socket (/var/run/vineyard.sock, or ~/.local/vineyard/vineyard.sock).";
 
 #[derive(Debug, Parser)]
 #[command(

@@ -10,6 +10,9 @@ use vineyard_wire::ObjectId;
 use crate::args::Place;
 use crate::failure::{Failure, Tried};
 
+/// Where a node's `host:port` may stand. The second is what the released command line reads.
+const ENDPOINT_VARIABLES: [&str; 2] = ["VINEYARD_RPC_ENDPOINT", "VINEYARD_RPC_SOCKET"];
+
 /// One place where a node may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Candidate {
@@ -80,12 +83,14 @@ fn candidates(place: &Place, machine: &Machine, exists: &dyn Fn(&Path) -> bool) 
     if !path.is_empty() {
         found.push(socket(path, "VINEYARD_IPC_SOCKET"));
     }
-    let addresses = variable("VINEYARD_RPC_ENDPOINT").split(',').map(str::trim);
-    found.extend(
-        addresses
-            .filter(|a| !a.is_empty())
-            .map(|a| endpoint(a, "VINEYARD_RPC_ENDPOINT")),
-    );
+    for name in ENDPOINT_VARIABLES {
+        let addresses = variable(name).split(',').map(str::trim);
+        found.extend(
+            addresses
+                .filter(|a| !a.is_empty())
+                .map(|a| endpoint(a, name)),
+        );
+    }
     if !found.is_empty() {
         return found;
     }
@@ -173,6 +178,13 @@ mod tests {
         assert_eq!(
             texts(&place(None, None), &machine, user),
             ["/s", "a:1", "b:2"]
+        );
+        machine
+            .variables
+            .insert("VINEYARD_RPC_SOCKET".into(), "d:4".into());
+        assert_eq!(
+            texts(&place(None, None), &machine, user),
+            ["/s", "a:1", "b:2", "d:4"]
         );
         assert_eq!(texts(&place(Some("/x"), None), &machine, user), ["/x"]);
         assert_eq!(texts(&place(None, Some("c:3")), &machine, user), ["c:3"]);

@@ -177,7 +177,7 @@ def test_creation_is_refused_with_the_reason(raw):
     with pytest.raises(_C.MetaTreeInvalidException, match="typename"):
         raw.create_metadata(meta)
     meta["typename"] = "test::Outer"
-    meta["m"] = _C.ObjectID(12345)
+    meta["m"] = _C.ObjectID(2**63 - 1)
     with pytest.raises(_C.MetaTreeSubtreeNotExistsException):
         raw.create_metadata(meta)
 

@@ -61,7 +61,7 @@ def test_a_tree_that_makes_no_sense_is_refused(raw):
     with pytest.raises(BufferError):
         raw._put_tree(tree_of(), [memoryview(b"abcdef")[::2]])
     with pytest.raises(_C.VineyardException):
-        raw._put_tree({"typename": "a", "m": {"id": "o00007fffffffffff"}}, [])
+        raw._put_tree({"typename": "a", "m": {"id": "o7fffffffffffffff"}}, [])
 
 
 def test_lists_labels_copies_and_deletes(raw):

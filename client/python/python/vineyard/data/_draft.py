@@ -41,7 +41,8 @@ class Draft:
         if object_id is None:
             return None
         self.links += 1
-        return link(object_id)
+        # The released server asks where a blob is that is only linked.
+        return link(object_id) | {"instance_id": self.client.instance_id}
 
     def part(self, value: Any) -> Tree:
         """A member: described in place if its builder is one of ours, otherwise built now and

@@ -116,7 +116,7 @@ def test_fixed_11_a_name_goes_with_its_object(client):
 
 
 def test_fixed_12_several_at_once_say_which_is_missing(client):
-    known, unknown = client.put(1), ObjectID(12345)
+    known, unknown = client.put(1), ObjectID(2**63 - 2)
     for raw in (client, client.default_client()):
         with pytest.raises(vineyard.ObjectNotExistsException):
             raw.get_metas([known, unknown])

@@ -44,7 +44,7 @@ def test_arguments_that_make_no_sense(ipc_client, arguments):
 
 def test_a_block_that_does_not_exist(ipc_client):
     with pytest.raises(vineyard.ObjectNotExistsException):
-        SharedMemory(ipc_client, name="o8000000000000abc")
+        SharedMemory(ipc_client, name="offfffffffffffabc")
 
 
 def test_a_list_is_written_frozen_and_read(ipc_client):

@@ -23,7 +23,7 @@ def test_get_takes_any_form_of_an_id(client):
     with pytest.raises(TypeError, match="needs the id"):
         client.get()
     with pytest.raises(vineyard.ObjectNotExistsException):
-        client.get(ObjectID(12345))
+        client.get(ObjectID(2**62 + 12345))
 
 
 def test_names(client):
@@ -91,11 +91,11 @@ def test_persist_and_exists(client):
     client.persist(client.get_meta(object_id))
     client.persist(client.get_object(object_id))
     assert client.get_meta(object_id)["transient"] is False
-    assert not client.exists(ObjectID(12345))
+    assert not client.exists(ObjectID(2**62 + 12345))
     with pytest.raises(TypeError):
         client.exists(12345)
     with pytest.raises(vineyard.VineyardException):
-        client.persist(ObjectID(12345))
+        client.persist(ObjectID(2**62 + 12345))
 
 
 def test_delete_spares_what_is_contained(client):
@@ -106,7 +106,7 @@ def test_delete_spares_what_is_contained(client):
     client.delete(member, force=True)
     assert not client.exists(member)
     assert not client.exists(whole)
-    client.delete(ObjectID(12345))
+    client.delete(ObjectID(2**62 + 12345))
 
 
 def test_a_shallow_copy_shares_members(client):
@@ -137,7 +137,7 @@ def test_blobs_in_place(ipc_client):
     assert ipc_client.get_blob(builder.id, unsafe=True).size == 10
     blob = builder.seal(ipc_client)
     assert bytes(ipc_client.get_blob(blob.id)) == b"0123456789"
-    found = ipc_client.get_blobs([blob.id, ObjectID(12345)])
+    found = ipc_client.get_blobs([blob.id, ObjectID(2**62 + 12345)])
     assert found[0].id == blob.id and found[1] is None
     assert [one.size for one in ipc_client.create_blob([1, 2])] == [1, 2]
     assert ipc_client.create_empty_blob().size == 0

@@ -123,8 +123,6 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan) -> Result<()> {
     for environment in [&oldest, &newest] {
         environment.install()?;
     }
-    shell::step("the package against the reference");
-    shell::run(oldest.run().arg(REFERENCE))?;
     for environment in [&oldest, &newest] {
         environment.own_tests(peer)?;
     }
@@ -137,7 +135,8 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan) -> Result<()> {
         on_our_nodes(&tester, plan)?;
         on_the_released_server(&tester)?;
     }
-    Ok(())
+    shell::step("the package against the reference");
+    shell::run(oldest.run().arg(REFERENCE))
 }
 
 /// The released tests with our package on our nodes.

@@ -1,12 +1,14 @@
 //! `put_object`: gives a client's tree what the client left to the node.
 //!
 //! Plain code over one tree: afterwards it is a tree that `create_data` takes. What it refers to is not looked at here.
+//! What would be too large then is refused here already, because to name millions of members holds up the whole node.
 
 use serde_json::Value;
 use vineyard_raft::state::State;
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{Code, ObjectId, Status, Tree};
 
+use super::absorb::NODES_MAX;
 use super::{Catalog, blob_tree};
 
 impl Catalog {
@@ -22,11 +24,16 @@ impl Catalog {
             .entry(key::INSTANCE_ID)
             .or_insert_with(|| self.me.0.into());
         let mut left = vec![&mut content];
+        let mut nodes: usize = 1;
         while let Some(tree) = left.pop() {
             for (name, value) in tree.iter_mut() {
                 let Value::Object(member) = value else {
                     continue;
                 };
+                nodes += 1;
+                if nodes > NODES_MAX {
+                    return Err(too_large());
+                }
                 if member.is_empty() || member.contains_key(key::ID) {
                     // The absorbing walk says what is wrong with an empty one.
                 } else if member.get(key::TYPENAME).and_then(Value::as_str) == Some(BLOB_TYPENAME) {
@@ -49,6 +56,10 @@ impl Catalog {
         }
         Ok(content)
     }
+}
+
+fn too_large() -> Status {
+    Status::invalid(format!("the tree has more than {NODES_MAX} nodes"))
 }
 
 fn no_such_blob(name: &str, member: &Tree) -> Status {

@@ -1,5 +1,6 @@
 //! The catalog's semantics, one file per verb, and one that throws random trees at it.
 
+mod complete;
 mod copies;
 mod create;
 mod delete;

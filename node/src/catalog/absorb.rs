@@ -145,8 +145,8 @@ impl Walk<'_> {
             ))
         })?;
         let id = member_id(name, node)?;
+        self.catalog.refuse_doomed(id)?;
         if id.is_blob() {
-            self.catalog.refuse_doomed(id)?;
             return blob_member(name, node, id, home);
         }
         if self.open.contains(&id) {

@@ -1,14 +1,15 @@
-//! Blobs between the catalog and the store.
+//! What a delete has decided about and not yet carried out.
 //!
-//! The catalog decides that a blob goes; the store deletes it a turn later. In between it is doomed, and nothing new may
-//! refer to it: metadata that was accepted never stands over a blob that a delete had already decided to free.
+//! The catalog decides that a blob goes; the store deletes it a turn later. It decides that transient objects go; they
+//! do once the cluster has let go of the persistent ones beside them. In between these are doomed, and nothing new may
+//! refer to them: metadata that was accepted never stands over what a delete had already decided about.
 
 use std::collections::btree_map::Entry;
 
 use vineyard_raft::state::State;
 use vineyard_wire::{ObjectId, Status};
 
-use super::Catalog;
+use super::{Catalog, unknown_subtree};
 
 impl Catalog {
     /// Whether a transient object refers to `id`.
@@ -28,17 +29,17 @@ impl Catalog {
         doomed
     }
 
-    /// Dooms `blobs`, whatever refers to them. Whoever dooms undooms: a blob that two deletes name is doomed twice.
-    pub(crate) fn doom<'a>(&mut self, blobs: impl IntoIterator<Item = &'a ObjectId>) {
-        let stored = blobs.into_iter().filter(|id| **id != ObjectId::EMPTY_BLOB);
+    /// Dooms `ids`, whatever refers to them. Whoever dooms undooms: what two deletes name is doomed twice.
+    pub(crate) fn doom<'a>(&mut self, ids: impl IntoIterator<Item = &'a ObjectId>) {
+        let stored = ids.into_iter().filter(|id| **id != ObjectId::EMPTY_BLOB);
         for id in stored {
             *self.doomed.entry(*id).or_default() += 1;
         }
     }
 
-    /// The store has deleted `blobs`, or they stay after all.
-    pub(crate) fn undoom<'a>(&mut self, blobs: impl IntoIterator<Item = &'a ObjectId>) {
-        for id in blobs {
+    /// `ids` are gone, or stay after all.
+    pub(crate) fn undoom<'a>(&mut self, ids: impl IntoIterator<Item = &'a ObjectId>) {
+        for id in ids {
             if let Entry::Occupied(mut times) = self.doomed.entry(*id) {
                 *times.get_mut() -= 1;
                 if *times.get() == 0 {
@@ -50,7 +51,8 @@ impl Catalog {
 
     pub(super) fn refuse_doomed(&self, id: ObjectId) -> Result<(), Status> {
         match self.doomed.contains_key(&id) {
-            true => Err(Status::not_exists(format!("no such blob: {id}"))),
+            true if id.is_blob() => Err(Status::not_exists(format!("no such blob: {id}"))),
+            true => Err(unknown_subtree(id)),
             false => Ok(()),
         }
     }

@@ -30,11 +30,11 @@ impl Catalog {
         {
             return Ok(None);
         }
-        for id in plan.blobs.keys() {
-            self.refuse_doomed(*id)?;
+        let records = plan.records.iter().map(|record| record.id);
+        for id in records.clone().chain(plan.blobs.keys().copied()) {
+            self.refuse_doomed(id)?;
         }
-        self.in_flight
-            .extend(plan.records.iter().map(|record| record.id));
+        self.in_flight.extend(records);
         Ok(Some(plan))
     }
 

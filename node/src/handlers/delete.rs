@@ -171,12 +171,13 @@ impl Delete {
                 if catalog.is_in_flight(plan.transients.iter().chain(&named)) {
                     return None;
                 }
-                // From here on no persist says that these are here.
-                catalog.doom(&named);
-                Some(plan)
+                // From here on nothing new refers to these, and no persist says that they are here.
+                let goes = &named | &plan.transients;
+                catalog.doom(&goes);
+                Some((plan, goes))
             }
         };
-        let mut plan = settled(node, plan_all).await?;
+        let (mut plan, goes) = settled(node, plan_all).await?;
         let _on_its_way = DeleteOnItsWay::begin(node);
         // The cluster first: if it does not agree in time, everything is still there to be deleted again.
         let agreed = match self.delete_persistent(&mut plan).await {
@@ -185,16 +186,15 @@ impl Delete {
         };
         let (named, state) = (self.named.clone(), node.meta.state());
         if let Err(status) = agreed {
-            let stays = move |catalog: &mut Catalog| catalog.undoom(&named);
+            let stays = move |catalog: &mut Catalog| catalog.undoom(&goes);
             node.catalog.ask(stays).await?;
             return Err(status);
         }
         let forget = move |catalog: &mut Catalog| {
-            for id in plan.transients {
-                if !catalog.is_in_flight([&id]) {
-                    catalog.remove(id);
-                }
+            for id in &plan.transients {
+                catalog.remove(*id);
             }
+            catalog.undoom(&plan.transients);
             let unnamed = plan.blobs.difference(&named).copied();
             let mut doomed = catalog.doom_unreferred(&state, unnamed);
             doomed.extend(named);

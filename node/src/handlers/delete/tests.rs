@@ -13,6 +13,7 @@ use vineyard_wire::{Code, Tree};
 use super::super::metadata::{create, create_datas};
 use super::super::persist::persist_all;
 use super::*;
+use crate::catalog::LostBlobs;
 use crate::config::Limits;
 use crate::session::Kind;
 use crate::testing::with_node;
@@ -223,6 +224,75 @@ fn a_persist_on_its_way_is_waited_for() {
             let state = node.meta.state();
             let claims = |id| state.blob(id).is_some_and(|row| !row.locations.is_empty());
             assert!(!claims(blob), "{steps} {persist_first}");
+        }
+    });
+}
+
+/// A tree whose only member is the object `id`.
+fn with_member(node: &Rc<Shared>, id: ObjectId) -> Tree {
+    let member = json!({ "id": id.to_string() });
+    let tree = json!({ "typename": "test::Parent", "instance_id": node.instance.0, "m": member });
+    tree.as_object().unwrap().clone()
+}
+
+async fn persistent(node: &Rc<Shared>) -> ObjectId {
+    let id = object(node, blob(node).await).await;
+    persist_all(node, vec![id]).await.unwrap();
+    id
+}
+
+async fn is_readable(node: &Rc<Shared>, id: ObjectId) -> bool {
+    let state = node.meta.state();
+    let read = move |catalog: &mut Catalog| catalog.expand(&state, &[id], LostBlobs::Here);
+    !node.catalog.ask(read).await.unwrap().unwrap().is_empty()
+}
+
+#[test]
+fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let session = session(node).await;
+        for (steps, clears) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
+            let transient = object(node, blob(node).await).await;
+            let ids = [transient, persistent(node).await];
+            let deleting = async {
+                match clears {
+                    true => clear(&session).await.map(drop),
+                    false => Delete::new(&session, request(&ids)).run().await.map(drop),
+                }
+            };
+            let creating = create(node, vec![with_member(node, transient)]);
+            let (deleted, created) = meet(steps, deleting, creating).await;
+            deleted.unwrap();
+            match created {
+                Ok(made) => {
+                    let state = node.meta.state();
+                    let id = made[0].id;
+                    let stands = move |catalog: &mut Catalog| catalog.contains(&state, id);
+                    let stands = node.catalog.ask(stands).await.unwrap();
+                    // What came before a clear goes with what it is made of.
+                    assert!(stands || clears, "{steps} {clears}");
+                    assert_eq!(is_readable(node, id).await, stands, "{steps} {clears}");
+                }
+                Err(status) => assert_eq!(status.code, Code::MetaTreeSubtreeNotExists),
+            }
+            clear(&session).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_persist_that_meets_a_delete_of_the_same_object_does_not_outlive_it() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let session = session(node).await;
+        for steps in 0..STEPS_MAX {
+            let transient = object(node, blob(node).await).await;
+            let ids = [transient, persistent(node).await];
+            let deleting = Delete::new(&session, request(&ids)).run();
+            let (deleted, _) = meet(steps, deleting, persist_all(node, vec![transient])).await;
+            deleted.unwrap();
+            assert!(!is_readable(node, transient).await, "{steps}");
         }
     });
 }

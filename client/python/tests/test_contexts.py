@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import numpy as np
+import pandas as pd
 import pytest
 import vineyard
 from vineyard.core import context
@@ -164,3 +166,14 @@ def test_a_driver_copies_when_it_extends():
     value = drivers(Value(), "xyz")
     assert value.one() == 1
     assert not hasattr(value, "two")
+
+
+def test_a_driver_adds_to_a_frame_and_leaves_an_array_as_it_is(client):
+    frame, array = client.put(pd.DataFrame({"a": [1, 2]})), client.put(np.arange(3))
+    drivers = {
+        "vineyard::DataFrame": {"total": lambda value: int(value.to_numpy().sum())},
+        "vineyard::Tensor": {"total": lambda value: int(value.sum())},
+    }
+    with vineyard.driver_context(drivers):
+        assert client.get(frame).total() == 3
+        assert client.get(array).tolist() == [0, 1, 2]

@@ -100,6 +100,21 @@ def test_a_full_instance_alone_says_so(fresh_node):
         client.put(bytes(client.status.memory_limit + 1))
 
 
+def test_reading_from_an_owner_leaves_the_connection_of_others_alone(three, cluster):
+    object_id = three[0].put([b"o" * 1000], persist=True)
+    three[1].sync_meta()
+    with vineyard.connect(cluster[0].endpoint) as other:
+        before = other.compression, other.timeout_seconds
+        with vineyard.connect(cluster[1].socket) as reader:
+            reader.fork()
+            reader.compression = False
+            reader.timeout_seconds = 7
+            assert bytes(reader.get(object_id)[0]) == b"o" * 1000
+            reader.close()
+        assert (other.compression, other.timeout_seconds) == before
+        assert other.get(other.put(1)) == 1
+
+
 def test_an_owner_that_is_gone_is_named(three):
     class Gone:
         def __init__(self):

@@ -147,12 +147,14 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         self._use(ipc, rpc)
 
     def _rpc_to(self, endpoint: tuple[str, int]) -> RPCClient:
-        """A connection to another node, kept for the next time; of this process alone."""
+        """A connection to another node, kept for the next time; of this process alone, and of this
+        client: its settings are this client's, and it ends with it.
+        """
         if self._owners_pid != os.getpid():
             self._owners, self._owners_pid = {}, os.getpid()
         owner = self._owners.get(endpoint)
         if owner is None or not owner.connected:
-            owner = open_rpc(endpoint, patient=False, **self._login)
+            owner = open_rpc(endpoint, patient=False, **self._login).fork()
             self._owners[endpoint] = owner
         self._configure(owner)
         return owner

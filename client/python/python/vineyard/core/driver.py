@@ -1,7 +1,7 @@
 """Drivers: methods that are added to values when they are got, by the typename of their object.
 
-Promise: the methods of the longest typename prefix that fits are bound to the value. There are none
-by default.
+Promise: the methods of the longest typename prefix that fits are bound to the value, if it can have
+attributes. There are none by default.
 """
 
 from __future__ import annotations
@@ -39,15 +39,17 @@ class DriverContext:
         self._factory.setdefault(typename_prefix, {})[meth] = func
 
     def resolve(self, obj: Any, typename: str) -> Any:
-        """Binds the methods for `typename` (str) to `obj` (any value that has attributes), and
-        returns it.
+        """Binds the methods for `typename` (str) to `obj`, and returns it. A value whose type has no
+        room for attributes, such as an array or a number, is returned as it is.
         """
         if not self._factory:
             return obj
         fits = [prefix for prefix in self._factory if typename.startswith(prefix)]
         if fits:
-            for meth, func in self._factory[max(fits, key=len)].items():
-                setattr(obj, meth, functools.partial(func, obj))
+            # An array or a number takes no attributes: a driver for its typename must not lose it.
+            with contextlib.suppress(AttributeError, TypeError):
+                for meth, func in self._factory[max(fits, key=len)].items():
+                    setattr(obj, meth, functools.partial(func, obj))
         return obj
 
     def __call__(self, obj: Any, typename: str) -> Any:
@@ -91,7 +93,7 @@ def driver_context(
 ) -> Generator[DriverContext, Any, Any]:
     """Opens a context for drivers that are forgotten at its end; contexts nest.
 
-    >>> with driver_context({"vineyard::Tensor": {"total": lambda array: array.sum()}}):
+    >>> with driver_context({"vineyard::DataFrame": {"total": lambda df: df.to_numpy().sum()}}):
     ...     client.get(object_id).total()
 
     Parameters:

@@ -33,6 +33,22 @@ pub(super) async fn del_data_with_feedbacks(
     Ok(Reply::DelDataWithFeedbacks { deleted_bids })
 }
 
+/// Deletes those objects and blobs in `ids` that nothing else refers to by now. Unlike a client's delete it names no blob.
+pub(super) async fn take_back(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
+    let request = DelData {
+        ids,
+        force: false,
+        deep: false,
+        memory_trim: false,
+        fastpath: false,
+    };
+    let unnamed = Delete {
+        named: BTreeSet::new(),
+        ..Delete::new(session, request)
+    };
+    unnamed.carry_out().await.map(drop)
+}
+
 pub(super) async fn drop_buffer(session: &Session, id: ObjectId) -> Result<Reply, Status> {
     let request = DelData {
         ids: vec![id],
@@ -89,7 +105,7 @@ struct Delete {
     node: Rc<Shared>,
     by: HolderId,
     ids: Vec<ObjectId>,
-    /// The blobs among `ids`: they go in any case, and the cluster is told if it has them.
+    /// Those blobs among `ids` that go in any case; the cluster is told if it has them.
     named: BTreeSet<ObjectId>,
     force: bool,
     deep: bool,

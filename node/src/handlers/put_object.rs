@@ -1,14 +1,14 @@
 //! `put_object`: blobs, metadata, log entry and name in one message.
 //!
-//! Promise: a put that is refused leaves nothing behind, and the blobs that it sealed are gone; only if the cluster may
-//! still decide about its persist does it stay.
+//! Promise: a put that is refused leaves nothing behind, and the blobs that it sealed are gone, but for what others refer
+//! to by then; only if the cluster may still decide about its persist does it stay.
 
 use std::io;
 
 use vineyard_raft::command::{Command, Condition};
 use vineyard_store::{Blob, Error, HolderId, Store};
 use vineyard_wire::reply::{MadeObject, PutDone};
-use vineyard_wire::request::{DelData, PutObject};
+use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::{delete, metadata, persist, remote};
@@ -222,14 +222,7 @@ async fn publish(
 
 /// Deletes what a refused put made. If that fails too, the first refusal is what the client should know.
 async fn take_back(session: &Session, ids: Vec<ObjectId>) {
-    let request = DelData {
-        ids,
-        force: false,
-        deep: false,
-        memory_trim: false,
-        fastpath: false,
-    };
-    if let Err(status) = delete::del_data(session, request).await {
+    if let Err(status) = delete::take_back(session, ids).await {
         tracing::debug!(%status, "what a refused put made stays");
     }
 }

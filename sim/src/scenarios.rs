@@ -3,6 +3,7 @@
 //! A scenario is directed by hand, so it may demand more than the invariants: not only that nothing broke, but that the
 //! thing came about. Every bug that a seed found becomes one, named for what happened.
 
+pub mod a_delete_after_an_undecided_persist;
 pub mod a_delete_through_a_node_that_lags;
 pub mod a_paused_node_returns;
 pub mod a_sync_fails;

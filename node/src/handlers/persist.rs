@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vineyard_raft::command::Command;
 use vineyard_raft::state::objects::{BlobRow, Lost};
 use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
@@ -12,7 +11,7 @@ use vineyard_wire::{Code, ObjectId, Reply, Status};
 use super::metadata::{confirm, is_here, is_known, settled};
 use super::to_its_end;
 use crate::catalog::{Catalog, PersistPlan, unknown_subtree};
-use crate::decision::{decided, keep_asking};
+use crate::decision::{Undecided, decided};
 use crate::failure;
 use crate::shared::Shared;
 
@@ -63,22 +62,17 @@ async fn carry_out(node: Rc<Shared>, ids: Arc<[ObjectId]>) -> Result<(), Status>
     };
     let ids = blobs.iter().map(|row| row.id);
     node.persisted_blobs.borrow_mut().extend(ids);
-    let records = plan.records;
-    let command = Command::Persist { records, blobs };
-    let deadline = node.config.limits.metadata_deadline;
-    let submitted = node
-        .meta
-        .submit(node.instance, command.clone(), deadline)
-        .await;
+    let persist = Undecided::begin(&node, plan.records, blobs);
+    let submitted = persist.submit().await;
     match decided(submitted.clone()) {
         Some(_) => end(&node, persisted).await?,
-        None => drop(tokio::task::spawn_local(settle(node, command, persisted))),
+        None => drop(tokio::task::spawn_local(settle(node, persist, persisted))),
     }
     submitted.map(drop).map_err(failure::from_raft)
 }
 
-async fn settle(node: Rc<Shared>, command: Command, persisted: Vec<ObjectId>) {
-    if keep_asking(&node, &command).await.is_some()
+async fn settle(node: Rc<Shared>, persist: Undecided, persisted: Vec<ObjectId>) {
+    if persist.keep_asking().await.is_some()
         && let Err(status) = end(&node, persisted).await
     {
         tracing::debug!(%status, "the node stopped before a persist was settled");

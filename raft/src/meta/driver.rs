@@ -29,6 +29,7 @@ use crate::peers::network::Network;
 use crate::peers::serve::{self, Arriving};
 use crate::runtime;
 use crate::types::{Place as Address, Raft};
+pub use sequences::Request;
 pub(crate) use shared::Shared;
 use shared::View;
 
@@ -43,7 +44,7 @@ mod shared;
 pub(crate) enum Job {
     Submit {
         key: Option<RequestKey>,
-        command: Command,
+        command: Arc<Command>,
         until: Instant,
         reply: oneshot::Sender<Result<Applied, Error>>,
     },
@@ -386,7 +387,7 @@ impl Driver {
             let command = Command::Found {
                 cluster: cluster.clone(),
             };
-            match self.submit(None, command, until).await {
+            match self.submit(None, Arc::new(command), until).await {
                 Err(Error::Deadline { .. }) => {}
                 Ok(_) => return,
                 Err(error) => {

@@ -1,5 +1,7 @@
 //! What members say to each other. Flat, versioned and capped by the peer codec.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use vineyard_wire::NodeId;
 
@@ -23,7 +25,7 @@ pub(crate) enum Question {
     /// A command for the leader to propose, at most once under its key.
     Forward {
         key: Option<RequestKey>,
-        command: Command,
+        command: Arc<Command>,
     },
     /// The index that a linearizable read must wait for.
     ReadIndex,

@@ -55,7 +55,7 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
             .await
             .map_or_else(|e| failed(&e), Answer::Vote),
         Question::Snapshot(chunk) => receive(driver, chunk).await,
-        Question::Forward { key, command } => within(driver.propose(key, command)).await,
+        Question::Forward { key, command } => within(driver.propose(key, &command)).await,
         Question::ReadIndex => driver.read_index_here().await,
         Question::Admit { key, endpoint } => within(driver.admit_here(key, endpoint)).await,
         Question::WhoLeads => Answer::Leads(driver.shared.leader()),

@@ -51,6 +51,11 @@ fn a_paused_node_returns_as_itself() {
 }
 
 #[test]
+fn a_delete_after_an_undecided_persist_is_not_undone() {
+    play(a_delete_after_an_undecided_persist::play);
+}
+
+#[test]
 fn a_delete_through_a_node_that_lags_deletes_or_says_that_it_did_not() {
     play(a_delete_through_a_node_that_lags::play);
 }

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use vineyard_raft::Error as RaftError;
-use vineyard_raft::command::Command;
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::{InstanceId, ObjectId, Status};
 
 use super::transfer::{self, Fetched};
 use crate::catalog::Catalog;
-use crate::decision::{decided, keep_asking};
+use crate::decision::{Undecided, decided};
 use crate::failure;
 use crate::handlers::metadata::check_sealed;
 use crate::plan::Copy;
@@ -40,12 +39,8 @@ pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result
     let records = records
         .into_iter()
         .map(|record| localize(record, node, &fresh, &fetched));
-    let records: Vec<_> = records.collect();
-    let command = Command::Persist {
-        records,
-        blobs: rows,
-    };
-    land(node, command, held).await?;
+    let persist = Undecided::begin(node, records.collect(), rows);
+    land(node, persist, held).await?;
     Ok(fresh[&id])
 }
 
@@ -65,22 +60,18 @@ fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item 
 }
 
 /// Makes the copy's metadata the cluster's.
-async fn land(node: &Rc<Shared>, command: Command, held: Vec<ObjectId>) -> Result<(), Status> {
-    let deadline = node.config.limits.metadata_deadline;
-    let submitted = node
-        .meta
-        .submit(node.instance, command.clone(), deadline)
-        .await;
+async fn land(node: &Rc<Shared>, persist: Undecided, held: Vec<ObjectId>) -> Result<(), Status> {
+    let submitted = persist.submit().await;
     let Some(outcome) = decided(submitted.clone()) else {
-        tokio::task::spawn_local(settle(node.clone(), command, held));
+        tokio::task::spawn_local(settle(node.clone(), persist, held));
         return submitted.map(drop).map_err(failure::from_raft);
     };
     finish(node, outcome, held).await
 }
 
 /// Keeps the copy until the cluster has decided about it. If the node stops first, the bytes go with the process.
-async fn settle(node: Rc<Shared>, command: Command, held: Vec<ObjectId>) {
-    if let Some(outcome) = keep_asking(&node, &command).await
+async fn settle(node: Rc<Shared>, persist: Undecided, held: Vec<ObjectId>) {
+    if let Some(outcome) = persist.keep_asking().await
         && let Err(status) = finish(&node, outcome, held).await
     {
         tracing::debug!(%status, "a copy whose outcome was unknown was not kept");

@@ -58,7 +58,7 @@ impl Driver {
     pub(super) async fn submit(
         &self,
         key: Option<RequestKey>,
-        command: Command,
+        command: Arc<Command>,
         until: Instant,
     ) -> Result<Applied, Error> {
         let began = Instant::now();
@@ -110,11 +110,11 @@ impl Driver {
         &self,
         leader: Option<NodeId>,
         key: Option<RequestKey>,
-        command: &Command,
+        command: &Arc<Command>,
     ) -> Tried {
         let answer = match leader {
             None => return Tried::Elsewhere(None),
-            Some(node) if node == self.me => self.propose(key, command.clone()).await,
+            Some(node) if node == self.me => self.propose(key, command).await,
             Some(node) => {
                 let question = Question::Forward {
                     key,
@@ -142,10 +142,10 @@ impl Driver {
     }
 
     /// Puts the command into the log, if this node leads.
-    pub(crate) async fn propose(&self, key: Option<RequestKey>, command: Command) -> Answer {
+    pub(crate) async fn propose(&self, key: Option<RequestKey>, command: &Command) -> Answer {
         let turn = tokio::select! {
             biased;
-            turn = self.room.turn(&command) => turn,
+            turn = self.room.turn(command) => turn,
             other = self.another_leads(self.me) => return Answer::NotLeader(Some(other)),
         };
         let at_unix_ms = self.env.clock.unix_ms();
@@ -153,7 +153,7 @@ impl Driver {
             version: VERSION,
             request: key,
             at_unix_ms,
-            command,
+            command: Command::clone(command),
         };
         let (reply, written) = oneshot::channel();
         let (raft, log) = (self.raft.clone(), self.log.clone());
@@ -258,7 +258,7 @@ impl Driver {
             key,
             endpoint: endpoint.clone(),
         };
-        let (node, cluster) = match self.propose(None, command).await {
+        let (node, cluster) = match self.propose(None, &command).await {
             Answer::Forwarded {
                 outcome: Ok(Applied::Admitted { node, cluster }),
                 ..

@@ -1,13 +1,14 @@
 //! The numbers of this process's submits, from which request keys are made.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vineyard_wire::InstanceId;
 
+use super::Shared;
 use crate::command::RequestKey;
 
-/// Numbers the submits of this process, and knows which have been answered.
+/// Numbers the requests of this process, and knows which have been answered.
 #[derive(Default)]
 pub(crate) struct Sequences(Mutex<Numbers>);
 
@@ -18,19 +19,16 @@ struct Numbers {
 }
 
 impl Sequences {
-    pub(crate) fn begin(&self, instance: InstanceId) -> Numbered<'_> {
+    fn begin(&self, instance: InstanceId) -> RequestKey {
         let mut numbers = self.lock();
         numbers.next += 1;
         let sequence = numbers.next;
         numbers.open.insert(sequence);
         let answered_below = numbers.open.first().copied().unwrap_or(sequence);
-        Numbered {
-            sequences: self,
-            key: RequestKey {
-                instance,
-                sequence,
-                answered_below,
-            },
+        RequestKey {
+            instance,
+            sequence,
+            answered_below,
         }
     }
 
@@ -39,20 +37,29 @@ impl Sequences {
     }
 }
 
-/// A submit that is being made; dropping it counts it as answered.
-pub(crate) struct Numbered<'a> {
-    sequences: &'a Sequences,
+/// One request to the cluster, however often it is submitted: it takes effect at most once, and every later answer is the
+/// first. Dropping it says that nobody will ask again; until then the cluster remembers what it answered.
+pub struct Request {
+    shared: Arc<Shared>,
     key: RequestKey,
 }
 
-impl Numbered<'_> {
+impl Request {
+    pub(crate) fn begin(shared: &Arc<Shared>, instance: InstanceId) -> Self {
+        Self {
+            key: shared.sequences.begin(instance),
+            shared: Arc::clone(shared),
+        }
+    }
+
     pub(crate) fn key(&self) -> RequestKey {
         self.key
     }
 }
 
-impl Drop for Numbered<'_> {
+impl Drop for Request {
     fn drop(&mut self) {
-        self.sequences.lock().open.remove(&self.key.sequence);
+        let mut numbers = self.shared.sequences.lock();
+        numbers.open.remove(&self.key.sequence);
     }
 }

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,17 @@ def test_connecting_to_nothing_starts_a_private_node():
         first, second = vineyard.connect(), vineyard.connect()
         assert first.instance_id == second.instance_id
         assert second.get(first.put(1024)) == 1024
+    finally:
+        vineyard.shutdown()
+
+
+def test_threads_that_connect_to_nothing_share_one_private_node():
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            clients = list(pool.map(lambda _: vineyard.connect(), range(8)))
+        assert len({client.ipc_socket for client in clients}) == 1
+        with pytest.raises(AssertionError, match="called before"):
+            vineyard.try_init()
     finally:
         vineyard.shutdown()
 

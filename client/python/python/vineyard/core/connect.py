@@ -60,9 +60,9 @@ def connect(*args: Any, **kwargs: Any) -> Client:
         TypeError: an unknown argument.
     """
     if not args and not kwargs.keys() - {"username", "password"} and not from_surroundings():
-        from vineyard.deploy.local import try_init
+        from vineyard.deploy.local import private_socket
 
-        try_init()
+        return Client(private_socket(), **kwargs)
     return Client(*args, **kwargs)
 
 

@@ -143,20 +143,34 @@ class _Private:
                     "VINEYARD_IPC_SOCKET is set, so there is a node to connect to: unset it to "
                     "start a private one"
                 )
-            self._folder, self._pid = tempfile.mkdtemp(prefix="vineyard-"), os.getpid()
-            try:
-                self._node = NodeProcess(
-                    Flags(
-                        socket=os.path.join(self._folder, "vineyard.sock"),
-                        data_dir=os.path.join(self._folder, "data"),
-                        folder=self._folder,
-                        rpc=False,
-                    )
+            self._start()
+
+    def ensure(self) -> str:
+        """The socket of the node of this process, started now if there is none: for threads that
+        find none at the same time.
+        """
+        with self._lock:
+            if self._node is None:
+                self._start()
+            assert self._node is not None
+            return self._node.socket
+
+    def _start(self) -> None:
+        """Starts the node; the lock is held."""
+        self._folder, self._pid = tempfile.mkdtemp(prefix="vineyard-"), os.getpid()
+        try:
+            self._node = NodeProcess(
+                Flags(
+                    socket=os.path.join(self._folder, "vineyard.sock"),
+                    data_dir=os.path.join(self._folder, "data"),
+                    folder=self._folder,
+                    rpc=False,
                 )
-            except BaseException:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                raise
-            os.environ["VINEYARD_IPC_SOCKET"] = self._node.socket
+            )
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        os.environ["VINEYARD_IPC_SOCKET"] = self._node.socket
 
     def stop(self) -> None:
         with self._lock:
@@ -170,6 +184,15 @@ class _Private:
 
 
 _private = _Private()
+
+
+def private_socket() -> str:
+    """The Unix socket of this process's private node (str), which is started if there is none.
+
+    Raises:
+        RuntimeError: the node did not start; the message has the end of its log.
+    """
+    return _private.ensure()
 
 
 def try_init() -> None:

@@ -140,7 +140,17 @@ impl Lends for PyBlob {
 
 #[pymethods]
 impl PyBlob {
-    /// The blob of size 0, which exists on every instance. `client` is not needed.
+    /// The blob of no bytes, which exists on every instance.
+    ///
+    /// Parameters:
+    ///     client: IPCClient or None
+    ///         Not needed.
+    ///
+    /// Returns:
+    ///     Blob
+    ///
+    /// Raises:
+    ///     nothing.
     #[staticmethod]
     #[pyo3(signature = (client = None))]
     fn empty<'py>(
@@ -153,31 +163,31 @@ impl PyBlob {
         Self::show(py, held, None, Sight::default(), Tree::new())
     }
 
-    /// ObjectID: the id of this blob.
+    /// The id of this blob (ObjectID).
     #[getter]
     fn id(&self) -> PyObjectId {
         PyObjectId(self.id)
     }
 
-    /// int: the address of the first byte in this process.
+    /// The address of the first byte in this process (int).
     #[getter]
     fn address(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.region(py)?.address)
     }
 
-    /// int: bytes.
+    /// Bytes (int).
     #[getter]
     fn size(&self) -> usize {
         self.size
     }
 
-    /// int: bytes, as `size`.
+    /// Bytes, as `size` (int).
     #[getter]
     fn nbytes(&self) -> usize {
         self.size
     }
 
-    /// bool: whether there is no byte in it.
+    /// Whether there is no byte in it (bool).
     #[getter]
     fn is_empty(&self) -> bool {
         self.size == 0

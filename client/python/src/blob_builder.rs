@@ -167,33 +167,43 @@ impl Lends for PyBlobBuilder {
 
 #[pymethods]
 impl PyBlobBuilder {
-    /// ObjectID: the id that the blob has, sealed or not.
+    /// The id that the blob has, sealed or not (ObjectID).
     #[getter]
     fn id(&self) -> PyObjectId {
         PyObjectId(self.id)
     }
 
-    /// int: the address of the first byte in this process.
+    /// The address of the first byte in this process (int).
     #[getter]
     fn address(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.region(py)?.address)
     }
 
-    /// int: bytes.
+    /// Bytes (int).
     #[getter]
     fn size(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.region(py)?.len)
     }
 
-    /// bool: whether the bytes are final.
+    /// Whether the bytes are final (bool).
     #[getter]
     fn issealed(&self) -> bool {
         matches!(*self.fill(), Fill::Sealed(_))
     }
 
-    /// Makes the bytes final and visible to others: a Blob. AssertionFailedException when it is sealed already.
+    /// Makes the bytes final and visible to others.
     ///
-    /// Views made before show the blob's own memory; do not write through them any more. `client` is not needed.
+    /// Views made before show the blob's own memory; do not write through them any more.
+    ///
+    /// Parameters:
+    ///     client: IPCClient or None
+    ///         Not needed.
+    ///
+    /// Returns:
+    ///     Blob
+    ///
+    /// Raises:
+    ///     AssertionFailedException: it is sealed already.
     #[pyo3(signature = (client = None))]
     fn seal<'py>(
         &self,
@@ -218,8 +228,16 @@ impl PyBlobBuilder {
         }
     }
 
-    /// Gives the memory back. ObjectSealedException when it is sealed, ObjectNotExistsException when it was aborted
-    /// before, BufferError while a view of it lives. `client` is not needed.
+    /// Gives the memory back.
+    ///
+    /// Parameters:
+    ///     client: IPCClient or None
+    ///         Not needed.
+    ///
+    /// Raises:
+    ///     ObjectSealedException: it is sealed.
+    ///     ObjectNotExistsException: it was aborted before.
+    ///     BufferError: a view of it lives.
     #[pyo3(signature = (client = None))]
     fn abort(&self, py: Python<'_>, client: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let _ = client;
@@ -232,9 +250,18 @@ impl PyBlobBuilder {
         outcome
     }
 
-    /// Gives the bytes past `size` back: `shrink(size)` or `shrink(client, size)`.
+    /// Gives the bytes past a size back: `shrink(size)` or `shrink(client, size)`.
     ///
-    /// InvalidException if there are fewer, ObjectSealedException when it is sealed, BufferError while a view lives.
+    /// Parameters:
+    ///     client: IPCClient or None
+    ///         Not needed.
+    ///     size: int
+    ///         The bytes that stay.
+    ///
+    /// Raises:
+    ///     InvalidException: there are fewer bytes.
+    ///     ObjectSealedException: it is sealed.
+    ///     BufferError: a view of it lives.
     #[pyo3(signature = (*arguments, size = None))]
     fn shrink(
         &self,
@@ -275,10 +302,21 @@ impl PyBlobBuilder {
         }
     }
 
-    /// Copies bytes to `offset`: `copy(offset, buffer)`, or `copy(offset, address, size)` with an int address.
+    /// Copies bytes into the blob: `copy(offset, buffer)` or `copy(offset, address, size)`.
     ///
-    /// concurrency: the most threads that copy. AssertionFailedException if the bytes do not fit behind `offset`,
-    /// ObjectSealedException when it is sealed.
+    /// Parameters:
+    ///     offset: int
+    ///         Bytes from the start of the blob.
+    ///     ptr: buffer or int
+    ///         The bytes, or their address in this process.
+    ///     size: int or None
+    ///         How many bytes; needed with an address. None: all of the buffer.
+    ///     concurrency: int
+    ///         The most threads that copy. Default 6.
+    ///
+    /// Raises:
+    ///     AssertionFailedException: the bytes do not fit behind `offset`.
+    ///     ObjectSealedException: the blob is sealed.
     #[pyo3(signature = (offset, ptr, size = None, concurrency = 6))]
     fn copy(
         &self,

@@ -55,13 +55,21 @@ impl PyVineyardObject {
 impl PyVineyardObject {
     /// The object that `meta` describes: a Blob if it is one, else an Object.
     ///
-    /// meta: ObjectMeta, created or fetched. AssertionFailedException (a RuntimeError) if it has no id yet.
+    /// Parameters:
+    ///     meta: ObjectMeta
+    ///         Created, or fetched.
+    ///
+    /// Returns:
+    ///     Object
+    ///
+    /// Raises:
+    ///     AssertionFailedException: it has no id yet. A RuntimeError too.
     #[staticmethod]
     fn from_<'py>(meta: &Bound<'py, PyMeta>) -> PyResult<Bound<'py, PyAny>> {
         Self::of_meta(meta)
     }
 
-    /// ObjectMeta: the metadata of this object.
+    /// The metadata of this object (ObjectMeta).
     #[getter]
     pub(crate) fn meta<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyMeta>> {
         let py = slf.py();
@@ -78,25 +86,25 @@ impl PyVineyardObject {
         Ok(made.bind(py).clone())
     }
 
-    /// ObjectID: the id of this object.
+    /// The id of this object (ObjectID).
     #[getter]
     fn id(slf: &Bound<'_, Self>) -> PyResult<PyObjectId> {
         Self::meta(slf)?.get().id(slf.py())
     }
 
-    /// int: the bytes of this object, as its metadata says.
+    /// The bytes of this object, as its metadata says (int).
     #[getter]
     fn nbytes(slf: &Bound<'_, Self>) -> PyResult<u64> {
         Ok(Self::meta(slf)?.get().nbytes(slf.py()).unwrap_or(0))
     }
 
-    /// str: the name of the type, as in `vineyard::Tensor<int64>`.
+    /// The name of the type, as in `vineyard::Tensor<int64>` (str).
     #[getter]
     fn typename(slf: &Bound<'_, Self>) -> PyResult<String> {
         Self::meta(slf)?.get().typename(slf.py())
     }
 
-    /// int: what this object and its migrated copies share. The id, for a blob.
+    /// What this object and its migrated copies share (int). The id, for a blob.
     #[getter]
     fn signature(slf: &Bound<'_, Self>) -> PyResult<u64> {
         let meta = Self::meta(slf)?;
@@ -106,27 +114,36 @@ impl PyVineyardObject {
         }
     }
 
-    /// bool: whether its members may lie on several instances.
+    /// Whether its members may lie on several instances (bool).
     #[getter]
     fn isglobal(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Self::meta(slf)?.get().isglobal(slf.py())
     }
 
-    /// bool: whether it lies on the instance that it was read from.
+    /// Whether it lies on the instance that it was read from (bool).
     #[getter]
     fn islocal(slf: &Bound<'_, Self>) -> PyResult<bool> {
         Ok(Self::meta(slf)?.get().islocal())
     }
 
-    /// bool: whether the whole cluster knew it when it was read. Blobs never are.
+    /// Whether the whole cluster knew it when it was read (bool). Blobs never are.
     #[getter]
     fn ispersist(slf: &Bound<'_, Self>) -> PyResult<bool> {
         let node = Self::meta(slf)?.get().whole(slf.py())?;
         Ok(!node.is_blob() && node.plain(key::TRANSIENT).is_some() && !node.flag(key::TRANSIENT))
     }
 
-    /// The member object `name`: an Object, or a Blob. AssertionFailedException (a RuntimeError) if there is no such
-    /// member, or if `name` is a plain value.
+    /// The member object `name`; `object[name]` is the same.
+    ///
+    /// Parameters:
+    ///     name: str
+    ///         The key of the member.
+    ///
+    /// Returns:
+    ///     Object, or a Blob if it is one
+    ///
+    /// Raises:
+    ///     AssertionFailedException: there is no such member, or it is a plain value. A RuntimeError too.
     fn member<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let meta = Self::meta(slf)?;
         let found = PyMeta::get_member(&meta, name)?;
@@ -174,14 +191,24 @@ impl PyObjectBuilder {
         Self
     }
 
-    /// Makes the object, once. Builders that derive from this say how: NotImplementedException here.
+    /// Makes the object, once. Builders that derive from this say how.
+    ///
+    /// Parameters:
+    ///     client: Client
+    ///         Where to make it.
+    ///
+    /// Returns:
+    ///     Object
+    ///
+    /// Raises:
+    ///     NotImplementedException: this builder does not say how.
     fn seal(&self, py: Python<'_>, client: &Bound<'_, PyAny>) -> PyResult<()> {
         let _ = client;
         let text = "this builder does not say how it is sealed: override seal(client)";
         Err(refuse(py, Code::NotImplemented, text))
     }
 
-    /// bool: whether `seal` was called.
+    /// Whether `seal` was called (bool).
     #[getter]
     fn issealed(&self) -> bool {
         false

@@ -58,43 +58,43 @@ impl Lends for PyRemoteBlob {
 
 #[pymethods]
 impl PyRemoteBlob {
-    /// ObjectID: the id of the blob on its instance.
+    /// The id of the blob on its instance (ObjectID).
     #[getter]
     fn id(&self) -> PyObjectId {
         PyObjectId(self.blob.id())
     }
 
-    /// int: the instance that the bytes came from.
+    /// The instance that the bytes came from (int).
     #[getter]
     fn instance_id(&self) -> u64 {
         self.instance
     }
 
-    /// int: the address of the first byte of the copy in this process.
+    /// The address of the first byte of the copy in this process (int).
     #[getter]
     fn address(&self) -> usize {
         self.blob.as_ptr() as usize
     }
 
-    /// int: bytes.
+    /// Bytes (int).
     #[getter]
     fn size(&self) -> usize {
         self.blob.len()
     }
 
-    /// int: bytes, as `size`.
+    /// Bytes, as `size` (int).
     #[getter]
     fn nbytes(&self) -> usize {
         self.blob.len()
     }
 
-    /// int: bytes, as `size`.
+    /// Bytes, as `size` (int).
     #[getter]
     fn allocated_size(&self) -> usize {
         self.blob.len()
     }
 
-    /// bool: whether there is no byte in it.
+    /// Whether there is no byte in it (bool).
     #[getter]
     fn is_empty(&self) -> bool {
         self.blob.is_empty()
@@ -194,15 +194,37 @@ impl PyRemoteBlobBuilder {
         Self::with(Fill::Owned(vec![0; size]))
     }
 
-    /// A builder of `size` zero bytes.
+    /// A builder of zero bytes.
+    ///
+    /// Parameters:
+    ///     size: int
+    ///         How many bytes.
+    ///
+    /// Returns:
+    ///     RemoteBlobBuilder
+    ///
+    /// Raises:
+    ///     OverflowError: the size is negative.
     #[classmethod]
     fn make(_class: &Bound<'_, PyType>, size: usize) -> Self {
         Self::new(size)
     }
 
-    /// A builder over bytes that exist, without a copy: `wrap(buffer)`, `wrap(buffer, nbytes)` or `wrap(address, size)`.
+    /// A builder over bytes that exist, without a copy.
     ///
-    /// A buffer is kept alive. Who gives an int address answers for the memory until the builder is gone.
+    /// A buffer is kept alive. Who gives an address answers for the memory until the builder is gone.
+    ///
+    /// Parameters:
+    ///     buffer: buffer or int
+    ///         The bytes, or their address in this process.
+    ///     size: int or None
+    ///         How many bytes; needed with an address. None: all of the buffer.
+    ///
+    /// Returns:
+    ///     RemoteBlobBuilder
+    ///
+    /// Raises:
+    ///     TypeError: an address without a size.
     #[staticmethod]
     #[pyo3(signature = (buffer, size = None))]
     fn wrap(buffer: &Bound<'_, PyAny>, size: Option<usize>) -> PyResult<Self> {
@@ -214,19 +236,26 @@ impl PyRemoteBlobBuilder {
         Ok(Self::with(Fill::Wrapped(source_of(buffer, size)?)))
     }
 
-    /// int: the address of the first byte in this process.
+    /// The address of the first byte in this process (int).
     #[getter]
     fn address(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.region(py)?.address)
     }
 
-    /// int: bytes.
+    /// Bytes (int).
     #[getter]
     fn size(&self, py: Python<'_>) -> PyResult<usize> {
         Ok(self.region(py)?.len)
     }
 
-    /// Lets the bytes go. BufferError while a view of them lives. `client` is not needed.
+    /// Lets the bytes go.
+    ///
+    /// Parameters:
+    ///     client: RPCClient or None
+    ///         Not needed.
+    ///
+    /// Raises:
+    ///     BufferError: a view of them lives.
     #[pyo3(signature = (client = None))]
     fn abort(&self, client: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let _ = client;
@@ -241,10 +270,21 @@ impl PyRemoteBlobBuilder {
         }
     }
 
-    /// Copies bytes to `offset`: `copy(offset, buffer)`, or `copy(offset, address, size)` with an int address.
+    /// Copies bytes into the blob: `copy(offset, buffer)` or `copy(offset, address, size)`.
     ///
-    /// concurrency: the most threads that copy. AssertionFailedException if the bytes do not fit behind `offset`,
-    /// TypeError if what was wrapped is read-only.
+    /// Parameters:
+    ///     offset: int
+    ///         Bytes from the start of the blob.
+    ///     ptr: buffer or int
+    ///         The bytes, or their address in this process.
+    ///     size: int or None
+    ///         How many bytes; needed with an address. None: all of the buffer.
+    ///     concurrency: int
+    ///         The most threads that copy. Default 6.
+    ///
+    /// Raises:
+    ///     AssertionFailedException: the bytes do not fit behind `offset`.
+    ///     TypeError: what was wrapped is read-only.
     #[pyo3(signature = (offset, ptr, size = None, concurrency = 6))]
     fn copy(
         &self,

@@ -6,19 +6,19 @@ use vineyard_wire::reply::InstanceStatus;
 /// The figures of the node that a client is connected to, at one moment.
 #[pyclass(name = "InstanceStatus", module = "vineyard._C", frozen, get_all)]
 pub(crate) struct PyStatus {
-    /// int: the node's instance.
+    /// The node's instance (int).
     instance_id: u64,
-    /// str: how the node was started, as it says.
+    /// How the node was started, as it says (str).
     deployment: String,
-    /// int: bytes of live blobs.
+    /// Bytes of live blobs (int).
     memory_usage: u64,
-    /// int: bytes that blobs may take.
+    /// Bytes that blobs may take (int).
     memory_limit: u64,
-    /// int: requests that wait for something to appear.
+    /// Requests that wait for something to appear (int).
     deferred_requests: u64,
-    /// int: clients on the Unix socket, this one included.
+    /// Clients on the Unix socket, this one included (int).
     ipc_connections: u64,
-    /// int: clients over TCP, this one included.
+    /// Clients over TCP, this one included (int).
     rpc_connections: u64,
 }
 

@@ -14,6 +14,7 @@ import pytest
 import vineyard
 from tools import coverage, docstrings, signatures
 from tools.documented import documented
+from tools.reference import check
 from vineyard import ObjectID, ObjectMeta
 
 
@@ -397,6 +398,11 @@ def test_the_reference_is_read_whole():
         ("memory_trim", False),
     ]
     assert not any(path.startswith(("vineyard.io", "vineyard.deploy.kube")) for path in names)
+
+
+def test_the_package_says_and_does_what_the_reference_names():
+    wrong = {path: check(name, vineyard) for path, name in documented().items()}
+    assert {path: found for path, found in wrong.items() if found} == {}
 
 
 def test_a_mark_may_name_several():

@@ -9,7 +9,7 @@ use crate::status::PyStatus;
 
 #[pymethods]
 impl PyClientBase {
-    /// bool: whether the client is connected, and the node answers.
+    /// Whether the client is connected, and the node answers (bool).
     #[getter]
     fn connected(&self, py: Python<'_>) -> bool {
         !self.channel().is_closed() && self.call(py, async |client| client.debug().await).is_ok()
@@ -30,19 +30,19 @@ impl PyClientBase {
         self.close(py);
     }
 
-    /// bool: whether nobody else shares the connection.
+    /// Whether nobody else shares the connection (bool).
     #[getter]
     fn _private(&self) -> bool {
         self.private
     }
 
-    /// str: the node's Unix socket, as the node names it.
+    /// The node's Unix socket, as the node names it (str).
     #[getter]
     fn ipc_socket(&self) -> String {
         self.channel().facts().ipc_socket
     }
 
-    /// str: the node's `host:port`.
+    /// The node's `host:port` (str).
     #[getter]
     fn rpc_endpoint(&self) -> String {
         let facts = self.channel().facts();
@@ -52,25 +52,25 @@ impl PyClientBase {
         }
     }
 
-    /// str: the version of the protocol that the node speaks, as MAJOR.MINOR.PATCH.
+    /// The version of the protocol that the node speaks, as MAJOR.MINOR.PATCH (str).
     #[getter]
     fn version(&self) -> String {
         self.channel().facts().version
     }
 
-    /// bool: whether this client is connected to a Unix socket.
+    /// Whether this client is connected to a Unix socket (bool).
     #[getter]
     fn is_ipc(&self) -> bool {
         self.channel().is_ipc()
     }
 
-    /// bool: whether this client is connected over TCP.
+    /// Whether this client is connected over TCP (bool).
     #[getter]
     fn is_rpc(&self) -> bool {
         !self.channel().is_ipc()
     }
 
-    /// bool: whether blobs are compressed (zstd) on their way over TCP.
+    /// Whether blobs are compressed (zstd) on their way over TCP (bool).
     #[getter]
     fn get_compression(&self) -> bool {
         self.channel().options().compression
@@ -82,7 +82,7 @@ impl PyClientBase {
             .set_options(|options| options.compression = enabled);
     }
 
-    /// float: the longest wait for one answer, in seconds, once it is set. Until then metadata has 5 s, and transfers
+    /// The longest wait for one answer, in seconds, once it is set (float). Until then metadata has 5 s, and transfers
     /// have 30 s and the time that their size takes at 50 MB/s.
     #[getter]
     fn get_timeout_seconds(&self) -> f64 {
@@ -94,14 +94,14 @@ impl PyClientBase {
         self.channel().set_timeout_seconds(seconds)
     }
 
-    /// InstanceStatus: the node's figures now.
+    /// The node's figures now (InstanceStatus).
     #[getter]
     fn status(&self, py: Python<'_>) -> PyResult<PyStatus> {
         let status = self.call(py, async |client| client.instance_status().await)?;
         Ok(status.into())
     }
 
-    /// dict: for each instance of the cluster that can be reached, by its id, a dict of `hostid` (int), `hostname`,
+    /// The instances of the cluster that can be reached, by their ids (dict of int to dict). Each has `hostid` (int), `hostname`,
     /// `nodename`, `ipc_socket`, `rpc_endpoint` (str) and `timestamp` (int, seconds).
     #[getter(meta)]
     fn instances<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -135,19 +135,29 @@ impl PyClientBase {
         self.clear(py)
     }
 
-    /// Gives the pages of free memory back to the system: whether there were any.
+    /// Gives the pages of free memory back to the system.
+    ///
+    /// Returns:
+    ///     bool: whether there were any
     fn memory_trim(&self, py: Python<'_>) -> PyResult<bool> {
         self.call(py, async |client| client.memory_trim().await)
     }
 
-    /// Asks the node for a sign of life. `info`, a dict, is not looked at.
+    /// Asks the node for a sign of life.
+    ///
+    /// Parameters:
+    ///     info: dict or None
+    ///         Not looked at.
+    ///
+    /// Raises:
+    ///     ConnectionErrorException: the connection is closed or broken.
     #[pyo3(signature = (info = None))]
     fn debug(&self, py: Python<'_>, info: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let _ = info;
         self.call(py, async |client| client.debug().await)
     }
 
-    /// str: what another node needs to join the cluster. Told over the Unix socket only.
+    /// What another node needs to join the cluster (str). Told over the Unix socket only.
     fn _token(&self, py: Python<'_>) -> PyResult<String> {
         self.call(py, async |client| client.token().await)
     }

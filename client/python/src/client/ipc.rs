@@ -24,13 +24,16 @@ pub(crate) struct PyIpcClient;
 
 #[pymethods]
 impl PyIpcClient {
-    /// int: the instance this client is connected to.
+    /// The instance this client is connected to (int).
     #[getter]
     fn instance_id(slf: &Bound<'_, Self>) -> u64 {
         base(slf).channel().instance_id().0
     }
 
-    /// IPCClient: another client of the same node, with a connection of its own.
+    /// Another client of the same node, with a connection of its own (IPCClient).
+    ///
+    /// Raises:
+    ///     ConnectionFailedException: the node does not answer.
     fn fork<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let channel = base(slf).another(slf.py())?;
         let client = PyClientBase::new(Arc::new(channel), true);
@@ -38,9 +41,17 @@ impl PyIpcClient {
         Bound::new(slf.py(), client)
     }
 
-    /// BlobBuilder: a fresh blob of `size` bytes to fill and then to seal; of a list of sizes, a list, all or none.
+    /// A fresh blob to fill and then to seal; several of them are had all or none. The memory is not zeroed.
     ///
-    /// NotEnoughMemoryException if the node has no room. Fresh memory is not zeroed.
+    /// Parameters:
+    ///     size: int or list of int
+    ///         Bytes of each.
+    ///
+    /// Returns:
+    ///     BlobBuilder, or a list of them
+    ///
+    /// Raises:
+    ///     NotEnoughMemoryException: the node has no room; the message has the figures.
     #[pyo3(signature = (size))]
     fn create_blob<'py>(
         slf: &Bound<'py, Self>,
@@ -65,15 +76,24 @@ impl PyIpcClient {
         Ok(slf.builder(&live, writer)?.into_any())
     }
 
-    /// Blob: the blob of size 0, which exists on every instance.
+    /// The blob of no bytes (Blob), which exists on every instance.
     fn create_empty_blob<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyBlob>> {
         slf.show(vineyard_client::Blob::empty())
     }
 
-    /// Blob: the sealed blob `object_id` of this instance, in place; None if there is none here.
+    /// A blob of this instance, in place.
     ///
-    /// unsafe: also one that is still being filled, whose bytes change until it is sealed. Without it that is an
-    /// ObjectNotSealedException.
+    /// Parameters:
+    ///     object_id: ObjectID
+    ///         The blob.
+    ///     unsafe: bool
+    ///         Whether it may still be being filled: its bytes change until it is sealed. Default False.
+    ///
+    /// Returns:
+    ///     Blob, or None if this instance has no such blob
+    ///
+    /// Raises:
+    ///     ObjectNotSealedException: it is not sealed yet, and `unsafe` is False.
     #[pyo3(signature = (object_id, r#unsafe = false))]
     fn get_blob<'py>(
         slf: &Bound<'py, Self>,
@@ -85,7 +105,19 @@ impl PyIpcClient {
         found.map(|blob| slf.show(blob)).transpose()
     }
 
-    /// list of Blob: as `get_blob`, with None for those that are not here.
+    /// Several blobs of this instance, in place and in one exchange.
+    ///
+    /// Parameters:
+    ///     object_ids: list of ObjectID
+    ///         The blobs.
+    ///     unsafe: bool
+    ///         As for `get_blob`. Default False.
+    ///
+    /// Returns:
+    ///     list of Blob, with None for each that this instance does not have
+    ///
+    /// Raises:
+    ///     ObjectNotSealedException: one is not sealed yet, and `unsafe` is False.
     #[pyo3(signature = (object_ids, r#unsafe = false))]
     fn get_blobs<'py>(
         slf: &Bound<'py, Self>,
@@ -97,9 +129,21 @@ impl PyIpcClient {
         PyList::new(slf.py(), shown.collect::<PyResult<Vec<_>>>()?)
     }
 
-    /// Object: `object_id`; a Blob if it is one. ObjectNotExistsException if there is none.
+    /// An object, with the bytes that are on this instance.
     ///
-    /// fetch: bring it to this instance first if it is elsewhere; it has a new id then. sync_remote: as in `get_meta`.
+    /// Parameters:
+    ///     object_id: ObjectID
+    ///         The object.
+    ///     fetch: bool
+    ///         Whether to bring it to this instance first if it is elsewhere; it has a new id then. Default False.
+    ///     sync_remote: bool
+    ///         As for `get_meta`. Default True.
+    ///
+    /// Returns:
+    ///     Object, or a Blob if it is one
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: there is no such object.
     #[pyo3(signature = (object_id, fetch = false, sync_remote = true))]
     fn get_object<'py>(
         slf: &Bound<'py, Self>,
@@ -115,7 +159,17 @@ impl PyIpcClient {
         base.object(py, id, sync_remote)
     }
 
-    /// int: the bytes of the distinct blobs below `target`, an ObjectID, ObjectMeta or Object, on this instance.
+    /// The bytes of the distinct blobs below an object, on this instance.
+    ///
+    /// Parameters:
+    ///     target: ObjectID, ObjectMeta or Object
+    ///         The object.
+    ///
+    /// Returns:
+    ///     int: bytes
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: there is no such object.
     fn allocated_size(slf: &Bound<'_, Self>, target: &Bound<'_, PyAny>) -> PyResult<usize> {
         let (py, id) = (slf.py(), target_id(target)?);
         if id == ObjectId::EMPTY_BLOB {
@@ -125,8 +179,17 @@ impl PyIpcClient {
         metas.iter().map(|meta| meta.bytes(py)).sum()
     }
 
-    /// ObjectID: the blob of this instance that begins at `target`, an int address or a buffer, and that a value of this
-    /// process shows; None if there is none.
+    /// The blob of this instance that begins at an address, and that a value of this process shows.
+    ///
+    /// Parameters:
+    ///     target: int or buffer
+    ///         The address, or what lies there.
+    ///
+    /// Returns:
+    ///     ObjectID, or None if there is none
+    ///
+    /// Raises:
+    ///     TypeError: it is neither an address nor a buffer.
     fn find_shared_memory(
         slf: &Bound<'_, Self>,
         target: &Bound<'_, PyAny>,
@@ -139,7 +202,17 @@ impl PyIpcClient {
         Ok(held::find(&origin, address).map(PyObjectId))
     }
 
-    /// bool: whether `find_shared_memory` finds a blob.
+    /// Whether `find_shared_memory` finds a blob.
+    ///
+    /// Parameters:
+    ///     target: int or buffer
+    ///         The address, or what lies there.
+    ///
+    /// Returns:
+    ///     bool
+    ///
+    /// Raises:
+    ///     TypeError: it is neither an address nor a buffer.
     fn is_shared_memory(slf: &Bound<'_, Self>, target: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(Self::find_shared_memory(slf, target)?.is_some())
     }

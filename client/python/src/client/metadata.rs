@@ -19,11 +19,20 @@ use crate::value;
 
 #[pymethods]
 impl PyClientBase {
-    /// Creates the object that `metadata` describes, and completes it in place: id, signature and instance. Returns the
-    /// same ObjectMeta; of a list of them, a list.
+    /// Creates the object that metadata describes, and completes the metadata in place: id, signature and instance.
     ///
-    /// metadata: ObjectMeta with a typename, or a list. instance_id: int, the instance that the object is said to be on.
-    /// MetaTreeInvalidException without a typename, MetaTreeSubtreeNotExistsException if a member does not exist.
+    /// Parameters:
+    ///     metadata: ObjectMeta or list of ObjectMeta
+    ///         What to create; each needs a typename.
+    ///     instance_id: int or None
+    ///         The instance that the object is said to be on. None: the connected one.
+    ///
+    /// Returns:
+    ///     ObjectMeta: the same, or the list of them
+    ///
+    /// Raises:
+    ///     MetaTreeInvalidException: there is no typename.
+    ///     MetaTreeSubtreeNotExistsException: a member does not exist.
     #[pyo3(signature = (metadata, instance_id = None))]
     fn create_metadata<'py>(
         &self,
@@ -39,10 +48,20 @@ impl PyClientBase {
         self.create_one(metadata, instance_id)
     }
 
-    /// Deletes objects and blobs: an ObjectID, ObjectMeta or Object, or a list of them. What does not exist is ignored.
+    /// Deletes objects and blobs, with their names. What does not exist is ignored; values that are in use here stay valid.
     ///
-    /// force: also what refers to them, which otherwise keeps them. deep: also members that nothing else refers to; blobs
-    /// go in any case. memory_trim: give their pages back to the system at once. Values that are in use here stay valid.
+    /// Parameters:
+    ///     object: ObjectID, ObjectMeta, Object, or a list of them
+    ///         What to delete.
+    ///     force: bool
+    ///         Whether to delete also what refers to them, which otherwise keeps them. Default False.
+    ///     deep: bool
+    ///         Whether to delete also members that nothing else refers to; blobs go in any case. Default True.
+    ///     memory_trim: bool
+    ///         Whether to give their pages back to the system at once. Default False.
+    ///
+    /// Raises:
+    ///     TypeError: it is none of these.
     #[pyo3(signature = (object, force = false, deep = true, memory_trim = false))]
     fn delete(
         &self,
@@ -64,24 +83,50 @@ impl PyClientBase {
         self.call(py, async move |client| client.delete(&ids, options).await)
     }
 
-    /// bool: whether the object or blob `object_id` exists, here or persisted anywhere.
+    /// Whether an object or blob exists, here or persisted anywhere.
+    ///
+    /// Parameters:
+    ///     object_id: ObjectID
+    ///         The object.
+    ///
+    /// Returns:
+    ///     bool
+    ///
+    /// Raises:
+    ///     TypeError: it is no ObjectID.
     fn exists(&self, py: Python<'_>, object_id: &Bound<'_, PyAny>) -> PyResult<bool> {
         let id = id_of(object_id)?;
         self.call(py, async move |client| client.exists(id).await)
     }
 
-    /// Makes `object` (ObjectID, ObjectMeta or Object) and its members known to the whole cluster, durably. Again is
-    /// no error; MetaTreeSubtreeNotExistsException if there is no such object.
+    /// Makes an object and its members known to the whole cluster, durably. Again is no error.
+    ///
+    /// Parameters:
+    ///     object: ObjectID, ObjectMeta or Object
+    ///         The object.
+    ///
+    /// Raises:
+    ///     MetaTreeSubtreeNotExistsException: there is no such object.
+    ///     AssertionFailedException: it is a blob.
     fn persist(&self, py: Python<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
         let id = target_id(object)?;
         self.call(py, async move |client| client.persist(id).await)
     }
 
-    /// A new object with the same members as `object_id`: its ObjectID. It is not persisted.
+    /// A new object with the same members. It is not persisted.
     ///
-    /// extra_metadata: dict of str to str, int, float, bool or None, over the object's own values.
-    /// AssertionFailedException for other values and for blobs, MetaTreeSubtreeNotExistsException if there is no such
-    /// object.
+    /// Parameters:
+    ///     object_id: ObjectID
+    ///         The object; no blob.
+    ///     extra_metadata: dict or None
+    ///         Values over the object's own, of str to str, int, float, bool or None.
+    ///
+    /// Returns:
+    ///     ObjectID: the copy
+    ///
+    /// Raises:
+    ///     AssertionFailedException: it is a blob, or a value is of another type.
+    ///     MetaTreeSubtreeNotExistsException: there is no such object.
     #[pyo3(signature = (object_id, extra_metadata = None))]
     fn shallow_copy(
         &self,
@@ -110,7 +155,18 @@ impl PyClientBase {
         Ok(PyObjectId(copy))
     }
 
-    /// Adds labels to an object: `label(object, key, value)` or `label(object, {key: value})`, all str.
+    /// Adds labels to an object: `label(object, key, value)` or `label(object, {key: value})`.
+    ///
+    /// Parameters:
+    ///     object_id: ObjectID, ObjectMeta or Object
+    ///         The object.
+    ///     key: str, or dict of str to str
+    ///         One label's key, or several labels.
+    ///     value: str or None
+    ///         The value of the one.
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: there is no such object.
     #[pyo3(signature = (object_id, key, value = None))]
     fn label(
         &self,
@@ -133,7 +189,18 @@ impl PyClientBase {
         self.call(py, async move |client| client.label(id, labels).await)
     }
 
-    /// Brings the object or blob `object_id` to this instance: the ObjectID of the copy, or the same if it is here.
+    /// Brings an object or blob to this instance.
+    ///
+    /// Parameters:
+    ///     object_id: ObjectID, ObjectMeta or Object
+    ///         The object.
+    ///
+    /// Returns:
+    ///     ObjectID: the copy; the same if it is here
+    ///
+    /// Raises:
+    ///     MetaTreeSubtreeNotExistsException: there is no such object.
+    ///     NotEnoughMemoryException: there is no room here.
     fn migrate(&self, py: Python<'_>, object_id: &Bound<'_, PyAny>) -> PyResult<PyObjectId> {
         let id = target_id(object_id)?;
         let here = self.call(py, async move |client| client.migrate(id).await)?;

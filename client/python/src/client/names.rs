@@ -16,8 +16,17 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 #[pymethods]
 impl PyClientBase {
-    /// Points `name` (str or ObjectName) to the persisted object `object` (ObjectID, ObjectMeta or Object), whatever it
-    /// pointed to before. InvalidException if the object is not persisted, ObjectNotExistsException if there is none.
+    /// Points a name to a persisted object, whatever it pointed to before.
+    ///
+    /// Parameters:
+    ///     object: ObjectID, ObjectMeta or Object
+    ///         The object.
+    ///     name: str or ObjectName
+    ///         The name.
+    ///
+    /// Raises:
+    ///     InvalidException: the object is not persisted.
+    ///     ObjectNotExistsException: there is no such object.
     fn put_name(
         &self,
         py: Python<'_>,
@@ -28,10 +37,22 @@ impl PyClientBase {
         self.call(py, async move |client| client.put_name(id, &name).await)
     }
 
-    /// The id that `name` (str or ObjectName) points to. ObjectNotExistsException if there is no such name.
+    /// The id that a name points to.
     ///
-    /// wait: wait until the name appears; Ctrl-C ends the wait, and `timeout` seconds (None: no
-    /// limit) do, with DeadlineException, which is also a TimeoutError.
+    /// Parameters:
+    ///     name: str or ObjectName
+    ///         The name.
+    ///     wait: bool
+    ///         Whether to wait until the name appears; Ctrl-C ends the wait. Default False.
+    ///     timeout: float or None
+    ///         The most seconds to wait. None: no limit.
+    ///
+    /// Returns:
+    ///     ObjectID
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: there is no such name, and `wait` is False.
+    ///     DeadlineException: it did not appear in time. A TimeoutError too.
     #[pyo3(signature = (name, wait = false, timeout = None))]
     fn get_name(
         &self,
@@ -59,15 +80,35 @@ impl PyClientBase {
         Ok(PyObjectId(id))
     }
 
-    /// Forgets `name` (str or ObjectName), if it exists. The object stays.
+    /// Forgets a name, if it exists. The object stays.
+    ///
+    /// Parameters:
+    ///     name: str or ObjectName
+    ///         The name.
+    ///
+    /// Raises:
+    ///     ConnectionErrorException: the connection is closed or broken.
     fn drop_name(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<()> {
         let name = name_of(name)?;
         self.call(py, async move |client| client.drop_name(&name).await)
     }
 
-    /// Names that match `pattern`, in order, and what they point to: a dict of at most `limit`.
+    /// Names that match a pattern, in order, and what they point to.
     ///
-    /// pattern: with `*` and `?` as in a shell, or with `regex` a regular expression; for the whole name.
+    /// Parameters:
+    ///     pattern: str
+    ///         With `*` and `?` as in a shell, for the whole name.
+    ///     regex: bool
+    ///         Whether it is a regular expression instead. Default False.
+    ///     limit: int
+    ///         The most to return. Default 5.
+    ///
+    /// Returns:
+    ///     dict of str to ObjectID
+    ///
+    /// Raises:
+    ///     ValueError: the limit is negative.
+    ///     ConnectionErrorException: the connection is closed or broken.
     #[pyo3(signature = (pattern, regex = false, limit = 5))]
     fn list_names(
         &self,

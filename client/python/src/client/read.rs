@@ -13,9 +13,20 @@ use crate::object::PyVineyardObject;
 
 #[pymethods]
 impl PyClientBase {
-    /// ObjectMeta: the metadata of `object_id`. ObjectNotExistsException if there is no such object.
+    /// The metadata of an object.
     ///
-    /// sync_remote: catch up with the cluster first; only then objects that others persisted just now are seen.
+    /// Parameters:
+    ///     object_id: ObjectID
+    ///         The object.
+    ///     sync_remote: bool
+    ///         Whether the node first catches up with the cluster; only then it surely knows what others persisted just now.
+    ///         Default True.
+    ///
+    /// Returns:
+    ///     ObjectMeta
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: there is no such object.
     #[pyo3(signature = (object_id, sync_remote = true))]
     fn get_meta<'py>(
         &self,
@@ -29,7 +40,19 @@ impl PyClientBase {
         Bound::new(py, meta)
     }
 
-    /// list of ObjectMeta: the metadata of `object_ids`, in their order. ObjectNotExistsException if one is unknown.
+    /// The metadata of several objects, in one exchange.
+    ///
+    /// Parameters:
+    ///     object_ids: list of ObjectID
+    ///         The objects.
+    ///     sync_remote: bool
+    ///         As for `get_meta`. Default True.
+    ///
+    /// Returns:
+    ///     list of ObjectMeta, in the same order
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: one does not exist.
     #[pyo3(signature = (object_ids, sync_remote = true))]
     fn get_metas<'py>(
         &self,
@@ -41,7 +64,19 @@ impl PyClientBase {
         PyList::new(py, found)
     }
 
-    /// list of Object: `object_ids`, in their order. ObjectNotExistsException if one is unknown.
+    /// Several objects, in one exchange.
+    ///
+    /// Parameters:
+    ///     object_ids: list of ObjectID
+    ///         The objects.
+    ///     sync_remote: bool
+    ///         As for `get_meta`. Default True.
+    ///
+    /// Returns:
+    ///     list of Object, in the same order
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: one does not exist.
     #[pyo3(signature = (object_ids, sync_remote = true))]
     fn get_objects<'py>(
         &self,
@@ -53,10 +88,24 @@ impl PyClientBase {
         objects(py, found)
     }
 
-    /// list of ObjectMeta: objects of this cluster whose typename matches `pattern`, at most `limit`.
+    /// The metadata of objects of this cluster whose typename matches a pattern.
     ///
-    /// pattern: with `*` and `?` as in a shell, or with `regex` a regular expression; for the whole typename. nobuffer:
-    /// the bytes will not be looked at. (They are fetched when they are, either way.)
+    /// Parameters:
+    ///     pattern: str
+    ///         With `*` and `?` as in a shell, for the whole typename.
+    ///     regex: bool
+    ///         Whether it is a regular expression instead. Default False.
+    ///     limit: int
+    ///         The most to return. Default 5.
+    ///     nobuffer: bool
+    ///         Whether their bytes will not be looked at. They are fetched when they are, either way. Default False.
+    ///
+    /// Returns:
+    ///     list of ObjectMeta
+    ///
+    /// Raises:
+    ///     ValueError: the limit is negative.
+    ///     ConnectionErrorException: the connection is closed or broken.
     #[pyo3(signature = (pattern, regex = false, limit = 5, nobuffer = false))]
     fn list_metadatas<'py>(
         &self,
@@ -70,7 +119,22 @@ impl PyClientBase {
         PyList::new(py, self.list(py, pattern, regex, limit)?)
     }
 
-    /// list of Object: as `list_metadatas`.
+    /// Objects of this cluster whose typename matches a pattern.
+    ///
+    /// Parameters:
+    ///     pattern: str
+    ///         With `*` and `?` as in a shell, for the whole typename.
+    ///     regex: bool
+    ///         Whether it is a regular expression instead. Default False.
+    ///     limit: int
+    ///         The most to return. Default 5.
+    ///
+    /// Returns:
+    ///     list of Object
+    ///
+    /// Raises:
+    ///     ValueError: the limit is negative.
+    ///     ConnectionErrorException: the connection is closed or broken.
     #[pyo3(signature = (pattern, regex = false, limit = 5))]
     fn list_objects<'py>(
         &self,

@@ -26,25 +26,28 @@ pub(crate) struct PyRpcClient;
 
 #[pymethods]
 impl PyRpcClient {
-    /// int: 2**64-2, because this client is on no instance; see `remote_instance_id`.
+    /// 2**64-2, because this client is on no instance (int); see `remote_instance_id`.
     #[getter]
     fn instance_id(&self) -> u64 {
         ON_NO_INSTANCE
     }
 
-    /// int: the instance this client is connected to.
+    /// The instance this client is connected to (int).
     #[getter]
     fn remote_instance_id(slf: &Bound<'_, Self>) -> u64 {
         base(slf).channel().instance_id().0
     }
 
-    /// str: empty. This version has no RDMA.
+    /// Empty (str). This version has no RDMA.
     #[getter]
     fn rdma_endpoint(&self) -> &'static str {
         ""
     }
 
-    /// RPCClient: another client of the same node, with a connection of its own.
+    /// Another client of the same node, with a connection of its own (RPCClient).
+    ///
+    /// Raises:
+    ///     ConnectionFailedException: the node does not answer.
     fn fork<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
         let channel = base(slf).another(slf.py())?;
         let client = PyClientBase::new(Arc::new(channel), true);
@@ -52,9 +55,17 @@ impl PyRpcClient {
         Bound::new(slf.py(), client)
     }
 
-    /// ObjectMeta: the blob that the node made of the bytes in `blob_builder`, a RemoteBlobBuilder; of a list, a list.
+    /// Sends bytes to the connected instance, which makes blobs of them.
     ///
-    /// NotEnoughMemoryException if the node has no room.
+    /// Parameters:
+    ///     blob_builder: RemoteBlobBuilder or list of RemoteBlobBuilder
+    ///         The bytes.
+    ///
+    /// Returns:
+    ///     ObjectMeta of the new blob, or a list of them
+    ///
+    /// Raises:
+    ///     NotEnoughMemoryException: the node has no room.
     fn create_remote_blob<'py>(
         slf: &Bound<'py, Self>,
         blob_builder: &Bound<'py, PyAny>,
@@ -69,9 +80,21 @@ impl PyRpcClient {
         Ok(Bound::new(py, meta)?.into_any())
     }
 
-    /// RemoteBlob: a copy of the sealed blob `object_id` of the connected instance. ObjectNotExistsException if it has
-    /// none, ObjectNotSealedException if it is still being filled. unsafe: asks for it all the same, which the released
-    /// server grants and ours does not: bytes that may change do not travel.
+    /// A copy of a blob of the connected instance.
+    ///
+    /// Parameters:
+    ///     object_id: ObjectID
+    ///         The blob.
+    ///     unsafe: bool
+    ///         Whether it may still be being filled, which the released server grants and ours does not: bytes that may change
+    ///         do not travel. Default False.
+    ///
+    /// Returns:
+    ///     RemoteBlob
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: the connected instance has no such blob.
+    ///     ObjectNotSealedException: it is still being filled.
     #[pyo3(signature = (object_id, r#unsafe = false))]
     fn get_remote_blob<'py>(
         slf: &Bound<'py, Self>,
@@ -82,7 +105,20 @@ impl PyRpcClient {
         Ok(found.pop().expect("one is found for each id"))
     }
 
-    /// list of RemoteBlob: as `get_remote_blob`, in the order of `object_ids`.
+    /// Copies of several blobs of the connected instance, in one exchange.
+    ///
+    /// Parameters:
+    ///     object_ids: list of ObjectID
+    ///         The blobs.
+    ///     unsafe: bool
+    ///         As for `get_remote_blob`. Default False.
+    ///
+    /// Returns:
+    ///     list of RemoteBlob, in the same order
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: the connected instance does not have one of them.
+    ///     ObjectNotSealedException: one is still being filled.
     #[pyo3(signature = (object_ids, r#unsafe = false))]
     fn get_remote_blobs<'py>(
         slf: &Bound<'py, Self>,
@@ -92,8 +128,19 @@ impl PyRpcClient {
         PyList::new(slf.py(), fetch(slf, ids_of(object_ids)?, r#unsafe)?)
     }
 
-    /// Object: `object_id`; a Blob if it is one. ObjectNotExistsException if there is none. It counts as local, because
-    /// the bytes come from the instance that is asked.
+    /// An object, with the bytes that are on the connected instance. What is there counts as local.
+    ///
+    /// Parameters:
+    ///     object_id: ObjectID
+    ///         The object.
+    ///     sync_remote: bool
+    ///         As for `get_meta`. Default True.
+    ///
+    /// Returns:
+    ///     Object, or a Blob if it is one
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: there is no such object.
     #[pyo3(signature = (object_id, sync_remote = true))]
     fn get_object<'py>(
         slf: &Bound<'py, Self>,
@@ -109,7 +156,17 @@ impl PyRpcClient {
         PyVineyardObject::of_meta(&meta)
     }
 
-    /// bool: whether the object of `meta` is on the connected instance, so that its bytes can be read from it.
+    /// Whether an object is on the connected instance, so that its bytes can be read from it.
+    ///
+    /// Parameters:
+    ///     meta: ObjectMeta
+    ///         The object.
+    ///
+    /// Returns:
+    ///     bool
+    ///
+    /// Raises:
+    ///     ConnectionErrorException: the connection is closed or broken.
     fn is_fetchable(slf: &Bound<'_, Self>, meta: &Bound<'_, PyMeta>) -> PyResult<bool> {
         let node = meta.get().whole(slf.py())?;
         let here = base(slf).channel().instance_id().0;

@@ -12,13 +12,13 @@ use crate::id::PyObjectId;
 
 #[pymethods]
 impl PyMeta {
-    /// ObjectMeta: this object itself.
+    /// This object itself (ObjectMeta).
     #[getter]
     fn meta<'py>(slf: &Bound<'py, Self>) -> Bound<'py, Self> {
         slf.clone()
     }
 
-    /// ObjectID: the object's id. AssertionFailedException (a RuntimeError) before it is created.
+    /// The object's id (ObjectID). AssertionFailedException (a RuntimeError) before it is created.
     #[getter]
     pub(crate) fn id(&self, py: Python<'_>) -> PyResult<PyObjectId> {
         let id = self.node().id();
@@ -30,7 +30,7 @@ impl PyMeta {
         self.change(|node| node.set(key::ID, id.get().0.to_string()));
     }
 
-    /// str: the name of the type. AssertionFailedException (a RuntimeError) if it is not set.
+    /// The name of the type (str). AssertionFailedException (a RuntimeError) if it is not set.
     #[getter]
     pub(crate) fn typename(&self, py: Python<'_>) -> PyResult<String> {
         let known = self.node().text(key::TYPENAME).map(str::to_owned);
@@ -48,7 +48,7 @@ impl PyMeta {
         Ok(())
     }
 
-    /// int: bytes, as the builder said. AssertionFailedException (a RuntimeError) if it is not set.
+    /// Bytes, as the builder said (int). AssertionFailedException (a RuntimeError) if it is not set.
     #[getter]
     pub(crate) fn nbytes(&self, py: Python<'_>) -> PyResult<u64> {
         let bytes = self.whole(py)?.number(key::NBYTES);
@@ -62,7 +62,7 @@ impl PyMeta {
         Ok(())
     }
 
-    /// int: the instance that the object is on; 2**64-1 for global objects. AssertionFailedException (a RuntimeError)
+    /// The instance that the object is on (int); 2**64-1 for global objects. AssertionFailedException (a RuntimeError)
     /// before it is created.
     #[getter]
     fn instance_id(&self, py: Python<'_>) -> PyResult<u64> {
@@ -70,7 +70,7 @@ impl PyMeta {
         instance.ok_or_else(|| unset(py, key::INSTANCE_ID))
     }
 
-    /// int: what the object and its migrated copies share. AssertionFailedException (a RuntimeError) before it is
+    /// What the object and its migrated copies share (int). AssertionFailedException (a RuntimeError) before it is
     /// created.
     #[getter]
     pub(crate) fn signature(&self, py: Python<'_>) -> PyResult<u64> {
@@ -85,13 +85,13 @@ impl PyMeta {
         Ok(())
     }
 
-    /// int: when the object was made, in milliseconds since 1970; 0 before.
+    /// When the object was made, in milliseconds since 1970 (int); 0 before.
     #[getter]
     fn timestamp(&self, py: Python<'_>) -> PyResult<u64> {
         Ok(self.whole(py)?.number(key::TIMESTAMP).unwrap_or(0))
     }
 
-    /// dict: the labels that `client.label` gave the object, str to str.
+    /// The labels that `client.label` gave the object, str to str (dict).
     #[getter]
     fn labels(&self, py: Python<'_>) -> PyResult<BTreeMap<String, String>> {
         let node = self.whole(py)?;
@@ -99,24 +99,41 @@ impl PyMeta {
         Ok(serde_json::from_str(text).unwrap_or_default())
     }
 
-    /// str: the label `key`, or the empty str.
+    /// One of the labels that `client.label` gave the object.
+    ///
+    /// Parameters:
+    ///     key: str
+    ///         Its key.
+    ///
+    /// Returns:
+    ///     str: empty if there is no such label
+    ///
+    /// Raises:
+    ///     ConnectionErrorException: the connection is closed or broken.
     fn label(&self, py: Python<'_>, key: &str) -> PyResult<String> {
         Ok(self.labels(py)?.remove(key).unwrap_or_default())
     }
 
-    /// bool: whether the object's members may lie on several instances.
+    /// Whether the object's members may lie on several instances (bool).
     #[getter]
     pub(crate) fn isglobal(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.whole(py)?.flag(key::GLOBAL))
     }
 
-    /// Says that the object's members may lie on several instances: it must be persisted.
+    /// Says that the object's members may lie on several instances: it must be persisted then.
+    ///
+    /// Parameters:
+    ///     global_: bool
+    ///         Whether they may. Default True.
+    ///
+    /// Raises:
+    ///     nothing.
     #[pyo3(signature = (global_ = true))]
     fn set_global(&self, global_: bool) {
         self.change(|node| node.set(key::GLOBAL, global_));
     }
 
-    /// bool: whether the object lies on the instance it was read from, over the Unix socket.
+    /// Whether the object lies on the instance it was read from, over the Unix socket (bool).
     #[getter]
     pub(crate) fn islocal(&self) -> bool {
         let inner = self.inner();

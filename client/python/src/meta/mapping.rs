@@ -34,7 +34,19 @@ impl PyMeta {
         found.ok_or_else(|| PyKeyError::new_err(format!("key '{key}' does not exist")))
     }
 
-    /// The value of `key` (str, int, float, bool or None as stored; a member as ObjectMeta), or `default`.
+    /// The value of a key.
+    ///
+    /// Parameters:
+    ///     key: str
+    ///         The key.
+    ///     default: object
+    ///         What to return if there is no such key. Default None.
+    ///
+    /// Returns:
+    ///     str, int, float, bool or None as it was stored; a member as ObjectMeta; else `default`
+    ///
+    /// Raises:
+    ///     ConnectionErrorException: the connection is closed or broken.
     #[pyo3(signature = (key, default = None))]
     fn get<'py>(
         &self,
@@ -68,7 +80,7 @@ impl PyMeta {
         Ok(self.whole(py)?.entries.len())
     }
 
-    /// The keys, in order.
+    /// The keys, in order (list of str).
     fn keys<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         PyList::new(py, self.whole(py)?.entries.keys())
     }
@@ -99,7 +111,14 @@ impl PyMeta {
         self.inner().buffers = Buffers::default();
     }
 
-    /// Removes `key`, if it is there.
+    /// Removes a key, if it is there.
+    ///
+    /// Parameters:
+    ///     key: str
+    ///         The key.
+    ///
+    /// Raises:
+    ///     ConnectionErrorException: the connection is closed or broken.
     fn reset_key(&self, py: Python<'_>, key: &str) -> PyResult<()> {
         self.complete(py)?;
         self.change(|node| node.entries.remove(key));

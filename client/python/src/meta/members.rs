@@ -15,8 +15,17 @@ use crate::tree::Node;
 
 #[pymethods]
 impl PyMeta {
-    /// Adds the member `key`: an Object, an ObjectMeta, or an ObjectID. AssertionFailedException (a RuntimeError) if
-    /// the key is taken.
+    /// Adds a member.
+    ///
+    /// Parameters:
+    ///     key: str
+    ///         Its key.
+    ///     object: Object, ObjectMeta or ObjectID
+    ///         The member; bytes that came with it are kept.
+    ///
+    /// Raises:
+    ///     AssertionFailedException: the key is taken. A RuntimeError too.
+    ///     TypeError: `object` is none of these.
     pub(super) fn add_member(
         &self,
         py: Python<'_>,
@@ -32,8 +41,17 @@ impl PyMeta {
         Ok(())
     }
 
-    /// The member `key` as an Object, or as a Blob; None if there is no such key. AssertionFailedException (a
-    /// RuntimeError) if it is a plain value.
+    /// The member `key` as an object.
+    ///
+    /// Parameters:
+    ///     key: str
+    ///         The key of the member.
+    ///
+    /// Returns:
+    ///     Object, or a Blob if it is one; None if there is no such key
+    ///
+    /// Raises:
+    ///     AssertionFailedException: it is a plain value. A RuntimeError too.
     pub(crate) fn get_member<'py>(
         slf: &Bound<'py, Self>,
         key: &str,
@@ -55,12 +73,29 @@ impl PyMeta {
         PyVineyardObject::of_meta(&meta).map(Some)
     }
 
-    /// As `get_member`.
+    /// The member `key` as an object, as `get_member` says.
+    ///
+    /// Parameters:
+    ///     key: str
+    ///         The key of the member.
+    ///
+    /// Returns:
+    ///     Object, or a Blob if it is one; None if there is no such key
+    ///
+    /// Raises:
+    ///     AssertionFailedException: it is a plain value. A RuntimeError too.
     fn member<'py>(slf: &Bound<'py, Self>, key: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         Self::get_member(slf, key)
     }
 
-    /// Gives a blob of this tree its bytes, read from elsewhere: a RemoteBlob, or a Blob.
+    /// Gives a blob of this tree its bytes, which were read from elsewhere.
+    ///
+    /// Parameters:
+    ///     blob: RemoteBlob or Blob
+    ///         The bytes.
+    ///
+    /// Raises:
+    ///     TypeError: it is none of these.
     fn add_remote_blob(&self, blob: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Ok(remote) = blob.cast::<PyRemoteBlob>() {
             self.buffers().add(remote.get().held());
@@ -74,8 +109,17 @@ impl PyMeta {
         Ok(())
     }
 
-    /// The bytes of the blob `blob_id` (ObjectID or int) of this tree: a read-only memoryview. ObjectNotExistsException
-    /// if they are not here.
+    /// The bytes of a blob of this tree, in place and read-only.
+    ///
+    /// Parameters:
+    ///     blob_id: ObjectID or int
+    ///         The blob.
+    ///
+    /// Returns:
+    ///     memoryview
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: its bytes are not here.
     fn get_buffer<'py>(
         &self,
         py: Python<'py>,
@@ -115,13 +159,23 @@ impl PyMeta {
         id.map_or(Ok(None), |id| self.show(py, id))
     }
 
-    /// int: the bytes of the distinct blobs of this tree that are here; 0 for what is on other instances.
+    /// The bytes of the distinct blobs of this tree that are here (int); 0 for what is on other instances.
     #[getter]
     fn memory_usage(&self, py: Python<'_>) -> PyResult<usize> {
         self.bytes(py)
     }
 
-    /// dict: the bytes of each member and of the whole, as `memory_usage` counts them; as text with a unit if `pretty`.
+    /// The bytes of each member and of the whole, as `memory_usage` counts them.
+    ///
+    /// Parameters:
+    ///     pretty: bool
+    ///         Whether as text with a unit, instead of an int. Default True.
+    ///
+    /// Returns:
+    ///     dict
+    ///
+    /// Raises:
+    ///     ConnectionErrorException: the connection is closed or broken.
     #[pyo3(signature = (pretty = true))]
     fn memory_usage_details<'py>(
         &self,

@@ -147,11 +147,15 @@ impl Client {
         // A call that hangs holds the lock no longer than its own deadline.
         let mut connection = self.inner.connection.lock().await;
         if self.is_held() {
-            return;
-        }
-        if let Some(connection) = connection.take() {
+            drop(connection);
+            self.end();
+        } else if let Some(connection) = connection.take() {
             connection.exit(deadline).await;
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.inner.closed.load(Ordering::Relaxed)
     }
 
     /// Whether blobs in the node's memory need the connection.
@@ -206,7 +210,9 @@ impl Client {
         let mut guard = limit
             .run("earlier calls on the connection to", wait)
             .await?;
-        if self.inner.closed.load(Ordering::Relaxed) || !self.is_ours() {
+        if self.is_closed() || !self.is_ours() {
+            drop(guard);
+            self.end();
             return Err(closed());
         }
         if guard

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use vineyard_wire::{ObjectId, Request};
 
@@ -54,26 +53,40 @@ impl Client {
     /// A handle of `id` is gone. The node is told with the next request; at once if much waits or nobody is left who
     /// could make a request.
     fn dropped(&self, id: ObjectId, bytes: u64) {
-        let is_closed = self.inner.closed.load(Ordering::Relaxed);
-        let (is_last, is_urgent) = {
+        let is_urgent = {
             let mut holds = self.holds();
-            let is_orphaned = is_closed || Arc::strong_count(&self.inner) == holds.total();
+            // Looked at under the books: whoever closes looks at them afterwards, and one of the two sees the other.
+            let is_orphaned = self.is_closed() || Arc::strong_count(&self.inner) == holds.total();
             holds.subtract(id, bytes);
-            (holds.total() == 0, is_orphaned || holds.is_urgent())
+            is_orphaned || holds.is_urgent()
         };
         if !is_urgent {
             return;
         }
         // Whoever has the connection now leaves it to the next request or handle.
-        let Ok(mut connection) = self.inner.connection.try_lock() else {
-            return;
-        };
-        if is_closed && is_last {
-            *connection = None;
-        } else if let Some(connection) = connection.as_mut().filter(|one| one.in_step()) {
+        if !self.is_over()
+            && let Ok(mut connection) = self.inner.connection.try_lock()
+            && let Some(connection) = connection.as_mut().filter(|one| one.in_step())
+        {
             self.let_go(connection);
             connection.push();
         }
+        self.end();
+    }
+
+    /// Closes the connection if it is over. For whoever has had the connection of a client that may be closed, after
+    /// giving it back: the last handle may have found it taken.
+    pub(super) fn end(&self) {
+        if self.is_over()
+            && let Ok(mut connection) = self.inner.connection.try_lock()
+        {
+            *connection = None;
+        }
+    }
+
+    /// Whether the client is closed and no blob needs its connection any more.
+    fn is_over(&self) -> bool {
+        self.is_closed() && !self.is_held()
     }
 
     /// Queues the notice of what was dropped since the last one.
@@ -170,6 +183,19 @@ mod tests {
 
     const ONE: ObjectId = ObjectId(1 << 63 | 1);
     const TWO: ObjectId = ObjectId(1 << 63 | 2);
+
+    impl Client {
+        /// Runs `work` while whoever makes, drops or looks for handles waits.
+        pub(crate) fn while_nobody_counts<T>(&self, work: impl FnOnce() -> T) -> T {
+            let _books = self.holds();
+            work()
+        }
+
+        /// Whether somebody has the connection.
+        pub(crate) fn is_taken(&self) -> bool {
+            self.inner.connection.try_lock().is_err()
+        }
+    }
 
     #[test]
     fn a_blob_is_dropped_with_its_last_handle() {

@@ -1,7 +1,9 @@
 //! Which blobs the node is told are no longer needed, and when.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use vineyard_env::{Access, LocalStream, Memory, Region};
 use vineyard_shm::MemfdMemory;
 use vineyard_wire::{Code, Reply, Request, Status};
@@ -192,6 +194,35 @@ async fn a_closed_client_closes_with_its_last_blob_though_a_handle_is_left() {
     pair.client.close().await;
     drop(blob);
     assert!(pair.peer.ended().await);
+}
+
+/// Whoever comes second of the one that closes and the one that drops has to see the first; which that is nobody
+/// decides, so there are many rounds.
+#[tokio::test]
+async fn a_connection_ends_when_its_last_blob_is_dropped_while_the_client_closes() {
+    for _ in 0..100 {
+        let mut pair = Pair::connect(&["release"]).await;
+        let blob = pair.get(1, 5).await;
+        let client = pair.client.clone();
+        let threads = pair.client.while_nobody_counts(|| {
+            let drops = std::thread::spawn(move || drop(blob));
+            let closes = std::thread::spawn(move || {
+                let mut runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = runtime.enable_all().build().unwrap();
+                runtime.block_on(client.close());
+            });
+            while !pair.client.is_taken() {
+                std::thread::yield_now();
+            }
+            [drops, closes]
+        });
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        let left = async { while pair.peer.0.read_u8().await.is_ok() {} };
+        let left = tokio::time::timeout(Duration::from_secs(5), left).await;
+        left.expect("nobody is left who would close the connection");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 import vineyard
-from vineyard.core import remote
+from vineyard.core import progress, remote
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_an_owner_that_is_gone_is_named(three):
             self._rpc_client, self.meta = None, {}
 
     with pytest.raises(vineyard.IOErrorException, match="instance 77"):
-        remote._owner(Gone(), 77, {"o8000000000000001": 5})
+        remote._owner(Gone(), 77, ["o8000000000000001"])
 
 
 def test_progress_shows_a_bar(three, cluster, capsys):
@@ -129,13 +129,51 @@ def test_progress_shows_a_bar(three, cluster, capsys):
     object_id = three[0].put([b"p" * (2 << 20)], persist=True)
     three[1].sync_meta()
     assert len(three[1].get(object_id, progress=True)[0]) == 2 << 20
-    assert "fetch" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "fetch" in shown
+    assert "2.00M" in shown
     with vineyard.connect(cluster[1].endpoint) as client:
         put = client.put((b"q" * (2 << 20), "small"), progress=True)
         assert "put" in capsys.readouterr().err
         whole = client.get(put, progress=False)
         assert (bytes(whole[0]), whole[1]) == (b"q" * (2 << 20), "small")
         assert capsys.readouterr().err == ""
+
+
+def test_a_notebook_shows_large_transfers_by_itself(three, cluster, capsys, monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "in_notebook", lambda: True)
+    with vineyard.connect(cluster[0].endpoint) as client:
+        small = client.put([b"s" * (2 << 20)], persist=True)
+        assert capsys.readouterr().err == ""
+        large = client.put([b"l" * (33 << 20)], persist=True)
+        shown = capsys.readouterr().err
+        assert "put" in shown
+        assert "33.0M" in shown
+    three[1].sync_meta()
+    assert len(three[1].get(small)[0]) == 2 << 20
+    assert capsys.readouterr().err == ""
+    assert len(three[1].get(large)[0]) == 33 << 20
+    assert "33.0M" in capsys.readouterr().err
+    three[0].delete(large)
+
+
+@pytest.mark.parametrize(("size", "most"), [(10, 1024), (64 << 20, 1), (32 << 20, 2)])
+def test_blobs_are_fetched_in_batches_of_a_bounded_size(size, most):
+    class Owner:
+        def __init__(self):
+            self.batches = []
+
+        def get_remote_blobs(self, ids):
+            self.batches.append(len(ids))
+            return [range(size) for _ in ids]
+
+    owner, ids = Owner(), [f"o{number:016x}" for number in range(1, 2201)]
+    with progress.Progress(None, "fetch", False) as bar:
+        assert len(remote._fetch(owner, ids, bar)) == len(ids)
+    assert owner.batches[0] == remote.BATCH_BLOBS_FIRST
+    assert max(owner.batches[1:]) == most
+    assert sum(owner.batches) == len(ids)
 
 
 def test_no_bar_without_tqdm(three, monkeypatch):

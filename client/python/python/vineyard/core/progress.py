@@ -17,25 +17,34 @@ NOTEBOOK_BYTES_MIN = 32 << 20
 class Progress:
     """Counts bytes towards a total; use as a context manager."""
 
-    def __init__(self, total_bytes: int, what: str, wanted: bool | None = None) -> None:
+    def __init__(self, total_bytes: int | None, what: str, wanted: bool | None = None) -> None:
         """Makes a bar, or a silent counter.
 
         Parameters:
-            total_bytes: int
-                Bytes to transfer in all.
+            total_bytes: int or None
+                Bytes to transfer in all, about; None: unknown.
             what: str
                 Shown before the bar.
             wanted: bool or None
                 True: show it. False: do not. None: show it in a notebook, for large transfers.
         """
         self._bar: Any = None
-        if wanted is None:
-            wanted = total_bytes >= NOTEBOOK_BYTES_MIN and in_notebook()
-        if wanted:
-            self._bar = _bar(total_bytes, what)
+        self._late: str | None = None
+        self._early_bytes = 0
+        if is_shown(total_bytes, wanted):
+            if total_bytes is None and wanted is None:
+                self._late = what  # Whether it is large is only seen on the way.
+            else:
+                self._bar = _bar(total_bytes, what)
 
     def advance(self, size_bytes: int) -> None:
         """Says that `size_bytes` (int) more were transferred."""
+        if self._late is not None:
+            self._early_bytes += size_bytes
+            if self._early_bytes < NOTEBOOK_BYTES_MIN:
+                return
+            self._bar, self._late = _bar(None, self._late), None
+            size_bytes = self._early_bytes
         if self._bar is not None:
             self._bar.update(size_bytes)
 
@@ -49,7 +58,18 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if self._bar is not None:
+            if kind is None:
+                self._bar.total = self._bar.n  # The total was a guess; this is what it was.
             self._bar.close()
+
+
+def is_shown(total_bytes: int | None, wanted: bool | None) -> bool:
+    """Whether a transfer of this size (None: of some size) may show a bar (bool); arguments as for
+    :class:`Progress`.
+    """
+    if wanted is not None:
+        return wanted
+    return (total_bytes is None or total_bytes >= NOTEBOOK_BYTES_MIN) and in_notebook()
 
 
 def in_notebook() -> bool:
@@ -59,7 +79,7 @@ def in_notebook() -> bool:
     return type(running).__name__ == "ZMQInteractiveShell"
 
 
-def _bar(total_bytes: int, what: str) -> Any:
+def _bar(total_bytes: int | None, what: str) -> Any:
     try:
         from tqdm.auto import tqdm
     except ImportError:

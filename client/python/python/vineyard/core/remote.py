@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 BLOB = "vineyard::Blob"
 OWNERS_AT_ONCE_MAX = 8
-# Blobs of one exchange: few enough that a progress bar moves, many enough that round trips do not
-# count.
-BATCH_BYTES_MAX = 64 << 20
-
-Wanted = dict[str, int]
+# What one exchange aims at: small enough that a progress bar moves, large enough that round trips
+# do not count.
+BATCH_BYTES = 64 << 20
+# The first exchange with an owner: metadata does not say how large blobs are.
+BATCH_BLOBS_FIRST = 64
+BATCH_BLOBS_MAX = 1024
 
 
 def attach(client: Client, meta: ObjectMeta, progress: bool | None = None) -> None:
@@ -37,13 +38,10 @@ def attach(client: Client, meta: ObjectMeta, progress: bool | None = None) -> No
     missing = _missing(meta)
     if not missing:
         return
-    total = sum(sum(wanted.values()) for wanted in missing.values())
-    with Progress(total, "fetch", progress) as bar:
-        owners = {
-            instance: _owner(client, instance, wanted) for instance, wanted in missing.items()
-        }
+    with Progress(_size_bytes(meta._tree()) or None, "fetch", progress) as bar:
+        owners = {instance: _owner(client, instance, ids) for instance, ids in missing.items()}
         if len(owners) == 1:
-            fetched = [_fetch(owners[i], wanted, bar) for i, wanted in missing.items()]
+            fetched = [_fetch(owners[i], ids, bar) for i, ids in missing.items()]
         else:
             with ThreadPoolExecutor(min(len(owners), OWNERS_AT_ONCE_MAX)) as pool:
                 fetched = list(
@@ -54,14 +52,21 @@ def attach(client: Client, meta: ObjectMeta, progress: bool | None = None) -> No
             meta.add_remote_blob(blob)
 
 
-def _missing(meta: ObjectMeta) -> dict[int, Wanted]:
-    """The blobs without bytes here, with their sizes, by the instance that has them."""
-    missing: dict[int, Wanted] = defaultdict(dict)
+def _missing(meta: ObjectMeta) -> dict[int, list[str]]:
+    """The ids of the blobs without bytes here, by the instance that has them."""
+    missing: dict[int, dict[str, None]] = defaultdict(dict)
     for node in _blobs(meta._tree()):
-        size = int(node.get("length") or node.get("nbytes") or 0)
         if meta._buffer(node["id"]) is None:
-            missing[int(node["instance_id"])][node["id"]] = size
-    return missing
+            missing[int(node["instance_id"])][node["id"]] = None
+    return {instance: list(ids) for instance, ids in missing.items()}
+
+
+def _size_bytes(tree: dict[str, Any]) -> int:
+    """How large an object says it is, or its parts together; 0 if they do not say. A guess, for a
+    progress bar.
+    """
+    parts = sum(_size_bytes(value) for value in tree.values() if isinstance(value, dict))
+    return max(int(tree.get("length") or tree.get("nbytes") or 0), parts)
 
 
 def _blobs(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -73,7 +78,7 @@ def _blobs(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _blobs(value)
 
 
-def _owner(client: Client, instance: int, wanted: Wanted) -> RPCClient:
+def _owner(client: Client, instance: int, ids: list[str]) -> RPCClient:
     own = client._rpc_client
     if own is not None and own.remote_instance_id == instance:
         return own
@@ -81,7 +86,7 @@ def _owner(client: Client, instance: int, wanted: Wanted) -> RPCClient:
     if described is None:
         known = ", ".join(str(i) for i in sorted(client.meta)) or "none"
         raise IOErrorException(
-            f"IOError: the bytes of {next(iter(wanted))} are on instance {instance}, which is not "
+            f"IOError: the bytes of {ids[0]} are on instance {instance}, which is not "
             f"in the cluster now (there are: {known}); an object survives its node if it was "
             "migrated, or fetched with fetch=True, before the node stopped"
         )
@@ -94,15 +99,15 @@ def endpoint_of(described: dict[str, Any]) -> tuple[str, int]:
     return (described["hostname"] if host in ("0.0.0.0", "::") else host), port
 
 
-def _fetch(owner: RPCClient, wanted: Wanted, bar: Progress) -> list[Any]:
+def _fetch(owner: RPCClient, ids: list[str], bar: Progress) -> list[Any]:
+    """The blobs of one owner, as many at once as the sizes of those before allow."""
     blobs: list[Any] = []
-    batch: list[ObjectID] = []
-    size = 0
-    for number, (blob_id, length) in enumerate(wanted.items(), 1):
-        batch.append(ObjectID(blob_id))
-        size += length
-        if size >= BATCH_BYTES_MAX or number == len(wanted):
-            blobs += owner.get_remote_blobs(batch)
-            bar.advance(size)
-            batch, size = [], 0
+    count = BATCH_BLOBS_FIRST
+    while len(blobs) < len(ids):
+        wanted = ids[len(blobs) : len(blobs) + count]
+        batch = owner.get_remote_blobs([ObjectID(blob_id) for blob_id in wanted])
+        size = sum(len(blob) for blob in batch)
+        bar.advance(size)
+        blobs += batch
+        count = min(max(len(batch) * BATCH_BYTES // max(size, 1), 1), BATCH_BLOBS_MAX)
     return blobs

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from vineyard._C import ObjectMeta, RemoteBlobBuilder, RPCClient
-from vineyard.core.progress import Progress
+from vineyard.core.progress import Progress, is_shown
 
 # Smaller puts take one exchange, whatever was asked for: there is nothing to watch.
 WATCHED_BYTES_MIN = 1 << 20
 
 
-def worth_watching(buffers: list[Any]) -> bool:
-    """Whether sending `buffers` takes long enough for a bar (bool)."""
-    return sum(memoryview(buffer).nbytes for buffer in buffers) >= WATCHED_BYTES_MIN
+def worth_watching(buffers: list[Any], wanted: bool | None) -> bool:
+    """Whether sending `buffers` shows a bar (bool); `wanted` as for :class:`Progress`."""
+    total = sum(memoryview(buffer).nbytes for buffer in buffers)
+    return total >= WATCHED_BYTES_MIN and is_shown(total, wanted)
 
 
 def put_watched(

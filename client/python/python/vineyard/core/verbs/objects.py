@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vineyard._C import NotEnoughMemoryException, Object, ObjectID, ObjectMeta
 from vineyard.core import builder as builders
 from vineyard.core import failover, remote, resolver, upload
+from vineyard.core.progress import is_shown
 from vineyard.core.verbs.handles import Handles
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ObjectVerbs(Handles):
             NotEnoughMemoryException: no instance has room for the value.
             RuntimeError: the context has no builder for the type.
         """
-        client = self if progress is None else _Watched(self, progress)
+        client = _Watched(self, progress) if is_shown(None, progress) else self
         try:
             return builders.put(client, value, builder, persist, name, **kwargs)
         except NotEnoughMemoryException:
@@ -210,9 +211,14 @@ _get = resolver.get
 class _Watched:
     """A client whose transfers show a bar. All else is the client's own."""
 
-    def __init__(self, client: Any, progress: bool) -> None:
+    def __init__(self, client: Any, progress: bool | None) -> None:
         self._client = client
         self._progress = progress
+
+    @property
+    def __class__(self) -> type:
+        # A builder may ask what kind of client it was given.
+        return type(self._client)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
@@ -225,7 +231,7 @@ class _Watched:
         name: str | None = None,
     ) -> ObjectMeta:
         client = self._client
-        if self._progress and not client.has_ipc_client() and upload.worth_watching(buffers):
+        if not client.has_ipc_client() and upload.worth_watching(buffers, self._progress):
             return upload.put_watched(client.rpc_client, tree, buffers, persist, name)
         return client._put_tree(tree, buffers, persist, name)
 

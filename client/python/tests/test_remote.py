@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import warnings
 
 import pytest
@@ -121,7 +122,32 @@ def test_an_owner_that_is_gone_is_named(three):
             self._rpc_client, self.meta = None, {}
 
     with pytest.raises(vineyard.IOErrorException, match="instance 77"):
-        remote._owner(Gone(), 77, ["o8000000000000001"])
+        remote._owner(Gone(), 77, "o0000000000000001")
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_owner_that_does_not_answer_is_named(three, monkeypatch, known):
+    object_id = three[0].put([b"d" * 1000], persist=True)
+    three[1].sync_meta()
+    owner = three[0].instance_id
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nowhere = closed.getsockname()
+    with three[1].fork() as reader:
+        if known:
+            reader.get(object_id)
+            (connection,) = reader._owners.values()
+            place = connection.rpc_endpoint
+            monkeypatch.setattr(reader, "_rpc_to", lambda _: connection)
+            connection.close()
+        else:
+            monkeypatch.setattr(remote, "endpoint_of", lambda _: nowhere)
+            place = f"127.0.0.1:{nowhere[1]}"
+        with pytest.raises(vineyard.IOErrorException) as caught:
+            reader.get(object_id)
+    assert isinstance(caught.value.__cause__, ConnectionError)
+    assert f"{object_id!r} (blob o8" in str(caught.value)
+    assert f"instance {owner} at {place}" in str(caught.value)
 
 
 def test_progress_shows_a_bar(three, cluster, capsys):

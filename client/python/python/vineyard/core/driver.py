@@ -39,8 +39,8 @@ class DriverContext:
         self._factory.setdefault(typename_prefix, {})[meth] = func
 
     def resolve(self, obj: Any, typename: str) -> Any:
-        """Binds the methods for `typename` (str) to `obj`, and returns it. A value whose type has no
-        room for attributes, such as an array or a number, is returned as it is.
+        """Binds the methods for `typename` (str) to `obj`, and returns it. A value whose type has
+        no room for attributes, such as an array or a number, is returned as it is.
         """
         if not self._factory:
             return obj

@@ -6,8 +6,9 @@ one that has not and the instance that should have it.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -32,21 +33,28 @@ def attach(client: Client, meta: ObjectMeta, progress: bool | None = None) -> No
     """Fetches the blobs below `meta` that are not attached, from each owner at once.
 
     Raises:
-        IOErrorException: an owner is no longer in the cluster, or does not have the bytes.
-        ConnectionFailedException: an owner cannot be reached.
+        IOErrorException: an owner is no longer in the cluster, or cannot be reached.
+        ObjectNotExistsException: an owner does not have the bytes.
     """
     missing = _missing(meta)
     if not missing:
         return
     with Progress(_size_bytes(meta._tree()) or None, "fetch", progress) as bar:
-        owners = {instance: _owner(client, instance, ids) for instance, ids in missing.items()}
+        owners = []
+        for instance, ids in missing.items():
+            what = f"{meta.id!r} (blob {ids[0]})"
+            owners.append((_owner(client, instance, what), instance, what, ids))
+
+        def fetch(owned: tuple[RPCClient, int, str, list[str]]) -> list[Any]:
+            owner, instance, what, ids = owned
+            with _named(instance, owner.rpc_endpoint, what):
+                return _fetch(owner, ids, bar)
+
         if len(owners) == 1:
-            fetched = [_fetch(owners[i], ids, bar) for i, ids in missing.items()]
+            fetched = [fetch(owners[0])]
         else:
             with ThreadPoolExecutor(min(len(owners), OWNERS_AT_ONCE_MAX)) as pool:
-                fetched = list(
-                    pool.map(lambda item: _fetch(owners[item[0]], item[1], bar), missing.items())
-                )
+                fetched = list(pool.map(fetch, owners))
     for blobs in fetched:
         for blob in blobs:
             meta.add_remote_blob(blob)
@@ -78,7 +86,8 @@ def _blobs(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _blobs(value)
 
 
-def _owner(client: Client, instance: int, ids: list[str]) -> RPCClient:
+def _owner(client: Client, instance: int, what: str) -> RPCClient:
+    """A connection to the instance that has the bytes of `what`."""
     own = client._rpc_client
     if own is not None and own.remote_instance_id == instance:
         return own
@@ -86,11 +95,25 @@ def _owner(client: Client, instance: int, ids: list[str]) -> RPCClient:
     if described is None:
         known = ", ".join(str(i) for i in sorted(client.meta)) or "none"
         raise IOErrorException(
-            f"IOError: the bytes of {ids[0]} are on instance {instance}, which is not "
+            f"IOError: the bytes of {what} are on instance {instance}, which is not "
             f"in the cluster now (there are: {known}); an object survives its node if it was "
             "migrated, or fetched with fetch=True, before the node stopped"
         )
-    return client._rpc_to(endpoint_of(described))
+    host, port = endpoint_of(described)
+    with _named(instance, f"{host}:{port}", what):
+        return client._rpc_to((host, port))
+
+
+@contextlib.contextmanager
+def _named(instance: int, endpoint: str, what: str) -> Generator[None, Any, Any]:
+    """Says of which object and instance it is that a connection fails."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError) as error:
+        raise IOErrorException(
+            f"IOError: the bytes of {what} are on instance {instance} at {endpoint}, which cannot "
+            f"be reached now, though the cluster has not given it up yet: {error}"
+        ) from error
 
 
 def endpoint_of(described: dict[str, Any]) -> tuple[str, int]:

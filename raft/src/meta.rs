@@ -5,12 +5,13 @@
 //! never touches openraft, which lives on the raft thread (`driver`).
 
 pub(crate) mod driver;
+mod room;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
 use vineyard_wire::limits::PERSIST_BYTES_MAX;
@@ -24,6 +25,7 @@ use crate::peers::Dial;
 use crate::state::State;
 pub use driver::Request;
 use driver::{Job, Shared};
+use room::Room;
 
 /// The node that takes part.
 #[derive(Clone, Debug)]
@@ -58,6 +60,14 @@ pub struct Meta {
     jobs: mpsc::Sender<Job>,
     /// A turn for each request that the raft thread has and has not answered.
     turns: Arc<Semaphore>,
+    /// Room for the commands among them.
+    room: Room,
+}
+
+/// Returned when the raft thread is done with a job.
+pub(crate) struct Turn {
+    _job: OwnedSemaphorePermit,
+    _bytes: Option<OwnedSemaphorePermit>,
 }
 
 impl Meta {
@@ -73,6 +83,7 @@ impl Meta {
         // Room for a connection of another member is never taken by requests: votes and heartbeats come through here.
         let (jobs, queue) = mpsc::channel(JOBS_MAX + SERVED_MAX);
         let (ready, started) = oneshot::channel();
+        let room = Room::new(options.proposals_bytes_max);
         let parts = driver::Parts {
             env: env.clone(),
             options,
@@ -91,6 +102,7 @@ impl Meta {
             shared,
             jobs,
             turns: Arc::new(Semaphore::new(JOBS_MAX)),
+            room,
         })
     }
 
@@ -128,22 +140,25 @@ impl Meta {
         }
         let until = Instant::now() + deadline;
         let key = request.key();
-        let applied = self
-            .ask(deadline, |reply| Job::Submit {
-                key: Some(key),
-                command,
-                until,
-                reply,
-            })
-            .await?;
-        Ok(applied)
+        self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
+            key: Some(key),
+            command,
+            until,
+            reply,
+            turn,
+        })
+        .await
     }
 
     /// Returns once the local state is at least as new as everything acknowledged anywhere before this call.
     pub async fn confirm(&self, deadline: Duration) -> Result<(), Error> {
         let until = Instant::now() + deadline;
-        self.ask(deadline, |reply| Job::Confirm { until, reply })
-            .await
+        self.ask(deadline, None, |reply, turn| Job::Confirm {
+            until,
+            reply,
+            turn,
+        })
+        .await
     }
 
     /// The local state: what has been applied here so far.
@@ -176,11 +191,12 @@ impl Meta {
         deadline: Duration,
     ) -> Result<(NodeId, String), Error> {
         let until = Instant::now() + deadline;
-        self.ask(deadline, |reply| Job::Admit {
+        self.ask(deadline, None, |reply, turn| Job::Admit {
             key,
             endpoint,
             until,
             reply,
+            turn,
         })
         .await
     }
@@ -202,29 +218,46 @@ impl Meta {
         }
     }
 
-    /// Hands a job to the raft thread and waits for its answer. The raft thread keeps the deadline and knows what it
-    /// waits for; the grace only covers a thread that does not get to run.
+    /// Hands a job, with a command of `bytes` if it has one, to the raft thread and waits for its answer. The raft thread
+    /// keeps the deadline and knows what it waits for; the grace only covers a thread that does not get to run.
     async fn ask<T>(
         &self,
         deadline: Duration,
-        job: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Job,
+        bytes: Option<usize>,
+        job: impl FnOnce(oneshot::Sender<Result<T, Error>>, Turn) -> Job,
     ) -> Result<T, Error> {
         const GRACE: Duration = Duration::from_millis(500);
-        let (reply, answer) = oneshot::channel();
+        let late = |waited_for: &str| Error::Deadline {
+            waited_for: waited_for.to_owned(),
+            after: deadline,
+        };
         let exchange = async {
-            let _turn = self.turns.acquire().await;
+            let turn = tokio::time::timeout(deadline, self.turn(bytes));
+            let turn = turn
+                .await
+                .map_err(|_| late("earlier requests of this node"))?;
+            let (reply, answer) = oneshot::channel();
             self.jobs
-                .send(job(reply))
+                .send(job(reply, turn))
                 .await
                 .map_err(|_| Error::Stopped)?;
             answer.await.map_err(|_| Error::Stopped)?
         };
-        match tokio::time::timeout(deadline + GRACE, exchange).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Deadline {
-                waited_for: "the raft thread".to_owned(),
-                after: deadline,
-            }),
+        tokio::time::timeout(deadline + GRACE, exchange)
+            .await
+            .unwrap_or_else(|_| Err(late("the raft thread")))
+    }
+
+    async fn turn(&self, bytes: Option<usize>) -> Turn {
+        // Bytes first: what waits for room takes no turn from a read.
+        let bytes = match bytes {
+            Some(bytes) => Some(self.room.turn(bytes).await),
+            None => None,
+        };
+        let turn = self.turns.clone().acquire_owned().await;
+        Turn {
+            _job: turn.expect("the semaphore is never closed"),
+            _bytes: bytes,
         }
     }
 }

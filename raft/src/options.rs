@@ -71,7 +71,8 @@ pub struct Options {
     pub entries_kept: u64,
     /// Entries in one append message.
     pub append_entries_max: u64,
-    /// Bytes of commands that the leader has taken and that are not yet committed and on its disk; others wait.
+    /// Bytes of commands that the leader has taken and that are not yet committed and on its disk, and on every node of
+    /// those that its raft thread has and has not answered; others wait.
     pub proposals_bytes_max: u64,
     pub mutations: Mutations,
     /// The replicated state's own planted bugs.

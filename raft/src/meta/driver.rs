@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
 use vineyard_wire::NodeId;
 
-use super::{Member, Status};
+use super::room::Room;
+use super::{Member, Status, Turn};
 use crate::command::{Applied, Command, RequestKey};
 use crate::error::Error;
 use crate::group;
@@ -40,23 +41,26 @@ mod propose;
 mod sequences;
 mod shared;
 
-/// What other threads ask of the raft thread.
+/// What other threads ask of the raft thread. It has its turn until it is answered, also when its asker has left.
 pub(crate) enum Job {
     Submit {
         key: Option<RequestKey>,
         command: Arc<Command>,
         until: Instant,
         reply: oneshot::Sender<Result<Applied, Error>>,
+        turn: Turn,
     },
     Confirm {
         until: Instant,
         reply: oneshot::Sender<Result<(), Error>>,
+        turn: Turn,
     },
     Admit {
         key: u128,
         endpoint: String,
         until: Instant,
         reply: oneshot::Sender<Result<(NodeId, String), Error>>,
+        turn: Turn,
     },
     Serve {
         connection: Box<dyn Detached>,
@@ -91,7 +95,10 @@ pub(crate) struct Driver {
     confirms: confirm::Confirms,
     /// A turn for each command on its way to the leader.
     forwards: Semaphore,
-    room: propose::Room,
+    /// Room for commands that were proposed here and are not yet committed and on this disk. Everything that waits for a
+    /// disk or for a majority on behalf of clients waits for it, in order, and openraft never does: what it has taken
+    /// fits.
+    room: Room,
     /// A member tries again and again; it is said once.
     met_unreadable: Cell<bool>,
 }
@@ -214,7 +221,7 @@ async fn start(
             Some(reason) => reason.clone(),
             None => Error::Unusable(error.to_string()),
         })?;
-    let room = propose::Room::new(options.proposals_bytes_max);
+    let room = Room::new(options.proposals_bytes_max);
     let driver = Driver {
         raft,
         shared: shared.clone(),
@@ -244,15 +251,21 @@ async fn answer(driver: Rc<Driver>, job: Job) {
             command,
             until,
             reply,
+            turn: _turn,
         } => {
             drop(reply.send(driver.submit(key, command, until).await));
         }
-        Job::Confirm { until, reply } => drop(reply.send(driver.confirm(until).await)),
+        Job::Confirm {
+            until,
+            reply,
+            turn: _turn,
+        } => drop(reply.send(driver.confirm(until).await)),
         Job::Admit {
             key,
             endpoint,
             until,
             reply,
+            turn: _turn,
         } => {
             drop(reply.send(driver.admit(key, endpoint, until).await));
         }

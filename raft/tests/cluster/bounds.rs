@@ -48,6 +48,48 @@ fn a_disk_that_stands_still_holds_back_no_more_than_the_bound() {
 }
 
 #[test]
+fn commands_whose_askers_left_keep_their_room_until_they_are_answered() {
+    run(async {
+        let (world, mut options) = (World::default(), Options::default());
+        options.proposals_bytes_max = 4 << 20;
+        let nodes = three(&world, &options).await;
+        let asker = &nodes[(leader_of(&nodes) + 1) % 3];
+        let me = asker.status().me;
+        for node in &nodes {
+            world.cut(me, node.status().me);
+        }
+        let text = format!("{:?}", "x".repeat(1 << 20));
+        let large = |number: u32| Command::SetAttributes {
+            id: OBJECT,
+            attributes: BTreeMap::from([(format!("a{number}"), text.clone())]),
+        };
+        let began = Instant::now();
+        for number in 0..40 {
+            let submitted = asker.submit(instance(asker), large(number), WAIT);
+            let left = tokio::time::timeout(Duration::from_millis(20), submitted).await;
+            assert!(left.is_err(), "{left:?}");
+        }
+        let submitted = asker.submit(instance(asker), large(40), Duration::from_millis(500));
+        let late = submitted.await.unwrap_err().to_string();
+        assert!(late.contains("earlier requests of this node"), "{late}");
+        // A read needs no room.
+        let confirmed = asker.confirm(Duration::from_millis(500)).await;
+        let late = confirmed.unwrap_err().to_string();
+        assert!(!late.contains("earlier requests"), "{late}");
+        assert!(began.elapsed() < WAIT / 2, "{:?}", began.elapsed());
+        world.heal();
+        asker
+            .submit(instance(asker), large(41), WAIT)
+            .await
+            .unwrap();
+        tokio::time::sleep(WAIT).await;
+        // Of the forty, three had room. Whoever leaves may have asked for nothing.
+        let taken = asker.state().object(OBJECT).unwrap().attributes.len();
+        assert!((1..=4).contains(&taken), "{taken}");
+    });
+}
+
+#[test]
 fn a_crowd_of_requests_costs_no_election_and_all_are_answered() {
     run(async {
         let (world, options) = (World::default(), Options::default());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use openraft::errors::{ClientWriteError, RaftError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use vineyard_wire::NodeId;
 
@@ -23,34 +23,6 @@ enum Tried {
     Elsewhere(Option<NodeId>),
     /// It may or may not have happened; try again under the same key.
     Unknown(String),
-}
-
-/// Room for commands that were proposed here and are not yet committed and on this disk. Everything that waits for a
-/// disk or for a majority on behalf of clients waits here, in order, and openraft never does: what it has taken fits.
-pub(super) struct Room {
-    turns: Arc<Semaphore>,
-    all: u32,
-}
-
-/// What a turn is counted in.
-const ROOM_UNIT_BYTES: usize = 1024;
-
-impl Room {
-    pub(super) fn new(bytes: u64) -> Self {
-        let all = u32::try_from(bytes / ROOM_UNIT_BYTES as u64).unwrap_or(u32::MAX);
-        Self {
-            turns: Arc::new(Semaphore::new(all as usize)),
-            all,
-        }
-    }
-
-    /// Returns when there is room. One that is larger than all of it waits until it is alone.
-    async fn turn(&self, command: &Command) -> OwnedSemaphorePermit {
-        let units = 1 + command_bytes(command) / ROOM_UNIT_BYTES;
-        let units = u32::try_from(units).map_or(self.all, |units| units.min(self.all));
-        let turn = self.turns.clone().acquire_many_owned(units).await;
-        turn.expect("the semaphore is never closed")
-    }
 }
 
 impl Driver {
@@ -145,7 +117,7 @@ impl Driver {
     pub(crate) async fn propose(&self, key: Option<RequestKey>, command: &Command) -> Answer {
         let turn = tokio::select! {
             biased;
-            turn = self.room.turn(command) => turn,
+            turn = self.room.turn(command_bytes(command)) => turn,
             other = self.another_leads(self.me) => return Answer::NotLeader(Some(other)),
         };
         let at_unix_ms = self.env.clock.unix_ms();

@@ -165,17 +165,9 @@ impl Client {
         unsafe_: bool,
     ) -> Result<BTreeMap<ObjectId, Blob>> {
         let mut call = self.begin(self.options().deadline).await?;
-        let request = Request::GetBuffers {
-            ids: ids.clone(),
-            unsafe_,
-        };
+        let request = Request::GetBuffers { ids, unsafe_ };
         let pick = only!(Reply::GetBuffers { payloads, fds, .. } => (payloads, fds));
-        let reply = call.ask(&request, pick).await;
-        if reply.is_err() {
-            // One that is lost refuses the request; the others may be held already.
-            ids.iter().for_each(|id| self.holds().settle(*id));
-        }
-        let (payloads, fds) = reply?;
+        let (payloads, fds) = call.ask(&request, pick).await?;
         call.receive_arenas(&fds, &payloads).await?;
         let mut held = Vec::with_capacity(payloads.len());
         for payload in payloads.iter().filter(|payload| payload.data_size > 0) {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use vineyard_env::Access;
-use vineyard_store::Blob;
+use vineyard_store::{Blob, Store};
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use crate::failure;
@@ -85,40 +86,56 @@ pub(super) async fn get_buffers(
     })
 }
 
-/// The blobs in `ids` that are here, held for this session from now on.
+/// The blobs in `ids` that are here, held for this session from now on. A refusal holds nothing: what a client did not
+/// get it could not give back.
 pub(super) async fn find(
     session: &Session,
     ids: Vec<ObjectId>,
     unsafe_: bool,
 ) -> Result<Vec<Blob>, Status> {
     let holder = session.holder.get();
-    let wanted = ids.clone();
-    let blobs = session
-        .node
-        .blobs
-        .ask(move |store| store.get(holder, &ids, unsafe_))
-        .await??;
-    check_lost(&session.node, &wanted, &blobs).await?;
-    Ok(blobs)
+    let ids: Arc<[ObjectId]> = ids.into();
+    let mut absent = Arc::new(BTreeSet::new());
+    loop {
+        let (ids, known) = (ids.clone(), absent.clone());
+        // One more may have gone while the others were asked after.
+        let turn = move |store: &mut Store| {
+            let missing = missing(store, &ids);
+            match missing.is_subset(&known) {
+                true => store.get(holder, &ids, unsafe_).map(Ok),
+                false => Ok(Err(missing)),
+            }
+        };
+        match session.node.blobs.ask(turn).await?? {
+            Ok(blobs) => return Ok(blobs),
+            Err(missing) => {
+                check_lost(&session.node, &missing).await?;
+                Arc::make_mut(&mut absent).extend(missing);
+            }
+        }
+    }
 }
 
-/// Refuses if one of `wanted` is not among `blobs` because its bytes died with their node. Asks the cluster before it
-/// says that they did not; a cluster that does not answer is not waited for longer than clients wait to catch up.
+/// Those of `ids` that are not here.
+pub(super) fn missing(store: &Store, ids: &[ObjectId]) -> BTreeSet<ObjectId> {
+    let missing = ids.iter().filter(|id| !store.exists(**id));
+    missing.copied().collect()
+}
+
+/// Refuses if one of `missing` is not here because its bytes died with their node. Asks the cluster before it says that
+/// they did not; a cluster that does not answer is not waited for longer than clients wait to catch up.
 pub(super) async fn check_lost(
     node: &Rc<Shared>,
-    wanted: &[ObjectId],
-    blobs: &[Blob],
+    missing: &BTreeSet<ObjectId>,
 ) -> Result<(), Status> {
-    if blobs.len() >= wanted.len() {
+    if missing.is_empty() {
         return Ok(());
     }
-    let here: BTreeSet<_> = blobs.iter().map(|blob| blob.id).collect();
-    let missing: Vec<_> = wanted.iter().filter(|id| !here.contains(id)).collect();
     let check = || {
         let state = node.meta.state();
         let lost = missing.iter().find_map(|id| {
-            let instance = failure::lost_with(state.blob(**id)?, node.instance)?;
-            Some(failure::lost(&state, **id, instance))
+            let instance = failure::lost_with(state.blob(*id)?, node.instance)?;
+            Some(failure::lost(&state, *id, instance))
         });
         lost.map_or(Ok(()), Err)
     };

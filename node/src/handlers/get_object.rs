@@ -117,3 +117,6 @@ fn blobs_here(trees: &Trees, me: InstanceId) -> Vec<ObjectId> {
     found.remove(&ObjectId::EMPTY_BLOB);
     found.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,16 +141,15 @@ pub(super) async fn read(
     session: &Session,
     ids: Vec<ObjectId>,
 ) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
-    let wanted = ids.clone();
     // A slice keeps its bytes in place: the session, which sends copies, needs no hold.
     let pin = move |store: &mut Store| {
         let blobs: Vec<_> = ids.iter().filter_map(|id| store.info(*id)).collect();
         let slices = blobs.iter().map(|blob| store.reader(blob.id));
         let slices = slices.collect::<Result<_, _>>()?;
-        Ok::<_, Status>((blobs, slices))
+        Ok::<_, Status>((blobs, slices, blobs::missing(store, &ids)))
     };
-    let (blobs, slices) = session.node.blobs.ask(pin).await??;
-    blobs::check_lost(&session.node, &wanted, &blobs).await?;
+    let (blobs, slices, missing) = session.node.blobs.ask(pin).await??;
+    blobs::check_lost(&session.node, &missing).await?;
     Ok((blobs, slices))
 }
 

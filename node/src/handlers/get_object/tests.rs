@@ -1,0 +1,61 @@
+//! What a get holds, and how much one reply may say.
+
+use serde_json::json;
+use vineyard_client::{Client, GetOptions, Options, PutBlob, PutObject as Put};
+use vineyard_wire::{ObjectId, Tree};
+
+use crate::config::Limits;
+use crate::testing::{Place, with_node};
+
+fn tree(value: serde_json::Value) -> Tree {
+    value.as_object().unwrap().clone()
+}
+
+async fn references(place: &Place) -> u64 {
+    let blobs = &place.node.shared.blobs;
+    blobs.ask(|store| store.usage().references).await.unwrap()
+}
+
+/// A persistent object of two blobs: its id and theirs.
+async fn pair(client: &Client) -> (ObjectId, Vec<ObjectId>) {
+    let blob = |at: usize| json!({ "typename": "vineyard::Blob", "inline": at });
+    let put = Put {
+        content: tree(json!({ "typename": "test::Pair", "a": blob(0), "b": blob(1) })),
+        blobs: vec![PutBlob::Bytes(b"one"), PutBlob::Bytes(b"two")],
+        persist: true,
+        name: None,
+    };
+    let id = client.put_object(put).await.unwrap().id;
+    let got = client.get_objects(&[id], &GetOptions::default()).await;
+    let blobs = got.unwrap()[0].blobs.keys().copied().collect();
+    // The client says with its next request what it dropped.
+    client.debug().await.unwrap();
+    (id, blobs)
+}
+
+#[test]
+fn a_get_that_is_refused_holds_nothing() {
+    with_node(Limits::default(), async |place| {
+        let clients = place.clients(&Options::default()).await;
+        let (id, blobs) = pair(&clients[0]).await;
+        clients[0].drop_blob(blobs[0]).await.unwrap();
+        assert_eq!(references(place).await, 0);
+        for client in &clients {
+            // A client without what we added keeps what it got.
+            let before = references(place).await;
+            let refused = client.get_objects(&[id], &GetOptions::default()).await;
+            assert!(refused.unwrap_err().to_string().contains("deleted"));
+            assert_eq!(references(place).await, before);
+            let refused = client.get_blobs(&blobs).await;
+            assert!(refused.unwrap_err().to_string().contains("deleted"));
+            assert_eq!(references(place).await, before);
+            // One that is unknown refuses nothing.
+            let stray = ObjectId(blobs[1].0 + 1000);
+            let found = client.get_blobs(&[stray, blobs[1]]).await.unwrap();
+            assert!(found[0].is_none());
+            assert_eq!(&found[1].as_ref().unwrap()[..], b"two");
+            drop(found);
+            client.debug().await.unwrap();
+        }
+    });
+}

@@ -17,7 +17,7 @@ BLOB = "vineyard::Blob"
 class Draft:
     """Collects the buffers of one put, and says how the parts of a value are built."""
 
-    __slots__ = ("_address_of", "buffers", "client", "context", "kwargs", "links")
+    __slots__ = ("_address_of", "buffers", "client", "context", "kwargs", "links", "measured")
 
     def __init__(self, client: Any, context: Any, kwargs: Tree, reuse: bool = True) -> None:
         """`reuse`: blobs that the value already lives in are linked, not copied."""
@@ -26,6 +26,8 @@ class Draft:
         self.kwargs = kwargs
         self.buffers: list[Any] = []
         self.links = 0
+        # Whether the value that is being described is known to make a tree of a sensible size.
+        self.measured = False
         self._address_of = client.find_shared_memory if reuse and client.is_ipc else None
 
     def blob(self, buffer: Any) -> Tree:
@@ -43,6 +45,12 @@ class Draft:
         self.links += 1
         # The released server asks where a blob is that is only linked.
         return link(object_id) | {"instance_id": self.client.instance_id}
+
+    def describes(self, kind: type) -> bool:
+        """Whether values of a type are described in place, rather than linked."""
+        if issubclass(kind, ObjectID | Object | ObjectMeta):
+            return False
+        return getattr(self.context.find(kind), "describe", None) is not None
 
     def part(self, value: Any) -> Tree:
         """A member: described in place if its builder is one of ours, otherwise built now and

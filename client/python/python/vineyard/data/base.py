@@ -22,6 +22,10 @@ _DECIMAL_BITS_MAX = 10_000
 # Metadata is kept whole in every node of the cluster; longer text goes to a blob.
 _TEXT_LENGTH_MAX = 64 * 1024
 
+# A node takes trees of 100 levels and 2**18 members; far below that, a pickle is the better form.
+_ITEMS_MAX = 10_000
+_LEVELS_MAX = 60
+
 
 def describe_int(draft: Draft, value: int) -> Tree:
     """The tree of an int of any size."""
@@ -108,10 +112,24 @@ def restore_bytes(reader: Reader, tree: Tree) -> memoryview:
 
 
 def describe_sequence(draft: Draft, value: Any) -> Tree:
-    """The tree of a tuple or list with its items; a subclass, like a named tuple, is pickled."""
+    """The tree of a tuple or list with its items. Pickled are: a subclass, like a named tuple; many
+    items, many levels, and what contains itself, unless a part has to be linked.
+    """
     kind = list if type(value) is StoredList else type(value)
     if kind is not tuple and kind is not list:
         return default.describe(draft, value)
+    if draft.measured:
+        return _sequence(draft, value, kind)
+    if _items(value, 1) > _ITEMS_MAX and not _links(draft, value):
+        return default.describe(draft, value)
+    draft.measured = True
+    try:
+        return _sequence(draft, value, kind)
+    finally:
+        draft.measured = False
+
+
+def _sequence(draft: Draft, value: Any, kind: type) -> Tree:
     tree: Tree = {
         "typename": "vineyard::Sequence",
         "nbytes": 0,
@@ -122,6 +140,33 @@ def describe_sequence(draft: Draft, value: Any) -> Tree:
     for at, item in enumerate(value):
         tree[f"__elements_-{at}"] = draft.part(item)
     return tree
+
+
+def _items(value: Any, level: int) -> int:
+    """How many items there are on all levels; past either limit, some number past it."""
+    if level > _LEVELS_MAX:
+        return _ITEMS_MAX + 1
+    count = len(value)
+    for item in value:
+        if count > _ITEMS_MAX:
+            break
+        if type(item) in _SEQUENCES:
+            count += _items(item, level + 1)
+    return count
+
+
+def _links(draft: Draft, value: Any) -> bool:
+    """Whether an item on any level is an object already, or has a builder that is not ours."""
+    seen: set[int] = set()
+    kinds: set[type] = set()
+    pending = [value]
+    while pending:
+        at = pending.pop()
+        if id(at) not in seen:
+            seen.add(id(at))
+            kinds.update(map(type, at))
+            pending += [item for item in at if type(item) in _SEQUENCES]
+    return not all(draft.describes(kind) for kind in kinds)
 
 
 def restore_sequence(reader: Reader, tree: Tree) -> Any:
@@ -148,3 +193,6 @@ class StoredList(list[Any]):
 
     def __reduce__(self) -> tuple[type, tuple[list[Any]]]:
         return list, (self[:],)
+
+
+_SEQUENCES = (list, tuple, StoredList)

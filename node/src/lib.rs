@@ -14,6 +14,7 @@ mod front;
 mod handlers;
 mod identity;
 mod inbox;
+mod logins;
 mod node;
 mod peer;
 mod plan;

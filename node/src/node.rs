@@ -22,6 +22,7 @@ use crate::config::{Config, Join, Listen};
 use crate::figures;
 use crate::front;
 use crate::identity::{BOOTS_MAX, Identity};
+use crate::logins::Logins;
 use crate::peer::dial::Dialer;
 use crate::shared::{Counters, Leavers, Shared, SharedArena, Stopping, see_off};
 use crate::token::{ParseTokenError, Token};
@@ -352,6 +353,10 @@ async fn assemble(
         blobs: blobs::start(store, limits.mailbox_capacity, limits.page_decay),
         catalog: catalog::start(Catalog::new(instance), limits.mailbox_capacity),
         migrator: migrator::start(limits.mailbox_capacity, limits.migrations_max),
+        logins: config
+            .passwords
+            .clone()
+            .map(|users| Logins::start(env.threads.as_ref(), users, limits.login_deadline)),
         bulk: Bulk::start(env.threads.as_ref(), limits.bulk_threads, limits.bulk_queue),
         dialer,
         arena,

@@ -31,6 +31,7 @@ pub(crate) struct Session {
     pub(crate) registered: Cell<bool>,
     /// The client says when it no longer reads a blob.
     pub(crate) releases: Cell<bool>,
+    wrong_passwords: Cell<usize>,
     register_by: Instant,
     /// Counts the connection among those that have not registered.
     unregistered: RefCell<Option<Counted>>,
@@ -52,6 +53,7 @@ impl Session {
             holder: Cell::new(holder),
             registered: Cell::new(false),
             releases: Cell::new(false),
+            wrong_passwords: Cell::new(0),
             unregistered: RefCell::new(unregistered),
             sent: RefCell::default(),
         })
@@ -84,6 +86,15 @@ impl Session {
         self.unregistered.take();
     }
 
+    pub(crate) fn note_wrong_password(&self) {
+        self.wrong_passwords.set(self.wrong_passwords.get() + 1);
+    }
+
+    /// Whether it has guessed often enough.
+    fn is_shut_out(&self) -> bool {
+        self.wrong_passwords.get() >= self.node.config.limits.wrong_passwords_max
+    }
+
     /// The request in `body`, if this connection may ask it now.
     pub(crate) fn admit(&self, body: &[u8]) -> Result<Request, Status> {
         let request = json::decode_request(body)?;
@@ -114,13 +125,17 @@ impl Drop for Session {
     }
 }
 
-/// The next request's body; `None` when the other side has left or the node stops. A connection that breaks the rules
+/// The next request's body; `None` when the other side has left or is shut out, or the node stops. A connection that breaks the rules
 /// is told so before this fails.
 pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
     session: &Session,
     inbox: &mut Inbox,
     stream: &mut S,
 ) -> Result<Option<Vec<u8>>, FrameError> {
+    if session.is_shut_out() {
+        part(session, stream, None).await;
+        return Ok(None);
+    }
     let read = tokio::select! {
         biased;
         () = session.node.stopping.begun() => return Ok(None),
@@ -131,7 +146,7 @@ pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
         Err(FrameError::Late { .. }) => Status::new(Code::IoError, "no register_request in time"),
         Ok(_) | Err(FrameError::Io(_)) => return read,
     };
-    part(session, stream, reason).await;
+    part(session, stream, Some(reason)).await;
     read
 }
 
@@ -153,15 +168,17 @@ async fn read<S: AsyncRead + Unpin + ?Sized>(
         .map_err(late)?
 }
 
-/// Says why the connection is closed, and lets the other side read it: to close over bytes that were not read resets a
-/// TCP connection, and the reason could be lost.
+/// Says why the connection is closed, if it was not said, and lets the other side read it: to close over bytes that were
+/// not read resets a TCP connection, and the reason could be lost.
 async fn part<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
     session: &Session,
     stream: &mut S,
-    reason: Status,
+    reason: Option<Status>,
 ) {
     let parting = async {
-        write(stream, &Err(reason)).await?;
+        if let Some(reason) = reason {
+            write(stream, &Err(reason)).await?;
+        }
         stream.shutdown().await?;
         let mut rest = [0; 4096];
         while stream.read(&mut rest).await? > 0 {}

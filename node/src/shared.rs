@@ -17,6 +17,7 @@ use crate::actors::migrator::Migrator;
 use crate::bulk::Bulk;
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::logins::Logins;
 use crate::peer::dial::Dialer;
 
 /// One running node, seen from its own thread.
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) catalog: Catalog,
     pub(crate) migrator: Migrator,
     pub(crate) bulk: Bulk,
+    /// `None` if everybody may register.
+    pub(crate) logins: Option<Logins>,
     pub(crate) dialer: Dialer,
     pub(crate) arena: SharedArena,
     /// Holds what the node itself writes or deletes.

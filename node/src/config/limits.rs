@@ -20,6 +20,10 @@ pub struct Limits {
     pub connect_deadline: Duration,
     /// What a new connection has to send its first whole request.
     pub register_deadline: Duration,
+    /// How long a login waits until its password was looked at: less than clients wait, so that they read why.
+    pub login_deadline: Duration,
+    /// Wrong passwords after which a connection is closed.
+    pub wrong_passwords_max: usize,
     /// How long a closing connection is given to read why it is closed.
     pub parting_deadline: Duration,
     /// How long a stop waits for replies that are on their way.
@@ -86,6 +90,8 @@ impl Default for Limits {
             transfer_bytes_per_second_min: 50_000_000,
             connect_deadline: Duration::from_secs(2),
             register_deadline: Duration::from_secs(10),
+            login_deadline: Duration::from_secs(4),
+            wrong_passwords_max: 3,
             parting_deadline: Duration::from_secs(1),
             stop_deadline: Duration::from_secs(5),
             figures_deadline: Duration::from_secs(1),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -21,9 +22,16 @@ pub struct Passwords {
 
 #[derive(PartialEq, Eq)]
 enum Hash {
-    Bcrypt(String),
+    /// Each step of `cost` doubles the time.
+    Bcrypt {
+        text: String,
+        cost: u32,
+    },
     Sha1([u8; 20]),
 }
+
+/// The costs that bcrypt knows.
+const COSTS: Range<u32> = 4..32;
 
 /// A file of users that cannot be used. The text of the line stays out of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,12 +64,32 @@ impl Passwords {
         &self.path
     }
 
-    /// Whether `name` is a user with this password. Takes long, on purpose: bcrypt does.
+    /// Whether `name` is a user with this password. Takes long, on purpose: bcrypt does. And it takes as long for every
+    /// name, whatever its hash costs, so that the time does not tell who is a user.
     pub fn admits(&self, name: &str, password: &str) -> bool {
         let user = self.users.get(name);
-        // Some hash is made in any case, so that the time does not tell who is a user.
-        let hash = user.or_else(|| self.users.values().next());
-        hash.is_some_and(|hash| hash.is_of(password)) && user.is_some()
+        let Some(hash) = user.or_else(|| self.users.values().next()) else {
+            return false;
+        };
+        let is_right = hash.is_of(password);
+        for cost in self.costs_missing(hash) {
+            // Made for the time it takes.
+            std::hint::black_box(bcrypt::hash_with_salt(password, cost, [0; 16]).is_ok());
+        }
+        is_right && user.is_some()
+    }
+
+    /// The costs of the bcrypt hashes that, made besides `hash`, take as long together as the dearest one of the file:
+    /// the next cost takes as long as all below it and the first of them once more.
+    fn costs_missing(&self, hash: &Hash) -> Range<u32> {
+        match (
+            self.users.values().filter_map(Hash::cost).max(),
+            hash.cost(),
+        ) {
+            (None, _) => 0..0,
+            (Some(dearest), Some(cost)) => cost..dearest,
+            (Some(dearest), None) => dearest..dearest + 1,
+        }
     }
 }
 
@@ -82,13 +110,21 @@ impl Hash {
             let bytes = STANDARD.decode(encoded).ok()?;
             return bytes.try_into().ok().map(Self::Sha1);
         }
-        bcrypt::HashParts::from_str(text).ok()?;
-        Some(Self::Bcrypt(text.to_owned()))
+        let cost = bcrypt::HashParts::from_str(text).ok()?.get_cost();
+        let text = text.to_owned();
+        COSTS.contains(&cost).then_some(Self::Bcrypt { text, cost })
+    }
+
+    fn cost(&self) -> Option<u32> {
+        match self {
+            Self::Bcrypt { cost, .. } => Some(*cost),
+            Self::Sha1(_) => None,
+        }
     }
 
     fn is_of(&self, password: &str) -> bool {
         match self {
-            Self::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
+            Self::Bcrypt { text, .. } => bcrypt::verify(password, text).unwrap_or(false),
             // Compared as keyed digests, so that the time does not tell how much of it is right.
             Self::Sha1(hash) => {
                 let given: [u8; 20] = Sha1::digest(password).into();
@@ -103,6 +139,7 @@ mod tests {
     use super::*;
 
     // What crypt(3) makes of "secret", and the SHA-1 of "test".
+    const ANN: &str = "$2y$05$bvIG6Nmid91Mu9RcmmWZfOSUJnPNP88kp.Eu9puakB65/9Xoyz6P.";
     const USERS: &str = "# staff\n\n\
         ann:$2y$05$bvIG6Nmid91Mu9RcmmWZfOSUJnPNP88kp.Eu9puakB65/9Xoyz6P.\n\
         bob:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=\n";
@@ -134,6 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_costs_the_same_whether_it_is_a_user_or_not() {
+        let with = |cost: &str| format!("u{cost}:{}\n", ANN.replace("$05$", cost));
+        let users = parse(&format!("{USERS}{}{}", with("$04$"), with("$08$"))).unwrap();
+        for (name, hash) in &users.users {
+            let own = hash.cost().map_or(0, |cost| 1 << cost);
+            let besides: u64 = users.costs_missing(hash).map(|cost| 1 << cost).sum();
+            assert_eq!(own + besides, 1 << 8, "{name}");
+        }
+        let cheap = parse("bob:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=").unwrap();
+        assert!(cheap.costs_missing(&cheap.users["bob"]).is_empty());
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused_by_line_and_not_shown() {
         for bad in [
             "plain",
@@ -141,6 +191,7 @@ mod tests {
             "ann:$apr1$x$y",
             "ann:{SHA}abc",
             "ann:$2y$05$short",
+            &format!("ann:{}", ANN.replace("$05$", "$32$")),
             "ann",
         ] {
             let error = parse(&format!("{USERS}{bad}")).unwrap_err();

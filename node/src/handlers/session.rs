@@ -1,6 +1,5 @@
 //! `register`.
 
-use vineyard_env::LocalBoxFuture;
 use vineyard_wire::reply::Registered;
 use vineyard_wire::request::Register;
 use vineyard_wire::{Code, Reply, Status};
@@ -48,23 +47,20 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     }))
 }
 
-/// Whoever does not say the right password stays outside. A hash takes long, so a bulk thread makes it.
+/// Whoever does not say the right password stays outside.
 async fn admit(session: &Session, register: &Register) -> Result<(), Status> {
-    let node = &session.node;
-    let Some(users) = node.config.passwords.clone() else {
+    let Some(logins) = &session.node.logins else {
         return Ok(());
     };
     let (name, password) = (register.username.clone(), register.password.clone());
-    let check = move || -> LocalBoxFuture<'static, bool> {
-        Box::pin(async move { users.admits(&name, &password) })
-    };
-    match node.bulk.run(check).await? {
-        true => Ok(()),
-        false => Err(Status::new(
-            Code::ConnectionError,
-            "IOError: Incorrect username or password; this node lets in the users of its --htpasswd file only",
-        )),
+    if logins.admits(session.kind, name, password).await? {
+        return Ok(());
     }
+    session.note_wrong_password();
+    Err(Status::new(
+        Code::ConnectionError,
+        "IOError: Incorrect username or password; this node lets in the users of its --htpasswd file only",
+    ))
 }
 
 #[cfg(test)]

@@ -72,6 +72,20 @@ fn whoever_was_refused_stays_outside_and_may_try_again() {
 }
 
 #[test]
+fn whoever_guesses_on_is_told_once_more_and_closed() {
+    with_config(guarded, async |place| {
+        let wrong = br#"{"type":"register_request","username":"ann","password":"wrong"}"#;
+        for mut caller in place.callers().await {
+            for _ in 0..Limits::default().wrong_passwords_max {
+                caller.send(wrong).await;
+                assert_eq!(caller.reply().await.unwrap()["code"], 34);
+            }
+            assert_eq!(caller.reply().await, None);
+        }
+    });
+}
+
+#[test]
 fn features_are_for_those_who_ask() {
     with_node(Limits::default(), async |place| {
         let mut caller = place.ipc().await;

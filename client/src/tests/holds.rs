@@ -203,22 +203,20 @@ async fn a_connection_ends_when_its_last_blob_is_dropped_while_the_client_closes
     for _ in 0..100 {
         let mut pair = Pair::connect(&["release"]).await;
         let blob = pair.get(1, 5).await;
-        let client = pair.client.clone();
-        let threads = pair.client.while_nobody_counts(|| {
-            let drops = std::thread::spawn(move || drop(blob));
-            let closes = std::thread::spawn(move || {
-                let mut runtime = tokio::runtime::Builder::new_current_thread();
-                let runtime = runtime.enable_all().build().unwrap();
-                runtime.block_on(client.close());
+        let client = &pair.client;
+        std::thread::scope(|scope| {
+            client.while_nobody_counts(|| {
+                scope.spawn(move || drop(blob));
+                scope.spawn(move || {
+                    let mut runtime = tokio::runtime::Builder::new_current_thread();
+                    let runtime = runtime.enable_all().build().unwrap();
+                    runtime.block_on(client.close());
+                });
+                while !client.is_taken() {
+                    std::thread::yield_now();
+                }
             });
-            while !pair.client.is_taken() {
-                std::thread::yield_now();
-            }
-            [drops, closes]
         });
-        for thread in threads {
-            thread.join().unwrap();
-        }
         let left = async { while pair.peer.0.read_u8().await.is_ok() {} };
         let left = tokio::time::timeout(Duration::from_secs(5), left).await;
         left.expect("nobody is left who would close the connection");

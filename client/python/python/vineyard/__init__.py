@@ -25,6 +25,7 @@ from vineyard._C import (
     BlobBuilder,
     ConnectionErrorException,
     ConnectionFailedException,
+    DeadlineException,
     EndOfFileException,
     EtcdErrorException,
     GlobalObjectInvalidException,
@@ -120,9 +121,10 @@ def __dir__() -> list[str]:
 
 def _start() -> None:
     """What importing does besides defining names."""
-    from vineyard.core import display, faces, neighbours, plugins
+    from vineyard.core import display, faces, neighbours, plugins, travel
 
     faces.complete_raw_clients()
+    travel.let_travel()
     display.install()
     register_builtin_types(default_builder_context, default_resolver_context)
     neighbours.warn_of_released_package()
@@ -142,6 +144,7 @@ __all__ = [
     "ConnectionErrorException",
     "ConnectionFailed",
     "ConnectionFailedException",
+    "DeadlineException",
     "EndOfFileException",
     "EtcdErrorException",
     "GlobalObjectInvalidException",

@@ -21,9 +21,9 @@ Resolver = Callable[..., Any]
 # Counts registrations anywhere: what a context found before the last one may be stale.
 _registrations = 0
 
-# Unpickled values belong to the user whole: an attribute of ours would be pickled with them the
-# next time.
-_UNMARKED = "vineyard::PickleBuffer"
+# Unpickled values belong to the user whole, and sparse arrays pickle all their attributes: ours would
+# go with them the next time, to readers that cannot know it.
+_UNMARKED = ("vineyard::PickleBuffer", "vineyard::SparseArray")
 
 
 class ResolverContext:

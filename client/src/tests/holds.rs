@@ -224,19 +224,6 @@ async fn a_connection_ends_when_its_last_blob_is_dropped_while_the_client_closes
 }
 
 #[tokio::test]
-async fn a_refused_get_lets_go_of_what_the_node_may_hold() {
-    let mut pair = Pair::connect(&["release"]).await;
-    let Pair { client, peer, .. } = &mut pair;
-    let ids = [blob_id(1), blob_id(2)];
-    let (refused, ()) = tokio::join!(client.get_blobs(&ids), async {
-        peer.request().await;
-        peer.refuse(Status::not_exists("one is lost")).await;
-    });
-    assert_eq!(error(refused).code(), Some(Code::ObjectNotExists));
-    assert_eq!(pair.notice().await, Some(vec![1, 2]));
-}
-
-#[tokio::test]
 async fn a_node_that_does_not_know_notices_gets_none() {
     let mut pair = Pair::connect(&[]).await;
     drop(pair.get(1, 5).await);

@@ -33,7 +33,7 @@ pub(super) async fn del_data_with_feedbacks(
     Ok(Reply::DelDataWithFeedbacks { deleted_bids })
 }
 
-/// Deletes those objects and blobs in `ids` that nothing else refers to by now. Unlike a client's delete it names no blob.
+/// Deletes what of `ids` nothing else refers to by now, blobs too: those a client names go in any case.
 pub(super) async fn take_back(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
     let request = DelData {
         ids,

@@ -1,7 +1,10 @@
 //! `get_object`: trees, and the bytes of this node below them, in one message.
 //!
 //! Promise: every blob that is here has its payload and, on the Unix socket, is held for the session. Bytes that died
-//! with their node are an error that says so; bytes of other nodes are left to them.
+//! with their node are an error that says so; bytes of other nodes are left to them. A reply that no client could decode
+//! is a refusal.
+
+mod extent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,6 +17,7 @@ use vineyard_wire::reply::GotObjects;
 use vineyard_wire::request::{GetName, GetObject};
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Status, Tree};
 
+use self::extent::Extent;
 use super::{blobs, metadata, names, remote};
 use crate::actors::rpc_session::Connection;
 use crate::session::{self, Kind, Session};
@@ -34,6 +38,8 @@ pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Repl
         ids.push(resolve(session, name).await?);
     }
     let content = trees(session, ids).await?;
+    let here = blobs_here(&content, session.node.instance);
+    Extent::of(&content, here.len()).check()?;
     if session.kind == Kind::Rpc {
         return Ok(Reply::GetObject(GotObjects {
             content,
@@ -41,7 +47,6 @@ pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Repl
             ..GotObjects::default()
         }));
     }
-    let here = blobs_here(&content, session.node.instance);
     let found = blobs::find(session, here, false).await?;
     let payload = |blob: &Blob| session.node.arena.payload(blob, Access::ReadOnly);
     let payloads: Vec<_> = found.iter().map(payload).collect();

@@ -1,0 +1,182 @@
+//! How much a reply to `get_object` says, before anything is held for it.
+//!
+//! Promise: what fits can be decoded by every client; the limits are those of the decoder. The catalog has measured the
+//! trees on their own, but each blob that is here is said twice: in its tree and in its payload.
+
+use serde_json::Value;
+use vineyard_wire::limits::{CLIENT_FRAME_BYTES_MAX, JSON_OBJECTS_MAX, JSON_VALUES_MAX};
+use vineyard_wire::{Status, Tree};
+
+use super::Trees;
+
+/// The text of a reply, counted as a decoder counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    objects: usize,
+    values: usize,
+    bytes: usize,
+}
+
+impl Extent {
+    /// What every reply has around its trees and payloads, at most.
+    const FRAME: Self = Self {
+        objects: 2,
+        values: 64,
+        bytes: 1 << 10,
+    };
+    /// One payload, at most.
+    const PAYLOAD: Self = Self {
+        objects: 1,
+        values: 10,
+        bytes: 300,
+    };
+
+    /// A reply of `trees` and the payloads of so many blobs.
+    pub(super) fn of(trees: &Trees, payloads: usize) -> Self {
+        let mut extent = Self::FRAME;
+        extent.objects += Self::PAYLOAD.objects * payloads;
+        extent.values += Self::PAYLOAD.values * payloads;
+        extent.bytes += Self::PAYLOAD.bytes * payloads;
+        for (id, tree) in trees {
+            extent.add_key(&id.to_string());
+            extent.add_tree(tree);
+        }
+        extent
+    }
+
+    pub(super) fn check(self) -> Result<(), Status> {
+        let Self {
+            objects,
+            values,
+            bytes,
+        } = self;
+        if objects <= JSON_OBJECTS_MAX
+            && values <= JSON_VALUES_MAX
+            && bytes <= CLIENT_FRAME_BYTES_MAX
+        {
+            return Ok(());
+        }
+        Err(Status::invalid(format!(
+            "too large for one reply: {objects} nodes and payloads, {values} values, {bytes} bytes; ask for less at once"
+        )))
+    }
+
+    fn add_tree(&mut self, tree: &Tree) {
+        self.objects += 1;
+        self.bytes += 2;
+        for (name, value) in tree {
+            self.add_key(name);
+            self.add(value);
+        }
+    }
+
+    /// A key, and what stands around it and its value.
+    fn add_key(&mut self, key: &str) {
+        self.values += 1;
+        self.bytes += text_bytes(key) + 2;
+    }
+
+    fn add(&mut self, value: &Value) {
+        match value {
+            Value::Null | Value::Bool(_) => self.bytes += 5,
+            Value::Number(number) => {
+                self.bytes += match number.as_u64() {
+                    Some(number) => digits(number),
+                    None => number.to_string().len(),
+                }
+            }
+            Value::String(text) => self.bytes += text_bytes(text),
+            Value::Array(items) => {
+                self.values += items.len();
+                self.bytes += 2 + items.len();
+                items.iter().for_each(|item| self.add(item));
+            }
+            Value::Object(tree) => self.add_tree(tree),
+        }
+    }
+}
+
+fn digits(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// A text between its quotes, as JSON escapes it.
+fn text_bytes(text: &str) -> usize {
+    let escaped = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    });
+    2 + escaped.sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use vineyard_wire::reply::{GotObjects, Payload};
+    use vineyard_wire::{InstanceId, ObjectId, Reply, json as wire};
+
+    use super::*;
+    use crate::catalog::blob_tree;
+
+    fn payload() -> Payload {
+        Payload {
+            object_id: ObjectId(u64::MAX),
+            store_fd: i32::MIN,
+            data_offset: i64::MIN,
+            data_size: i64::MIN,
+            map_size: i64::MIN,
+            pointer: u64::MAX,
+            is_sealed: false,
+            is_owner: false,
+            is_gpu: false,
+        }
+    }
+
+    /// Objects, values and bytes of a reply, as the decoder counts them in a text without quoted braces and commas.
+    fn encoded(trees: &Trees, payloads: usize) -> Extent {
+        let reply = wire::encode_reply(&Reply::GetObject(GotObjects {
+            content: trees.clone(),
+            payloads: vec![payload(); payloads],
+            ..GotObjects::default()
+        }));
+        let count = |wanted: u8| reply.iter().filter(|byte| **byte == wanted).count();
+        Extent {
+            objects: count(b'{'),
+            values: count(b','),
+            bytes: reply.len(),
+        }
+    }
+
+    #[test]
+    fn a_reply_says_no_more_than_was_counted() {
+        let blob = blob_tree(ObjectId(1 << 63 | 5), InstanceId(3), 70_000);
+        let tree = json!({
+            "typename": "test::\"\\\n", "list": [1, -2.5e-7, null, [{"a": true}, {}]], "blob": blob,
+            "deep": {"deep": {"n": u64::MAX, "least": i64::MIN, "zero": 0}}, "": "",
+        });
+        let tree = tree.as_object().unwrap().clone();
+        for objects in 0..5 {
+            let trees: Trees = (0..objects).map(|n| (ObjectId(n), tree.clone())).collect();
+            for payloads in [0, 1, 7] {
+                let (counted, said) = (Extent::of(&trees, payloads), encoded(&trees, payloads));
+                assert_eq!(counted.objects, said.objects);
+                assert!(counted.values >= said.values, "{counted:?} {said:?}");
+                assert!(counted.bytes >= said.bytes, "{counted:?} {said:?}");
+                let slack = Extent::FRAME.bytes + 100 * (objects as usize + payloads);
+                assert!(counted.bytes <= said.bytes + slack, "{counted:?} {said:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn payloads_count_beside_the_trees_that_fit_alone() {
+        let blob = blob_tree(ObjectId(1 << 63 | 5), InstanceId(3), 8);
+        let trees: Trees = (0..1000).map(|n| (ObjectId(n), blob.clone())).collect();
+        assert_eq!(Extent::of(&trees, 1000).check(), Ok(()));
+        for payloads in [CLIENT_FRAME_BYTES_MAX / 300, JSON_OBJECTS_MAX - 500] {
+            let refused = Extent::of(&trees, payloads).check().unwrap_err();
+            assert!(refused.message.contains("too large"), "{refused}");
+        }
+    }
+}

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use vineyard_env::{Access, LocalStream, Memory, Region};
 use vineyard_shm::MemfdMemory;
-use vineyard_wire::{Code, Reply, Request, Status};
+use vineyard_wire::{Reply, Request};
 
-use super::fake::{ARENA_BYTES, FakeIpc, Peer, blob_id, error, payload};
+use super::fake::{ARENA_BYTES, FakeIpc, Peer, blob_id, payload};
 use crate::{Blob, Client, DeleteOptions, Options, World};
 
 const NUMBER: i32 = 9;

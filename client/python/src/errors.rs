@@ -167,8 +167,8 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     match error {
         Error::Status { code, message } => refuse(py, *code, message),
         Error::Deadline { .. } => {
-            let text = format!("IOError: {error}; the node is stopped, overloaded or out of reach");
-            PyErr::from_type(made(py).deadline.bind(py).clone(), text)
+            let text = format!("{error}; the node is stopped, overloaded or out of reach");
+            too_late(py, &text)
         }
         Error::Closed { .. } => refuse(
             py,
@@ -180,6 +180,12 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
         Error::Mapping(_) => refuse(py, Code::Invalid, error.to_string()),
         _ => refuse(py, Code::IoError, error.to_string()),
     }
+}
+
+/// The exception for what did not come in time.
+pub(crate) fn too_late(py: Python<'_>, message: &str) -> PyErr {
+    let text = format!("IOError: {message}");
+    PyErr::from_type(made(py).deadline.bind(py).clone(), text)
 }
 
 /// The exception for a connection that could not be made.

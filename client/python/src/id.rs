@@ -14,7 +14,7 @@ const SCHEME: &str = "vineyard://";
 /// The id of an object or a blob: 64 bits, printed as `o` and 16 hex digits.
 ///
 /// ObjectID() is the id of no object. ObjectID(value) takes an int from 0 to 2**64-1, an ObjectID, or a text: `o`
-/// (which may be left out) and 1 to 16 hex digits. A text that is no id is a ValueError, anything else a TypeError.
+/// (which may be left out) and 1 to 16 hex digits, or what str(object_id) gives; white space around it is ignored. A text that is no id is a ValueError, anything else a TypeError.
 #[pyclass(name = "ObjectID", module = "vineyard._C", frozen)]
 #[derive(Clone, Copy)]
 pub(crate) struct PyObjectId(pub(crate) ObjectId);
@@ -88,9 +88,14 @@ fn number(value: &Bound<'_, PyAny>) -> PyResult<ObjectId> {
     Ok(ObjectId(number))
 }
 
-/// Reads an id, with its `o` or without.
+/// Reads an id: with its `o`, without, or as `str` prints it.
 pub(crate) fn parse(text: &str) -> PyResult<ObjectId> {
-    let digits = text.strip_prefix('o').unwrap_or(text);
+    let id = text.trim();
+    let printed = id
+        .strip_prefix("ObjectID <\"")
+        .and_then(|rest| rest.strip_suffix("\">"));
+    let id = printed.unwrap_or(id);
+    let digits = id.strip_prefix('o').unwrap_or(id);
     format!("o{digits}").parse().map_err(|_| {
         PyValueError::new_err(format!(
             "{text:?} is not an object id: write `o` and up to 16 hex digits, as in 'o000043c5c6d5e646'"

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,8 @@ use crate::held::Origin;
 
 /// How long a wait goes on before it looks for signals.
 const SIGNALS_EVERY: Duration = Duration::from_millis(100);
+/// How long what makes an object may go on after a signal, so that it is known what there is to take back.
+const ENDING: Duration = Duration::from_secs(2);
 /// What `timeout_seconds` says before it is set, as in the released package.
 const TIMEOUT_SECONDS: f64 = 300.0;
 
@@ -131,7 +133,31 @@ impl Stop {
 
 /// Polls `work` to its end; looks for signals in between, because only then Ctrl-C ends a wait.
 fn drive<T>(runtime: &Runtime, work: impl Future<Output = Result<T, Error>>) -> Result<T, Stop> {
+    poll(runtime, pin!(work))
+}
+
+/// As `drive`. What a signal interrupts may still end, and then comes with what the handler raised.
+fn drive_to_end<T>(
+    runtime: &Runtime,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<(T, Option<PyErr>), Stop> {
     let mut work = pin!(work);
+    match poll(runtime, work.as_mut()) {
+        Ok(made) => Ok((made, None)),
+        Err(Stop::Interrupted(raised)) => {
+            match runtime.block_on(async { timeout(ENDING, work).await }) {
+                Ok(Ok(made)) => Ok((made, Some(raised))),
+                _ => Err(Stop::Interrupted(raised)),
+            }
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+fn poll<T>(
+    runtime: &Runtime,
+    mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
+) -> Result<T, Stop> {
     loop {
         // Outside `block_on` when the handlers run: they may call a client themselves.
         let slice = runtime.block_on(async { timeout(SIGNALS_EVERY, work.as_mut()).await });
@@ -345,12 +371,36 @@ impl Channel {
         live: &Arc<Live>,
         work: impl AsyncFnOnce(&Client) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        live.wait(py, work).map_err(|stop| {
-            if stop.breaks_connection() {
-                self.forget(live);
-            }
-            stop.into_exception(py)
-        })
+        live.wait(py, work)
+            .map_err(|stop| self.failed(py, live, stop))
+    }
+
+    /// Runs one call that makes something. If a signal comes meanwhile, the caller never learns what was made: `undo`
+    /// takes it back before the exception of the signal's handler goes on.
+    pub(crate) fn make<T: Copy + Send>(
+        &self,
+        py: Python<'_>,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Error> + Send,
+        undo: impl AsyncFnOnce(&Client, T) -> Result<(), Error> + Send,
+    ) -> PyResult<T> {
+        let live = self.live(py)?;
+        let (client, runtime) = live.parts();
+        let done = py.detach(|| drive_to_end(runtime, work(client)));
+        let (made, raised) = done.map_err(|stop| self.failed(py, &live, stop))?;
+        let Err(raised) = raised.map_or_else(|| py.check_signals(), Err) else {
+            return Ok(made);
+        };
+        let undone = self.call_on(py, &live, async move |client| undo(client, made).await);
+        // Whoever interrupts that too, or has no connection any more, has the object stay.
+        drop(undone);
+        Err(raised)
+    }
+
+    fn failed(&self, py: Python<'_>, live: &Arc<Live>, stop: Stop) -> PyErr {
+        if stop.breaks_connection() {
+            self.forget(live);
+        }
+        stop.into_exception(py)
     }
 
     /// Has the next call connect again, unless that happened already.

@@ -110,6 +110,9 @@ impl PyClientBase {
     ///     AssertionFailedException: it is a blob.
     fn persist(&self, py: Python<'_>, object: &Bound<'_, PyAny>) -> PyResult<()> {
         let id = target_id(object)?;
+        if id.is_blob() {
+            return Err(no_persistent_blob(py));
+        }
         self.call(py, async move |client| client.persist(id).await)
     }
 
@@ -252,6 +255,13 @@ impl PyClientBase {
         meta.turn_into(made, Sight::of(self.channel()));
         Ok(metadata.clone())
     }
+}
+
+/// Only objects are known to the whole cluster.
+pub(super) fn no_persistent_blob(py: Python<'_>) -> PyErr {
+    let text = "The blobs cannot be persisted, and so have no names; what contains one can: put bytes in a list, \
+                put([value], persist=True), or as an array, put(numpy.frombuffer(value, 'uint8'), persist=True)";
+    refuse(py, Code::AssertionFailed, text)
 }
 
 /// Puts down what the node made of a tree.

@@ -3,16 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use tokio::time::timeout;
 use vineyard_client::Error;
 use vineyard_wire::{Code, ObjectId};
 
 use super::PyClientBase;
 use super::target::target_id;
+use crate::errors::too_late;
 use crate::id::{PyObjectId, name_of};
 
 /// Waits without an end: as long as the process is likely to live.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// How long after the wait its answer may take. The released server does not know of timeouts, and gives none.
+const ANSWER: Duration = Duration::from_millis(250);
+/// The most that a released server reads as a number of its own.
+const LIMIT_MAX: u64 = i64::MAX as u64;
 
 #[pymethods]
 impl PyClientBase {
@@ -62,21 +69,10 @@ impl PyClientBase {
         timeout: Option<f64>,
     ) -> PyResult<PyObjectId> {
         let name = name_of(name)?;
-        let within = wait_within(timeout)?;
-        let id: ObjectId = self.call(py, async move |client| match wait {
-            // The node says that it gave up; for the caller that is a deadline.
-            true => match client.wait_name(&name, within).await {
-                Err(Error::Status {
-                    code: Code::IoError,
-                    ..
-                }) => Err(Error::Deadline {
-                    waited_for: format!("the name {name:?}"),
-                    after: within,
-                }),
-                found => found,
-            },
-            false => client.get_name(&name).await,
-        })?;
+        let id = match wait {
+            true => wait_for(self, py, &name, wait_within(timeout)?)?,
+            false => self.call(py, async move |client| client.get_name(&name).await)?,
+        };
         Ok(PyObjectId(id))
     }
 
@@ -115,7 +111,7 @@ impl PyClientBase {
         py: Python<'_>,
         pattern: String,
         regex: bool,
-        limit: u64,
+        #[pyo3(from_py_with = limit_of)] limit: u64,
     ) -> PyResult<BTreeMap<String, PyObjectId>> {
         let found = self.call(py, async move |client| {
             client.list_names(&pattern, regex, limit).await
@@ -124,6 +120,47 @@ impl PyClientBase {
             .into_iter()
             .map(|(name, id)| (name, PyObjectId(id)))
             .collect())
+    }
+}
+
+/// The id that `name` points to as soon as it does.
+pub(super) fn wait_for(
+    client: &PyClientBase,
+    py: Python<'_>,
+    name: &str,
+    within: Duration,
+) -> PyResult<ObjectId> {
+    let patience = within.saturating_add(ANSWER);
+    let found = client.call(py, async move |client| {
+        let found = match timeout(patience, client.wait_name(name, within)).await {
+            Ok(found) => found,
+            Err(_) => return Ok(None),
+        };
+        match found {
+            // The node says that it gave up.
+            Err(Error::Status {
+                code: Code::IoError,
+                ..
+            }) => Ok(None),
+            found => found.map(Some),
+        }
+    })?;
+    found.ok_or_else(|| {
+        let seconds = within.as_secs_f64();
+        let text = format!("no name {name:?} appeared within {seconds} s");
+        too_late(py, &text)
+    })
+}
+
+/// At most how many to list. What a node cannot count to is no limit.
+pub(super) fn limit_of(value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    if value.lt(0)? {
+        let text = format!("a limit is 0 or more, not {value}");
+        return Err(PyValueError::new_err(text));
+    }
+    match value.gt(LIMIT_MAX)? {
+        true => Ok(LIMIT_MAX),
+        false => value.extract(),
     }
 }
 

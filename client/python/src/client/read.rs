@@ -6,6 +6,7 @@ use vineyard_client::{Error, GetOptions};
 use vineyard_wire::{Code, ObjectId};
 
 use super::PyClientBase;
+use super::names::limit_of;
 use crate::errors::refuse;
 use crate::id::{id_of, ids_of};
 use crate::meta::{PyMeta, Sight};
@@ -112,7 +113,7 @@ impl PyClientBase {
         py: Python<'py>,
         pattern: String,
         regex: bool,
-        limit: u64,
+        #[pyo3(from_py_with = limit_of)] limit: u64,
         nobuffer: bool,
     ) -> PyResult<Bound<'py, PyList>> {
         let _ = nobuffer;
@@ -141,7 +142,7 @@ impl PyClientBase {
         py: Python<'py>,
         pattern: String,
         regex: bool,
-        limit: u64,
+        #[pyo3(from_py_with = limit_of)] limit: u64,
     ) -> PyResult<Bound<'py, PyList>> {
         objects(py, self.list(py, pattern, regex, limit)?)
     }

@@ -7,13 +7,14 @@ use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Value, json};
-use vineyard_client::{Client, Error, GetOptions, PutBlob, PutObject};
-use vineyard_wire::Tree;
+use vineyard_client::{Client, DeleteOptions, Error, GetOptions, Object, PutBlob, PutObject};
 use vineyard_wire::limits::INLINE_BYTES_MAX;
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
+use vineyard_wire::{ObjectId, Tree};
 
 use super::PyClientBase;
-use super::names::wait_within;
+use super::metadata::no_persistent_blob;
+use super::names::{wait_for, wait_within};
 use crate::blob::blob_tree;
 use crate::buffer::{self, Borrowed, Target};
 use crate::id::id_of;
@@ -52,6 +53,7 @@ impl PyClientBase {
         if let Some(Value::String(typename)) = content.get(key::TYPENAME) {
             known.set(key::TYPENAME, typename.clone());
         }
+        let linked = has_links(&content);
         let ipc = self.channel().is_ipc();
         let put = async |client: &Client| {
             let blobs = lay(client, &sources, ipc).await?;
@@ -63,7 +65,13 @@ impl PyClientBase {
             };
             client.put_object(put).await
         };
-        let created = self.call(py, put)?;
+        let created = self.channel().make(py, put, async move |client, created| {
+            // What the tree links was there before, and nothing else may keep it.
+            match linked {
+                true => Ok(()),
+                false => take_back(client, created.id).await,
+            }
+        })?;
         super::metadata::note(&mut known, created);
         known.set(key::TRANSIENT, !persist);
         Bound::new(py, PyMeta::partial(known, Sight::of(self.channel())))
@@ -99,9 +107,7 @@ impl PyClientBase {
             }
             (None, Some(name)) => {
                 let name = crate::id::name_of(name)?;
-                self.call(py, async move |client| {
-                    client.get_object_named(&name, &options).await
-                })?
+                self.named(py, &name, &options)?
             }
             (None, None) => return Err(PyTypeError::new_err("an id or a name is needed")),
         };
@@ -125,6 +131,27 @@ impl PyClientBase {
 }
 
 impl PyClientBase {
+    /// The object of a name, when there is one.
+    fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<Object> {
+        let now = GetOptions {
+            wait: None,
+            ..*options
+        };
+        let get = async |client: &Client| client.get_object_named(name, &now).await;
+        let Some(within) = options.wait else {
+            return self.call(py, get);
+        };
+        let found = self.call(py, async |client| match get(client).await {
+            Err(error) if error.is_not_exists() => Ok(None),
+            found => found.map(Some),
+        })?;
+        if let Some(object) = found {
+            return Ok(object);
+        }
+        wait_for(self, py, name, within)?;
+        self.call(py, get)
+    }
+
     /// A bare blob.
     fn put_bytes<'py>(
         &self,
@@ -137,17 +164,20 @@ impl PyClientBase {
         let source = sources
             .get(at)
             .ok_or_else(|| no_buffer(at, sources.len()))?;
-        let ipc = self.channel().is_ipc();
-        let id = self.call(py, async |client: &Client| {
-            match lay(client, std::slice::from_ref(source), ipc).await?.pop() {
-                Some(PutBlob::Filled(writer)) => Ok(writer.seal().await?.id()),
-                Some(PutBlob::Bytes(bytes)) => client.put_blob(bytes).await,
-                None => client.put_blob(&[]).await,
-            }
-        })?;
         if persist {
-            self.call(py, async move |client| client.persist(id).await)?;
+            return Err(no_persistent_blob(py));
         }
+        let ipc = self.channel().is_ipc();
+        let put = async |client: &Client| match lay(client, std::slice::from_ref(source), ipc)
+            .await?
+            .pop()
+        {
+            Some(PutBlob::Filled(writer)) => Ok(writer.seal().await?.id()),
+            Some(PutBlob::Bytes(bytes)) => client.put_blob(bytes).await,
+            None => client.put_blob(&[]).await,
+        };
+        let undo = async |client: &Client, id| take_back(client, id).await;
+        let id = self.channel().make(py, put, undo)?;
         if let Some(name) = name {
             self.call(py, async move |client| client.put_name(id, &name).await)?;
         }
@@ -180,6 +210,18 @@ async fn lay<'a>(
         PutBlob::Filled(writer)
     });
     Ok(filled.collect())
+}
+
+/// Deletes what was just made, with its bytes.
+async fn take_back(client: &Client, id: ObjectId) -> Result<(), Error> {
+    client.delete(&[id], DeleteOptions::default()).await
+}
+
+fn has_links(tree: &Tree) -> bool {
+    let members = tree.values().filter_map(Value::as_object);
+    members
+        .into_iter()
+        .any(|member| member.contains_key(key::ID) || has_links(member))
 }
 
 /// The tree as the SDK takes it.

@@ -40,7 +40,9 @@ class Reader:
         if node["id"] == _EMPTY:
             return b""
         raise ObjectNotExistsException(
-            f"Object not exists: the bytes of blob {node['id']} of {self.meta.id!r} are not here"
+            f"Object not exists: the bytes of blob {node['id']} of {self.meta.id!r} are on "
+            f"instance {node.get('instance_id')}, and this client reads those of its own alone: "
+            "vineyard.connect(...).get(...) reads them from there, and with fetch=True copies them"
         )
 
     def part(self, tree: Tree, key: str) -> Any:

@@ -42,7 +42,8 @@ class NameVerbs(Handles):
             ObjectID
 
         Raises:
-            ObjectNotExistsException: there is no such name, or it did not appear in time.
+            ObjectNotExistsException: there is no such name, and ``wait`` is False.
+            DeadlineException: it did not appear in time. A TimeoutError too.
         """
         if not wait:
             return self.default_client().get_name(name)

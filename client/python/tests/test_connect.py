@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pathlib
 import subprocess
 import sys
 import threading
@@ -283,3 +284,8 @@ def test_the_released_package_beside_ours_is_told(tmp_path):
     assert ran.returncode == 0
     assert "vineyard 0.24.2 is installed" in ran.stderr
     assert "pip uninstall" in ran.stderr
+
+
+def test_a_socket_may_be_a_path_object(node):
+    with vineyard.connect(pathlib.Path(node.socket)) as client:
+        assert client.ipc_socket == node.socket

@@ -177,3 +177,15 @@ def test_a_driver_adds_to_a_frame_and_leaves_an_array_as_it_is(client):
     with vineyard.driver_context(drivers):
         assert client.get(frame).total() == 3
         assert client.get(array).tolist() == [0, 1, 2]
+
+
+def test_a_builder_that_returns_nothing_is_named(client):
+    def forgetful(client, value, **kwargs):
+        client.put(1)
+
+    with vineyard.builder_context({Derived: forgetful}):
+        for value in (Derived(), [Derived()]):
+            with pytest.raises(TypeError, match=r"forgetful.* returned None"):
+                client.put(value)
+    with pytest.raises(TypeError, match=r"forgetful.* returned None"):
+        client.put(1, builder=forgetful, persist=True)

@@ -22,6 +22,14 @@ def test_what_is_written_is_read(volume):
     assert vineyard.csi.read(path) == "newer"
 
 
+def test_a_path_may_be_written_in_several_ways(volume):
+    vineyard.csi.write("plain", str(volume / "plain"))
+    assert vineyard.csi.read(f"{volume}/deep/../plain") == "plain"
+    assert vineyard.csi.read(volume / "." / "plain") == "plain"
+    vineyard.csi.write("newer", f"/{volume}//./plain")
+    assert vineyard.csi.read(str(volume / "plain")) == "newer"
+
+
 def test_a_path_without_a_value(volume):
     with pytest.raises(vineyard.ObjectNotExistsException):
         vineyard.csi.read(str(volume / "absent"))

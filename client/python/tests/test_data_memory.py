@@ -122,6 +122,15 @@ def test_putting_a_view_again_links_its_blob(ipc_client, name: str) -> None:
     assert addresses(again) == addresses(got)
 
 
+@pytest.mark.parametrize("kind", ["i8", "f8", "M8[ns]", "m8[ns]"])
+def test_putting_an_index_again_links_its_blob(ipc_client, kind: str) -> None:
+    got = ipc_client.get(ipc_client.put(pd.Index(np.arange(ROWS).astype(kind))))
+    before = ipc_client.status.memory_usage
+    again = ipc_client.get(ipc_client.put(got))
+    assert ipc_client.status.memory_usage == before
+    assert address(again.to_numpy()) == address(got.to_numpy())
+
+
 def test_a_part_of_a_view_is_copied(ipc_client) -> None:
     got = ipc_client.get(ipc_client.put(np.arange(ROWS)))
     assert ipc_client.get(ipc_client.put(got[: ROWS // 2])).tolist() == list(range(ROWS // 2))

@@ -83,3 +83,10 @@ def test_a_graph_of_another_language_reads_its_metadata(ipc_client) -> None:
     assert graph.attr("directed_") == 1
     with pytest.raises(KeyError):
         graph.attr("nope")
+
+
+def test_polars_columns_that_arrow_cannot_carry_are_pickled(client):
+    polars = pytest.importorskip("polars")
+    series = polars.Series("wide", [1, -(2**100), None], polars.Int128)
+    for value in (series, series.to_frame()):
+        assert client.get(client.put(value)).equals(value)

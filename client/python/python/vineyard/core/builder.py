@@ -237,20 +237,31 @@ def put(
     if builder is not None:
         built = builder(client, value, **kwargs)
         if persist and hasattr(client, "persist"):
-            _publish(client, _id_of(built), name)
+            _publish(client, id_of_built(built, builder), name)
         return built
     context = get_current_builders()
     found = context.find(type(value))
     if persist and getattr(found, "publishes", False):
-        return _id_of(context.run(client, value, persist=True, name=name, **kwargs))
-    object_id = _id_of(context.run(client, value, **kwargs))
+        return context.run(client, value, persist=True, name=name, **kwargs).id
+    object_id = id_of_built(context.run(client, value, **kwargs), found)
     if persist:
         _publish(client, object_id, name)
     return object_id
 
 
-def _id_of(built: Any) -> ObjectID:
-    return built if isinstance(built, ObjectID) else built.id
+def id_of_built(built: Any, builder: Any) -> ObjectID:
+    """The id of what `builder` returned.
+
+    Raises:
+        TypeError: that is no ObjectID, Object or ObjectMeta.
+    """
+    object_id = built if isinstance(built, ObjectID) else getattr(built, "id", None)
+    if isinstance(object_id, ObjectID):
+        return object_id
+    raise TypeError(
+        f"the builder {builder!r} returned {built!r}: it must return the ObjectID, Object or "
+        "ObjectMeta of what it put"
+    )
 
 
 def _publish(client: Any, object_id: ObjectID, name: str | None) -> None:

@@ -43,7 +43,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
     def __init__(
         self,
-        socket: str | None = None,
+        socket: str | os.PathLike[str] | None = None,
         port: int | str | None = None,
         host: str | None = None,
         endpoint: Endpoint | None = None,
@@ -57,7 +57,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         file are asked.
 
         Parameters:
-            socket: str or None
+            socket: str, os.PathLike or None
                 The path of a Unix socket; or a host, if a port is given; or ``"host:port"``.
             port: int, str or None
                 A TCP port.

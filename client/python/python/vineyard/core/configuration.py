@@ -31,7 +31,7 @@ class Addresses:
 
 
 def from_arguments(
-    socket: str | None,
+    socket: str | os.PathLike[str] | None,
     port: int | str | None,
     host: str | None,
     endpoint: Endpoint | None,
@@ -41,6 +41,7 @@ def from_arguments(
     Raises:
         ValueError: an endpoint is not ``host:port``, or a port comes without a host.
     """
+    socket = os.fspath(socket) if socket is not None else None
     endpoints: list[tuple[str, int]] = []
     if port is not None and host is None:
         host, socket = socket, None
@@ -55,7 +56,7 @@ def from_arguments(
         socket = None
     if endpoint is not None:
         endpoints += parse_endpoints(endpoint)
-    return Addresses(os.fspath(socket) if socket else None, tuple(endpoints))
+    return Addresses(socket or None, tuple(endpoints))
 
 
 def parse_endpoints(endpoint: Endpoint) -> list[tuple[str, int]]:

@@ -30,7 +30,7 @@ def connect(*args: Any, **kwargs: Any) -> Client:
     ...     object_id = client.put([1, 2, 3])
 
     Parameters:
-        socket: str or None
+        socket: str, os.PathLike or None
             The path of a Unix socket.
         port: int, str or None
             A TCP port.

@@ -21,8 +21,8 @@ Resolver = Callable[..., Any]
 # Counts registrations anywhere: what a context found before the last one may be stale.
 _registrations = 0
 
-# Unpickled values belong to the user whole, and sparse arrays pickle all their attributes: ours would
-# go with them the next time, to readers that cannot know it.
+# Unpickled values belong to the user whole, and sparse arrays pickle all their attributes: ours
+# would go with them the next time, to readers that cannot know it.
 _UNMARKED = ("vineyard::PickleBuffer", "vineyard::SparseArray")
 
 

@@ -12,14 +12,14 @@ from typing import Any
 SOCKET_NAME = "vineyard.sock"
 
 
-def read(path: str) -> Any:
+def read(path: str | os.PathLike[str]) -> Any:
     """Reads the value that was written to a path of a CSI volume.
 
     >>> vineyard.csi.read("/mnt/volume/array")
     array([0, 1, 2, 3, 4, 5, 6, 7])
 
     Parameters:
-        path: str
+        path: str or os.PathLike
             An absolute path, on or below the folder that has ``vineyard.sock`` in it.
 
     Returns:
@@ -32,11 +32,12 @@ def read(path: str) -> Any:
     """
     from vineyard.core.client import Client
 
+    path = _plain(path)
     # Not closed: the connection may be the caller's own, and the value's memory is held by it.
-    return Client(_socket_of(path)).get(name=os.fspath(path), fetch=True)
+    return Client(_socket_of(path)).get(name=path, fetch=True)
 
 
-def write(value: Any, path: str) -> None:
+def write(value: Any, path: str | os.PathLike[str]) -> None:
     """Writes a value to a path of a CSI volume: it is persisted, and named by the path.
 
     >>> vineyard.csi.write(numpy.arange(8), "/mnt/volume/array")
@@ -44,7 +45,7 @@ def write(value: Any, path: str) -> None:
     Parameters:
         value: object
             The value; as for ``put``.
-        path: str
+        path: str or os.PathLike
             An absolute path, on or below the folder that has ``vineyard.sock`` in it.
 
     Raises:
@@ -54,15 +55,21 @@ def write(value: Any, path: str) -> None:
     """
     from vineyard.core.client import Client
 
-    Client(_socket_of(path)).put(value, persist=True, name=os.fspath(path))
+    path = _plain(path)
+    Client(_socket_of(path)).put(value, persist=True, name=path)
 
 
-def _socket_of(path: str) -> str:
+def _plain(path: str | os.PathLike[str]) -> str:
+    """The one text for a path, however it was written: it is the name of the value."""
     if not os.path.isabs(path):
         raise ValueError(
             f"a path of a CSI volume is absolute, not {path!r}: "
             f"did you mean {os.path.abspath(path)!r}?"
         )
+    return "/" + os.path.normpath(path).lstrip("/")
+
+
+def _socket_of(path: str) -> str:
     for folder in (Path(path), *Path(path).parents):
         if (folder / SOCKET_NAME).exists():
             return str(folder / SOCKET_NAME)

@@ -60,11 +60,13 @@ class Draft:
             return link(value)
         if isinstance(value, Object | ObjectMeta):
             return link(value.id)
-        describe = getattr(self.context.find(type(value)), "describe", None)
+        builder = self.context.find(type(value))
+        describe = getattr(builder, "describe", None)
         if describe is not None:
             return describe(self, value)
-        built = self.context.run(self.client, value)
-        return link(built if isinstance(built, ObjectID) else built.id)
+        from vineyard.core.builder import id_of_built
+
+        return link(id_of_built(self.context.run(self.client, value), builder))
 
 
 def link(object_id: ObjectID) -> Tree:

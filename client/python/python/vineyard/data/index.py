@@ -71,7 +71,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.Index:
         freq = tree.get("freq_")
         if freq is not None:
             kind = pandas.DatetimeIndex if values.dtype.kind == "M" else pandas.TimedeltaIndex
-            return kind(values, freq=from_text(freq), name=name)
-        return pandas.Index(values, name=name)
+            return kind(values, freq=from_text(freq), name=name, copy=False)
+        return pandas.Index(values, name=name, copy=False)
     # What the released client wrote: objects, and the name of the dtype to make of them.
     return pandas.Index(values, dtype=tree.get("value_type_", "object"), name=name)

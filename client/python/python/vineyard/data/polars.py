@@ -14,12 +14,18 @@ from vineyard.data._draft import Draft, Tree
 from vineyard.data._reduce import Call
 from vineyard.data.utils import from_text, to_text
 
+# What pyarrow and polars raise for columns that Arrow has no type for, such as 128-bit integers.
+_NO_ARROW = (pyarrow.ArrowException, polars.exceptions.PolarsError)
+
 
 def describe(draft: Draft, value: polars.DataFrame) -> Tree:
     """The tree of a frame."""
     if polars.Object in value.dtypes or value.width == 0:
         return default.describe(draft, value)
-    table = value.to_arrow()
+    try:
+        table = value.to_arrow()
+    except _NO_ARROW:
+        return default.describe(draft, value)
     tree = draft.part(table)
     if "typename" in tree:
         tree["from_polars"] = True
@@ -33,7 +39,10 @@ def describe_series(draft: Draft, value: polars.Series) -> Tree:
     """The tree of a series: the pickled call that makes it of its Arrow array, buffers in place."""
     if value.dtype == polars.Object:
         return default.describe(draft, value)
-    array = value.to_arrow()
+    try:
+        array = value.to_arrow()
+    except _NO_ARROW:
+        return default.describe(draft, value)
     if polars.Series(value.name, array).dtype != value.dtype:
         return default.describe(draft, value)
     return default.describe(draft, Call(polars.Series, value.name, array))

@@ -38,6 +38,8 @@ struct Worker {
     until: Instant,
     /// What it made and did not persist yet.
     fresh: Vec<vineyard_wire::ObjectId>,
+    /// What it wanted persisted, without an answer.
+    undecided: Vec<vineyard_wire::ObjectId>,
 }
 
 /// How an operation ended.
@@ -101,6 +103,7 @@ impl Workload {
             oracle: Rc::clone(&self.oracle),
             until: self.until,
             fresh: Vec::new(),
+            undecided: Vec::new(),
             name: name.clone(),
         };
         self.world.schedule.start(&name, worker.work());
@@ -185,6 +188,7 @@ impl Worker {
 
     async fn operate(&mut self, client: &Client) -> (&'static str, End) {
         let operation = match self.chance.below(100) {
+            _ if !self.undecided.is_empty() => "delete_undecided",
             0..=21 => "put",
             22..=25 => "put_object",
             26..=33 => "persist",
@@ -209,6 +213,7 @@ impl Worker {
             "exists" => self.exists(client).await,
             "name" => self.use_name(client).await,
             "delete" => self.delete(client).await,
+            "delete_undecided" => self.delete_undecided(client).await,
             "migrate" => self.migrate(client).await,
             "make_global" => self.make_global(client).await,
             _ => self.get_global(client).await,

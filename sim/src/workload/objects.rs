@@ -80,7 +80,13 @@ impl Worker {
                 self.oracle.borrow_mut().persist(&[id], Certainty::Yes);
                 End::Told
             }
-            Err(error) => ending(&error),
+            Err(error) => {
+                let end = ending(&error);
+                if matches!(end, End::Unknown) && self.chance.happens(500) {
+                    self.undecided.push(id);
+                }
+                end
+            }
         }
     }
 
@@ -191,7 +197,7 @@ impl Worker {
             let asked = oracle
                 .objects
                 .iter()
-                .filter(|(_, k)| k.persisted == Certainty::Yes);
+                .filter(|(_, k)| k.persisted.max(k.deleted) == Certainty::Yes);
             asked.map(|(id, _)| *id).collect()
         };
         let Some(&id) = self.chance.pick(&ids) else {
@@ -224,6 +230,10 @@ impl Worker {
             };
             id
         };
+        self.delete_one(client, id).await
+    }
+
+    async fn delete_one(&mut self, client: &Client, id: ObjectId) -> End {
         self.oracle.borrow_mut().delete(id, Certainty::Maybe);
         let result = client.delete(&[id], DeleteOptions::default()).await;
         self.note(format_args!("delete {id}"), &result);
@@ -234,6 +244,19 @@ impl Worker {
             }
             Err(error) => ending(&error),
         }
+    }
+
+    /// Gives up what it wanted persisted and got no answer for, where it was made: elsewhere nobody knows yet whether
+    /// there is anything to delete.
+    pub(super) async fn delete_undecided(&mut self, client: &Client) -> End {
+        let Some(id) = self.undecided.pop() else {
+            return End::Skipped;
+        };
+        let here = client.instance_id();
+        if self.oracle.borrow().objects[&id].home != here {
+            return End::Skipped;
+        }
+        self.delete_one(client, id).await
     }
 
     /// Brings an object of another instance here and compares the copy.

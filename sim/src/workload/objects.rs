@@ -80,13 +80,7 @@ impl Worker {
                 self.oracle.borrow_mut().persist(&[id], Certainty::Yes);
                 End::Told
             }
-            Err(error) => {
-                let end = ending(&error);
-                if matches!(end, End::Unknown) && self.chance.happens(500) {
-                    self.undecided.push(id);
-                }
-                end
-            }
+            Err(error) => self.left_undecided(&[id], &error),
         }
     }
 
@@ -105,8 +99,17 @@ impl Worker {
                 self.oracle.borrow_mut().persist(&ids, Certainty::Yes);
                 End::Told
             }
-            Err(error) => ending(&error),
+            Err(error) => self.left_undecided(&ids, &error),
         }
+    }
+
+    /// Half of what gets no answer is given up next.
+    fn left_undecided(&mut self, ids: &[ObjectId], error: &vineyard_client::Error) -> End {
+        let end = ending(error);
+        if matches!(end, End::Unknown) && self.chance.happens(500) {
+            self.undecided.extend(ids);
+        }
+        end
     }
 
     /// What this client made and did not persist, on the instance it is connected to.

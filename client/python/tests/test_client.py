@@ -203,6 +203,19 @@ def test_memory_comes_back(fresh_node):
         client.delete(object_id)
         del value
         assert client.status.memory_usage == before
+        fresh_node.assert_all_is_free()
+
+
+def test_a_value_that_is_held_is_missing_from_the_arena(fresh_node):
+    with vineyard.connect(fresh_node.socket) as client:
+        object_id = client.put(bytes(1 << 20))  # A small one is copied, and holds nothing.
+        value = client.get(object_id)
+        client.delete(object_id)
+        with pytest.raises(vineyard.NotEnoughMemoryException):
+            client.create_blob(client.status.memory_limit)
+        assert bytes(value) == bytes(1 << 20)
+        del value
+        fresh_node.assert_all_is_free()
 
 
 def test_who_waits_keeps_nobody_waiting(node):

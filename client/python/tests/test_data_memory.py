@@ -184,7 +184,7 @@ def fresh_client(fresh_node):
     client.close()
 
 
-def test_memory_returns_to_its_start(fresh_client) -> None:
+def test_memory_returns_to_its_start(fresh_client, fresh_node) -> None:
     before = fresh_client.status.memory_usage
     for make in VALUES.values():
         object_id = fresh_client.put(make())
@@ -195,3 +195,4 @@ def test_memory_returns_to_its_start(fresh_client) -> None:
         fresh_client.delete(object_id)
     gc.collect()
     assert fresh_client.status.memory_usage == before
+    fresh_node.assert_all_is_free()

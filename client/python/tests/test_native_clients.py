@@ -65,6 +65,7 @@ def test_memory_comes_back_when_values_go(fresh_node):
     del values, unsealed, made
     gc.collect()
     assert client.status.memory_usage == before
+    fresh_node.assert_all_is_free()
 
 
 def test_options_change_while_connected(rpc):

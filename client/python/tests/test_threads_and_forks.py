@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import vineyard
+from conftest import Node
 
 THREADS = 32
 ROUNDS = 20
@@ -75,13 +76,16 @@ print("start", start)
 """
 
 
-def memory_returns(client: vineyard.Client, start: int) -> None:
-    """Waits until the node holds what it did: clients say lazily what they let go."""
+def memory_returns(node: Node, client: vineyard.Client, start: int) -> None:
+    """Waits until the node holds what it did, and no reader holds any of it: clients say lazily
+    what they let go.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS
     while (usage := client.status.memory_usage) != start:
         assert time.monotonic() < deadline, f"{usage} bytes in use, {start} at the start"
         gc.collect()
         time.sleep(0.02)
+    node.assert_all_is_free()
 
 
 @pytest.mark.parametrize("kind", ["ipc", "rpc"])
@@ -112,7 +116,7 @@ def test_32_threads_on_one_client(fresh_node, kind):
         for thread in threads:
             thread.join()
         assert failures == []
-        memory_returns(client, start)
+        memory_returns(fresh_node, client, start)
 
 
 @pytest.mark.parametrize("how", ["fork", "as it is"])
@@ -125,7 +129,7 @@ def test_32_forks_of_one_client(fresh_node, kind, how):
         done = subprocess.run(command, capture_output=True, text=True, timeout=110)
         assert done.returncode == 0, done.stderr
         assert done.stdout == f"start {start}\n"
-        memory_returns(watcher, start)
+        memory_returns(fresh_node, watcher, start)
         assert watcher.status.ipc_connections == 1
         assert watcher.status.rpc_connections == 0
 
@@ -140,4 +144,4 @@ def test_memory_returns_when_values_go(fresh_node):
         # A value that is still there keeps its bytes; they are as they were.
         assert (values[0] == np.arange(199)).all()
         del values
-        memory_returns(client, start)
+        memory_returns(fresh_node, client, start)

@@ -6,6 +6,7 @@ Rows about the types of values are in the tests of those types.
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
@@ -342,3 +343,10 @@ def test_fixed_40_shared_memory_is_assigned_bytes(ipc_client):
     block = vineyard.shared_memory.SharedMemory(ipc_client, create=True, size=8)
     block.buf[:2] = b"\xff\x01"
     assert list(block.buf[:2]) == [255, 1]
+
+
+def test_fixed_41_a_got_value_is_pickled_and_copied(client):
+    sparse = pytest.importorskip("scipy.sparse")
+    got = client.get(client.put(sparse.csr_matrix([[0, 1], [2, 0]])))
+    for again in (pickle.loads(pickle.dumps(got)), copy.deepcopy(got)):
+        assert again.toarray().tolist() == [[0, 1], [2, 0]]

@@ -8,30 +8,16 @@
     reason = "this is where the machine's sockets come in"
 )]
 
-/// Reads and writes go to the link's `stream`; a read after a write first looks for the answer through `busy_poll`.
-/// `$before_read` is done to the stream before every read.
-macro_rules! forward {
-    ($link:ty, $before_read:expr) => {
-        impl tokio::io::AsyncRead for $link {
-            fn poll_read(
-                mut self: std::pin::Pin<&mut Self>,
-                cx: &mut std::task::Context<'_>,
-                buf: &mut tokio::io::ReadBuf<'_>,
-            ) -> std::task::Poll<std::io::Result<()>> {
-                let link = &mut *self;
-                $before_read(&link.stream);
-                let read = std::pin::Pin::new(&mut link.stream).poll_read(cx, buf);
-                link.busy_poll.read(read, &link.stream, cx, buf)
-            }
-        }
-
+/// Writes go to the link's `stream` unchanged; `$before_write` is done to the link first.
+macro_rules! forward_writes {
+    ($link:ty, $before_write:expr) => {
         impl tokio::io::AsyncWrite for $link {
             fn poll_write(
                 mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,
                 buf: &[u8],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                self.busy_poll.wrote();
+                $before_write(&mut *self);
                 std::pin::Pin::new(&mut self.stream).poll_write(cx, buf)
             }
 
@@ -40,7 +26,7 @@ macro_rules! forward {
                 cx: &mut std::task::Context<'_>,
                 bufs: &[std::io::IoSlice<'_>],
             ) -> std::task::Poll<std::io::Result<usize>> {
-                self.busy_poll.wrote();
+                $before_write(&mut *self);
                 std::pin::Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
             }
 
@@ -64,7 +50,7 @@ macro_rules! forward {
         }
     };
 }
-use forward;
+use forward_writes;
 
 mod busy_poll;
 mod local;

@@ -1,8 +1,9 @@
 //! Looking for an answer for a moment before going to sleep for it.
 //!
 //! Promise: only after a write, because then the other side's next bytes usually follow within microseconds, and to be
-//! woken for them costs more than they take. Other tasks of the thread run in between. It must never know what the
-//! bytes mean.
+//! woken for them costs more than they take. Other tasks of the thread run in between. For Unix sockets: over TCP bulk
+//! bytes are written while a read is pending, and the nodes of one machine would take each other's processors. It must
+//! never know what the bytes mean.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -23,7 +24,7 @@ const READ_BYTES: usize = 4096;
 static IS_WORTHWHILE: LazyLock<bool> =
     LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
 
-/// One per socket.
+/// One per Unix socket.
 #[derive(Debug, Default)]
 pub(super) struct BusyPoll {
     until: Option<Instant>,

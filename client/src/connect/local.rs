@@ -9,13 +9,15 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
-use tokio::io::Interest;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use vineyard_env::{BoxFuture, Detached, Local, LocalListener, LocalStream, MemoryHandle, Stream};
 
@@ -129,7 +131,19 @@ impl UnixLink {
     }
 }
 
-super::forward!(UnixLink, |_| ());
+impl AsyncRead for UnixLink {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let link = &mut *self;
+        let read = Pin::new(&mut link.stream).poll_read(cx, buf);
+        link.busy_poll.read(read, &link.stream, cx, buf)
+    }
+}
+
+super::forward_writes!(UnixLink, |link: &mut UnixLink| link.busy_poll.wrote());
 
 impl Stream for UnixLink {
     fn local_address(&self) -> String {

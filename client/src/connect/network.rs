@@ -6,13 +6,14 @@
 //! connection ends, and with it the session that holds its memory.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustix::net::sockopt;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use vineyard_env::{BoxFuture, Detached, Listener, Network, Stream};
-
-use super::busy_poll::BusyPoll;
 
 /// Connections the kernel keeps for us before `accept` is called.
 const BACKLOG: u32 = 1024;
@@ -82,7 +83,6 @@ struct TcpLink {
     stream: TcpStream,
     local: String,
     peer: String,
-    busy_poll: BusyPoll,
 }
 
 impl TcpLink {
@@ -94,7 +94,6 @@ impl TcpLink {
             stream,
             local,
             peer,
-            busy_poll: BusyPoll::default(),
         })
     }
 }
@@ -109,14 +108,21 @@ fn notice_death(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The released client sends header and body apart, with Nagle on: the body leaves only when the header is
-/// acknowledged. The kernel forgets the setting as it goes, so it is armed again before every read.
-fn acknowledge_at_once(stream: &TcpStream) {
-    // A socket that was reset refuses the option; the read reports that better.
-    stream.set_quickack(true).ok();
+impl AsyncRead for TcpLink {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // The released client sends header and body apart, with Nagle on: the body leaves only when the header is
+        // acknowledged. The kernel forgets the setting as it goes, so it is armed again before every read.
+        // A socket that was reset refuses the option; the read below reports that better.
+        self.stream.set_quickack(true).ok();
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
 }
 
-super::forward!(TcpLink, acknowledge_at_once);
+super::forward_writes!(TcpLink, |_: &mut TcpLink| ());
 
 impl Stream for TcpLink {
     fn local_address(&self) -> String {

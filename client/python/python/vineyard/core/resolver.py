@@ -259,8 +259,11 @@ def get(
 
 def _mark(value: Any, obj: Any, client: Any) -> None:
     """Lets the value say where it came from, if its type has room for that."""
+    # pandas looks for a column of that name first, which takes as long as a small get.
+    from_pandas = type(value).__module__.partition(".")[0] == "pandas"
+    put = object.__setattr__ if from_pandas else setattr
     try:
-        setattr(value, "__vineyard_ref", obj)
-        setattr(value, "__vineyard_client", client)
+        put(value, "__vineyard_ref", obj)
+        put(value, "__vineyard_client", client)
     except (AttributeError, TypeError):
         pass  # Numbers, text, containers: there is no place for it.

@@ -6,6 +6,7 @@ Each column has blobs of its own, so frames that share columns share memory.
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy
 import pandas
 
 from vineyard._C import ObjectMeta
-from vineyard.data import default, extension, strings
+from vineyard.data import _frames, default, extension, strings
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._global import make_global
 from vineyard.data._reader import Reader
@@ -21,6 +22,9 @@ from vineyard.data.ndarrays import NDArrayArray, NDArrayDtype
 from vineyard.data.utils import as_label, from_text, is_exact_json, to_json, to_text
 
 __all__ = ["NDArrayArray", "NDArrayDtype", "make_global_dataframe"]
+
+# Labels are as a rule the same in many frames, and pandas looks long at what they are.
+_REMEMBERED_LENGTH_MAX = 4096
 
 
 def describe(draft: Draft, value: pandas.DataFrame) -> Tree:
@@ -87,12 +91,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.DataFrame:
         _restore_column(reader, tree, f"__values_-value-{at}", index)
         for at in range(tree["__values_-size"])
     ]
-    labels = _plain_labels(tree)
-    if labels is not None:
-        frame = pandas.DataFrame(dict(zip(labels, values, strict=True)), index=index, copy=False)
-    else:
-        frame = pandas.DataFrame(dict(enumerate(values)), index=index, copy=False)
-        frame.columns = _restore_columns(reader, tree)
+    frame = _frames.assemble(values, index, _restore_columns(reader, tree))
     if "attrs_exact_" in tree:
         frame.attrs = from_text(tree["attrs_exact_"])
     return frame
@@ -122,22 +121,24 @@ def _restore_column(reader: Reader, tree: Tree, key: str, index: pandas.Index) -
     return values
 
 
-def _plain_labels(tree: Tree) -> list[Any] | None:
-    """The labels, if they are different texts, from which pandas makes the index that they had."""
-    if "columns_range_" in tree or "columns_index_" in tree:
-        return None
-    labels = json.loads(tree["columns_"])
-    is_plain = set(map(type, labels)) == {str} and len(set(labels)) == len(labels)
-    return labels if is_plain else None
-
-
 def _restore_columns(reader: Reader, tree: Tree) -> pandas.Index:
     bounds = tree.get("columns_range_")
     if bounds is not None:
         return pandas.RangeIndex(*json.loads(bounds))
     if "columns_index_" in tree:
         return reader.part(tree, "columns_index_")
-    return pandas.Index([as_label(label) for label in json.loads(tree["columns_"])])
+    text = tree["columns_"]
+    if len(text) > _REMEMBERED_LENGTH_MAX:
+        return _labels(text)
+    # A copy, because some write into `columns.values`.
+    return _remembered_labels(text).copy(deep=True)
+
+
+def _labels(text: str) -> pandas.Index:
+    return pandas.Index([as_label(label) for label in json.loads(text)])
+
+
+_remembered_labels = functools.lru_cache(maxsize=64)(_labels)
 
 
 def restore_global(reader: Reader, tree: Tree) -> list[Any]:

@@ -58,7 +58,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.Index:
     """The index of a tree."""
     bounds = tree.get("range_")
     if bounds is not None:
-        return pandas.RangeIndex(*json.loads(bounds), name=get_label(tree, "name"))
+        return pandas.RangeIndex(range(*json.loads(bounds)), name=get_label(tree, "name"))
     node = tree["value_"]
     if tree.get("exact_"):
         return default.unpack(reader, node, peel=True)

@@ -8,6 +8,7 @@ it; object arrays are pickled.
 from __future__ import annotations
 
 import ast
+import functools
 import json
 from typing import Any
 
@@ -111,7 +112,7 @@ def restore(reader: Reader, tree: Tree) -> Any:
     kind = tree["value_type_"]
     if kind == "object" or tree["typename"] == "vineyard::Tensor<object>":
         return default.unpack(reader, tree)
-    shape = json.loads(tree["shape_"])
+    shape = _shape(tree["shape_"])
     if "typename" in tree["buffer_"] and tree["buffer_"]["typename"] != "vineyard::Blob":
         return _restore_text(reader, tree, shape)
     exact = tree.get("dtype_exact_")
@@ -121,6 +122,11 @@ def restore(reader: Reader, tree: Tree) -> Any:
         array = numpy.asfortranarray(array)
         array.flags.writeable = False
     return array
+
+
+@functools.lru_cache(maxsize=256)
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(json.loads(text))
 
 
 def _dtype(tree: Tree) -> numpy.dtype[Any]:
@@ -145,7 +151,7 @@ def _dtype_from_text(text: str) -> numpy.dtype[Any]:
     return from_text(text)
 
 
-def _restore_text(reader: Reader, tree: Tree, shape: list[int]) -> numpy.ndarray[Any, Any]:
+def _restore_text(reader: Reader, tree: Tree, shape: tuple[int, ...]) -> numpy.ndarray[Any, Any]:
     text = reader.part(tree, "buffer_")
     array = strings.to_objects(text).reshape(shape)
     exact = tree.get("dtype_exact_")

@@ -72,8 +72,8 @@ def get_label(tree: dict[str, Any], key: str) -> Any:
     exact = tree.get(f"{key}_exact_")
     if exact is not None:
         return from_text(exact)
-    label = json.loads(tree.get(key) or "null")
-    return as_label(label)
+    text = tree.get(key)
+    return as_label(json.loads(text)) if text and text != "null" else None
 
 
 def as_label(label: Any) -> Any:

@@ -15,7 +15,7 @@ use vineyard_wire::{InstanceId, ObjectId, Tree};
 
 use crate::{
     Blob, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject, Result,
-    World,
+    Unread, World,
 };
 
 /// A connection to a node. Cloning it is cheap and shares the connection; threads may share it and take turns.
@@ -168,6 +168,8 @@ verbs! {
     get(id: ObjectId) -> Result<Object>;
     get_objects(ids: &[ObjectId], options: &GetOptions) -> Result<Vec<Object>>;
     get_object_named(name: &str, options: &GetOptions) -> Result<Object>;
+    get_unread(id: ObjectId, options: &GetOptions) -> Result<Unread>;
+    get_unread_named(name: &str, options: &GetOptions) -> Result<Unread>;
     complete(object: &mut Object) -> Result<()>;
     read_blob(object: ObjectId, blob: ObjectId, instance: InstanceId) -> Result<Blob>;
 

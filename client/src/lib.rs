@@ -38,7 +38,7 @@ pub use blob::{Blob, BlobWriter};
 pub use client::{Client, Created};
 pub use connect::{SystemLocal, SystemNetwork};
 pub use error::{Error, Result};
-pub use object::{Draft, Member, Object};
+pub use object::{Draft, Member, Object, Unread};
 pub use options::{DeleteOptions, Options};
 pub use put::{GetOptions, PutBlob, PutObject};
 pub use world::World;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
-use vineyard_wire::{InstanceId, ObjectId, Tree};
+use vineyard_wire::{InstanceId, ObjectId, Tree, TreeText};
 
 use crate::Blob;
 
@@ -100,6 +100,14 @@ impl Object {
         let node = tree.get(name).and_then(Value::as_object)?;
         self.blobs.get(&id_of(node)?)
     }
+}
+
+/// An object that was got, with the bytes that are on the client's node. Its tree is as it came.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    pub id: ObjectId,
+    pub tree: TreeText,
+    pub blobs: BTreeMap<ObjectId, Blob>,
 }
 
 /// What a tree says of its own id.

@@ -59,7 +59,7 @@ impl PyBlob {
     /// The blob that `meta` describes, with its bytes if they can be had.
     pub(crate) fn of_meta<'py>(meta: &Bound<'py, PyMeta>) -> PyResult<Bound<'py, Self>> {
         let py = meta.py();
-        let node = meta.get().node();
+        let node = meta.get().whole(py)?;
         let Some(id) = node.id() else {
             return Err(refuse(py, Code::AssertionFailed, "the blob has no id yet"));
         };

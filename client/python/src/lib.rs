@@ -9,6 +9,7 @@ mod blob_builder;
 mod buffer;
 mod client;
 mod connect;
+mod content;
 mod copy;
 mod entry;
 mod errors;

@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use vineyard_client::{Error, Object};
+use vineyard_client::{Error, Object, Unread};
 use vineyard_wire::meta::key;
-use vineyard_wire::{ObjectId, Tree};
+use vineyard_wire::{ObjectId, Tree, TreeText};
 
+use crate::content::{self, Content};
+use crate::errors::raise;
 use crate::held::{Buffers, Held, Origin};
 use crate::runtime::Channel;
 use crate::tree::Node;
@@ -63,10 +65,20 @@ struct Inner {
     client: Option<Py<PyAny>>,
     /// What `_tree` gave out.
     dict: Option<Py<PyDict>>,
-    /// Only id, signature and instance are known: the rest is asked for when it is needed.
-    partial: bool,
+    /// What `_content` gives out.
+    content: Option<Py<PyDict>>,
+    rest: Rest,
     /// The bytes that are not here were asked for.
     asked: bool,
+}
+
+/// What is not in the node yet: all but id, signature, instance and sometimes type.
+enum Rest {
+    Nothing,
+    /// It is asked for when it is needed.
+    AtTheNode,
+    /// It is read when it is needed.
+    In(TreeText),
 }
 
 impl PyMeta {
@@ -78,7 +90,8 @@ impl PyMeta {
             forced_local: false,
             client: None,
             dict: None,
-            partial: false,
+            content: None,
+            rest: Rest::Nothing,
             asked: false,
         };
         Self {
@@ -95,7 +108,7 @@ impl PyMeta {
     /// An object that was just made, of which little is known here.
     pub(crate) fn partial(node: Node, sight: Sight) -> Self {
         let meta = Self::of(node, Buffers::default(), sight);
-        meta.inner().partial = true;
+        meta.inner().rest = Rest::AtTheNode;
         meta
     }
 
@@ -110,6 +123,37 @@ impl PyMeta {
         meta.attach(object.blobs.into_values());
         meta.inner().asked = true;
         meta
+    }
+
+    /// What a get found whose value is wanted, most likely, and not its metadata.
+    pub(crate) fn of_unread(py: Python<'_>, unread: Unread, sight: Sight) -> PyResult<Self> {
+        let read = content::read(py, &unread.tree);
+        let content = read.map_err(|error| raise(py, &malformed(&error)))?;
+        let Content {
+            tree,
+            typename,
+            instance,
+            signature,
+        } = content;
+        let mut known = Node::default();
+        known.set(key::ID, unread.id.to_string());
+        let numbers = [(key::INSTANCE_ID, instance), (key::SIGNATURE, signature)];
+        for (name, number) in numbers {
+            number
+                .into_iter()
+                .for_each(|number| known.set(name, number));
+        }
+        typename
+            .into_iter()
+            .for_each(|typename| known.set(key::TYPENAME, typename));
+        let meta = Self::of(known, Buffers::default(), sight);
+        meta.attach(unread.blobs.into_values());
+        let mut inner = meta.inner();
+        inner.rest = Rest::In(unread.tree);
+        inner.content = Some(tree.unbind());
+        inner.asked = true;
+        drop(inner);
+        Ok(meta)
     }
 
     /// Adds bytes of this tree's blobs.
@@ -167,28 +211,33 @@ impl PyMeta {
     /// Changes the tree, for this object alone.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Node) -> T) -> T {
         let mut inner = self.inner();
-        inner.dict = None;
+        inner.forget_dicts();
         change(Arc::make_mut(&mut inner.node))
     }
 
     /// Makes it what the node has now.
     pub(crate) fn turn_into(&self, node: Node, sight: Sight) {
         let mut inner = self.inner();
-        inner.dict = None;
+        inner.forget_dicts();
         inner.node = Arc::new(node);
         inner.sight = sight;
-        inner.partial = false;
+        inner.rest = Rest::Nothing;
         inner.asked = false;
     }
 
-    /// Asks for what is not known yet, if only id and signature are.
+    /// Reads or asks for what is not known yet.
     pub(crate) fn complete(&self, py: Python<'_>) -> PyResult<()> {
         let (id, sight) = {
-            let inner = self.inner();
-            if !inner.partial {
-                return Ok(());
+            let mut inner = self.inner();
+            match &inner.rest {
+                Rest::Nothing => return Ok(()),
+                Rest::In(text) => {
+                    let read = text.read().map(|tree| inner.take_over(tree));
+                    drop(inner);
+                    return read.map_err(|error| raise(py, &malformed(&error)));
+                }
+                Rest::AtTheNode => (inner.node.id(), inner.sight.clone()),
             }
-            (inner.node.id(), inner.sight.clone())
         };
         let (Some(id), Some(channel)) = (id, &sight.channel) else {
             return Ok(());
@@ -254,11 +303,35 @@ impl PyMeta {
             forced_local: inner.forced_local,
             client: inner.client.as_ref().map(|client| client.clone_ref(py)),
             dict: None,
-            partial: false,
+            content: None,
+            rest: Rest::Nothing,
             asked: inner.asked,
         };
         Self {
             inner: Mutex::new(member),
         }
+    }
+}
+
+impl Inner {
+    /// What Python was given no longer says what this says.
+    fn forget_dicts(&mut self) {
+        self.dict = None;
+        self.content = None;
+    }
+
+    /// Takes over what was not known yet; what was changed meanwhile stays as it is.
+    fn take_over(&mut self, tree: Tree) {
+        let node = Arc::make_mut(&mut self.node);
+        let known = std::mem::replace(node, Node::from(tree));
+        node.entries.extend(known.entries);
+        self.rest = Rest::Nothing;
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> Error {
+    Error::Malformed {
+        request: "get_object_request",
+        reason: error.to_string(),
     }
 }

@@ -38,7 +38,9 @@ impl PyVineyardObject {
     /// What `meta` describes: a `Blob` if it is one.
     pub(crate) fn of_meta<'py>(meta: &Bound<'py, PyMeta>) -> PyResult<Bound<'py, PyAny>> {
         let py = meta.py();
-        meta.get().complete(py)?;
+        if meta.get().node().text(key::TYPENAME).is_none() {
+            meta.get().complete(py)?;
+        }
         if meta.get().node().is_blob() {
             return Ok(PyBlob::of_meta(meta)?.into_any());
         }

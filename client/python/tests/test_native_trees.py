@@ -49,6 +49,50 @@ def test_a_tree_is_nested_linked_persisted_and_named(raw):
     assert raw.list_names(name) == {}
 
 
+def test_the_content_is_the_tree_without_what_the_protocol_adds(raw):
+    values = {"i": -1, "u": 2**64 - 1, "f": 0.1, "t": True, "n": None, "s": 'a"\\\u00e9\u0000'}
+    part = {"typename": "test::Part", "deep": {"typename": BLOB, "_buffer": 0}, **values}
+    tree = {"typename": "test::Whole", "list": [1, [2.5, None], "a"], 'k\u00e9"': 1, "part": part}
+    got = raw._get_tree(raw._put_tree(tree, [b"bytes"]).id)
+    content, whole = got._content(), got._tree()
+    assert content is got._content()
+    blob = {"id": whole["part"]["deep"]["id"], "typename": BLOB}
+    part = {**part, "deep": blob, "id": whole["part"]["id"]}
+    assert content == {**tree, "part": part, "id": repr(got.id)}
+    assert {name: type(value) for name, value in content["part"].items()} == {
+        name: type(value) for name, value in part.items()
+    }
+    added = set(whole) - set(content)
+    assert added == {"__timestamp", "global", "instance_id", "nbytes", "signature", "transient"}
+    assert list(content) == sorted(content)
+
+
+def test_what_was_got_for_its_value_is_whole_metadata_too(raw):
+    tree = {"typename": "test::Whole", "x": 1, "part": {"typename": "test::Part", "y": 2}}
+    made = raw._put_tree(tree, [])
+    expected = raw.get_meta(made.id)
+
+    def got():
+        return raw._get_tree(made.id)
+
+    assert got()._tree() == expected._tree() and repr(got()) == repr(expected)
+    assert dict(got().items()).keys() == dict(expected.items()).keys()
+    assert (got().id, got().typename) == (made.id, "test::Whole")
+    assert got().signature == expected.signature and got().nbytes == expected.nbytes
+    assert (got().instance_id, got().timestamp) == (expected.instance_id, expected.timestamp)
+    assert got()["part"]["y"] == 2 and "x" in got() and len(got()) == len(expected)
+    assert not _C.Object.from_(got()).ispersist
+    # A change before the rest was looked at stays, and nobody else sees it.
+    changed = got()
+    changed.set_global(True)
+    changed["x"] = 5
+    assert changed.isglobal and changed["x"] == 5 and changed["part"]["y"] == 2
+    assert changed._content()["x"] == 5 and got()["x"] == 1
+    reset = got()
+    reset.reset_signature()
+    assert "signature" not in reset and reset["x"] == 1
+
+
 def test_a_tree_that_makes_no_sense_is_refused(raw):
     with pytest.raises(IndexError):
         raw._put_tree(tree_of(), [])

@@ -6,15 +6,18 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::GotObjects;
-use vineyard_wire::{InstanceId, ObjectId, Reply, Request, Tree, request};
+use vineyard_wire::{InstanceId, ObjectId, Reply, Request, Tree, TreeText, request};
 
 use super::{Client, only};
 use crate::connection::data_size;
 use crate::object::blobs_in;
-use crate::{Blob, Error, GetOptions, Object, Result};
+use crate::{Blob, Error, GetOptions, Object, Result, Unread};
 
 /// Trees, and the blobs of this node below them.
-type Found = (BTreeMap<ObjectId, Tree>, BTreeMap<ObjectId, Blob>);
+type Found = (BTreeMap<ObjectId, TreeText>, BTreeMap<ObjectId, Blob>);
+
+/// As errors name it.
+const REQUEST: &str = "get_object_request";
 
 impl Client {
     /// The object `id` with all its bytes: those of this node in place (over the Unix socket), those of others over
@@ -29,28 +32,29 @@ impl Client {
     /// The objects and blobs `ids`, in their order, each with those of its blobs that are on this node. Code
     /// `ObjectNotExists` if one is unknown; `Lost` if bytes that should be here are not.
     pub async fn get_objects(&self, ids: &[ObjectId], options: &GetOptions) -> Result<Vec<Object>> {
-        let mut found = self.find(ids, options.sync_remote).await;
-        if let (Err(error), Some(timeout)) = (&found, options.wait)
-            && error.is_not_exists()
-        {
-            self.wait_metadata(ids, timeout).await?;
-            found = self.find(ids, options.sync_remote).await;
-        }
-        let (mut trees, blobs) = found?;
+        let (trees, blobs) = self.find_or_wait(ids, options).await?;
         let object = |id: &ObjectId| {
-            // One that was asked for twice is there twice.
-            let meta = match ids.len() {
-                1 => trees.remove(id),
-                _ => trees.get(id).cloned(),
-            };
-            let meta = meta.ok_or_else(|| unknown(*id))?;
-            self.object(*id, meta, &blobs)
+            let tree = trees.get(id).ok_or_else(|| unknown(*id))?;
+            self.object(*id, tree, &blobs)
         };
         ids.iter().map(object).collect()
     }
 
+    /// The object `id` as `get_objects` has it, but for whoever reads the tree another way.
+    pub async fn get_unread(&self, id: ObjectId, options: &GetOptions) -> Result<Unread> {
+        let (mut trees, blobs) = self.find_or_wait(&[id], options).await?;
+        let tree = trees.remove(&id).ok_or_else(|| unknown(id))?;
+        Ok(Unread { id, tree, blobs })
+    }
+
     /// The object that `name` points to, as `get_objects` has it. Code `ObjectNotExists` if there is no such name.
     pub async fn get_object_named(&self, name: &str, options: &GetOptions) -> Result<Object> {
+        let Unread { id, tree, blobs } = self.get_unread_named(name, options).await?;
+        self.object(id, &tree, &blobs)
+    }
+
+    /// The object that `name` points to, as `get_unread` has it.
+    pub async fn get_unread_named(&self, name: &str, options: &GetOptions) -> Result<Unread> {
         match (self.find_named(name).await, options.wait) {
             (Err(error), Some(timeout)) if error.is_not_exists() => {
                 self.wait_name(name, timeout).await?;
@@ -60,21 +64,30 @@ impl Client {
         }
     }
 
-    async fn find_named(&self, name: &str) -> Result<Object> {
+    async fn find_named(&self, name: &str) -> Result<Unread> {
         if !self.offers_objects() {
             let id = self.get_name(name).await?;
-            let mut found = self.get_objects(&[id], &GetOptions::default()).await?;
-            return Ok(found.pop().expect("one is found for each id"));
+            return self.get_unread(id, &GetOptions::default()).await;
         }
         let request = request::GetObject {
             name: Some(name.to_owned()),
             ..request::GetObject::default()
         };
         let (mut trees, blobs) = self.get_at_once(request).await?;
-        let (id, meta) = trees.pop_first().ok_or_else(|| {
-            Error::malformed("get_object_request", "no object was found under a name")
-        })?;
-        self.object(id, meta, &blobs)
+        let (id, tree) = trees
+            .pop_first()
+            .ok_or_else(|| Error::malformed(REQUEST, "no object was found under a name"))?;
+        Ok(Unread { id, tree, blobs })
+    }
+
+    async fn find_or_wait(&self, ids: &[ObjectId], options: &GetOptions) -> Result<Found> {
+        match (self.find(ids, options.sync_remote).await, options.wait) {
+            (Err(error), Some(timeout)) if error.is_not_exists() => {
+                self.wait_metadata(ids, timeout).await?;
+                self.find(ids, options.sync_remote).await
+            }
+            (found, _) => found,
+        }
     }
 
     async fn find(&self, ids: &[ObjectId], sync_remote: bool) -> Result<Found> {
@@ -89,24 +102,25 @@ impl Client {
         if let Some(id) = ids.iter().find(|id| !trees.contains_key(id)) {
             return Err(unknown(*id));
         }
-        let mut here: Vec<ObjectId> = Vec::new();
-        for tree in trees.values() {
+        let mut here: BTreeMap<ObjectId, ObjectId> = BTreeMap::new();
+        for (object, tree) in &trees {
             let blobs = blobs_in(tree).into_iter();
-            here.extend(
-                blobs
-                    .filter(|(_, at)| *at == self.instance_id())
-                    .map(|(id, _)| id),
-            );
+            let blobs = blobs.filter(|(_, at)| *at == self.instance_id());
+            here.extend(blobs.map(|(blob, _)| (blob, *object)));
         }
-        here.sort_unstable();
-        here.dedup();
-        let blobs = match here.is_empty() {
+        here.remove(&ObjectId::EMPTY_BLOB);
+        let ids: Vec<ObjectId> = here.keys().copied().collect();
+        let found = match ids.is_empty() {
             true => Vec::new(),
-            false => self.get_blobs(&here).await?,
+            false => self.get_blobs(&ids).await?,
         };
-        let found = here.into_iter().zip(blobs);
-        let blobs = found.filter_map(|(id, blob)| Some((id, blob?)));
-        Ok((trees, blobs.collect()))
+        let found = here.into_iter().zip(found);
+        let blob = |((id, object), blob): (_, Option<Blob>)| {
+            Ok((id, blob.ok_or_else(|| self.lost(object, id))?))
+        };
+        let blobs = found.map(blob).collect::<Result<_>>()?;
+        let trees = trees.iter().map(|(id, tree)| (*id, TreeText::of(tree)));
+        Ok((trees.collect(), blobs))
     }
 
     /// One message: trees, and what is here of their blobs.
@@ -125,7 +139,7 @@ impl Client {
         if !self.is_ipc() {
             let mut total = 0_u64;
             for payload in &payloads {
-                total = total.saturating_add(data_size("get_object_request", payload)?);
+                total = total.saturating_add(data_size(REQUEST, payload)?);
             }
             call.extend(self.options().transfer_deadline(total));
             let received = call.receive_blobs(&payloads, compress).await?;
@@ -146,22 +160,24 @@ impl Client {
         Ok((content, blobs))
     }
 
-    /// `meta` with those of `blobs` that are its own. What should be here is.
-    fn object(&self, id: ObjectId, meta: Tree, blobs: &BTreeMap<ObjectId, Blob>) -> Result<Object> {
-        let instance = self.instance_id();
+    /// What `tree` says, with those of `blobs` that are its own. What should be here is.
+    fn object(
+        &self,
+        id: ObjectId,
+        tree: &TreeText,
+        blobs: &BTreeMap<ObjectId, Blob>,
+    ) -> Result<Object> {
+        let meta: Tree = tree
+            .read()
+            .map_err(|error| Error::malformed(REQUEST, error.to_string()))?;
         let mut own = BTreeMap::new();
         for (blob, at) in blobs_in(&meta) {
             if blob == ObjectId::EMPTY_BLOB {
                 own.insert(blob, Blob::empty());
             } else if let Some(found) = blobs.get(&blob) {
                 own.insert(blob, found.clone());
-            } else if at == instance {
-                let object = id;
-                return Err(Error::Lost {
-                    object,
-                    blob,
-                    instance,
-                });
+            } else if at == self.instance_id() {
+                return Err(self.lost(id, blob));
             }
         }
         Ok(Object {
@@ -169,6 +185,15 @@ impl Client {
             meta,
             blobs: own,
         })
+    }
+
+    fn lost(&self, object: ObjectId, blob: ObjectId) -> Error {
+        let instance = self.instance_id();
+        Error::Lost {
+            object,
+            blob,
+            instance,
+        }
     }
 
     /// Fetches the object's blobs that are on other instances.

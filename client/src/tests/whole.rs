@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vineyard_env::Stream;
 use vineyard_wire::limits::INLINE_BYTES_MAX;
 use vineyard_wire::reply::{GotObjects, MadeObject, PutDone};
-use vineyard_wire::{ObjectId, Reply, Request, Signature, Tree, request};
+use vineyard_wire::{ObjectId, Reply, Request, Signature, Tree, TreeText, request};
 
 use super::fake::{FakeRpc, HERE, Peer, blob_id, error, payload};
 use crate::{Client, Draft, Error, GetOptions, Options, PutBlob, PutObject, World};
@@ -120,7 +120,10 @@ async fn a_get_by_id_or_by_name_is_one_message() {
     let blob =
         json!({"id": blob_id(1).to_string(), "typename": "vineyard::Blob", "instance_id": 3});
     let got = |size: i64| GotObjects {
-        content: BTreeMap::from([(MADE.id, tree(json!({"typename": "t", "b": blob.clone()})))]),
+        content: BTreeMap::from([(
+            MADE.id,
+            TreeText::of(&json!({"typename": "t", "b": blob.clone()})),
+        )]),
         payloads: vec![payload(blob_id(1), -1, 0, size)],
         ..GotObjects::default()
     };
@@ -161,6 +164,30 @@ async fn a_get_by_id_or_by_name_is_one_message() {
                 .await;
         }
     );
+}
+
+#[tokio::test]
+async fn a_tree_that_cannot_be_read_is_malformed_for_whoever_reads_it() {
+    let (client, mut peer) = offering().await;
+    let content = BTreeMap::from([(MADE.id, serde_json::from_str(r#"{"n": 1e999}"#).unwrap())]);
+    let got = GotObjects {
+        content,
+        ..GotObjects::default()
+    };
+    let options = GetOptions::default();
+    let ids = [MADE.id];
+    let calls = async {
+        let unread = client.get_unread(MADE.id, &options).await.unwrap();
+        assert_eq!(unread.tree.as_str(), r#"{"n": 1e999}"#);
+        error(client.get_objects(&ids, &options).await)
+    };
+    let (refused, ()) = tokio::join!(calls, async {
+        for _ in 0..2 {
+            peer.request().await;
+            peer.reply(Reply::GetObject(got.clone())).await;
+        }
+    });
+    assert!(matches!(refused, Error::Malformed { .. }), "{refused}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod request;
 mod table;
 
 pub(crate) use lists::items;
+pub use parse::count;
 #[doc(hidden)]
 pub use planted::plant_rounding;
 pub use table::{ReplyType, RequestType};

@@ -14,7 +14,7 @@ pub mod request;
 pub mod status;
 
 pub use id::{InstanceId, NodeId, ObjectId, Signature};
-pub use meta::Tree;
+pub use meta::{Tree, TreeText};
 pub use reply::Reply;
 pub use request::Request;
 pub use status::{Code, Status};

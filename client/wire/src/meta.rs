@@ -3,8 +3,49 @@
 //! A value that is a JSON object is a member (an object or a blob); every other value is a plain attribute. There is no
 //! other nesting. Keys are sorted; integers are exact up to `u64`; integer and float stay apart (`42` and `42.0`).
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
 /// One node of a metadata tree.
 pub type Tree = serde_json::Map<String, serde_json::Value>;
+
+/// A tree as its JSON text, an object, for whoever passes it on or reads it another way. Nobody has looked into it: what
+/// is below may still turn out to be no tree.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct TreeText(Box<RawValue>);
+
+impl TreeText {
+    /// The text of `tree`, which writes itself as a tree does.
+    pub fn of(tree: &impl Serialize) -> Self {
+        Self(to_raw_value(tree).expect("trees are always JSON"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+
+    pub fn read(&self) -> serde_json::Result<Tree> {
+        serde_json::from_str(self.as_str())
+    }
+}
+
+impl PartialEq for TreeText {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl<'de> Deserialize<'de> for TreeText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        match text.get().starts_with('{') {
+            true => Ok(Self(text)),
+            false => Err(D::Error::custom("a metadata tree is an object")),
+        }
+    }
+}
 
 /// The type name of every blob node.
 pub const BLOB_TYPENAME: &str = "vineyard::Blob";

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, ObjectId, Signature};
 use crate::json::items;
-use crate::meta::Tree;
+use crate::meta::{Tree, TreeText};
 
 /// A blob's place in the arena.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,7 +188,7 @@ pub struct MadeObject {
 /// Ours: what a `GetObject` found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GotObjects {
-    pub content: BTreeMap<ObjectId, Tree>,
+    pub content: BTreeMap<ObjectId, TreeText>,
     /// Of every blob below that is on this node, each once.
     pub payloads: Vec<Payload>,
     pub fds: Vec<i32>,

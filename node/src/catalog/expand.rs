@@ -1,18 +1,28 @@
 //! `get_data`: turns records back into the tree a client reads.
 
-use std::collections::BTreeMap;
+mod show;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
 use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{Link, Record};
-use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::reply::Liveness;
-use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, limits};
+use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, TreeText, limits};
 
 use super::Catalog;
 use super::absorb::{DEPTH_MAX, NODES_MAX};
 use crate::failure::lost_with;
+
+pub(crate) use show::blob_tree;
+
+/// Trees as text.
+#[derive(Debug, Default)]
+pub(crate) struct Texts {
+    pub(crate) trees: BTreeMap<ObjectId, TreeText>,
+    /// The blobs below them that are on this instance.
+    pub(crate) here: BTreeSet<ObjectId>,
+}
 
 /// How blobs whose bytes are gone are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +42,27 @@ impl Catalog {
         ids: &[ObjectId],
         lost: LostBlobs,
     ) -> Result<BTreeMap<ObjectId, Tree>, Status> {
+        self.expand_with(state, ids, lost, |reader, record| reader.tree(record))
+    }
+
+    /// The same as text, for the clients that read it themselves, with the blobs below that are on this instance.
+    pub(crate) fn expand_texts(&self, state: &State, ids: &[ObjectId]) -> Result<Texts, Status> {
+        let mut here = BTreeSet::new();
+        let text = |reader: &Reader<'_>, record: &Record| reader.text(record, &mut here);
+        let trees = self.expand_with(state, ids, LostBlobs::Here, text)?;
+        Ok(Texts { trees, here })
+    }
+
+    fn expand_with<T>(
+        &self,
+        state: &State,
+        ids: &[ObjectId],
+        lost: LostBlobs,
+        mut show: impl FnMut(&Reader<'_>, &Record) -> T,
+    ) -> Result<BTreeMap<ObjectId, T>, Status> {
         let mut reader = Reader::new(self, state, lost);
         let mut total = Size::default();
-        let mut trees = BTreeMap::new();
+        let mut shown = BTreeMap::new();
         for id in ids {
             let Some(record) = self.record(state, *id) else {
                 continue;
@@ -47,9 +75,9 @@ impl Catalog {
             if !total.fits_a_reply() {
                 return Err(too_large(*id));
             }
-            trees.insert(*id, reader.tree(record));
+            shown.insert(*id, show(&reader, record));
         }
-        Ok(trees)
+        Ok(shown)
     }
 }
 
@@ -173,22 +201,6 @@ impl<'a> Reader<'a> {
         Ok(size)
     }
 
-    /// The tree of a record that was measured.
-    pub(super) fn tree(&self, record: &Record) -> Tree {
-        let mut tree = self.attributes(record);
-        for (name, link) in &record.members {
-            let node = match *link {
-                Link::Blob { id, instance } => self.blob(id, instance),
-                Link::Object { id, signature } => {
-                    let member = self.member(record, id, signature);
-                    self.tree(member.expect("what was measured is complete"))
-                }
-            };
-            tree.insert(name.clone(), Value::Object(node));
-        }
-        tree
-    }
-
     fn member(&self, parent: &Record, id: ObjectId, signature: Signature) -> Option<&'a Record> {
         let target = self.resolve(parent.global, id, signature);
         self.catalog.record(self.state, target).map(Arc::as_ref)
@@ -218,43 +230,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn blob(&self, id: ObjectId, instance: InstanceId) -> Tree {
+    /// Where the bytes of a blob are to be had.
+    fn place(&self, id: ObjectId, instance: InstanceId) -> InstanceId {
         let me = self.catalog.me;
-        let instance = match self.state.blob(id) {
+        match self.state.blob(id) {
             _ if instance == me => me,
             Some(row) if row.locations.contains(&me) => me,
             Some(row) if lost_with(row, me).is_some() && self.lost == LostBlobs::Here => me,
             Some(row) if row.locations.contains(&instance) => instance,
             Some(row) => row.locations.first().copied().unwrap_or(instance),
             None => instance,
-        };
-        blob_tree(id, instance, 0)
-    }
-
-    fn attributes(&self, record: &Record) -> Tree {
-        let mut tree = Tree::new();
-        for (name, raw) in &record.attributes {
-            let value = serde_json::from_str(raw).unwrap_or(Value::Null);
-            tree.insert(name.clone(), value);
         }
-        let transient = !self.state.contains(record.id);
-        tree.insert(key::ID.into(), record.id.to_string().into());
-        tree.insert(key::SIGNATURE.into(), record.signature.0.into());
-        tree.insert(key::INSTANCE_ID.into(), record.instance.0.into());
-        tree.insert(key::TYPENAME.into(), record.typename.clone().into());
-        tree.insert(key::TRANSIENT.into(), transient.into());
-        tree.insert(key::GLOBAL.into(), record.global.into());
-        tree.insert(key::TIMESTAMP.into(), record.timestamp_ms.into());
-        tree.entry(key::NBYTES).or_insert_with(|| 0.into());
-        if !record.labels.is_empty() {
-            let labels = serde_json::to_string(&record.labels).expect("a map of strings is JSON");
-            tree.insert(key::LABELS.into(), labels.into());
-        }
-        if let Some(name) = self.state.latest_name_of(record.id) {
-            let escaped = name.replace('~', "~0").replace('/', "~1");
-            tree.insert(key::NAME.into(), escaped.into());
-        }
-        tree
     }
 }
 
@@ -303,16 +289,4 @@ fn too_large(id: ObjectId) -> Status {
     Status::invalid(format!(
         "the metadata of {id} is deeper than {height} levels or larger than {nodes} nodes or {bytes} bytes"
     ))
-}
-
-/// A blob's node. Inside an object its sizes read 0, as the protocol has it; the payload carries them.
-pub(crate) fn blob_tree(id: ObjectId, instance: InstanceId, size: u64) -> Tree {
-    let mut tree = Tree::new();
-    tree.insert(key::ID.into(), id.to_string().into());
-    tree.insert(key::TYPENAME.into(), BLOB_TYPENAME.into());
-    tree.insert(key::INSTANCE_ID.into(), instance.0.into());
-    tree.insert(key::LENGTH.into(), size.into());
-    tree.insert(key::NBYTES.into(), size.into());
-    tree.insert(key::TRANSIENT.into(), true.into());
-    tree
 }

@@ -6,25 +6,21 @@
 
 mod extent;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use serde_json::Value;
 use vineyard_env::Access;
 use vineyard_store::Blob;
-use vineyard_wire::meta::{BLOB_TYPENAME, key};
-use vineyard_wire::reply::GotObjects;
+use vineyard_wire::reply::{GotObjects, Payload};
 use vineyard_wire::request::{GetName, GetObject};
-use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Status, Tree};
+use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use self::extent::Extent;
 use super::{blobs, metadata, names, remote};
 use crate::actors::rpc_session::Connection;
+use crate::catalog::Texts;
 use crate::session::{self, Kind, Session};
 
-type Trees = BTreeMap<ObjectId, Tree>;
-
-/// On a TCP connection the payloads are left to [`send`].
+/// On a TCP connection the payloads are ids alone, and the rest is left to [`send`].
 pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Reply, Status> {
     let GetObject {
         mut ids,
@@ -37,12 +33,14 @@ pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Repl
         }
         ids.push(resolve(session, name).await?);
     }
-    let content = trees(session, ids).await?;
-    let here = blobs_here(&content, session.node.instance);
-    Extent::of(&content, here.len()).check()?;
+    let texts = texts(session, ids).await?;
+    let here: Vec<ObjectId> = texts.here.into_iter().collect();
+    Extent::check(&texts.trees, here.len())?;
+    let content = texts.trees;
     if session.kind == Kind::Rpc {
         return Ok(Reply::GetObject(GotObjects {
             content,
+            payloads: here.into_iter().map(unread).collect(),
             compress,
             ..GotObjects::default()
         }));
@@ -72,18 +70,24 @@ async fn resolve(session: &Session, name: String) -> Result<ObjectId, Status> {
 }
 
 /// The trees of `ids`, none of which is unknown.
-async fn trees(session: &Session, ids: Vec<ObjectId>) -> Result<Trees, Status> {
+async fn texts(session: &Session, ids: Vec<ObjectId>) -> Result<Texts, Status> {
     let node = &session.node;
-    let Reply::GetData { content } = metadata::get_data(node, ids.clone(), false).await? else {
-        unreachable!("get_data answers with data");
-    };
-    match ids.iter().find(|id| !content.contains_key(id)) {
-        None => Ok(content),
+    let texts = metadata::texts(node, ids.clone()).await?;
+    match ids.iter().find(|id| !texts.trees.contains_key(id)) {
+        None => Ok(texts),
         Some(id) if id.is_blob() && metadata::is_here(node, *id).await? => {
             let message = format!("the blob {id} is not sealed");
             Err(Status::new(Code::ObjectNotSealed, message))
         }
         Some(id) => Err(Status::not_exists(format!("no such object: {id}"))),
+    }
+}
+
+/// What stands for a blob until [`send`] has looked at it.
+fn unread(id: ObjectId) -> Payload {
+    Payload {
+        object_id: id,
+        ..Payload::empty()
     }
 }
 
@@ -93,7 +97,8 @@ pub(crate) async fn send(
     mut connection: Connection,
     mut got: GotObjects,
 ) -> io::Result<Connection> {
-    let here = blobs_here(&got.content, session.node.instance);
+    let here = got.payloads.iter().map(|payload| payload.object_id);
+    let here = here.collect();
     let (found, slices) = match remote::read(session, here).await {
         Ok(found) => found,
         Err(status) => {
@@ -105,22 +110,6 @@ pub(crate) async fn send(
     let compress = got.compress;
     let head = session::encode(&Ok(Reply::GetObject(got)));
     remote::send(session, connection, head, slices, compress).await
-}
-
-/// The blobs in `trees` that are on `me`, each once.
-fn blobs_here(trees: &Trees, me: InstanceId) -> Vec<ObjectId> {
-    let mut found = BTreeSet::new();
-    let mut left: Vec<&Tree> = trees.values().collect();
-    while let Some(tree) = left.pop() {
-        if tree.get(key::TYPENAME).and_then(Value::as_str) != Some(BLOB_TYPENAME) {
-            left.extend(tree.values().filter_map(Value::as_object));
-        } else if tree.get(key::INSTANCE_ID).and_then(Value::as_u64) == Some(me.0) {
-            let id = tree.get(key::ID).and_then(Value::as_str);
-            found.extend(id.and_then(|id| id.parse::<ObjectId>().ok()));
-        }
-    }
-    found.remove(&ObjectId::EMPTY_BLOB);
-    found.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use vineyard_raft::command::Command;
 use vineyard_store::Store;
-use vineyard_wire::{Code, ObjectId, Reply, Status, Tree};
+use vineyard_wire::meta::key;
+use vineyard_wire::{Code, ObjectId, Reply, Status, Tree, TreeText};
 
 use crate::catalog::absorb::{Created, local_blobs};
-use crate::catalog::{Catalog, LostBlobs, Pattern, blob_tree, unknown_subtree};
+use crate::catalog::{Catalog, LostBlobs, Pattern, Texts, blob_tree, unknown_subtree};
 use crate::failure;
 use crate::shared::{Counted, Shared};
 
@@ -142,6 +144,35 @@ async fn read(
     });
     content.append(&mut objects.await??);
     Ok(content)
+}
+
+/// All of `ids` as text, or as many as there are; what is missing is missing in the cluster.
+pub(super) async fn texts(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<Texts, Status> {
+    let ids: Arc<[ObjectId]> = ids.into();
+    let found = read_texts(node, &ids).await?;
+    if ids.iter().all(|id| found.trees.contains_key(id)) {
+        return Ok(found);
+    }
+    confirm(node).await?;
+    read_texts(node, &ids).await
+}
+
+async fn read_texts(node: &Rc<Shared>, ids: &Arc<[ObjectId]>) -> Result<Texts, Status> {
+    let (blobs, objects): (Vec<_>, Vec<_>) = ids.iter().partition(|id| id.is_blob());
+    let state = node.meta.state();
+    let expand = move |catalog: &mut Catalog| catalog.expand_texts(&state, &objects);
+    let mut texts = node.catalog.ask(expand).await??;
+    if blobs.is_empty() {
+        return Ok(texts);
+    }
+    for (id, tree) in read_blobs(node, blobs).await? {
+        let instance = tree.get(key::INSTANCE_ID).and_then(Value::as_u64);
+        if instance == Some(node.instance.0) && id != ObjectId::EMPTY_BLOB {
+            texts.here.insert(id);
+        }
+        texts.trees.insert(id, TreeText::of(&tree));
+    }
+    Ok(texts)
 }
 
 /// Sealed blobs of this node, and blobs that persistent objects have elsewhere.

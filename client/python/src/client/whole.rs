@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Value, json};
-use vineyard_client::{Client, DeleteOptions, Error, GetOptions, Object, PutBlob, PutObject};
+use vineyard_client::{Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, Unread};
 use vineyard_wire::limits::INLINE_BYTES_MAX;
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{ObjectId, Tree};
@@ -97,13 +97,12 @@ impl PyClientBase {
             Some(seconds) => Some(wait_within(Some(seconds.extract()?))?),
         };
         let options = GetOptions { sync_remote, wait };
-        let object = match (id, name) {
+        let unread = match (id, name) {
             (Some(id), _) => {
-                let ids = [id_of(id)?];
-                let found = self.call(py, async move |client| {
-                    client.get_objects(&ids, &options).await
-                });
-                found?.pop().expect("one is found for each id")
+                let id = id_of(id)?;
+                self.call(py, async move |client| {
+                    client.get_unread(id, &options).await
+                })?
             }
             (None, Some(name)) => {
                 let name = crate::id::name_of(name)?;
@@ -111,7 +110,8 @@ impl PyClientBase {
             }
             (None, None) => return Err(PyTypeError::new_err("an id or a name is needed")),
         };
-        Bound::new(py, PyMeta::of_object(object, Sight::of(self.channel())))
+        let meta = PyMeta::of_unread(py, unread, Sight::of(self.channel()))?;
+        Bound::new(py, meta)
     }
 
     /// Reads all bytes below `meta` that are on other instances, over TCP from those that hold them, and attaches them.
@@ -132,12 +132,12 @@ impl PyClientBase {
 
 impl PyClientBase {
     /// The object of a name, when there is one.
-    fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<Object> {
+    fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<Unread> {
         let now = GetOptions {
             wait: None,
             ..*options
         };
-        let get = async |client: &Client| client.get_object_named(name, &now).await;
+        let get = async |client: &Client| client.get_unread_named(name, &now).await;
         let Some(within) = options.wait else {
             return self.call(py, get);
         };

@@ -136,6 +136,16 @@ impl PyMeta {
         Ok(dict)
     }
 
+    /// What the object's builder said, as nested dicts: `_tree` without most of what the protocol adds, if that is at
+    /// hand. Do not change it.
+    fn _content<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let content = self.inner().content.as_ref().map(|dict| dict.clone_ref(py));
+        match content {
+            Some(content) => Ok(content.into_bound(py)),
+            None => self._tree(py),
+        }
+    }
+
     /// Metadata as JSON, which pickling made of it.
     #[staticmethod]
     fn _from_json(text: &str) -> PyResult<Self> {

@@ -138,6 +138,17 @@ fn object_text(body: &[u8]) -> Result<&str, Fault> {
 
 /// Two bytes of JSON can become 600 bytes of map: long frames are counted before they are decoded.
 fn refuse_dense(body: &[u8]) -> Result<(), Fault> {
+    let (objects, values) = count(body);
+    if objects > JSON_OBJECTS_MAX || values > JSON_VALUES_MAX {
+        return Err(Fault::Shape(format!(
+            "{objects} objects and {values} values; at most {JSON_OBJECTS_MAX} and {JSON_VALUES_MAX} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// Objects and values of a JSON text, as they are counted before a long frame is decoded.
+pub fn count(body: &[u8]) -> (usize, usize) {
     let (mut objects, mut values, mut quoted, mut escaped) = (0_usize, 0_usize, false, false);
     for byte in body {
         match byte {
@@ -149,12 +160,7 @@ fn refuse_dense(body: &[u8]) -> Result<(), Fault> {
             _ => {}
         }
     }
-    if objects > JSON_OBJECTS_MAX || values > JSON_VALUES_MAX {
-        return Err(Fault::Shape(format!(
-            "{objects} objects and {values} values; at most {JSON_OBJECTS_MAX} and {JSON_VALUES_MAX} are allowed"
-        )));
-    }
-    Ok(())
+    (objects, values)
 }
 
 /// All fields of a message.

@@ -12,7 +12,7 @@ use super::lists::{Numbered, items};
 use super::parse::{Fault, all, one};
 use super::table::ReplyType as Kind;
 use crate::id::{InstanceId, ObjectId, Signature};
-use crate::meta::Tree;
+use crate::meta::TreeText;
 use crate::reply::{GotObjects, Payload, Reply};
 
 pub(super) fn encode(reply: &Reply) -> Vec<u8> {
@@ -215,7 +215,7 @@ fn get_buffers(fields: Numbered<Payload>) -> Reply {
 
 #[derive(Deserialize)]
 struct GotObject {
-    content: Keyed<ObjectId, Tree>,
+    content: Keyed<ObjectId, TreeText>,
     #[serde(deserialize_with = "items")]
     payloads: Vec<Payload>,
     #[serde(deserialize_with = "items")]

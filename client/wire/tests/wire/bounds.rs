@@ -1,8 +1,8 @@
 //! What a frame may not make a decoder do, however long or deep it says it is.
 
-use vineyard_wire::Code;
 use vineyard_wire::json::{decode_reply, decode_request};
 use vineyard_wire::limits::{CLIENT_FRAME_BYTES_MAX, ITEMS_MAX};
+use vineyard_wire::{Code, ObjectId, Reply};
 
 use crate::refusals::{invalid, refused};
 
@@ -69,6 +69,27 @@ fn nesting_is_refused_without_a_crash() {
         assert_eq!(refused(&body).code, Code::Invalid);
         let body = format!(r#"{{"type":"get_data_reply","content":{{"o1":{{"x":{value}}}}}}}"#);
         assert!(decode_reply(body.as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn a_tree_that_comes_as_text_is_an_object_and_read_within_bounds() {
+    let reply = |tree: &str| {
+        let body = format!(
+            r#"{{"type":"get_object_reply","content":{{"o1": {tree} }},"payloads":[],"fds":[],"compress":false}}"#
+        );
+        decode_reply(body.as_bytes()).map(|reply| match reply {
+            Ok(Reply::GetObject(mut got)) => got.content.remove(&ObjectId(1)).unwrap(),
+            other => panic!("{other:?}"),
+        })
+    };
+    assert_eq!(reply(r#"{"a": 1}"#).unwrap().as_str(), r#"{"a": 1}"#);
+    for tree in ["1", "null", "[{}]", r#""{}""#, "{", r#"{"a"}"#, "{}}"] {
+        assert!(reply(tree).is_err(), "{tree}");
+    }
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(200_000), "}".repeat(200_000));
+    for tree in [&deep[..], r#"{"a": 1e999}"#, r#"{"a": "\ud800"}"#] {
+        assert!(reply(tree).unwrap().read().is_err());
     }
 }
 

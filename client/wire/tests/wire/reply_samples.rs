@@ -6,7 +6,7 @@ use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
     NodeFigures, NodeStatus, Payload, PutDone, Registered, Role,
 };
-use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status};
+use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
 use crate::samples::{BLOB, OBJECT, OTHER_BLOB, OTHER_OBJECT, content};
 
@@ -40,7 +40,7 @@ fn object_replies() -> Vec<(&'static str, Reply)> {
     };
     let blobs = vec![BLOB, ObjectId::EMPTY_BLOB];
     let got = GotObjects {
-        content: BTreeMap::from([(OBJECT, content())]),
+        content: BTreeMap::from([(OBJECT, TreeText::of(&content()))]),
         payloads: vec![payload(OTHER_BLOB, 512, 48, true)],
         fds: vec![17],
         compress: false,

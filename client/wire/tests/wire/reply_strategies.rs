@@ -7,7 +7,7 @@ use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
     NodeFigures, NodeStatus, Payload, PutDone, Registered, Role,
 };
-use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status};
+use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
 use crate::strategies::{id, ids, text, tree};
 
@@ -165,7 +165,7 @@ fn put_done() -> impl Strategy<Value = PutDone> {
 }
 
 fn got_objects() -> impl Strategy<Value = GotObjects> {
-    let content = btree_map(id(), tree(), 0..4);
+    let content = btree_map(id(), tree().prop_map(|tree| TreeText::of(&tree)), 0..4);
     let payloads = vec(payload(), 0..6);
     (content, payloads, vec(any::<i32>(), 0..3), any::<bool>()).prop_map(
         |(content, payloads, fds, compress)| GotObjects {

@@ -146,6 +146,24 @@ fn lost_bytes_are_asked_for_here_and_listed_with_their_owner() {
 }
 
 #[test]
+fn a_text_comes_with_the_blobs_below_it_that_are_here() {
+    let mut world = World::new();
+    let empty = blob(ObjectId::EMPTY_BLOB, A);
+    let part = world.create(&with(
+        json!({ "again_": blob(b(7), A), "deep_": blob(b(8), A) }),
+    ));
+    let whole = json!({ "buffer_": blob(b(7), A), "empty_": empty, "part_": just(part) });
+    let whole = world.create(&with(whole));
+    world.persisted(record(500, B, &[b(5)]));
+    let texts = world
+        .catalog
+        .expand_texts(&world.state, &[whole, o(500), o(404)]);
+    let texts = texts.unwrap();
+    assert_eq!(texts.trees.keys().collect::<Vec<_>>(), [&whole, &o(500)]);
+    assert_eq!(texts.here, [b(7), b(8)].into());
+}
+
+#[test]
 fn a_blob_is_shown_where_its_bytes_are() {
     let mut world = World::new();
     let shown = |world: &World| world.tree(o(500))["m0"]["instance_id"].as_u64().unwrap();

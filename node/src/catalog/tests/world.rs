@@ -8,7 +8,7 @@ use vineyard_raft::state::State;
 use vineyard_raft::state::instances::Instance;
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::reply::Liveness;
-use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree};
+use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, TreeText};
 
 use crate::catalog::{Catalog, DeletePlan, LostBlobs};
 
@@ -103,8 +103,15 @@ impl World {
         self.expand(id).expect("not too big").expect("readable")
     }
 
+    /// The same, however it ends. As text it says the same, byte for byte.
     pub(crate) fn expand(&self, id: ObjectId) -> Result<Option<Tree>, Status> {
         let trees = self.catalog.expand(&self.state, &[id], LostBlobs::Here);
+        let texts = self.catalog.expand_texts(&self.state, &[id]);
+        let written = trees.clone().map(|trees| {
+            let texts = trees.iter().map(|(id, tree)| (*id, TreeText::of(tree)));
+            texts.collect::<BTreeMap<_, _>>()
+        });
+        assert_eq!(texts.map(|texts| texts.trees), written);
         trees.map(|mut trees| trees.remove(&id))
     }
 

@@ -3,11 +3,14 @@
 //! Promise: what fits can be decoded by every client; the limits are those of the decoder. The catalog has measured the
 //! trees on their own, but each blob that is here is said twice: in its tree and in its payload.
 
-use serde_json::Value;
-use vineyard_wire::limits::{CLIENT_FRAME_BYTES_MAX, JSON_OBJECTS_MAX, JSON_VALUES_MAX};
-use vineyard_wire::{Status, Tree};
+use std::collections::BTreeMap;
 
-use super::Trees;
+use vineyard_wire::limits::{
+    CLIENT_FRAME_BYTES_MAX, JSON_OBJECTS_MAX, JSON_SCAN_BYTES_MIN, JSON_VALUES_MAX,
+};
+use vineyard_wire::{ObjectId, Status, TreeText, json};
+
+type Trees = BTreeMap<ObjectId, TreeText>;
 
 /// The text of a reply, counted as a decoder counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,26 +33,20 @@ impl Extent {
         values: 10,
         bytes: 300,
     };
+    /// A tree's id, and what stands around it.
+    const KEY_BYTES: usize = 24;
 
-    /// A reply of `trees` and the payloads of so many blobs.
-    pub(super) fn of(trees: &Trees, payloads: usize) -> Self {
-        let mut extent = Self::FRAME;
-        extent.objects += Self::PAYLOAD.objects * payloads;
-        extent.values += Self::PAYLOAD.values * payloads;
-        extent.bytes += Self::PAYLOAD.bytes * payloads;
-        for (id, tree) in trees {
-            extent.add_key(&id.to_string());
-            extent.add_tree(tree);
+    /// Refuses a reply of `trees` and the payloads of so many blobs that no client could decode.
+    pub(super) fn check(trees: &Trees, payloads: usize) -> Result<(), Status> {
+        // Decoders do not count shorter frames either.
+        if Self::bytes_of(trees, payloads) < JSON_SCAN_BYTES_MIN {
+            return Ok(());
         }
-        extent
-    }
-
-    pub(super) fn check(self) -> Result<(), Status> {
         let Self {
             objects,
             values,
             bytes,
-        } = self;
+        } = Self::of(trees, payloads);
         if objects <= JSON_OBJECTS_MAX
             && values <= JSON_VALUES_MAX
             && bytes <= CLIENT_FRAME_BYTES_MAX
@@ -61,60 +58,33 @@ impl Extent {
         )))
     }
 
-    fn add_tree(&mut self, tree: &Tree) {
-        self.objects += 1;
-        self.bytes += 2;
-        for (name, value) in tree {
-            self.add_key(name);
-            self.add(value);
+    fn bytes_of(trees: &Trees, payloads: usize) -> usize {
+        let texts = trees
+            .values()
+            .map(|tree| Self::KEY_BYTES + tree.as_str().len());
+        Self::FRAME.bytes + Self::PAYLOAD.bytes * payloads + texts.sum::<usize>()
+    }
+
+    fn of(trees: &Trees, payloads: usize) -> Self {
+        let mut extent = Self {
+            objects: Self::FRAME.objects + Self::PAYLOAD.objects * payloads,
+            values: Self::FRAME.values + Self::PAYLOAD.values * payloads,
+            bytes: Self::bytes_of(trees, payloads),
+        };
+        for tree in trees.values() {
+            let (objects, values) = json::count(tree.as_str().as_bytes());
+            extent.objects += objects;
+            extent.values += values + 1;
         }
+        extent
     }
-
-    /// A key, and what stands around it and its value.
-    fn add_key(&mut self, key: &str) {
-        self.values += 1;
-        self.bytes += text_bytes(key) + 2;
-    }
-
-    fn add(&mut self, value: &Value) {
-        match value {
-            Value::Null | Value::Bool(_) => self.bytes += 5,
-            Value::Number(number) => {
-                self.bytes += match number.as_u64() {
-                    Some(number) => digits(number),
-                    None => number.to_string().len(),
-                }
-            }
-            Value::String(text) => self.bytes += text_bytes(text),
-            Value::Array(items) => {
-                self.values += items.len();
-                self.bytes += 2 + items.len();
-                items.iter().for_each(|item| self.add(item));
-            }
-            Value::Object(tree) => self.add_tree(tree),
-        }
-    }
-}
-
-fn digits(number: u64) -> usize {
-    number.checked_ilog10().map_or(1, |log| log as usize + 1)
-}
-
-/// A text between its quotes, as JSON escapes it.
-fn text_bytes(text: &str) -> usize {
-    let escaped = text.bytes().map(|byte| match byte {
-        b'"' | b'\\' => 2,
-        0..0x20 => 6,
-        _ => 1,
-    });
-    2 + escaped.sum::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
     use vineyard_wire::reply::{GotObjects, Payload};
-    use vineyard_wire::{InstanceId, ObjectId, Reply, json as wire};
+    use vineyard_wire::{InstanceId, Reply};
 
     use super::*;
     use crate::catalog::blob_tree;
@@ -135,7 +105,7 @@ mod tests {
 
     /// Objects, values and bytes of a reply, as the decoder counts them in a text without quoted braces and commas.
     fn encoded(trees: &Trees, payloads: usize) -> Extent {
-        let reply = wire::encode_reply(&Reply::GetObject(GotObjects {
+        let reply = json::encode_reply(&Reply::GetObject(GotObjects {
             content: trees.clone(),
             payloads: vec![payload(); payloads],
             ..GotObjects::default()
@@ -155,7 +125,7 @@ mod tests {
             "typename": "test::\"\\\n", "list": [1, -2.5e-7, null, [{"a": true}, {}]], "blob": blob,
             "deep": {"deep": {"n": u64::MAX, "least": i64::MIN, "zero": 0}}, "": "",
         });
-        let tree = tree.as_object().unwrap().clone();
+        let tree = TreeText::of(&tree);
         for objects in 0..5 {
             let trees: Trees = (0..objects).map(|n| (ObjectId(n), tree.clone())).collect();
             for payloads in [0, 1, 7] {
@@ -171,11 +141,11 @@ mod tests {
 
     #[test]
     fn payloads_count_beside_the_trees_that_fit_alone() {
-        let blob = blob_tree(ObjectId(1 << 63 | 5), InstanceId(3), 8);
+        let blob = TreeText::of(&blob_tree(ObjectId(1 << 63 | 5), InstanceId(3), 8));
         let trees: Trees = (0..1000).map(|n| (ObjectId(n), blob.clone())).collect();
-        assert_eq!(Extent::of(&trees, 1000).check(), Ok(()));
+        assert_eq!(Extent::check(&trees, 1000), Ok(()));
         for payloads in [CLIENT_FRAME_BYTES_MAX / 300, JSON_OBJECTS_MAX - 500] {
-            let refused = Extent::of(&trees, payloads).check().unwrap_err();
+            let refused = Extent::check(&trees, payloads).unwrap_err();
             assert!(refused.message.contains("too large"), "{refused}");
         }
     }

@@ -63,10 +63,17 @@ def attach(client: Client, meta: ObjectMeta, progress: bool | None = None) -> No
 def _missing(meta: ObjectMeta) -> dict[int, list[str]]:
     """The ids of the blobs without bytes here, by the instance that has them."""
     missing: dict[int, dict[str, None]] = defaultdict(dict)
-    for node in _blobs(meta._tree()):
-        if meta._buffer(node["id"]) is None:
+    absent = {node["id"] for node in _blobs(meta._content()) if meta._buffer(node["id"]) is None}
+    for node in _blobs(meta._tree()) if absent else ():
+        if node["id"] in absent:
             missing[int(node["instance_id"])][node["id"]] = None
     return {instance: list(ids) for instance, ids in missing.items()}
+
+
+def instance_of(meta: ObjectMeta, blob_id: str) -> int | None:
+    """The instance that a blob below `meta` is said to be on; None if there is no such blob."""
+    nodes = (node for node in _blobs(meta._tree()) if node["id"] == blob_id)
+    return next((node["instance_id"] for node in nodes), None)
 
 
 def _size_bytes(tree: dict[str, Any]) -> int:

@@ -39,10 +39,13 @@ class Reader:
             return blob
         if node["id"] == _EMPTY:
             return b""
+        from vineyard.core.remote import instance_of
+
         raise ObjectNotExistsException(
             f"Object not exists: the bytes of blob {node['id']} of {self.meta.id!r} are on "
-            f"instance {node.get('instance_id')}, and this client reads those of its own alone: "
-            "vineyard.connect(...).get(...) reads them from there, and with fetch=True copies them"
+            f"instance {instance_of(self.meta, node['id'])}, and this client reads those of its "
+            "own alone: vineyard.connect(...).get(...) reads them from there, and with fetch=True "
+            "copies them"
         )
 
     def part(self, tree: Tree, key: str) -> Any:

@@ -94,4 +94,4 @@ class Resolver:
     def __call__(self, obj: Any, resolver: Any = None, **kwargs: Any) -> Any:
         """The value of `obj`."""
         meta = obj.meta
-        return self.restore(Reader(meta, resolver, kwargs), meta._tree())
+        return self.restore(Reader(meta, resolver, kwargs), meta._content())

@@ -1,4 +1,4 @@
-//! The files of a sled database, synced.
+//! The files of a sled database and its journal, synced.
 //!
 //! sled keeps a page of more than 128 KiB in a file of its own in `blobs/` and never syncs it. A log entry of a large
 //! persist is such a page, so those files, and the folder that names them, are synced here too.
@@ -10,18 +10,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A flush writes the pages that name other files. Those must not be lost while the pages are not: sled would not open
-/// what is left.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// When something is synced, and what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The other files.
-    BeforeFlush,
-    /// Everything.
-    AfterFlush,
+    /// A group is in the journal: that.
+    Journalled,
+    /// sled has taken a group, and may have written pages on its own. Files that those name, and the pages at the end of
+    /// a file that has grown, must not be lost while pages behind them are not: sled would not open what is left.
+    Applied,
+    /// sled has written all it has: everything of sled's.
+    Flushed,
 }
 
 pub(super) struct Files {
+    journal: File,
     db: File,
+    /// How long `db` was at its last sync, bytes.
+    db_bytes: u64,
     blobs: PathBuf,
     /// When `blobs` had last changed at the last look, and the files that were durable then.
     seen: Option<SystemTime>,
@@ -29,8 +34,8 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The files of the open database in `path`; the folders themselves are made durable at once.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// The files of the open database in `path` and its journal; the folders themselves are made durable at once.
+    pub(super) fn open(path: &Path, journal: File) -> io::Result<Self> {
         let db = File::open(path.join("db"))?;
         File::open(path)?.sync_all()?;
         if let Some(parent) = path
@@ -41,7 +46,9 @@ impl Files {
         }
         let blobs = path.join("blobs");
         Ok(Self {
+            journal,
             db,
+            db_bytes: 0,
             blobs,
             seen: None,
             durable: BTreeSet::new(),
@@ -50,11 +57,25 @@ impl Files {
 
     /// Returns when what the step is about would survive a power loss.
     pub(super) fn sync(&mut self, step: Step) -> io::Result<()> {
-        self.sync_blobs()?;
         match step {
-            Step::BeforeFlush => Ok(()),
-            Step::AfterFlush => self.db.sync_data(),
+            Step::Journalled => self.journal.sync_data(),
+            Step::Applied => {
+                self.sync_blobs()?;
+                match self.db.metadata()?.len() == self.db_bytes {
+                    true => Ok(()),
+                    false => self.sync_db(),
+                }
+            }
+            Step::Flushed => {
+                self.sync_blobs()?;
+                self.sync_db()
+            }
         }
+    }
+
+    fn sync_db(&mut self) -> io::Result<()> {
+        self.db_bytes = self.db.metadata()?.len();
+        self.db.sync_data()
     }
 
     fn sync_blobs(&mut self) -> io::Result<()> {

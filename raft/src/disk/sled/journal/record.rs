@@ -1,0 +1,120 @@
+//! A record of the journal as bytes. It must never know what a generation is for.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use vineyard_env::{Batch, Change};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::damaged;
+
+const HEADER_BYTES: usize = 32;
+/// Generation, number and length; the checksum of them and the body follows.
+const CHECKED_BYTES: usize = 24;
+/// Records begin at multiples of this.
+const ALIGN: usize = 8;
+
+const PUT: u8 = 0;
+const DELETE: u8 = 1;
+const DELETE_RANGE: u8 = 2;
+
+/// The bytes of a record.
+pub(super) fn encode<'a>(
+    generation: u64,
+    number: u64,
+    group: impl Iterator<Item = &'a Batch>,
+) -> Vec<u8> {
+    let mut record = vec![0; HEADER_BYTES];
+    for change in group.flatten() {
+        let (kind, parts) = match change {
+            Change::Put(key, value) => (PUT, [key.as_slice(), value]),
+            Change::Delete(key) => (DELETE, [key.as_slice(), &[]]),
+            Change::DeleteRange(from, to) => (DELETE_RANGE, [from.as_slice(), to]),
+        };
+        record.push(kind);
+        for part in parts {
+            record.extend((part.len() as u64).to_le_bytes());
+            record.extend(part);
+        }
+    }
+    let length = (record.len() - HEADER_BYTES) as u64;
+    for (field, value) in [generation, number, length].into_iter().enumerate() {
+        record[field * 8..][..8].copy_from_slice(&value.to_le_bytes());
+    }
+    let sum = checksum(&record[..CHECKED_BYTES], &record[HEADER_BYTES..]);
+    record[CHECKED_BYTES..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+    record.resize(record.len().next_multiple_of(ALIGN), 0);
+    record
+}
+
+/// The records of `generation` from `at` on, a batch for each, and where they end.
+pub(super) fn read_all(file: &File, generation: u64, at: u64) -> io::Result<(Vec<Batch>, u64)> {
+    let size = file.metadata()?.len().max(at) - at;
+    let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, at)?;
+    let mut batches = Vec::new();
+    let mut end = 0;
+    while let Some(body) = body_at(&bytes[end..], generation, batches.len() as u64) {
+        batches.push(decode(body).ok_or_else(|| damaged("a record of the journal has no sense"))?);
+        end += (HEADER_BYTES + body.len()).next_multiple_of(ALIGN);
+    }
+    // The end may be a group whose write was cut short. It is not if one follows: that was written after its sync.
+    let later = (end..bytes.len()).step_by(ALIGN).any(|at| {
+        let rest = &bytes[at..];
+        has_generation(rest, generation) && body_at(rest, generation, number_at(rest, 8)).is_some()
+    });
+    match later {
+        true => Err(damaged("a record of the journal is damaged")),
+        false => Ok((batches, at + end as u64)),
+    }
+}
+
+/// The number at an offset.
+pub(super) fn number_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+fn has_generation(bytes: &[u8], generation: u64) -> bool {
+    bytes.len() >= HEADER_BYTES && number_at(bytes, 0) == generation
+}
+
+/// The body of the record that `bytes` begin with, if it is this one and whole.
+fn body_at(bytes: &[u8], generation: u64, number: u64) -> Option<&[u8]> {
+    if !has_generation(bytes, generation) || number_at(bytes, 8) != number {
+        return None;
+    }
+    let length = usize::try_from(number_at(bytes, 16)).ok()?;
+    let body = bytes[HEADER_BYTES..].get(..length)?;
+    (checksum(&bytes[..CHECKED_BYTES], body) == number_at(bytes, CHECKED_BYTES)).then_some(body)
+}
+
+fn checksum(header: &[u8], body: &[u8]) -> u64 {
+    let mut sum = Xxh3::new();
+    sum.update(header);
+    sum.update(body);
+    sum.digest()
+}
+
+fn decode(mut body: &[u8]) -> Option<Batch> {
+    let mut batch = Batch::new();
+    while let Some((kind, rest)) = body.split_first() {
+        let (first, rest) = part(rest)?;
+        let (second, rest) = part(rest)?;
+        batch.push(match *kind {
+            PUT => Change::Put(first, second),
+            DELETE => Change::Delete(first),
+            DELETE_RANGE => Change::DeleteRange(first, second),
+            _ => return None,
+        });
+        body = rest;
+    }
+    Some(batch)
+}
+
+fn part(bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (part, rest) = rest.split_at_checked(length)?;
+    Some((part.to_vec(), rest))
+}

@@ -9,12 +9,17 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
+use vineyard_env::LocalBoxFuture;
 use vineyard_store::HolderId;
 use vineyard_wire::{Code, ObjectId, Reply, Request, Status, frame, json, limits};
 
 use crate::handlers;
 use crate::inbox::{FrameError, Inbox};
 use crate::shared::{Counted, Shared};
+
+/// Frames from this size on are decoded by a bulk worker, bytes: a million small values take longer than all others on the
+/// actor thread should wait.
+const DECODE_HERE_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -96,8 +101,16 @@ impl Session {
     }
 
     /// The request in `body`, if this connection may ask it now.
-    pub(crate) fn admit(&self, body: &[u8]) -> Result<Request, Status> {
-        let request = json::decode_request(body)?;
+    pub(crate) async fn admit(&self, body: Vec<u8>) -> Result<Request, Status> {
+        let request = match body.len() < DECODE_HERE_BYTES_MAX {
+            true => json::decode_request(&body)?,
+            false => {
+                let decode = move || -> LocalBoxFuture<'static, _> {
+                    Box::pin(async move { json::decode_request(&body) })
+                };
+                self.node.bulk.run(decode).await??
+            }
+        };
         let open = matches!(request, Request::Register(_) | Request::Exit);
         if !open && !self.registered.get() {
             let name = json::request_type(&request);

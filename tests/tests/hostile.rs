@@ -23,6 +23,8 @@ const CONNECTIONS: usize = 10_000;
 const AT_ONCE: usize = 200;
 const BLOB_BYTES: u64 = 1 << 20;
 const NESTING: usize = 100_000;
+/// In one request; more than two million are refused before they are decoded.
+const OBJECTS: usize = 1_500_000;
 const UNREGISTERED_BYTES_MAX: usize = 64 << 10;
 
 type Dial = fn(&Node) -> Result<Raw>;
@@ -223,6 +225,39 @@ fn nonsense_is_refused_and_the_connection_goes_on() {
             assert_eq!(status["type"], "instance_status_reply", "{name}");
         }
     }
+    forgets_all(&node, &before);
+}
+
+/// The others are answered while it is decoded.
+#[test]
+fn a_huge_request_holds_nobody_up() {
+    let (_folder, node) = start();
+    let before = at_rest(&node);
+    let list = vec!["{}"; OBJECTS].join(",");
+    let huge = format!(r#"{{"type":"exists_request","id":1,"junk":[{list}]}}"#);
+    let mut slow = Raw::unix(&node.socket()).unwrap();
+    slow.register().unwrap();
+    let mut quick = Raw::unix(&node.socket()).unwrap();
+    quick.register().unwrap();
+    slow.send(&frame(huge.as_bytes())).unwrap();
+    let answered = std::sync::atomic::AtomicBool::new(false);
+    let mut meanwhile = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let reply = slow.answer();
+            answered.store(true, std::sync::atomic::Ordering::SeqCst);
+            assert!(matches!(reply.unwrap(), Answer::Reply(reply) if reply["exists"] == false));
+        });
+        while !answered.load(std::sync::atomic::Ordering::SeqCst) {
+            quick
+                .ask(&json!({"type": "exists_request", "id": 1}))
+                .unwrap();
+            meanwhile += 1;
+        }
+    });
+    // While the last of the frame is read some are answered in any case.
+    assert!(meanwhile > 50, "only {meanwhile} were answered meanwhile");
+    drop((slow, quick));
     forgets_all(&node, &before);
 }
 

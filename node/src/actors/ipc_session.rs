@@ -56,7 +56,7 @@ async fn serve(stream: Box<dyn LocalStream>, counted: Counted) {
 async fn converse(session: &Session, mut stream: Box<dyn LocalStream>) -> Result<(), FrameError> {
     let mut inbox = Inbox::default();
     while let Some(body) = session::next(session, &mut inbox, &mut stream).await? {
-        let request = match session.admit(&body) {
+        let request = match session.admit(body).await {
             Ok(Request::Exit) => return Ok(()),
             Ok(Request::LetGo { ids }) => {
                 session.let_go(ids).await;

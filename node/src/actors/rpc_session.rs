@@ -88,7 +88,7 @@ async fn converse(session: &Session, mut connection: Connection) -> Result<(), F
         let Some(body) = session::next(session, inbox, stream).await? else {
             return Ok(());
         };
-        connection = match session.admit(&body) {
+        connection = match session.admit(body).await {
             Ok(Request::Exit) => return Ok(()),
             Ok(Request::LetGo { ids }) => {
                 session.let_go(ids).await;

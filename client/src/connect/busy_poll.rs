@@ -1,9 +1,9 @@
 //! Looking for an answer for a moment before going to sleep for it.
 //!
 //! Promise: only after a write, because then the other side's next bytes usually follow within microseconds, and to be
-//! woken for them costs more than they take. Other tasks of the thread run in between. For Unix sockets: over TCP bulk
-//! bytes are written while a read is pending, and the nodes of one machine would take each other's processors. It must
-//! never know what the bytes mean.
+//! woken for them costs more than they take; longer for who asks than for who answers, as long as answers keep coming
+//! that soon. Other tasks of the thread run in between. For Unix sockets: over TCP bulk bytes are written while a read is
+//! pending, and the nodes of one machine would take each other's processors. It must never know what the bytes mean.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,6 +17,9 @@ use tokio::io::ReadBuf;
 
 /// After a write. About twice what a small request takes, there and back.
 const WINDOW: Duration = Duration::from_micros(50);
+/// After a write of who has nothing else to do, if the last answer came within it. About twice what a small data frame
+/// takes, and less than anything that waits for a disk.
+const LONG_WINDOW: Duration = Duration::from_micros(150);
 /// The first read only: more than a small message, and the rest is read as always.
 const READ_BYTES: usize = 4096;
 
@@ -25,16 +28,44 @@ static IS_WORTHWHILE: LazyLock<bool> =
     LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
 
 /// One per Unix socket.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct BusyPoll {
-    until: Option<Instant>,
+    /// The last write, until something is read.
+    wrote: Option<Instant>,
+    window: Duration,
+    longest: Duration,
 }
 
 impl BusyPoll {
+    /// For who answers, and has others to answer.
+    pub(super) fn short() -> Self {
+        Self {
+            wrote: None,
+            window: WINDOW,
+            longest: WINDOW,
+        }
+    }
+
+    /// For who asks, and waits.
+    pub(super) fn long() -> Self {
+        Self {
+            longest: LONG_WINDOW,
+            ..Self::short()
+        }
+    }
+
     /// Bytes were written: an answer may follow at once.
     pub(super) fn wrote(&mut self) {
         if *IS_WORTHWHILE {
-            self.until = Some(Instant::now() + WINDOW);
+            self.wrote = Some(Instant::now());
+        }
+    }
+
+    /// Something came: as soon may the next.
+    fn came(&mut self) {
+        if let Some(wrote) = self.wrote.take() {
+            let soon = wrote.elapsed() <= self.longest;
+            self.window = if soon { self.longest } else { WINDOW };
         }
     }
 
@@ -48,18 +79,22 @@ impl BusyPoll {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if given.is_ready() {
-            self.until = None;
+            self.came();
             return given;
         }
-        if self.until.is_none_or(|until| until <= Instant::now()) {
-            self.until = None;
+        let waited = self.wrote.map(|wrote| wrote.elapsed());
+        let Some(waited) = waited.filter(|waited| *waited < self.window) else {
             return given;
+        };
+        if waited >= WINDOW {
+            // It takes longer than most: perhaps because the other side has no processor to run on.
+            std::thread::yield_now();
         }
         let mut bytes = [0; READ_BYTES];
         let len = READ_BYTES.min(buf.remaining());
         match rustix::net::recv(socket, &mut bytes[..len], RecvFlags::DONTWAIT) {
             Ok((read, _)) => {
-                self.until = None;
+                self.came();
                 buf.put_slice(&bytes[..read]);
                 Poll::Ready(Ok(()))
             }
@@ -68,6 +103,30 @@ impl BusyPoll {
                 Poll::Pending
             }
             Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_looks_longer_while_answers_come_soon() {
+        let mut asks = BusyPoll::long();
+        let mut answers = BusyPoll::short();
+        for late in [Duration::ZERO, LONG_WINDOW * 2, Duration::ZERO] {
+            for link in [&mut asks, &mut answers] {
+                link.wrote = Instant::now().checked_sub(late);
+                link.came();
+                assert_eq!(link.wrote, None);
+            }
+            let long = late.is_zero();
+            assert_eq!(asks.window, if long { LONG_WINDOW } else { WINDOW });
+            assert_eq!(answers.window, WINDOW);
+            // What nobody waited for says nothing.
+            asks.came();
+            assert_eq!(asks.window == LONG_WINDOW, long);
         }
     }
 }

@@ -61,12 +61,17 @@ impl BusyPoll {
         }
     }
 
-    /// Something came: as soon may the next.
+    /// Something came.
     fn came(&mut self) {
         if let Some(wrote) = self.wrote.take() {
-            let soon = wrote.elapsed() <= self.longest;
-            self.window = if soon { self.longest } else { WINDOW };
+            self.expect_after(wrote.elapsed());
         }
+    }
+
+    /// As soon as this one came, so may the next.
+    fn expect_after(&mut self, waited: Duration) {
+        let soon = waited <= self.longest;
+        self.window = if soon { self.longest } else { WINDOW };
     }
 
     /// Passes on what a read of the stream gave. If that is nothing yet and an answer may follow at once, looks at
@@ -115,18 +120,21 @@ mod tests {
     fn who_asks_looks_longer_while_answers_come_soon() {
         let mut asks = BusyPoll::long();
         let mut answers = BusyPoll::short();
-        for late in [Duration::ZERO, LONG_WINDOW * 2, Duration::ZERO] {
-            for link in [&mut asks, &mut answers] {
-                link.wrote = Instant::now().checked_sub(late);
-                link.came();
-                assert_eq!(link.wrote, None);
-            }
-            let long = late.is_zero();
-            assert_eq!(asks.window, if long { LONG_WINDOW } else { WINDOW });
-            assert_eq!(answers.window, WINDOW);
-            // What nobody waited for says nothing.
-            asks.came();
-            assert_eq!(asks.window == LONG_WINDOW, long);
+        for (waited, window) in [
+            (WINDOW * 2, LONG_WINDOW),
+            (LONG_WINDOW * 2, WINDOW),
+            (Duration::ZERO, LONG_WINDOW),
+        ] {
+            asks.expect_after(waited);
+            answers.expect_after(waited);
+            assert_eq!((asks.window, answers.window), (window, WINDOW));
         }
+    }
+
+    #[test]
+    fn what_nobody_waited_for_says_nothing() {
+        let mut asks = BusyPoll::long();
+        asks.came();
+        assert_eq!(asks.window, WINDOW);
     }
 }

@@ -1,9 +1,9 @@
 //! Looking for an answer for a moment before going to sleep for it.
 //!
 //! Promise: only after a write, because then the other side's next bytes usually follow within microseconds, and to be
-//! woken for them costs more than they take; longer for who asks than for who answers, as long as answers keep coming
-//! that soon. Other tasks of the thread run in between. For Unix sockets: over TCP bulk bytes are written while a read is
-//! pending, and the nodes of one machine would take each other's processors. It must never know what the bytes mean.
+//! woken for them costs more than they take; longer as long as bytes keep coming that soon. Other tasks of the thread
+//! run in between. For Unix sockets: over TCP bulk bytes are written while a read is pending, and the nodes of one
+//! machine would take each other's processors. It must never know what the bytes mean.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -17,8 +17,8 @@ use tokio::io::ReadBuf;
 
 /// After a write. About twice what a small request takes, there and back.
 const WINDOW: Duration = Duration::from_micros(50);
-/// After a write of who has nothing else to do, if the last answer came within it. About twice what a small data frame
-/// takes, and less than anything that waits for a disk.
+/// After a write, if the last bytes came within it. About twice what a client in Python takes until it asks again, or a
+/// node to answer with a small data frame, and less than anything that waits for a disk.
 const LONG_WINDOW: Duration = Duration::from_micros(150);
 /// The first read only: more than a small message, and the rest is read as always.
 const READ_BYTES: usize = 4096;
@@ -33,27 +33,18 @@ pub(super) struct BusyPoll {
     /// The last write, until something is read.
     wrote: Option<Instant>,
     window: Duration,
-    longest: Duration,
 }
 
-impl BusyPoll {
-    /// For who answers, and has others to answer.
-    pub(super) fn short() -> Self {
+impl Default for BusyPoll {
+    fn default() -> Self {
         Self {
             wrote: None,
             window: WINDOW,
-            longest: WINDOW,
         }
     }
+}
 
-    /// For who asks, and waits.
-    pub(super) fn long() -> Self {
-        Self {
-            longest: LONG_WINDOW,
-            ..Self::short()
-        }
-    }
-
+impl BusyPoll {
     /// Bytes were written: an answer may follow at once.
     pub(super) fn wrote(&mut self) {
         if *IS_WORTHWHILE {
@@ -70,8 +61,8 @@ impl BusyPoll {
 
     /// As soon as this one came, so may the next.
     fn expect_after(&mut self, waited: Duration) {
-        let soon = waited <= self.longest;
-        self.window = if soon { self.longest } else { WINDOW };
+        let soon = waited <= LONG_WINDOW;
+        self.window = if soon { LONG_WINDOW } else { WINDOW };
     }
 
     /// Passes on what a read of the stream gave. If that is nothing yet and an answer may follow at once, looks at
@@ -117,24 +108,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_asks_looks_longer_while_answers_come_soon() {
-        let mut asks = BusyPoll::long();
-        let mut answers = BusyPoll::short();
+    fn it_looks_longer_while_bytes_come_soon() {
+        let mut link = BusyPoll::default();
+        assert_eq!(link.window, WINDOW);
         for (waited, window) in [
             (WINDOW * 2, LONG_WINDOW),
             (LONG_WINDOW * 2, WINDOW),
             (Duration::ZERO, LONG_WINDOW),
         ] {
-            asks.expect_after(waited);
-            answers.expect_after(waited);
-            assert_eq!((asks.window, answers.window), (window, WINDOW));
+            link.expect_after(waited);
+            assert_eq!(link.window, window);
         }
     }
 
     #[test]
     fn what_nobody_waited_for_says_nothing() {
-        let mut asks = BusyPoll::long();
-        asks.came();
-        assert_eq!(asks.window, WINDOW);
+        let mut link = BusyPoll::default();
+        link.came();
+        assert_eq!(link.window, WINDOW);
     }
 }

@@ -34,7 +34,7 @@ impl Local for SystemLocal {
     fn connect<'a>(&'a self, path: &'a str) -> BoxFuture<'a, io::Result<Box<dyn LocalStream>>> {
         Box::pin(async move {
             let stream = UnixStream::connect(path).await?;
-            let link = UnixLink::new(stream, path.to_owned(), BusyPoll::long());
+            let link = UnixLink::new(stream, path.to_owned());
             Ok(Box::new(link) as Box<dyn LocalStream>)
         })
     }
@@ -100,7 +100,7 @@ impl LocalListener for UnixDoor {
             let (stream, _) = self.listener.accept().await?;
             let process = stream.peer_cred().ok().and_then(|cred| cred.pid());
             let peer = process.map_or_else(String::new, |pid| format!("process {pid}"));
-            Ok(Box::new(UnixLink::new(stream, peer, BusyPoll::short())) as Box<dyn LocalStream>)
+            Ok(Box::new(UnixLink::new(stream, peer)) as Box<dyn LocalStream>)
         })
     }
 }
@@ -122,11 +122,11 @@ struct UnixLink {
 }
 
 impl UnixLink {
-    fn new(stream: UnixStream, peer: String, busy_poll: BusyPoll) -> Self {
+    fn new(stream: UnixStream, peer: String) -> Self {
         Self {
             stream,
             peer,
-            busy_poll,
+            busy_poll: BusyPoll::default(),
         }
     }
 }
@@ -239,10 +239,6 @@ struct Loose {
 impl Detached for Loose {
     fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
         let stream = UnixStream::from_std(self.stream)?;
-        Ok(Box::new(UnixLink::new(
-            stream,
-            self.peer,
-            BusyPoll::short(),
-        )))
+        Ok(Box::new(UnixLink::new(stream, self.peer)))
     }
 }

@@ -57,7 +57,13 @@ impl Log {
             ..Inner::default()
         };
         for (_, value) in disk.scan(&keys::entry(0), &keys::entries_end())? {
-            inner.insert(keys::open(&value)?, value.len());
+            let entry: LogEntry = keys::open(&value)?;
+            let (index, last) = (entry.index(), inner.entries.keys().next_back());
+            if let Some(last) = last.filter(|last| **last + 1 != index) {
+                let reason = format!("the log goes from entry {last} to {index}: some are missing");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+            inner.insert(entry, value.len());
         }
         let inner = Arc::new(Mutex::new(inner));
         Ok(Self {

@@ -163,10 +163,14 @@ impl Platter {
         let written = std::mem::take(&mut inner.written);
         let last = written.last().map_or(0, |(number, _)| *number);
         if fails {
+            // The kernel forgot which pages were dirty: some reached the disk, some never will. After that nothing is
+            // written any more: a later batch without an earlier one would be a hole.
+            let keep = match inner.poisoned {
+                true => 0,
+                false => inner.chance.index(written.len() + 1),
+            };
             inner.poisoned = true;
             inner.failures += 1;
-            // The kernel forgot which pages were dirty: some reached the disk, some never will.
-            let keep = inner.chance.index(written.len() + 1);
             for (_, batch) in &written[..keep] {
                 change(&mut inner.durable, batch);
             }
@@ -278,8 +282,12 @@ mod tests {
     }
 
     fn disk() -> SimDisk {
+        disk_of(1)
+    }
+
+    fn disk_of(seed: u64) -> SimDisk {
         SimDisk {
-            platter: Platter::new(1, "n1", Trace::new(None)),
+            platter: Platter::new(seed, "n1", Trace::new(None)),
         }
     }
 
@@ -327,5 +335,25 @@ mod tests {
         disk.platter.crash(true);
         while_written(&disk, async { commit(&disk, put("third")).await.unwrap() }).await;
         assert_eq!(disk.platter.failures(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_syncs_leave_no_hole() {
+        for seed in 0..32 {
+            let disk = disk_of(seed);
+            disk.platter.set_health(Health {
+                fails_per_mille: 1000,
+                ..Health::GOOD
+            });
+            while_written(&disk, async {
+                disk.commit(put("first"), Box::new(|_| ()));
+                tokio::task::yield_now().await;
+                assert!(commit(&disk, put("second")).await.is_err());
+            })
+            .await;
+            disk.platter.crash(true);
+            let there = |key: &[u8]| disk.get(key).unwrap().is_some();
+            assert!(there(b"first") || !there(b"second"), "seed {seed}");
+        }
     }
 }

@@ -52,6 +52,22 @@ fn openraft_accepts_the_store_on_a_sled_disk() {
     TypeConfig::run(Suite::test_all(stores)).unwrap();
 }
 
+#[test]
+fn a_log_with_a_hole_is_an_error() {
+    let disk = Arc::new(MemoryDisk::default());
+    let put = |index| {
+        let entry = LogEntry::new(LogId::new_term_index(1, index), EntryPayload::Blank);
+        let batch = vec![Change::Put(keys::entry(index), keys::seal(&entry))];
+        disk.commit(batch, Box::new(|outcome| outcome.unwrap()));
+    };
+    put(7);
+    put(8);
+    assert!(Log::load(disk.clone(), false).is_ok());
+    put(10);
+    let error = Log::load(disk.clone(), false).map(drop).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
 /// What openraft serialises of its own, as it stands under the keys of `keys.rs`: a directory written with one openraft
 /// must be readable with the next.
 #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vineyard_client::Created;
 use vineyard_wire::{InstanceId, ObjectId, Signature};
 
 use crate::history::{Ask, Call, Moments, Told};
@@ -25,6 +26,31 @@ pub struct Known {
     pub deleted: Certainty,
     /// Names point to it, or a global object has it: nobody deletes it.
     pub kept: bool,
+}
+
+impl Known {
+    /// What a client made just now.
+    pub fn new(created: &Created, content: u64) -> Self {
+        Self {
+            signature: created.signature,
+            content,
+            home: created.instance_id,
+            persisted: Certainty::No,
+            deleted: Certainty::No,
+            kept: false,
+        }
+    }
+
+    /// A copy of it, made just now at `home`.
+    pub fn copied_to(self, home: InstanceId) -> Self {
+        Self {
+            home,
+            persisted: Certainty::No,
+            deleted: Certainty::No,
+            kept: false,
+            ..self
+        }
+    }
 }
 
 /// How many operations were asked, and how many got an answer that tells.

@@ -43,12 +43,9 @@ impl Worker {
             Err(error) => return ending(&error),
         };
         let known = Known {
-            signature: created.signature,
-            content: 0,
-            home: created.instance_id,
             persisted: Certainty::Maybe,
-            deleted: Certainty::No,
             kept: true,
+            ..Known::new(&created, 0)
         };
         {
             let mut oracle = self.oracle.borrow_mut();

@@ -19,14 +19,7 @@ impl Worker {
         self.note(format_args!("put {content:016x}"), &result);
         match result {
             Ok(created) => {
-                let known = Known {
-                    signature: created.signature,
-                    content,
-                    home: created.instance_id,
-                    persisted: Certainty::No,
-                    deleted: Certainty::No,
-                    kept: false,
-                };
+                let known = Known::new(&created, content);
                 self.oracle.borrow_mut().made(&self.name, created.id, known);
                 self.fresh.push(created.id);
                 End::Told
@@ -50,14 +43,7 @@ impl Worker {
         self.note(format_args!("put_object {content:016x}"), &result);
         match result {
             Ok(created) => {
-                let known = Known {
-                    signature: created.signature,
-                    content,
-                    home: created.instance_id,
-                    persisted: Certainty::No,
-                    deleted: Certainty::No,
-                    kept: false,
-                };
+                let known = Known::new(&created, content);
                 let mut oracle = self.oracle.borrow_mut();
                 oracle.made(&self.name, created.id, known);
                 oracle.persist(&[created.id], Certainty::Yes);
@@ -274,14 +260,7 @@ impl Worker {
             Err(error) => return ending(&error),
         };
         if copy != id {
-            let home = client.instance_id();
-            let known = Known {
-                home,
-                persisted: Certainty::No,
-                deleted: Certainty::No,
-                kept: false,
-                ..known
-            };
+            let known = known.copied_to(client.instance_id());
             let mut oracle = self.oracle.borrow_mut();
             oracle.migrations += 1;
             oracle.made(&self.name, copy, known);

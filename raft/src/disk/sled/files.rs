@@ -118,3 +118,6 @@ fn is_old(changed: SystemTime) -> bool {
         .duration_since(changed)
         .is_ok_and(|age| age.as_millis() > GRAIN_MS_MAX)
 }
+
+#[cfg(test)]
+mod tests;

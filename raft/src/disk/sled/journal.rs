@@ -43,17 +43,34 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// The journal at `path`, made if absent, and the batches in it. The caller makes what they change durable, and then
-    /// calls `restart`.
+    /// Makes the journal at `path` unless there is one. It appears whole or not at all.
+    pub(super) fn create(path: &Path) -> io::Result<()> {
+        if path.try_exists()? {
+            return Ok(());
+        }
+        let draft = path.with_extension("new");
+        let file = File::create(&draft)?;
+        file.write_all_at(&vec![0; ROOM_BYTES as usize], 0)?;
+        write_slot(&file, FIRST_GENERATION)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, path)?;
+        let folder = path.parent().expect("a journal is in a folder");
+        File::open(folder)?.sync_all()
+    }
+
+    /// The journal at `path` and the batches in it. The caller syncs it, makes durable what they change, and then calls
+    /// `restart`.
     ///
     /// # Errors
-    /// `InvalidData` if a part is damaged that had become durable; what the disk says.
+    /// `InvalidData` if it is not there, or a part is damaged that had become durable; what the disk says.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<Batch>)> {
         if !path.try_exists()? {
-            create(path)?;
+            return Err(damaged("the journal is not there"));
         }
         let file = File::options().read(true).write(true).open(path)?;
         let generation = current_generation(&file)?;
+        // Once more: if its sync has failed, the kernel has it and takes it for written.
+        write_slot(&file, generation)?;
         let (batches, end) = record::read_all(&file, generation, RECORDS_AT)?;
         let journal = Self {
             file,
@@ -94,25 +111,11 @@ impl Journal {
     pub(super) fn restart(&mut self) -> io::Result<()> {
         self.generation += 1;
         write_slot(&self.file, self.generation)?;
-        if self.end > ROOM_BYTES {
-            self.file.set_len(ROOM_BYTES)?;
-        }
+        self.file.set_len(ROOM_BYTES)?;
         self.number = 0;
         self.end = RECORDS_AT;
         Ok(())
     }
-}
-
-/// A journal appears whole or not at all.
-fn create(path: &Path) -> io::Result<()> {
-    let draft = path.with_extension("new");
-    let file = File::create(&draft)?;
-    file.write_all_at(&vec![0; ROOM_BYTES as usize], 0)?;
-    write_slot(&file, FIRST_GENERATION)?;
-    file.sync_all()?;
-    std::fs::rename(&draft, path)?;
-    let folder = path.parent().expect("a journal is in a folder");
-    File::open(folder)?.sync_all()
 }
 
 fn write_slot(file: &File, generation: u64) -> io::Result<()> {

@@ -4,8 +4,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use vineyard_env::Change;
+
 use super::super::conformance::{self, commit, put};
+use super::files::Step;
+use super::journal::Journal;
+use super::queue::{GROUP_BYTES_MAX, GROUP_MAX, gather};
+use super::writer::{GENERATION, MARKS};
 use super::*;
+
+mod power;
 
 /// Names the folder in which the child of a crash test writes.
 const CHILD_FOLDER: &str = "VINEYARD_TEST_CRASH_FOLDER";
@@ -59,6 +67,64 @@ fn after_one_failed_sync_nothing_is_acknowledged_any_more() {
 }
 
 #[test]
+fn a_writer_that_panicked_fails_all_it_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = Arc::new(AtomicBool::new(false));
+    let breaks = broken.clone();
+    let disk = SledDisk::open_with(folder.path(), |mut files| {
+        Box::new(move |step| {
+            assert!(!breaks.load(Ordering::SeqCst), "planted");
+            files.sync(step)
+        })
+    })
+    .unwrap();
+    commit(&disk, vec![put("a", "1")]).unwrap();
+    broken.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert!(commit(&disk, vec![put("a", "2")]).is_err());
+    }
+}
+
+#[test]
+fn a_group_has_a_bound_in_bytes() {
+    let write = |bytes: usize| Write {
+        batch: vec![Change::Put(Vec::new(), vec![7; bytes])],
+        done: None,
+    };
+    let (writes, queue) = mpsc::channel();
+    for bytes in [1, GROUP_BYTES_MAX - 2, 5, 3 * GROUP_BYTES_MAX, 1, 1] {
+        writes.send(write(bytes)).unwrap();
+    }
+    let group = || gather(queue.recv().unwrap(), &queue).len();
+    assert_eq!([group(), group()], [3, 1]);
+    (0..GROUP_MAX).for_each(|_| writes.send(write(1)).unwrap());
+    assert_eq!([group(), group()], [GROUP_MAX, 2]);
+}
+
+/// What sled wrote of a group by itself: its file if that has grown, and the files of large pages.
+#[test]
+fn what_sled_wrote_by_itself_is_synced_after_each_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = steps.clone();
+    let disk = SledDisk::open_with(folder.path(), |mut files| {
+        Box::new(move |step| {
+            kept.lock().unwrap().push(step);
+            files.sync(step)
+        })
+    })
+    .unwrap();
+    steps.lock().unwrap().clear();
+    commit(&disk, vec![put("a", "1")]).unwrap();
+    // The answer of a later group comes after it.
+    commit(&disk, Vec::new()).unwrap();
+    assert_eq!(
+        steps.lock().unwrap()[..2],
+        [Step::Journalled, Step::Applied]
+    );
+}
+
+#[test]
 fn a_database_has_one_opener() {
     let folder = tempfile::tempdir().unwrap();
     let _disk = SledDisk::open(folder.path()).unwrap();
@@ -102,62 +168,6 @@ fn a_database_cut_short_is_an_error_or_made_whole_by_the_journal() {
         }
     }
     assert!(refused > 0, "no cut went into what was durable");
-}
-
-/// What a power loss leaves at worst: of sled's files what was synced at the last checkpoint, of the journal what was
-/// synced since.
-#[test]
-fn a_power_loss_loses_no_acknowledged_batch() {
-    let folder = tempfile::tempdir().unwrap();
-    let (live, synced) = (folder.path().join("live"), folder.path().join("synced"));
-    let (from, to) = (live.clone(), synced.clone());
-    let disk = SledDisk::open_with(&live, move |mut files| {
-        copy_folder(&from, &to);
-        Box::new(move |step| {
-            files.sync(step)?;
-            match step {
-                Step::Journalled => {
-                    std::fs::copy(from.join("journal"), to.join("journal")).map(drop)
-                }
-                Step::Applied => Ok(()),
-                Step::Flushed => {
-                    std::fs::remove_dir_all(&to)?;
-                    copy_folder(&from, &to);
-                    Ok(())
-                }
-            }
-        })
-    })
-    .unwrap();
-    let mut checkpoints = 0;
-    for number in 0..160 {
-        commit(&disk, batch(number)).unwrap();
-        // The sync after a group's answer is over when a later batch has been answered.
-        commit(&disk, Vec::new()).unwrap();
-        if number % 9 > 0 {
-            continue;
-        }
-        let survivor = folder.path().join(format!("survivor-{number}"));
-        copy_folder(&synced, &survivor);
-        let recovered = SledDisk::open(&survivor).unwrap();
-        assert_eq!(whole_batches(&recovered), number + 1);
-        commit(&recovered, batch(number + 1)).unwrap();
-        drop(recovered);
-        let again = open_again(&survivor);
-        assert_eq!(whole_batches(&again), number + 2);
-        checkpoints = again
-            .db
-            .open_tree(MARKS)
-            .unwrap()
-            .get(GENERATION)
-            .unwrap()
-            .map_or(0, |mark| {
-                u64::from_le_bytes(mark.as_ref().try_into().unwrap())
-            });
-        drop(again);
-        std::fs::remove_dir_all(&survivor).unwrap();
-    }
-    assert!(checkpoints > 3, "the journal was never full");
 }
 
 /// A process that another test starts shares the lock for a moment.
@@ -213,6 +223,22 @@ fn a_journal_that_is_not_the_databases_is_an_error() {
     assert_eq!(open(&older), Err(io::ErrorKind::InvalidData));
     std::fs::remove_file(live.join("journal")).unwrap();
     assert_eq!(open(&live), Err(io::ErrorKind::InvalidData));
+}
+
+#[test]
+fn a_database_without_its_journal_is_an_error_from_its_first_life_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("live");
+    for life in 0..4 {
+        let disk = open_again(&live);
+        commit(&disk, batch(life)).unwrap();
+        let copy = folder.path().join(format!("life-{life}"));
+        copy_folder(&live, &copy);
+        std::fs::remove_file(copy.join("journal")).unwrap();
+        let opened = SledDisk::open(&copy).map(drop);
+        let error = opened.expect_err(&format!("life {life} went on without its batch"));
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -55,7 +55,9 @@ pub(super) fn read_all(file: &File, generation: u64, at: u64) -> io::Result<(Vec
     file.read_exact_at(&mut bytes, at)?;
     let mut batches = Vec::new();
     let mut end = 0;
-    while let Some(body) = body_at(&bytes[end..], generation, batches.len() as u64) {
+    while let Some(rest) = bytes.get(end..)
+        && let Some(body) = body_at(rest, generation, batches.len() as u64)
+    {
         batches.push(decode(body).ok_or_else(|| damaged("a record of the journal has no sense"))?);
         end += (HEADER_BYTES + body.len()).next_multiple_of(ALIGN);
     }

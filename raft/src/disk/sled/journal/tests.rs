@@ -12,6 +12,7 @@ struct Fixture {
 fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
+    Journal::create(&path).unwrap();
     Fixture {
         _folder: folder,
         path,
@@ -97,6 +98,24 @@ fn an_end_that_was_cut_short_is_not_there() {
     }
 }
 
+/// As by a hand that copies only a part: what is whole counts.
+#[test]
+fn a_file_may_end_anywhere_in_its_last_record() {
+    let at = fixture();
+    let (mut journal, _) = Journal::open(&at.path).unwrap();
+    append(&mut journal, 0..3);
+    let (start, _) = (journal.end, append(&mut journal, [3]));
+    let file = File::options().write(true).open(&at.path).unwrap();
+    for end in (start..journal.end).rev() {
+        file.set_len(end).unwrap();
+        let found = left(&at.path).unwrap();
+        assert!(
+            found == batches(0..3) || found == batches(0..4),
+            "end at {end}"
+        );
+    }
+}
+
 #[test]
 fn damage_before_the_end_is_an_error() {
     let at = fixture();
@@ -155,6 +174,23 @@ fn it_grows_with_a_group_and_shrinks_again() {
     journal.restart().unwrap();
     assert_eq!(size(), ROOM_BYTES);
     assert!(!journal.is_full());
+    // A group whose write was cut short, by a full disk or a kill, is none of the records.
+    write_at(&at.path, 9 << 20, &[7]);
+    let (mut journal, nothing) = Journal::open(&at.path).unwrap();
+    assert!(nothing.is_empty());
+    journal.restart().unwrap();
+    assert_eq!(size(), ROOM_BYTES);
+}
+
+/// After a sync that failed, the kernel keeps what was not written and does not write it any more.
+#[test]
+fn an_opener_writes_the_slot_again() {
+    let at = fixture();
+    let file = File::options().write(true).open(&at.path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    drop(Journal::open(&at.path).unwrap());
+    let modified = file.metadata().unwrap().modified().unwrap();
+    assert!(modified > std::time::UNIX_EPOCH);
 }
 
 fn read(path: &Path, from: u64, to: u64) -> Vec<u8> {

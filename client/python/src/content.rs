@@ -12,16 +12,16 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use vineyard_wire::TreeText;
 use vineyard_wire::meta::key;
 
-/// Said of every object and blob by the protocol.
-const LEFT_OUT: [&str; 7] = [
+/// Said of every object and blob by the protocol; no member has such a name.
+const LEFT_OUT: [&str; 5] = [
     key::TIMESTAMP,
     key::GLOBAL,
     key::INSTANCE_ID,
-    key::LENGTH,
-    key::NBYTES,
     key::SIGNATURE,
     key::TRANSIENT,
 ];
+/// The same, but a member may have such a name.
+const LEFT_OUT_IF_PLAIN: [&str; 2] = [key::LENGTH, key::NBYTES];
 
 /// What a builder said of the object and all below it, and what the protocol says of the object itself.
 pub(crate) struct Content<'py> {
@@ -74,7 +74,11 @@ impl<'py, 'de> Visitor<'de> for Root<'py> {
 
 /// Any value as Python has it.
 #[derive(Clone, Copy)]
-struct Any<'py>(Python<'py>);
+struct Any<'py> {
+    py: Python<'py>,
+    /// What is in a list is the builder's, whatever its keys are.
+    in_list: bool,
+}
 
 impl<'py, 'de> DeserializeSeed<'de> for Any<'py> {
     type Value = Bound<'py, PyAny>;
@@ -92,49 +96,56 @@ impl<'py, 'de> Visitor<'de> for Any<'py> {
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(PyNone::get(self.0).to_owned().into_any())
+        Ok(PyNone::get(self.py).to_owned().into_any())
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
-        Ok(PyBool::new(self.0, flag).to_owned().into_any())
+        Ok(PyBool::new(self.py, flag).to_owned().into_any())
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        let number = number.into_pyobject(self.0).map_err(E::custom)?;
+        let number = number.into_pyobject(self.py).map_err(E::custom)?;
         Ok(number.into_any())
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        let number = number.into_pyobject(self.0).map_err(E::custom)?;
+        let number = number.into_pyobject(self.py).map_err(E::custom)?;
         Ok(number.into_any())
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(PyFloat::new(self.0, number).into_any())
+        Ok(PyFloat::new(self.py, number).into_any())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(PyString::new(self.0, text).into_any())
+        Ok(PyString::new(self.py, text).into_any())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let list = PyList::empty(self.0);
-        while let Some(item) = seq.next_element_seed(self)? {
+        let list = PyList::empty(self.py);
+        let item_seed = Self {
+            in_list: true,
+            ..self
+        };
+        while let Some(item) = seq.next_element_seed(item_seed)? {
             list.append(item).map_err(A::Error::custom)?;
         }
         Ok(list.into_any())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let dict = PyDict::new(self.0);
+        let dict = PyDict::new(self.py);
         while let Some(name) = map.next_key_seed(Key)? {
-            add(&dict, &name, &mut map)?;
+            match self.in_list {
+                true => set(&dict, &name, &map.next_value_seed(self)?)?,
+                false => add(&dict, &name, &mut map)?,
+            }
         }
         Ok(dict.into_any())
     }
 }
 
-/// Puts the value that comes next into `dict`, unless nobody looks for it there.
+/// Puts the value that comes next into a node's `dict`, unless nobody looks for it there.
 fn add<'de, A: MapAccess<'de>>(
     dict: &Bound<'_, PyDict>,
     name: &str,
@@ -143,7 +154,14 @@ fn add<'de, A: MapAccess<'de>>(
     if LEFT_OUT.contains(&name) {
         return map.next_value::<IgnoredAny>().map(drop);
     }
-    let value = map.next_value_seed(Any(dict.py()))?;
+    let any = Any {
+        py: dict.py(),
+        in_list: false,
+    };
+    let value = map.next_value_seed(any)?;
+    if LEFT_OUT_IF_PLAIN.contains(&name) && !value.is_instance_of::<PyDict>() {
+        return Ok(());
+    }
     set(dict, name, &value)
 }
 

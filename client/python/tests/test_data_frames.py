@@ -93,6 +93,9 @@ def test_the_frame_is_a_frame_to_work_with(ipc_client) -> None:
 def test_lengths_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="length"):
         _frames.assemble([np.ones(2), np.ones(3)], pd.RangeIndex(3), pd.Index(["a", "b"]))
+    for labels in (["a"], ["a", "b", "c"]):
+        with pytest.raises(ValueError, match="Length mismatch"):
+            _frames.assemble([np.ones(3), np.ones(3)], pd.RangeIndex(3), pd.Index(labels))
 
 
 def test_who_changes_labels_changes_those_of_no_other_frame(ipc_client) -> None:

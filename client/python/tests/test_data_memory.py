@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from vineyard._C import ObjectNotExistsException
 from vineyard.core.builder import get_current_builders
 
 ROWS = 4096
@@ -196,3 +197,12 @@ def test_memory_returns_to_its_start(fresh_client, fresh_node) -> None:
     gc.collect()
     assert fresh_client.status.memory_usage == before
     fresh_node.assert_all_is_free()
+
+
+def test_a_value_whose_bytes_were_deleted_says_so(client) -> None:
+    object_id = client.put(np.arange(1000))
+    blob_id = client.get_meta(object_id)["buffer_"].id
+    client.delete(blob_id)
+    with pytest.raises(ObjectNotExistsException, match=f"{blob_id!r}.*(deleted|has none)"):
+        client.get(object_id)
+    client.delete(object_id)

@@ -67,6 +67,19 @@ def test_the_content_is_the_tree_without_what_the_protocol_adds(raw):
     assert list(content) == sorted(content)
 
 
+def test_only_what_the_protocol_adds_is_left_out_of_the_content(raw):
+    part = {"typename": "test::Part", "length": {"typename": BLOB, "_buffer": 0}}
+    items = [{"length": 1, "signature": "s", "x": [{"nbytes": 2}]}]
+    tree = {"typename": "test::Whole", "nbytes": part, "items": items, "length": 3}
+    got = raw._get_tree(raw._put_tree(tree, [b"bytes"]).id)
+    content, whole = got._content(), got._tree()
+    blob = {"id": whole["nbytes"]["length"]["id"], "typename": BLOB}
+    part = {"typename": "test::Part", "id": whole["nbytes"]["id"], "length": blob}
+    assert content["nbytes"] == part and content["items"] == items
+    assert whole["length"] == 3 and "length" not in content
+    assert bytes(got._buffer(blob["id"])) == b"bytes"
+
+
 def test_what_was_got_for_its_value_is_whole_metadata_too(raw):
     tree = {"typename": "test::Whole", "x": 1, "part": {"typename": "test::Part", "y": 2}}
     made = raw._put_tree(tree, [])

@@ -22,7 +22,8 @@ _Way = Callable[[list[Any], pandas.Index, pandas.Index], pandas.DataFrame]
 
 def assemble(values: list[Any], index: pandas.Index, columns: pandas.Index) -> pandas.DataFrame:
     """The frame of `values`, one for each label in `columns`: arrays, pandas arrays or series."""
-    if values and _of_numbers and all(_is_numbers(value, len(index)) for value in values):
+    fits = 0 < len(values) == len(columns)
+    if fits and _of_numbers and all(_is_numbers(value, len(index)) for value in values):
         return _of_numbers(values, index, columns)
     frame = pandas.DataFrame(dict(enumerate(values)), index=index, copy=False)
     frame.columns = columns

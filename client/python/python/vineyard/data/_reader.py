@@ -41,11 +41,14 @@ class Reader:
             return b""
         from vineyard.core.remote import instance_of
 
+        holder = instance_of(self.meta, node["id"])
+        what = f"the bytes of blob {node['id']} of {self.meta.id!r}"
+        if self.meta.islocal and holder == self.meta.instance_id:
+            raise ObjectNotExistsException(f"Object not exists: {what} were deleted")
         raise ObjectNotExistsException(
-            f"Object not exists: the bytes of blob {node['id']} of {self.meta.id!r} are on "
-            f"instance {instance_of(self.meta, node['id'])}, and this client reads those of its "
-            "own alone: vineyard.connect(...).get(...) reads them from there, and with fetch=True "
-            "copies them"
+            f"Object not exists: {what} are on instance {holder}, and this client reads those of "
+            "its own alone: vineyard.connect(...).get(...) reads them from there, and with "
+            "fetch=True copies them"
         )
 
     def part(self, tree: Tree, key: str) -> Any:

@@ -39,7 +39,7 @@ pub(crate) struct Catalog {
     in_flight: BTreeSet<ObjectId>,
     /// Blobs that migrations have brought here and whose metadata is on its way.
     copies: BTreeSet<ObjectId>,
-    /// Blobs and transient objects that are about to be deleted, and how many deletes say so.
+    /// Blobs and objects that are about to be deleted, and how many deletes say so.
     doomed: BTreeMap<ObjectId, u32>,
     /// For each object or blob, the transient objects that refer to it.
     parents: BTreeMap<ObjectId, BTreeSet<ObjectId>>,

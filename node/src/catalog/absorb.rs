@@ -331,3 +331,18 @@ pub(crate) fn local_blobs(content: &Tree, me: InstanceId, found: &mut Vec<Object
         }
     }
 }
+
+/// Whether `content` names an object, at any depth, of which `wanted` is true.
+pub(super) fn names_any(content: &Tree, wanted: impl Fn(ObjectId) -> bool) -> bool {
+    let mut left = vec![content];
+    while let Some(content) = left.pop() {
+        let nodes = content.values().filter_map(Value::as_object);
+        for node in nodes {
+            if member_id("", node).is_ok_and(&wanted) {
+                return true;
+            }
+            left.push(node);
+        }
+    }
+    false
+}

@@ -8,7 +8,7 @@ use vineyard_wire::ObjectId;
 use super::{Catalog, children};
 
 /// What a delete comes to.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeletePlan {
     /// Transient objects to forget.
     pub(crate) transients: BTreeSet<ObjectId>,
@@ -16,8 +16,44 @@ pub(crate) struct DeletePlan {
     pub(crate) persistent: BTreeSet<ObjectId>,
     /// Persistent members of what goes: deleted if nothing else refers to them.
     pub(crate) persistent_members: BTreeSet<ObjectId>,
+    /// The cluster takes no members by itself, because the transient objects that stay have some of them: all that go are
+    /// among `persistent_members`.
+    pub(crate) members_apart: bool,
     /// Blobs that may go once nothing refers to them.
     pub(crate) blobs: BTreeSet<ObjectId>,
+}
+
+impl DeletePlan {
+    /// The persistent objects that the cluster may delete for it, and perhaps some that it keeps: all below where members
+    /// go too, and under `force` all above.
+    pub(crate) fn reach(&self, state: &State, force: bool, deep: bool) -> BTreeSet<ObjectId> {
+        let mut reached = &self.persistent | &self.persistent_members;
+        if !self.members_apart {
+            reached.append(&mut self.below(state, deep));
+        }
+        let mut above = match force {
+            true => self.persistent.iter().copied().collect(),
+            false => Vec::new(),
+        };
+        while let Some(id) = above.pop() {
+            above.extend(state.parents(id).filter(|parent| reached.insert(*parent)));
+        }
+        reached
+    }
+
+    /// The persistent objects below those that the cluster is asked to delete with their members.
+    fn below(&self, state: &State, deep: bool) -> BTreeSet<ObjectId> {
+        let asked = self.persistent.iter().filter(|_| deep);
+        let mut left: Vec<_> = asked.chain(&self.persistent_members).copied().collect();
+        let mut below = BTreeSet::new();
+        while let Some(id) = left.pop() {
+            let Some(record) = state.object(id) else {
+                continue;
+            };
+            left.extend(children(record).filter(|id| !id.is_blob() && below.insert(*id)));
+        }
+        below
+    }
 }
 
 impl Catalog {
@@ -43,6 +79,7 @@ impl Catalog {
         for id in deleter.requested.clone() {
             deleter.delete_unreferred(id);
         }
+        deleter.spare_members();
         deleter.plan
     }
 }
@@ -117,6 +154,17 @@ impl Deleter<'_> {
             }
         }
         freed
+    }
+
+    /// The cluster does not know which persistent objects the transient ones have as members.
+    fn spare_members(&mut self) {
+        let mut members = self.plan.below(self.state, self.deep);
+        let before = members.len();
+        members.retain(|id| self.parents_left(*id) == 0 || self.plan.persistent.contains(id));
+        if members.len() < before {
+            self.plan.members_apart = true;
+            self.plan.persistent_members.append(&mut members);
+        }
     }
 
     fn parents_left(&self, id: ObjectId) -> usize {

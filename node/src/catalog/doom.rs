@@ -1,15 +1,16 @@
 //! What a delete has decided about and not yet carried out.
 //!
-//! The catalog decides that a blob goes; the store deletes it a turn later. It decides that transient objects go; they
-//! do once the cluster has let go of the persistent ones beside them. In between these are doomed, and nothing new may
-//! refer to them: metadata that was accepted never stands over what a delete had already decided about.
+//! The catalog decides that a blob goes; the store deletes it a turn later. It decides that objects go; they do once the
+//! cluster has let go of the persistent ones among them. In between these are doomed, and nothing new may refer to them:
+//! metadata that was accepted never stands over what a delete had already decided about. Whoever wants to refer to an
+//! object waits, because the cluster may not agree.
 
 use std::collections::btree_map::Entry;
 
 use vineyard_raft::state::State;
-use vineyard_wire::{ObjectId, Status};
+use vineyard_wire::{ObjectId, Status, Tree};
 
-use super::{Catalog, unknown_subtree};
+use super::{Catalog, absorb, children, unknown_subtree};
 
 impl Catalog {
     /// Whether a transient object refers to `id`.
@@ -47,6 +48,30 @@ impl Catalog {
                 }
             }
         }
+    }
+
+    /// Whether it is not decided yet if an object that one of `contents` names goes.
+    pub(crate) fn names_doomed(&self, contents: &[Tree]) -> bool {
+        self.dooms_objects()
+            && contents
+                .iter()
+                .any(|content| absorb::names_any(content, |id| self.dooms_object(id)))
+    }
+
+    /// Whether it is not decided yet if a member of the object `id` goes.
+    pub(crate) fn has_doomed_member(&self, state: &State, id: ObjectId) -> bool {
+        let record = self.record(state, id).filter(|_| self.dooms_objects());
+        record.is_some_and(|record| children(record).any(|child| self.dooms_object(child)))
+    }
+
+    pub(super) fn dooms_object(&self, id: ObjectId) -> bool {
+        !id.is_blob() && self.doomed.contains_key(&id)
+    }
+
+    /// Ids of blobs are the larger ones.
+    fn dooms_objects(&self) -> bool {
+        let least = self.doomed.keys().next();
+        least.is_some_and(|id| !id.is_blob())
     }
 
     pub(super) fn refuse_doomed(&self, id: ObjectId) -> Result<(), Status> {

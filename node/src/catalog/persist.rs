@@ -16,24 +16,22 @@ pub(crate) struct PersistPlan {
 }
 
 impl Catalog {
-    /// The plan for `ids`, whose objects do not change until `end_persist`. `None` while another persist has one of them.
+    /// The plan for `ids`, whose objects do not change until `end_persist`. `None` while another persist or a delete has
+    /// one of them.
     pub(crate) fn begin_persist(
         &mut self,
         state: &State,
         ids: &[ObjectId],
     ) -> Result<Option<PersistPlan>, Status> {
         let plan = self.persist_plan(state, ids)?;
-        if plan
-            .records
-            .iter()
-            .any(|record| self.in_flight.contains(&record.id))
-        {
+        let mut records = plan.records.iter().map(|record| record.id);
+        if records.any(|id| self.in_flight.contains(&id) || self.dooms_object(id)) {
             return Ok(None);
         }
-        let records = plan.records.iter().map(|record| record.id);
-        for id in records.clone().chain(plan.blobs.keys().copied()) {
-            self.refuse_doomed(id)?;
+        for id in plan.blobs.keys() {
+            self.refuse_doomed(*id)?;
         }
+        let records = plan.records.iter().map(|record| record.id);
         self.in_flight.extend(records);
         Ok(Some(plan))
     }

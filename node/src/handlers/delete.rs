@@ -82,7 +82,10 @@ pub(super) async fn clear(session: &Session) -> Result<Reply, Status> {
     let objects = Delete::new(session, request);
     let node = node.clone();
     to_its_end("the clear", async move {
-        objects.everywhere().await?;
+        let gone = objects.everywhere().await;
+        // Also if it failed: others wait to know what stays.
+        node.changed.notify_waiters();
+        gone?;
         let state = node.meta.state();
         let unreferred = move |catalog: &mut Catalog| {
             let is_settled = |id: &ObjectId| !catalog.is_in_flight([id]);
@@ -142,11 +145,12 @@ impl Delete {
 
     async fn run(self) -> Result<Vec<ObjectId>, Status> {
         let deleted = match self.forget_transients().await? {
-            Some(doomed) => free(&self.node, self.by, doomed, self.trim).await?,
-            None => self.everywhere().await?,
+            Some(doomed) => free(&self.node, self.by, doomed, self.trim).await,
+            None => self.everywhere().await,
         };
+        // Also if it failed: others wait to know what stays.
         self.node.changed.notify_waiters();
-        Ok(deleted)
+        deleted
     }
 
     /// The common case in one turn: all of it is known and only here. Returns the blobs to free.
@@ -188,12 +192,12 @@ impl Delete {
                     return None;
                 }
                 // From here on nothing new refers to these, and no persist says that they are here.
-                let goes = &named | &plan.transients;
-                catalog.doom(&goes);
-                Some((plan, goes))
+                let objects = &plan.transients | &plan.reach(&state, force, deep);
+                catalog.doom(objects.iter().chain(&named));
+                Some((plan, objects))
             }
         };
-        let (mut plan, goes) = settled(node, plan_all).await?;
+        let (mut plan, objects) = settled(node, plan_all).await?;
         let _on_its_way = DeleteOnItsWay::begin(node);
         // The cluster first: if it does not agree in time, everything is still there to be deleted again.
         let agreed = match self.delete_persistent(&mut plan).await {
@@ -202,7 +206,7 @@ impl Delete {
         };
         let (named, state) = (self.named.clone(), node.meta.state());
         if let Err(status) = agreed {
-            let stays = move |catalog: &mut Catalog| catalog.undoom(&goes);
+            let stays = move |catalog: &mut Catalog| catalog.undoom(objects.iter().chain(&named));
             node.catalog.ask(stays).await?;
             return Err(status);
         }
@@ -210,7 +214,7 @@ impl Delete {
             for id in &plan.transients {
                 catalog.remove(*id);
             }
-            catalog.undoom(&plan.transients);
+            catalog.undoom(&objects);
             let unnamed = plan.blobs.difference(&named).copied();
             let mut doomed = catalog.doom_unreferred(&state, unnamed);
             doomed.extend(named);
@@ -237,7 +241,11 @@ impl Delete {
     async fn delete_persistent(&self, plan: &mut DeletePlan) -> Result<(), Status> {
         let asked = std::mem::take(&mut plan.persistent);
         let members = std::mem::take(&mut plan.persistent_members);
-        for (ids, force, deep) in [(asked, self.force, self.deep), (members, false, true)] {
+        let deep = !plan.members_apart;
+        for (ids, force, deep) in [
+            (asked, self.force, self.deep && deep),
+            (members, false, deep),
+        ] {
             let ids: Vec<_> = ids.into_iter().collect();
             for chunk in ids.chunks(DELETE_ITEMS_MAX) {
                 let command = Command::Delete {

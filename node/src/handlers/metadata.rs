@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use vineyard_raft::command::Command;
+use vineyard_raft::state::State;
 use vineyard_store::Store;
 use vineyard_wire::meta::key;
 use vineyard_wire::{Code, ObjectId, Reply, Status, Tree, TreeText};
@@ -47,13 +48,15 @@ pub(super) async fn create(node: &Rc<Shared>, contents: Vec<Tree>) -> Result<Vec
     let now_ms = node.env.clock.unix_ms();
     let attempt = || {
         let (contents, state) = (contents.clone(), node.meta.state());
-        node.catalog
-            .ask(move |catalog| catalog.create_all(&state, &contents, now_ms))
+        move |catalog: &mut Catalog| match catalog.names_doomed(&contents) {
+            true => None,
+            false => Some(catalog.create_all(&state, &contents, now_ms)),
+        }
     };
-    let mut outcome = attempt().await?;
+    let mut outcome = settled(node, attempt).await?;
     if matches!(&outcome, Err(status) if status.code == Code::MetaTreeSubtreeNotExists) {
         confirm(node).await?;
-        outcome = attempt().await?;
+        outcome = settled(node, attempt).await?;
     }
     let made = outcome?;
     // The store is asked last: what the catalog refers to is not freed any more, so what is here now stays.
@@ -252,15 +255,15 @@ pub(super) async fn shallow_copy(
     if !is_known(node, id).await? {
         return Err(unknown_subtree(id));
     }
-    let state = node.meta.state();
-    let persistent = state.contains(id);
-    let copied = node.catalog.ask(move |catalog| {
-        let copy = catalog.shallow_copy(&state, id, &extra)?;
-        let target_id = copy.id;
-        catalog.insert(copy);
-        Ok::<_, Status>(target_id)
-    });
-    let target_id = copied.await??;
+    let extra = Arc::new(extra);
+    let copy_here = || {
+        let (extra, state) = (extra.clone(), node.meta.state());
+        move |catalog: &mut Catalog| match catalog.has_doomed_member(&state, id) {
+            true => None,
+            false => Some(copy(catalog, &state, id, &extra)),
+        }
+    };
+    let (target_id, persistent) = settled(node, copy_here).await??;
     if persistent {
         let persisted = super::persist::persist_all(node, vec![target_id]).await;
         if let Err(status) = persisted {
@@ -271,6 +274,19 @@ pub(super) async fn shallow_copy(
         }
     }
     Ok(Reply::ShallowCopy { target_id })
+}
+
+/// The copy's id, and whether what it was copied from is persistent.
+fn copy(
+    catalog: &mut Catalog,
+    state: &State,
+    id: ObjectId,
+    extra: &Tree,
+) -> Result<(ObjectId, bool), Status> {
+    let copy = catalog.shallow_copy(state, id, extra)?;
+    let target_id = copy.id;
+    catalog.insert(copy);
+    Ok((target_id, state.contains(id)))
 }
 
 pub(super) async fn label(
@@ -301,7 +317,7 @@ pub(super) async fn label(
     Ok(Reply::Label)
 }
 
-/// Asks the catalog again and again until the turn is not hindered by a persist that is on its way (`None`).
+/// Asks the catalog again and again until the turn is not hindered by a persist or delete that is on its way (`None`).
 pub(super) async fn settled<R, T>(
     node: &Rc<Shared>,
     mut turn: impl FnMut() -> T,
@@ -318,7 +334,7 @@ where
         if let Some(result) = node.catalog.ask(turn()).await? {
             return Ok(result);
         }
-        let late = |_| failure::deadline("a persist of the same object", deadline);
+        let late = |_| failure::deadline("a persist or delete of the same object", deadline);
         timeout_at(until, changed).await.map_err(late)?;
     }
 }

@@ -148,6 +148,58 @@ fn the_cluster_is_asked_for_what_it_keeps() {
     );
 }
 
+/// The cluster does not know of transient objects, so what they need is left out of what it is asked.
+#[test]
+fn members_of_persistent_objects_that_a_transient_one_needs_are_spared() {
+    let (mut world, child, parent) = family();
+    let other = world.create(&thing(A));
+    let top = world.create(&with(
+        json!({ "parent": just(parent), "other": just(other) }),
+    ));
+    world.persist(top);
+    let plan = DeletePlan {
+        persistent: set(&[top]),
+        ..DeletePlan::default()
+    };
+    assert_eq!(world.delete_plan(&[top], false, true), plan);
+    let all = set(&[top, parent, child, other]);
+    assert_eq!(plan.reach(&world.state, false, true), all);
+    assert_eq!(plan.reach(&world.state, false, false), set(&[top]));
+    let needs = world.create(&with(json!({ "parent": just(parent) })));
+    assert_eq!(world.delete_plan(&[top], false, false), plan);
+    let spares = DeletePlan {
+        // Below what stays: the cluster knows that it is referred to.
+        persistent_members: set(&[child, other]),
+        members_apart: true,
+        ..plan.clone()
+    };
+    for force in [false, true] {
+        assert_eq!(world.delete_plan(&[top], force, true), spares);
+    }
+    assert_eq!(
+        spares.reach(&world.state, true, true),
+        set(&[top, child, other])
+    );
+    // One that goes too needs nothing.
+    let both = DeletePlan {
+        transients: set(&[needs]),
+        persistent_members: set(&[parent]),
+        ..plan
+    };
+    assert_eq!(world.delete_plan(&[top, needs], false, true), both);
+    // Whoever is above what is forced goes too.
+    let above = DeletePlan {
+        persistent: set(&[child]),
+        transients: set(&[needs]),
+        ..DeletePlan::default()
+    };
+    assert_eq!(world.delete_plan(&[child], true, false), above);
+    assert_eq!(
+        above.reach(&world.state, true, false),
+        set(&[top, parent, child])
+    );
+}
+
 #[test]
 fn a_persistent_member_goes_with_a_deep_delete_unless_a_transient_still_needs_it() {
     let (mut world, child, parent) = family();
@@ -252,11 +304,16 @@ fn nothing_new_refers_to_what_a_delete_has_decided_about_unless_it_stays_after_a
     world.catalog.doom(&[child]);
     world.catalog.undoom(&[child]);
     let refused = Code::MetaTreeSubtreeNotExists;
+    assert!(world.catalog.names_doomed(std::slice::from_ref(&over)));
+    assert!(world.catalog.has_doomed_member(&state, parent));
     assert_eq!(code(world.try_create(&over)), refused);
-    assert_eq!(code(world.catalog.begin_persist(&state, &[child])), refused);
+    let begun = world.catalog.begin_persist(&state, &[child]);
+    assert!(begun.unwrap().is_none());
     let copied = world.catalog.shallow_copy(&state, parent, &Tree::new());
     assert_eq!(code(copied), refused);
     world.catalog.undoom(&[child]);
+    assert!(!world.catalog.names_doomed(std::slice::from_ref(&over)));
+    assert!(!world.catalog.has_doomed_member(&state, parent));
     world.create(&over);
     let copied = world.catalog.shallow_copy(&state, parent, &Tree::new());
     assert!(copied.is_ok());

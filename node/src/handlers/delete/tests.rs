@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use vineyard_raft::state::objects::Lost;
 use vineyard_wire::{Code, Tree};
 
-use super::super::metadata::{create, create_datas};
+use super::super::metadata::{create, create_datas, shallow_copy};
 use super::super::persist::persist_all;
 use super::*;
 use crate::catalog::LostBlobs;
@@ -278,6 +278,75 @@ fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster
             }
             clear(&session).await.unwrap();
         }
+    });
+}
+
+/// Whoever goes first: the object is whole, or was refused because its member is gone.
+#[test]
+fn nothing_is_created_over_a_persistent_object_whose_delete_waits_for_the_cluster() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let session = session(node).await;
+        for (steps, copies) in (0..2 * STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
+            let member = persistent(node).await;
+            let over = create(node, vec![with_member(node, member)]).await.unwrap()[0].id;
+            persist_all(node, vec![over]).await.unwrap();
+            // The member goes because it is deep.
+            let deleting = Delete::new(&session, request(&[over])).run();
+            let making = async {
+                match copies {
+                    true => match shallow_copy(node, over, Tree::new()).await? {
+                        Reply::ShallowCopy { target_id } => Ok(target_id),
+                        reply => panic!("{reply:?}"),
+                    },
+                    false => create(node, vec![with_member(node, member)])
+                        .await
+                        .map(|made| made[0].id),
+                }
+            };
+            let (deleted, made) = meet(steps, deleting, making).await;
+            deleted.unwrap();
+            match made {
+                Ok(id) => assert!(is_readable(node, id).await, "{steps} {copies}"),
+                Err(status) => assert_eq!(status.code, Code::MetaTreeSubtreeNotExists),
+            }
+            clear(&session).await.unwrap();
+        }
+    });
+}
+
+/// A delete that the cluster does not agree to in time leaves all as it was, for those that wait for it too.
+#[test]
+fn who_waits_for_a_delete_goes_on_when_it_fails() {
+    let limits = Limits {
+        metadata_deadline: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        let node = &place.node.shared;
+        let member = persistent(node).await;
+        let state = node.meta.state();
+        let doom = move |catalog: &mut Catalog| {
+            let plan = catalog.delete_plan(&state, &[member], false, false);
+            let objects = plan.reach(&state, false, false);
+            catalog.doom(&objects);
+            objects
+        };
+        let objects = node.catalog.ask(doom).await.unwrap();
+        let late = create(node, vec![with_member(node, member)]).await;
+        let late = late.expect_err("nobody decided");
+        assert!(late.message.contains("delete"), "{late}");
+        let stays = async {
+            others_take_their_turns().await;
+            node.catalog
+                .ask(move |catalog| catalog.undoom(&objects))
+                .await
+                .unwrap();
+            node.changed.notify_waiters();
+        };
+        let creating = create(node, vec![with_member(node, member)]);
+        let (_, created) = meet(0, stays, creating).await;
+        assert!(is_readable(node, created.unwrap()[0].id).await);
     });
 }
 

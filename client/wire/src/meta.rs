@@ -5,25 +5,30 @@
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 /// One node of a metadata tree.
 pub type Tree = serde_json::Map<String, serde_json::Value>;
 
 /// A tree as its JSON text, an object, for whoever passes it on or reads it another way. Nobody has looked into it: what
 /// is below may still turn out to be no tree.
-#[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
-pub struct TreeText(Box<RawValue>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TreeText(String);
 
 impl TreeText {
     /// The text of `tree`, which writes itself as a tree does.
     pub fn of(tree: &impl Serialize) -> Self {
-        Self(to_raw_value(tree).expect("trees are always JSON"))
+        Self(serde_json::to_string(tree).expect("trees are always JSON"))
+    }
+
+    /// What its writer knows to be the text of a tree. It is passed on as it is.
+    pub fn written(text: String) -> Self {
+        debug_assert!(text.starts_with('{'), "a metadata tree is an object");
+        Self(text)
     }
 
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 
     pub fn read(&self) -> serde_json::Result<Tree> {
@@ -31,17 +36,11 @@ impl TreeText {
     }
 }
 
-impl PartialEq for TreeText {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
 impl<'de> Deserialize<'de> for TreeText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         match text.get().starts_with('{') {
-            true => Ok(Self(text)),
+            true => Ok(Self(Box::<str>::from(text).into_string())),
             false => Err(D::Error::custom("a metadata tree is an object")),
         }
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, ObjectId, Signature};
 use crate::json::items;
-use crate::meta::{Tree, TreeText};
+use crate::meta::TreeText;
 
 /// A blob's place in the arena.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +102,7 @@ pub enum Reply {
     },
     /// Reply to `GetData` and `ListData`: `content` keyed by id text, null when empty.
     GetData {
-        content: BTreeMap<ObjectId, Tree>,
+        content: BTreeMap<ObjectId, TreeText>,
     },
     DelData,
     DelDataWithFeedbacks {

@@ -1,10 +1,17 @@
 //! Writes one message body: a JSON object whose first key is `type`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde::Serialize;
 
+use crate::id::ObjectId;
+use crate::meta::TreeText;
+
 const SURE: &str = "ids, texts and trees are always JSON, and memory takes every write";
+
+/// What an id and the signs around it take, bytes.
+const TREE_ROOM_BYTES: usize = 24;
 
 pub(super) struct Body(Vec<u8>);
 
@@ -24,6 +31,20 @@ impl Body {
         self.0.extend_from_slice(key.as_bytes());
         self.0.extend_from_slice(b"\":");
         self.value(value);
+        self
+    }
+
+    /// Trees by their ids. Their text is not looked at again.
+    pub(super) fn trees(mut self, key: &str, trees: &BTreeMap<ObjectId, TreeText>) -> Self {
+        let room = |tree: &TreeText| tree.as_str().len() + TREE_ROOM_BYTES;
+        self.0.reserve(trees.values().map(room).sum());
+        write!(self.0, ",\"{key}\":{{").expect(SURE);
+        for (index, (id, tree)) in trees.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(self.0, "{comma}\"{id}\":").expect(SURE);
+            self.0.extend_from_slice(tree.as_str().as_bytes());
+        }
+        self.0.push(b'}');
         self
     }
 

@@ -58,7 +58,7 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
             .field("compress", compress),
         Reply::PutObject(done) => body.fields(done),
         Reply::GetObject(got) => body
-            .field("content", &ByText(&got.content))
+            .trees("content", &got.content)
             .field("payloads", &got.payloads)
             .field("fds", &got.fds)
             .field("compress", &got.compress),
@@ -80,7 +80,7 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
             .field("signatures", signatures)
             .field("instance_ids", instance_ids),
         Reply::GetData { content } if content.is_empty() => body.field("content", &()),
-        Reply::GetData { content } => body.field("content", &ByText(content)),
+        Reply::GetData { content } => body.trees("content", content),
         Reply::DelDataWithFeedbacks { deleted_bids } => body.field("deleted_bids", deleted_bids),
         Reply::Exists { exists } => body.field("exists", exists),
         Reply::IfPersist { persist } => body.field("persist", persist),

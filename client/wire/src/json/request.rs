@@ -147,7 +147,7 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
         },
         Verb::CreateRemoteBuffer => all::<RemoteBuffer>(text)?.request()?,
         Verb::CreateRemoteBuffers => all::<RemoteBuffers>(text)?.request()?,
-        Verb::GetBuffers => get_buffers(all(text)?),
+        Verb::GetBuffers => get_buffers(all(text)?)?,
         Verb::GetRemoteBuffers => get_remote_buffers(all(text)?)?,
         Verb::ShrinkBuffer => all::<Shrink>(text)?.request(),
         Verb::Seal => Request::Seal {
@@ -217,11 +217,11 @@ fn list<T: DeserializeOwned>(text: &str, key: &'static str) -> Result<Vec<T>, Fa
     Ok(one::<Items<T>>(text, key)?.0)
 }
 
-fn get_buffers(fields: Numbered<ObjectId>) -> Request {
-    Request::GetBuffers {
-        ids: fields.items,
+fn get_buffers(fields: Numbered<ObjectId>) -> Result<Request, Fault> {
+    Ok(Request::GetBuffers {
+        ids: few_enough(fields.items)?,
         unsafe_: fields.unsafe_,
-    }
+    })
 }
 
 fn get_remote_buffers(fields: Numbered<ObjectId>) -> Result<Request, Status> {
@@ -233,7 +233,7 @@ fn get_remote_buffers(fields: Numbered<ObjectId>) -> Result<Request, Status> {
         ..
     } = fields;
     Ok(Request::GetRemoteBuffers {
-        ids,
+        ids: few_enough(ids)?,
         unsafe_,
         compress,
     })

@@ -4,7 +4,9 @@ use serde::Deserialize;
 
 use crate::id::ObjectId;
 use crate::json::lists::items;
+use crate::json::parse::Fault;
 use crate::json::table::not_implemented;
+use crate::limits::BUFFERS_MAX;
 use crate::meta::Tree;
 use crate::request::Request;
 use crate::status::Status;
@@ -15,6 +17,16 @@ pub(super) fn refuse_rdma(use_rdma: bool) -> Result<(), Status> {
         Err(not_implemented("use_rdma"))
     } else {
         Ok(())
+    }
+}
+
+/// `blobs`, ids or sizes, if the reply that tells of each fits into a frame.
+pub(super) fn few_enough<T>(blobs: Vec<T>) -> Result<Vec<T>, Fault> {
+    match blobs.len() {
+        0..=BUFFERS_MAX => Ok(blobs),
+        asked => Err(Fault::Shape(format!(
+            "{asked} blobs at once; the reply has room for {BUFFERS_MAX}: ask for them in parts"
+        ))),
     }
 }
 
@@ -77,7 +89,7 @@ impl RemoteBuffers {
     pub(super) fn request(self) -> Result<Request, Status> {
         refuse_rdma(self.use_rdma)?;
         Ok(Request::CreateRemoteBuffers {
-            sizes: self.sizes,
+            sizes: few_enough(self.sizes)?,
             compress: self.compress,
         })
     }

@@ -26,7 +26,7 @@ use vineyard_wire::meta::BLOB_TYPENAME;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status, Tree};
 
 pub(crate) use delete::DeletePlan;
-pub(crate) use expand::{LostBlobs, Texts, blob_tree, copy_here, is_up};
+pub(crate) use expand::{BlobNode, LostBlobs, Texts, blob_tree, copy_here, is_up};
 pub(crate) use pattern::Pattern;
 pub(crate) use persist::PersistPlan;
 

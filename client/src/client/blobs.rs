@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::slice;
 
+use vineyard_wire::limits::BUFFERS_MAX;
 use vineyard_wire::reply::Payload;
 use vineyard_wire::{ObjectId, Reply, Request};
 
@@ -150,11 +151,14 @@ impl Client {
     async fn find_blobs(&self, ids: &[ObjectId], unsafe_: bool) -> Result<Vec<Option<Blob>>> {
         let full = |id: &ObjectId| *id != ObjectId::EMPTY_BLOB;
         let wanted: Vec<ObjectId> = ids.iter().copied().filter(full).collect();
-        let mut found = match (&wanted[..], self.is_ipc()) {
-            ([], _) => BTreeMap::new(),
-            (_, true) => self.map_blobs(wanted, unsafe_).await?,
-            (_, false) => self.receive_blobs(wanted, unsafe_).await?,
-        };
+        let mut found = BTreeMap::new();
+        // More at once would be refused.
+        for part in wanted.chunks(BUFFERS_MAX) {
+            found.extend(match self.is_ipc() {
+                true => self.map_blobs(part.to_vec(), unsafe_).await?,
+                false => self.receive_blobs(part.to_vec(), unsafe_).await?,
+            });
+        }
         found.insert(ObjectId::EMPTY_BLOB, Blob::empty());
         Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
     }

@@ -98,13 +98,13 @@ impl Client {
             };
             return self.get_at_once(request).await;
         }
-        let trees = self.get_metadatas(ids, sync_remote).await?;
+        let trees = self.get_tree_texts(ids, sync_remote).await?;
         if let Some(id) = ids.iter().find(|id| !trees.contains_key(id)) {
             return Err(unknown(*id));
         }
         let mut here: BTreeMap<ObjectId, ObjectId> = BTreeMap::new();
         for (object, tree) in &trees {
-            let blobs = blobs_in(tree).into_iter();
+            let blobs = blobs_in(&read(tree)?).into_iter();
             let blobs = blobs.filter(|(_, at)| *at == self.instance_id());
             here.extend(blobs.map(|(blob, _)| (blob, *object)));
         }
@@ -119,8 +119,7 @@ impl Client {
             Ok((id, blob.ok_or_else(|| self.lost(object, id))?))
         };
         let blobs = found.map(blob).collect::<Result<_>>()?;
-        let trees = trees.iter().map(|(id, tree)| (*id, TreeText::of(tree)));
-        Ok((trees.collect(), blobs))
+        Ok((trees, blobs))
     }
 
     /// One message: trees, and what is here of their blobs.
@@ -167,9 +166,7 @@ impl Client {
         tree: &TreeText,
         blobs: &BTreeMap<ObjectId, Blob>,
     ) -> Result<Object> {
-        let meta: Tree = tree
-            .read()
-            .map_err(|error| Error::malformed(REQUEST, error.to_string()))?;
+        let meta = read(tree)?;
         let mut own = BTreeMap::new();
         for (blob, at) in blobs_in(&meta) {
             if blob == ObjectId::EMPTY_BLOB {
@@ -209,6 +206,11 @@ impl Client {
             .extend(self.fetch_all(object.id, by_owner).await?);
         Ok(())
     }
+}
+
+fn read(tree: &TreeText) -> Result<Tree> {
+    let malformed = |error: serde_json::Error| Error::malformed(REQUEST, error.to_string());
+    tree.read().map_err(malformed)
 }
 
 fn unknown(id: ObjectId) -> Error {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vineyard_wire::request::DelData;
-use vineyard_wire::{InstanceId, ObjectId, Reply, Request, Signature, Tree};
+use vineyard_wire::{InstanceId, ObjectId, Reply, Request, Signature, Tree, TreeText};
 
 use super::{Client, not_exists, only};
-use crate::{DeleteOptions, Result};
+use crate::{DeleteOptions, Error, Result};
 
 /// What the node made of a metadata tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,15 @@ impl Client {
         ids: &[ObjectId],
         sync_remote: bool,
     ) -> Result<BTreeMap<ObjectId, Tree>> {
+        read(self.get_tree_texts(ids, sync_remote).await?)
+    }
+
+    /// The trees of those of `ids` that exist, for whoever reads them another way.
+    pub(super) async fn get_tree_texts(
+        &self,
+        ids: &[ObjectId],
+        sync_remote: bool,
+    ) -> Result<BTreeMap<ObjectId, TreeText>> {
         let request = Request::GetData {
             ids: ids.to_vec(),
             sync_remote,
@@ -69,7 +78,7 @@ impl Client {
         };
         let pick = only!(Reply::GetData { content } => content);
         let another = self.another().await?;
-        another.ask_within(timeout, request, pick).await
+        read(another.ask_within(timeout, request, pick).await?)
     }
 
     /// Objects whose type name matches `pattern` (a glob, or with `regex` a regular expression for the whole name), at
@@ -85,8 +94,8 @@ impl Client {
             regex,
             limit,
         };
-        self.ask(request, only!(Reply::GetData { content } => content))
-            .await
+        let pick = only!(Reply::GetData { content } => content);
+        read(self.ask(request, pick).await?)
     }
 
     /// Whether the object or blob `id` exists.
@@ -151,6 +160,15 @@ impl Client {
         )
         .await
     }
+}
+
+fn read(texts: BTreeMap<ObjectId, TreeText>) -> Result<BTreeMap<ObjectId, Tree>> {
+    let malformed =
+        |error: serde_json::Error| Error::malformed("get_data_request", error.to_string());
+    let texts = texts.into_iter();
+    texts
+        .map(|(id, text)| Ok((id, text.read().map_err(malformed)?)))
+        .collect()
 }
 
 fn deletion(ids: &[ObjectId], options: DeleteOptions) -> DelData {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use vineyard_wire::reply::InstanceInfo;
-use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Request, Signature, Status, Tree};
+use vineyard_wire::{
+    Code, InstanceId, ObjectId, Reply, Request, Signature, Status, Tree, TreeText,
+};
 
 use super::fake::{FakeRpc, HERE, Peer, blob_id, error, payload};
 use crate::{Draft, Error, Options, World, blocking};
@@ -118,7 +120,7 @@ async fn give_spread(peer: &mut Peer<dyn vineyard_env::Stream>, there: Option<&s
         sync_remote: true,
         wait: false,
     };
-    let content = BTreeMap::from([(ObjectId(5), spread())]);
+    let content = BTreeMap::from([(ObjectId(5), TreeText::of(&spread()))]);
     peer.answer(request, Reply::GetData { content }).await;
     give_blob(peer, blob_id(1), b"one").await;
     let info = |endpoint: &str| InstanceInfo {

@@ -1,6 +1,7 @@
 //! Over TCP: bytes between frames, plain and compressed.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_wire::limits::BUFFERS_MAX;
 use vineyard_wire::{ObjectId, Reply, Request};
 
 use super::fake::{FakeRpc, blob_id, error, payload};
@@ -73,6 +74,32 @@ async fn remote_blobs_come_in_the_order_of_their_payloads() {
         .map(|blob| blob.as_ref().map(|blob| &blob[..]))
         .collect();
     assert_eq!(bytes, [Some(&b"one"[..]), Some(b""), None, Some(b"three")]);
+}
+
+#[tokio::test]
+async fn more_blobs_than_one_reply_can_tell_of_are_asked_for_in_parts() {
+    let mut node = FakeRpc::listen().await;
+    let (client, mut peer) = node.client(&Options::default()).await;
+    let ids = vec![blob_id(1); BUFFERS_MAX + 1];
+    let (blobs, ()) = tokio::join!(client.get_blobs(&ids), async {
+        for expected in [BUFFERS_MAX, 1] {
+            let Request::GetRemoteBuffers { ids, .. } = peer.request().await else {
+                panic!("no blobs are asked for")
+            };
+            assert_eq!(ids.len(), expected);
+            let payloads = vec![payload(blob_id(1), 17, 0, 3)];
+            let fds = Vec::new();
+            let compress = false;
+            peer.reply(Reply::GetBuffers {
+                payloads,
+                fds,
+                compress,
+            })
+            .await;
+            peer.0.write_all(b"one").await.unwrap();
+        }
+    });
+    assert_eq!(blobs.unwrap().iter().flatten().count(), ids.len());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ pub const PERSIST_BYTES_MAX: usize = 32 << 20;
 pub const ZSTD_CHUNK_BYTES_MAX: usize = 131_591;
 /// Most ids, sizes or contents in one request.
 pub const ITEMS_MAX: usize = 1 << 20;
-/// Most blobs that one request makes or gets: its reply tells of each twice, in up to 520 bytes, 2 objects and 20 values.
+/// Most blobs that one request makes or gets: its reply, which tells of each twice, fits a frame.
 pub const BUFFERS_MAX: usize = 1 << 18;
 /// Most bytes of blobs in the frame of a `PutObject`. More is written in place, or waits for a go-ahead over TCP.
 pub const INLINE_BYTES_MAX: u64 = 64 << 10;

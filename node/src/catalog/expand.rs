@@ -1,6 +1,7 @@
 //! `get_data`: turns records back into the tree a client reads.
 
 mod show;
+mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,20 +9,53 @@ use std::sync::Arc;
 use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{Link, Record};
 use vineyard_wire::reply::Liveness;
-use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, TreeText, limits};
+use vineyard_wire::{InstanceId, ObjectId, Reply, Signature, Status, TreeText, limits};
 
 use super::Catalog;
 use super::absorb::{DEPTH_MAX, NODES_MAX};
 use crate::failure::lost_with;
 
-pub(crate) use show::blob_tree;
+pub(crate) use show::{BlobNode, blob_tree};
+pub(super) use size::Size;
 
-/// Trees as text.
-#[derive(Debug, Default)]
+/// Trees as text, no more than one reply can hold.
+#[derive(Debug)]
 pub(crate) struct Texts {
     pub(crate) trees: BTreeMap<ObjectId, TreeText>,
-    /// The blobs below them that are on this instance.
-    pub(crate) here: BTreeSet<ObjectId>,
+    /// The blobs below them that are on this instance, if the reply has their payloads.
+    pub(crate) here: Option<BTreeSet<ObjectId>>,
+    me: InstanceId,
+    size: Size,
+}
+
+impl Texts {
+    pub(crate) fn has(&self, ids: &[ObjectId]) -> bool {
+        ids.iter().all(|id| self.trees.contains_key(id))
+    }
+
+    pub(crate) fn reply(self) -> Reply {
+        Reply::GetData {
+            content: self.trees,
+        }
+    }
+
+    /// Adds a blob that was asked for itself.
+    pub(crate) fn add_blob(&mut self, blob: BlobNode) -> Result<(), Status> {
+        let size = self.size + Size::BLOB.keyed();
+        if let Some(here) = &mut self.here
+            && blob.instance == self.me
+            && blob.id != ObjectId::EMPTY_BLOB
+        {
+            here.insert(blob.id);
+        }
+        let whole = size.with_payloads(self.here.as_ref().map_or(0, BTreeSet::len));
+        if !whole.fits_a_reply() {
+            return Err(whole.refusal());
+        }
+        self.size = size;
+        self.trees.insert(blob.id, TreeText::of(&blob));
+        Ok(())
+    }
 }
 
 /// How blobs whose bytes are gone are shown.
@@ -41,102 +75,45 @@ impl Catalog {
         state: &State,
         ids: &[ObjectId],
         lost: LostBlobs,
-    ) -> Result<BTreeMap<ObjectId, Tree>, Status> {
-        self.expand_with(state, ids, lost, |reader, record| reader.tree(record))
+    ) -> Result<Texts, Status> {
+        self.expand_with(ids, Reader::new(self, state, lost))
     }
 
-    /// The same as text, for the clients that read it themselves, with the blobs below that are on this instance.
-    pub(crate) fn expand_texts(&self, state: &State, ids: &[ObjectId]) -> Result<Texts, Status> {
-        let mut here = BTreeSet::new();
-        let text = |reader: &Reader<'_>, record: &Record| reader.text(record, &mut here);
-        let trees = self.expand_with(state, ids, LostBlobs::Here, text)?;
-        Ok(Texts { trees, here })
-    }
-
-    fn expand_with<T>(
+    /// The same, for a reply that also has the payloads of the blobs below them that are on this instance.
+    pub(crate) fn expand_with_payloads(
         &self,
         state: &State,
         ids: &[ObjectId],
-        lost: LostBlobs,
-        mut show: impl FnMut(&Reader<'_>, &Record) -> T,
-    ) -> Result<BTreeMap<ObjectId, T>, Status> {
-        let mut reader = Reader::new(self, state, lost);
-        let mut total = Size::default();
-        let mut shown = BTreeMap::new();
-        for id in ids {
-            let Some(record) = self.record(state, *id) else {
+    ) -> Result<Texts, Status> {
+        let reader = Reader::new(self, state, LostBlobs::Here);
+        let here = Some(BTreeSet::new());
+        self.expand_with(ids, Reader { here, ..reader })
+    }
+
+    /// Everything is counted before anything is written.
+    fn expand_with(&self, ids: &[ObjectId], mut reader: Reader<'_>) -> Result<Texts, Status> {
+        let mut size = Size::REPLY;
+        let mut measured = BTreeMap::new();
+        for id in ids.iter().filter(|id| !id.is_blob()) {
+            let Some(record) = self.record(reader.state, *id) else {
                 continue;
             };
-            match reader.measure(record, 0) {
-                Ok(size) => total = total.beside(size),
+            if measured.contains_key(id) {
+                continue;
+            }
+            let tree = match reader.measure(record, 0) {
+                Ok(tree) => tree,
                 Err(Unreadable::Incomplete) => continue,
                 Err(Unreadable::TooLarge | Unreadable::TooDeep) => return Err(too_large(*id)),
+            };
+            size = size + tree.keyed();
+            let whole = size.with_payloads(reader.here.as_ref().map_or(0, BTreeSet::len));
+            if !whole.fits_a_reply() {
+                return Err(whole.refusal());
             }
-            if !total.fits_a_reply() {
-                return Err(too_large(*id));
-            }
-            shown.insert(*id, show(&reader, record));
+            measured.insert(*id, (record, tree));
         }
-        Ok(shown)
-    }
-}
-
-/// What a tree comes to once it is unfolded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Size {
-    nodes: usize,
-    /// Of its JSON text, roughly.
-    bytes: usize,
-    /// Levels of objects below it.
-    height: usize,
-}
-
-impl Size {
-    /// One tree.
-    const TREE_MAX: Self = Self {
-        nodes: NODES_MAX,
-        bytes: limits::CLIENT_FRAME_BYTES_MAX,
-        height: DEPTH_MAX,
-    };
-    /// All trees of one reply.
-    const REPLY_MAX: Self = Self {
-        nodes: limits::JSON_OBJECTS_MAX,
-        ..Self::TREE_MAX
-    };
-    /// What the keys that every node has take.
-    const NODE_BYTES: usize = 128;
-
-    fn node(bytes: usize) -> Self {
-        let bytes = Self::NODE_BYTES + bytes;
-        Self {
-            nodes: 1,
-            bytes,
-            height: 0,
-        }
-    }
-
-    fn above(self, member: Self) -> Self {
-        Self {
-            height: self.height.max(member.height + 1),
-            ..self.beside(member)
-        }
-    }
-
-    /// Both in one reply.
-    pub(super) fn beside(self, other: Self) -> Self {
-        Self {
-            nodes: self.nodes + other.nodes,
-            bytes: self.bytes + other.bytes,
-            height: self.height.max(other.height),
-        }
-    }
-
-    fn within(self, max: Self) -> bool {
-        self.nodes <= max.nodes && self.bytes <= max.bytes && self.height <= max.height
-    }
-
-    pub(super) fn fits_a_reply(self) -> bool {
-        self.within(Self::REPLY_MAX)
+        Ok(reader.texts(measured, size))
     }
 }
 
@@ -155,6 +132,8 @@ pub(super) struct Reader<'a> {
     state: &'a State,
     lost: LostBlobs,
     sizes: BTreeMap<ObjectId, Result<Size, Unreadable>>,
+    /// Blobs that were come across and are on this instance, if they are wanted.
+    here: Option<BTreeSet<ObjectId>>,
 }
 
 impl<'a> Reader<'a> {
@@ -164,6 +143,7 @@ impl<'a> Reader<'a> {
             state,
             lost,
             sizes: BTreeMap::new(),
+            here: None,
         }
     }
 
@@ -184,21 +164,54 @@ impl<'a> Reader<'a> {
     }
 
     fn measure_members(&mut self, record: &Record, depth: usize) -> Result<Size, Unreadable> {
-        let mut size = Size::node(own_bytes(record));
+        let mut size = Size::of_record(record, &self.shown(record));
         for (name, link) in &record.members {
-            size.bytes += name.len();
+            size = size + Size::entry(name, 0);
             size = match *link {
-                Link::Blob { .. } => size.beside(Size::node(0)),
+                Link::Blob { id, instance } => {
+                    self.note(id, instance);
+                    size + Size::BLOB
+                }
                 Link::Object { id, signature } => {
                     let member = self.member(record, id, signature);
                     size.above(self.measure(member.ok_or(Unreadable::Incomplete)?, depth + 1)?)
                 }
             };
-            if !size.within(Size::TREE_MAX) {
+            if !size.fits_a_tree() {
                 return Err(Unreadable::TooLarge);
             }
         }
-        Ok(size)
+        match size.fits_a_tree() {
+            true => Ok(size),
+            false => Err(Unreadable::TooLarge),
+        }
+    }
+
+    fn note(&mut self, id: ObjectId, instance: InstanceId) {
+        let me = self.catalog.me;
+        let wanted = self.here.is_some() && id != ObjectId::EMPTY_BLOB;
+        let is_here = wanted && self.place(id, instance) == me;
+        if let Some(here) = &mut self.here
+            && is_here
+        {
+            here.insert(id);
+        }
+    }
+
+    /// The texts of trees that were measured, and what they come to together.
+    pub(super) fn texts(
+        self,
+        measured: BTreeMap<ObjectId, (&Arc<Record>, Size)>,
+        size: Size,
+    ) -> Texts {
+        let measured = measured.into_iter();
+        let trees = measured.map(|(id, (record, tree))| (id, self.text(record, tree.bytes)));
+        Texts {
+            trees: trees.collect(),
+            here: self.here,
+            me: self.catalog.me,
+            size,
+        }
     }
 
     fn member(&self, parent: &Record, id: ObjectId, signature: Signature) -> Option<&'a Record> {
@@ -271,22 +284,9 @@ pub(crate) fn is_up(state: &State, instance: InstanceId) -> bool {
         .is_some_and(|instance| instance.liveness == Liveness::Up)
 }
 
-/// What a record's own text takes, roughly.
-fn own_bytes(record: &Record) -> usize {
-    let texts = record.attributes.iter().chain(&record.labels);
-    record.typename.len()
-        + texts
-            .map(|(name, text)| name.len() + text.len())
-            .sum::<usize>()
-}
-
 fn too_large(id: ObjectId) -> Status {
-    let Size {
-        nodes,
-        bytes,
-        height,
-    } = Size::TREE_MAX;
     Status::invalid(format!(
-        "the metadata of {id} is deeper than {height} levels or larger than {nodes} nodes or {bytes} bytes"
+        "the metadata of {id} is deeper than {DEPTH_MAX} levels, or larger than {NODES_MAX} nodes or a reply, {} bytes",
+        limits::CLIENT_FRAME_BYTES_MAX
     ))
 }

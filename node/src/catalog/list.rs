@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use vineyard_raft::state::State;
 use vineyard_raft::state::objects::Record;
-use vineyard_wire::{ObjectId, Status, Tree};
+use vineyard_wire::Status;
 
-use super::expand::{LostBlobs, Reader, Size};
+use super::expand::{LostBlobs, Reader, Size, Texts};
 use super::{Catalog, Pattern};
 
 impl Catalog {
@@ -18,9 +18,9 @@ impl Catalog {
         state: &State,
         pattern: &Pattern,
         limit: usize,
-    ) -> Result<BTreeMap<ObjectId, Tree>, Status> {
+    ) -> Result<Texts, Status> {
         let mut found = BTreeMap::new();
-        let mut total = Size::default();
+        let mut total = Size::REPLY;
         let mut reader = Reader::new(self, state, LostBlobs::WithOwner);
         let wanted = |record: &&Arc<Record>| pattern.matches(&record.typename);
         for record in self.both(state).filter(wanted) {
@@ -30,13 +30,13 @@ impl Catalog {
             let Ok(size) = reader.measure(record, 0) else {
                 continue;
             };
-            total = total.beside(size);
+            total = total + size.keyed();
             if !total.fits_a_reply() {
                 return Err(too_long(found.len()));
             }
-            found.insert(record.id, reader.tree(record));
+            found.insert(record.id, (record, size));
         }
-        Ok(found)
+        Ok(reader.texts(found, total))
     }
 
     /// Transient and persistent records, merged in id order; what the cluster has goes before a transient copy of it.

@@ -2,20 +2,18 @@
 //!
 //! What is known here is answered here. "There is no such object" is only said after the quorum confirmed it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use vineyard_raft::command::Command;
 use vineyard_raft::state::State;
-use vineyard_store::Store;
-use vineyard_wire::meta::key;
-use vineyard_wire::{Code, ObjectId, Reply, Status, Tree, TreeText};
+use vineyard_store::{Blob, Store};
+use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Status, Tree};
 
 use crate::catalog::absorb::{Created, local_blobs};
-use crate::catalog::{Catalog, LostBlobs, Pattern, Texts, blob_tree, unknown_subtree};
+use crate::catalog::{BlobNode, Catalog, LostBlobs, Pattern, Texts, unknown_subtree};
 use crate::failure;
 use crate::shared::{Counted, Shared};
 
@@ -108,97 +106,86 @@ pub(super) async fn get_data(
     wait: bool,
 ) -> Result<Reply, Status> {
     let ids: Arc<[ObjectId]> = ids.into();
-    let content = read(node, &ids).await?;
-    if content.len() == ids.len() || ids.as_ref() == [ObjectId::INVALID] {
-        return Ok(Reply::GetData { content });
+    let found = read(node, &ids, Payloads::Without).await?;
+    if found.has(&ids) || ids.as_ref() == [ObjectId::INVALID] {
+        return Ok(found.reply());
     }
     confirm(node).await?;
     if !wait {
-        return Ok(Reply::GetData {
-            content: read(node, &ids).await?,
-        });
+        return Ok(read(node, &ids, Payloads::Without).await?.reply());
     }
     let _counted = Counted::waiting(node)?;
     loop {
         let changed = node.changed.notified();
-        let content = read(node, &ids).await?;
-        if ids.iter().all(|id| content.contains_key(id)) {
-            return Ok(Reply::GetData { content });
+        let found = read(node, &ids, Payloads::Without).await?;
+        if found.has(&ids) {
+            return Ok(found.reply());
         }
         changed.await;
     }
 }
 
-/// The trees of those `ids` that can be read now.
-async fn read(
-    node: &Rc<Shared>,
-    ids: &Arc<[ObjectId]>,
-) -> Result<BTreeMap<ObjectId, Tree>, Status> {
-    let blobs: Vec<_> = ids.iter().copied().filter(|id| id.is_blob()).collect();
-    let mut content = if blobs.is_empty() {
-        BTreeMap::new()
-    } else {
-        read_blobs(node, blobs).await?
-    };
-    let (ids, state) = (ids.clone(), node.meta.state());
-    let objects = node.catalog.ask(move |catalog| {
-        let objects: Vec<_> = ids.iter().copied().filter(|id| !id.is_blob()).collect();
-        catalog.expand(&state, &objects, LostBlobs::Here)
-    });
-    content.append(&mut objects.await??);
-    Ok(content)
-}
-
-/// All of `ids` as text, or as many as there are; what is missing is missing in the cluster.
+/// All of `ids`, for a reply with the payloads of what is here, or as many as there are; what is missing is missing in
+/// the cluster.
 pub(super) async fn texts(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<Texts, Status> {
     let ids: Arc<[ObjectId]> = ids.into();
-    let found = read_texts(node, &ids).await?;
-    if ids.iter().all(|id| found.trees.contains_key(id)) {
+    let found = read(node, &ids, Payloads::With).await?;
+    if found.has(&ids) {
         return Ok(found);
     }
     confirm(node).await?;
-    read_texts(node, &ids).await
+    read(node, &ids, Payloads::With).await
 }
 
-async fn read_texts(node: &Rc<Shared>, ids: &Arc<[ObjectId]>) -> Result<Texts, Status> {
-    let (blobs, objects): (Vec<_>, Vec<_>) = ids.iter().partition(|id| id.is_blob());
-    let state = node.meta.state();
-    let expand = move |catalog: &mut Catalog| catalog.expand_texts(&state, &objects);
+/// Whether a reply has the payloads of the blobs that are here.
+#[derive(Clone, Copy)]
+enum Payloads {
+    With,
+    Without,
+}
+
+/// Those of `ids` that can be read now.
+async fn read(
+    node: &Rc<Shared>,
+    ids: &Arc<[ObjectId]>,
+    payloads: Payloads,
+) -> Result<Texts, Status> {
+    let blobs: BTreeSet<_> = ids.iter().copied().filter(|id| id.is_blob()).collect();
+    let (ids, state) = (ids.clone(), node.meta.state());
+    let expand = move |catalog: &mut Catalog| match payloads {
+        Payloads::With => catalog.expand_with_payloads(&state, &ids),
+        Payloads::Without => catalog.expand(&state, &ids, LostBlobs::Here),
+    };
     let mut texts = node.catalog.ask(expand).await??;
-    if blobs.is_empty() {
-        return Ok(texts);
-    }
-    for (id, tree) in read_blobs(node, blobs).await? {
-        let instance = tree.get(key::INSTANCE_ID).and_then(Value::as_u64);
-        if instance == Some(node.instance.0) && id != ObjectId::EMPTY_BLOB {
-            texts.here.insert(id);
+    if !blobs.is_empty() {
+        for blob in read_blobs(node, blobs).await? {
+            texts.add_blob(blob)?;
         }
-        texts.trees.insert(id, TreeText::of(&tree));
     }
     Ok(texts)
 }
 
 /// Sealed blobs of this node, and blobs that persistent objects have elsewhere.
-async fn read_blobs(
-    node: &Rc<Shared>,
-    blobs: Vec<ObjectId>,
-) -> Result<BTreeMap<ObjectId, Tree>, Status> {
+async fn read_blobs(node: &Rc<Shared>, blobs: BTreeSet<ObjectId>) -> Result<Vec<BlobNode>, Status> {
     let (me, state) = (node.instance, node.meta.state());
     let read = move |store: &mut Store| {
-        let mut content = BTreeMap::new();
-        for id in blobs {
+        let found = blobs.into_iter().filter_map(|id| {
             if let Some(blob) = store.info(id) {
-                if blob.sealed {
-                    content.insert(id, blob_tree(id, me, blob.size));
-                }
-            } else if let Some(row) = state.blob(id) {
-                let holder = row.locations.first().copied().unwrap_or(me);
-                content.insert(id, blob_tree(id, holder, row.size));
+                return blob.sealed.then_some(bare(me, &blob));
             }
-        }
-        content
+            let row = state.blob(id)?;
+            let instance = row.locations.first().copied().unwrap_or(me);
+            let size = row.size;
+            Some(BlobNode { id, instance, size })
+        });
+        found.collect()
     };
     node.blobs.ask(read).await
+}
+
+fn bare(instance: InstanceId, blob: &Blob) -> BlobNode {
+    let (id, size) = (blob.id, blob.size);
+    BlobNode { id, instance, size }
 }
 
 pub(super) async fn list_data(
@@ -212,20 +199,19 @@ pub(super) async fn list_data(
     // Blobs are matched by wildcards even when the pattern is a regular expression.
     let with_blobs = Pattern::new(pattern, false).matches(vineyard_wire::meta::BLOB_TYPENAME);
     let state = node.meta.state();
-    let mut content = node
-        .catalog
-        .ask(move |catalog| catalog.list(&state, &objects, limit))
-        .await??;
-    if with_blobs && content.len() < limit {
-        let (me, room) = (node.instance, limit - content.len());
+    let list = move |catalog: &mut Catalog| catalog.list(&state, &objects, limit);
+    let mut found = node.catalog.ask(list).await??;
+    if with_blobs && found.trees.len() < limit {
+        let (me, room) = (node.instance, limit - found.trees.len());
         let list = move |store: &mut Store| {
-            let sealed = store.list_sealed();
-            let node = |blob: vineyard_store::Blob| (blob.id, blob_tree(blob.id, me, blob.size));
-            sealed.into_iter().take(room).map(node).collect::<Vec<_>>()
+            let sealed = store.list_sealed().into_iter().take(room);
+            sealed.map(|blob| bare(me, &blob)).collect::<Vec<_>>()
         };
-        content.extend(node.blobs.ask(list).await?);
+        for blob in node.blobs.ask(list).await? {
+            found.add_blob(blob)?;
+        }
     }
-    Ok(Reply::GetData { content })
+    Ok(found.reply())
 }
 
 pub(super) async fn exists(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {

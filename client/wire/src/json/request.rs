@@ -5,7 +5,8 @@ mod fields;
 use serde::de::DeserializeOwned;
 
 use self::fields::{
-    GetData, Label, Listing, RemoteBuffer, RemoteBuffers, ShallowCopy, Shrink, refuse_rdma,
+    GetData, Label, Listing, RemoteBuffer, RemoteBuffers, ShallowCopy, Shrink, few_enough,
+    refuse_rdma,
 };
 use super::body::Body;
 use super::lists::{Items, Numbered};
@@ -143,7 +144,7 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
             size: one(text, "size")?,
         },
         Verb::CreateBuffers => Request::CreateBuffers {
-            sizes: list(text, "sizes")?,
+            sizes: few_enough(list(text, "sizes")?)?,
         },
         Verb::CreateRemoteBuffer => all::<RemoteBuffer>(text)?.request()?,
         Verb::CreateRemoteBuffers => all::<RemoteBuffers>(text)?.request()?,

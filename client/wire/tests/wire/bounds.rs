@@ -1,7 +1,10 @@
 //! What a frame may not make a decoder do, however long or deep it says it is.
 
-use vineyard_wire::json::{decode_reply, decode_request};
-use vineyard_wire::limits::{CLIENT_FRAME_BYTES_MAX, ITEMS_MAX};
+use vineyard_wire::json::{count, decode_reply, decode_request, encode_reply};
+use vineyard_wire::limits::{
+    BUFFERS_MAX, CLIENT_FRAME_BYTES_MAX, ITEMS_MAX, JSON_OBJECTS_MAX, JSON_VALUES_MAX,
+};
+use vineyard_wire::reply::Payload;
 use vineyard_wire::{Code, ObjectId, Reply};
 
 use crate::refusals::{invalid, refused};
@@ -47,6 +50,57 @@ fn lists_are_capped_in_both_forms() {
 }
 
 #[test]
+fn no_more_blobs_are_asked_for_than_a_reply_can_tell_of() {
+    let ones = |count: usize| format!("1{}", ",1".repeat(count - 1));
+    for (verb, key) in [
+        ("create_buffers", "sizes"),
+        ("create_remote_buffers", "sizes"),
+        ("get_buffers", "ids"),
+        ("get_remote_buffers", "ids"),
+    ] {
+        let body = |count| format!(r#"{{"type":"{verb}_request","{key}":[{}]}}"#, ones(count));
+        assert!(decode_request(body(BUFFERS_MAX).as_bytes()).is_ok());
+        let refusal = refused(&body(BUFFERS_MAX + 1)).message;
+        assert!(refusal.contains("has room for 262144"), "{refusal}");
+    }
+}
+
+#[test]
+fn a_reply_that_tells_of_as_many_blobs_as_it_may_fits_a_frame() {
+    const COUNT: usize = 1 << 10;
+    let payload = Payload {
+        object_id: ObjectId(u64::MAX),
+        store_fd: i32::MIN,
+        data_offset: i64::MIN,
+        data_size: i64::MIN,
+        map_size: i64::MIN,
+        pointer: u64::MAX,
+        is_sealed: false,
+        is_owner: false,
+        is_gpu: false,
+    };
+    let (ids, payloads) = (vec![ObjectId(u64::MAX); COUNT], vec![payload; COUNT]);
+    let fds = Vec::new();
+    for reply in [
+        Reply::GetBuffers {
+            payloads: payloads.clone(),
+            fds: fds.clone(),
+            compress: false,
+        },
+        Reply::CreateBuffers { ids, payloads, fds },
+    ] {
+        let body = String::from_utf8(encode_reply(&reply)).unwrap();
+        // The keys of the last blobs have two digits more.
+        let bytes = body.len() + 2 * COUNT;
+        let (objects, values) = count(&body);
+        let times = BUFFERS_MAX / COUNT;
+        assert!(bytes * times <= CLIENT_FRAME_BYTES_MAX, "{bytes}");
+        assert!(objects * times <= JSON_OBJECTS_MAX, "{objects}");
+        assert!(values * times <= JSON_VALUES_MAX, "{values}");
+    }
+}
+
+#[test]
 fn nesting_is_refused_without_a_crash() {
     let deep = "[".repeat(200_000);
     let closed = format!("{deep}{}", "]".repeat(200_000));
@@ -67,19 +121,24 @@ fn nesting_is_refused_without_a_crash() {
         );
         let body = format!(r#"{{"type":"put_object_request","content":{{"x":{value}}}}}"#);
         assert_eq!(refused(&body).code, Code::Invalid);
-        let body = format!(r#"{{"type":"get_data_reply","content":{{"o1":{{"x":{value}}}}}}}"#);
-        assert!(decode_reply(body.as_bytes()).is_err());
     }
 }
 
 #[test]
 fn a_tree_that_comes_as_text_is_an_object_and_read_within_bounds() {
+    for kind in ["get_data", "get_object"] {
+        trees_are_read_within_bounds(kind);
+    }
+}
+
+fn trees_are_read_within_bounds(kind: &str) {
     let reply = |tree: &str| {
         let body = format!(
-            r#"{{"type":"get_object_reply","content":{{"o1": {tree} }},"payloads":[],"fds":[],"compress":false}}"#
+            r#"{{"type":"{kind}_reply","content":{{"o1": {tree} }},"payloads":[],"fds":[],"compress":false}}"#
         );
         decode_reply(body.as_bytes()).map(|reply| match reply {
             Ok(Reply::GetObject(mut got)) => got.content.remove(&ObjectId(1)).unwrap(),
+            Ok(Reply::GetData { mut content }) => content.remove(&ObjectId(1)).unwrap(),
             other => panic!("{other:?}"),
         })
     };

@@ -121,7 +121,7 @@ fn buffer_replies() -> Vec<(&'static str, Reply)> {
 }
 
 fn data_replies() -> Vec<(&'static str, Reply)> {
-    let found = BTreeMap::from([(OBJECT, content())]);
+    let found = BTreeMap::from([(OBJECT, TreeText::of(&content()))]);
     let instance_id = InstanceId(0);
     let names = BTreeMap::from([("a/b~c".into(), OTHER_OBJECT), ("n1".into(), OBJECT)]);
     let signature = Signature(7_530_267_542_464_495_620);

@@ -40,7 +40,7 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
         Kind::GetObject => got_objects().prop_map(Reply::GetObject).boxed(),
         Kind::CreateData => created().prop_map(|c| one_created(&c)).boxed(),
         Kind::CreateDatas => vec(created(), 0..4).prop_map(many_created).boxed(),
-        Kind::GetData => btree_map(id(), tree(), 0..4)
+        Kind::GetData => btree_map(id(), tree_text(), 0..4)
             .prop_map(|content| Reply::GetData { content })
             .boxed(),
         Kind::DelDataWithFeedbacks => ids()
@@ -78,6 +78,10 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
         Kind::ClusterStatus => cluster_status().prop_map(Reply::ClusterStatus).boxed(),
         Kind::Token => text().prop_map(|token| Reply::Token { token }).boxed(),
     }
+}
+
+fn tree_text() -> impl Strategy<Value = TreeText> {
+    tree().prop_map(|tree| TreeText::of(&tree))
 }
 
 fn payload() -> impl Strategy<Value = Payload> {
@@ -165,7 +169,7 @@ fn put_done() -> impl Strategy<Value = PutDone> {
 }
 
 fn got_objects() -> impl Strategy<Value = GotObjects> {
-    let content = btree_map(id(), tree().prop_map(|tree| TreeText::of(&tree)), 0..4);
+    let content = btree_map(id(), tree_text(), 0..4);
     let payloads = vec(payload(), 0..6);
     (content, payloads, vec(any::<i32>(), 0..3), any::<bool>()).prop_map(
         |(content, payloads, fds, compress)| GotObjects {

@@ -1,15 +1,12 @@
-//! What a record shows of itself, as a tree or as the text of one.
+//! What a record shows of itself, as the text of a tree.
 //!
-//! Promise: both say the same, with sorted keys. The text is written at once, because most of a get of a small object
-//! would otherwise be spent on making and dropping trees. Whether there is too much of it was asked before.
+//! Promise: the text is that of a tree with sorted keys, and what was measured before has room for it. Nothing of it ever
+//! becomes a tree here: to make and drop millions of values would hold up the whole node.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
-use serde_json::Value;
-use serde_json::value::RawValue;
+use serde::Serialize;
 use vineyard_raft::state::objects::{Link, Record};
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{InstanceId, ObjectId, Tree, TreeText};
@@ -18,8 +15,8 @@ use super::Reader;
 
 /// The value of one key.
 enum Entry<'a> {
-    /// As the builder wrote it.
-    Json(&'a RawValue),
+    /// As it was written when the object was made.
+    Json(&'a str),
     Text(Cow<'a, str>),
     Number(u64),
     Flag(bool),
@@ -28,39 +25,49 @@ enum Entry<'a> {
 }
 
 impl Reader<'_> {
-    /// The tree of a record that was measured.
-    pub(in super::super) fn tree(&self, record: &Record) -> Tree {
-        let entries = self.entries(record).into_iter();
-        entries
-            .map(|(name, entry)| (name.to_owned(), self.value(entry)))
-            .collect()
+    /// The text of the tree of a record that was measured and found to take so many bytes.
+    pub(super) fn text(&self, record: &Record, bytes: usize) -> TreeText {
+        let mut text = Vec::with_capacity(bytes);
+        self.write(record, &mut text);
+        TreeText::written(String::from_utf8(text).expect("JSON is UTF-8"))
     }
 
-    fn value(&self, entry: Entry<'_>) -> Value {
-        match entry {
-            Entry::Json(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
-            Entry::Text(text) => Value::String(text.into_owned()),
-            Entry::Number(number) => number.into(),
-            Entry::Flag(flag) => flag.into(),
-            Entry::Blob(BlobNode { id, instance }) => blob_tree(id, instance, 0).into(),
-            Entry::Object(record) => self.tree(record).into(),
+    fn write(&self, record: &Record, out: &mut Vec<u8>) {
+        let mut between = b'{';
+        for (name, entry) in self.entries(record) {
+            out.push(between);
+            between = b',';
+            write_json(name, out);
+            out.push(b':');
+            match entry {
+                Entry::Json(text) => out.extend_from_slice(text.as_bytes()),
+                Entry::Text(text) => write_json(&text, out),
+                Entry::Number(number) => write_json(&number, out),
+                Entry::Flag(flag) => write_json(&flag, out),
+                Entry::Blob(blob) => write_json(&blob, out),
+                Entry::Object(member) => self.write(member, out),
+            }
         }
+        out.push(b'}');
     }
 
-    /// The text of that tree. The blobs below it that are on this instance are added to `here`.
-    pub(super) fn text(&self, record: &Record, here: &mut BTreeSet<ObjectId>) -> TreeText {
-        let writer = Writer {
-            reader: self,
-            here: RefCell::new(here),
-        };
-        TreeText::of(&Written(&writer, record))
+    /// What is worked out when a record is shown.
+    pub(super) fn shown(&self, record: &Record) -> Vec<(&'static str, String)> {
+        let mut shown = Vec::new();
+        if !record.labels.is_empty() {
+            let labels = serde_json::to_string(&record.labels).expect("a map of strings is JSON");
+            shown.push((key::LABELS, labels));
+        }
+        if let Some(name) = self.state.latest_name_of(record.id) {
+            shown.push((key::NAME, name.replace('~', "~0").replace('/', "~1")));
+        }
+        shown
     }
 
     fn entries<'r>(&'r self, record: &'r Record) -> BTreeMap<&'r str, Entry<'r>> {
         let attributes = record.attributes.iter();
-        let json = |raw| serde_json::from_str(raw).unwrap_or(RawValue::NULL);
         let mut entries: BTreeMap<_, _> = attributes
-            .map(|(name, raw)| (name.as_str(), Entry::Json(json(raw))))
+            .map(|(name, raw)| (name.as_str(), Entry::Json(raw.as_str())))
             .collect();
         let transient = !self.state.contains(record.id);
         entries.extend([
@@ -73,14 +80,8 @@ impl Reader<'_> {
             (key::TIMESTAMP, Entry::Number(record.timestamp_ms)),
         ]);
         entries.entry(key::NBYTES).or_insert(Entry::Number(0));
-        if !record.labels.is_empty() {
-            let labels = serde_json::to_string(&record.labels).expect("a map of strings is JSON");
-            entries.insert(key::LABELS, Entry::Text(labels.into()));
-        }
-        if let Some(name) = self.state.latest_name_of(record.id) {
-            let escaped = name.replace('~', "~0").replace('/', "~1");
-            entries.insert(key::NAME, Entry::Text(escaped.into()));
-        }
+        let shown = self.shown(record).into_iter();
+        entries.extend(shown.map(|(name, text)| (name, Entry::Text(text.into()))));
         let members = record.members.iter();
         entries.extend(members.map(|(name, link)| (name.as_str(), self.linked(record, *link))));
         entries
@@ -91,6 +92,7 @@ impl Reader<'_> {
             Link::Blob { id, instance } => Entry::Blob(BlobNode {
                 id,
                 instance: self.place(id, instance),
+                size: 0,
             }),
             Link::Object { id, signature } => {
                 let member = self.member(record, id, signature);
@@ -100,51 +102,21 @@ impl Reader<'_> {
     }
 }
 
-/// Writes trees, and notes what blobs it comes across.
-struct Writer<'a> {
-    reader: &'a Reader<'a>,
-    here: RefCell<&'a mut BTreeSet<ObjectId>>,
+fn write_json(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value)
+        .expect("texts, numbers and flags are JSON, and memory takes every write");
 }
 
-struct Written<'a>(&'a Writer<'a>, &'a Record);
-
-impl Serialize for Written<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(writer, record) = self;
-        let entries = writer.reader.entries(record).into_iter();
-        serializer.collect_map(entries.map(|(name, entry)| (name, WrittenEntry(writer, entry))))
-    }
-}
-
-struct WrittenEntry<'a>(&'a Writer<'a>, Entry<'a>);
-
-impl Serialize for WrittenEntry<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(writer, entry) = self;
-        match entry {
-            Entry::Json(raw) => raw.serialize(serializer),
-            Entry::Text(text) => serializer.serialize_str(text),
-            Entry::Number(number) => serializer.serialize_u64(*number),
-            Entry::Flag(flag) => serializer.serialize_bool(*flag),
-            Entry::Object(record) => Written(writer, record).serialize(serializer),
-            Entry::Blob(blob) => {
-                if blob.instance == writer.reader.catalog.me && blob.id != ObjectId::EMPTY_BLOB {
-                    writer.here.borrow_mut().insert(blob.id);
-                }
-                blob.serialize(serializer)
-            }
-        }
-    }
-}
-
-/// A blob inside an object. Its sizes read 0, as the protocol has it; the payload carries them.
-struct BlobNode {
-    id: ObjectId,
-    instance: InstanceId,
+/// A blob. Inside an object its size reads 0, as the protocol has it; the payload carries it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlobNode {
+    pub(crate) id: ObjectId,
+    pub(crate) instance: InstanceId,
+    pub(crate) size: u64,
 }
 
 impl Serialize for BlobNode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Keys {
             id: String,
@@ -157,8 +129,8 @@ impl Serialize for BlobNode {
         let keys = Keys {
             id: self.id.to_string(),
             instance_id: self.instance.0,
-            length: 0,
-            nbytes: 0,
+            length: self.size,
+            nbytes: self.size,
             transient: true,
             typename: BLOB_TYPENAME,
         };
@@ -166,7 +138,7 @@ impl Serialize for BlobNode {
     }
 }
 
-/// A blob's node.
+/// The same as a tree.
 pub(crate) fn blob_tree(id: ObjectId, instance: InstanceId, size: u64) -> Tree {
     let mut tree = Tree::new();
     tree.insert(key::ID.into(), id.to_string().into());

@@ -137,9 +137,8 @@ fn lost_bytes_are_asked_for_here_and_listed_with_their_owner() {
     world.reboot(B);
     let shown = |lost| {
         let trees = world.catalog.expand(&world.state, &[o(500)], lost);
-        trees.unwrap()[&o(500)]["m0"]["instance_id"]
-            .as_u64()
-            .unwrap()
+        let tree = trees.unwrap().trees[&o(500)].read().unwrap();
+        tree["m0"]["instance_id"].as_u64().unwrap()
     };
     assert_eq!(shown(LostBlobs::Here), A.0);
     assert_eq!(shown(LostBlobs::WithOwner), B.0);
@@ -157,10 +156,11 @@ fn a_text_comes_with_the_blobs_below_it_that_are_here() {
     world.persisted(record(500, B, &[b(5)]));
     let texts = world
         .catalog
-        .expand_texts(&world.state, &[whole, o(500), o(404)]);
+        .expand_with_payloads(&world.state, &[whole, o(500), o(404)]);
     let texts = texts.unwrap();
     assert_eq!(texts.trees.keys().collect::<Vec<_>>(), [&whole, &o(500)]);
-    assert_eq!(texts.here, [b(7), b(8)].into());
+    assert_eq!(texts.here, Some([b(7), b(8)].into()));
+    texts.assert_measured();
 }
 
 #[test]
@@ -204,6 +204,77 @@ fn a_long_text_is_not_unfolded_without_end() {
         top = world.create(&with(json!({ "left": just(top), "right": just(top) })));
     }
     assert_eq!(code(world.expand(top)), Code::Invalid);
+}
+
+/// Eight times the persistent object 500, which has `attributes`.
+fn eight_times(attributes: &[(&str, String)]) -> (World, ObjectId) {
+    let mut world = World::new();
+    let attributes = attributes.iter();
+    let attributes = attributes.map(|(name, text)| ((*name).to_owned(), text.clone()));
+    world.persisted(Record {
+        attributes: attributes.collect(),
+        ..record(500, A, &[])
+    });
+    let top = world.persisted(record(501, A, &[o(500); 8]));
+    (world, top)
+}
+
+#[test]
+fn attributes_are_passed_on_as_they_were_written() {
+    let text = "[1,  2.50, {\"x\" : 1e2}]";
+    let (world, top) = eight_times(&[("x", text.to_owned())]);
+    let texts = world.catalog.expand(&world.state, &[top], LostBlobs::Here);
+    let texts = texts.unwrap();
+    let shown = texts.trees[&top].as_str().matches(text).count();
+    assert_eq!(shown, 8);
+    texts.assert_measured();
+}
+
+#[test]
+fn what_a_decoder_would_not_take_is_refused() {
+    for (item, count) in [("1", 3 << 20), ("{}", 300_000)] {
+        let list = format!("[{item}{}]", format!(",{item}").repeat(count));
+        let (world, top) = eight_times(&[("list", list)]);
+        assert!(world.expand(o(500)).is_ok());
+        assert_eq!(code(world.expand(top)), Code::Invalid, "{item}");
+    }
+}
+
+#[test]
+fn what_becomes_longer_when_it_is_written_is_counted_as_it_will_be() {
+    let mut world = World::new();
+    let strange = "\u{1}\"\\\n~/é".repeat(20);
+    let id = world.create(&with(json!({
+        "typename": strange, (strange.as_str()): "short",
+        "__labels": json!({ (strange.as_str()): strange }).to_string(),
+    })));
+    world.persist(id);
+    world.name(&strange, id);
+    let tree = world.tree(id);
+    assert_eq!(tree["typename"], strange);
+    let labels: BTreeMap<String, String> =
+        serde_json::from_str(tree["__labels"].as_str().unwrap()).unwrap();
+    assert_eq!(labels[strange.as_str()], strange);
+
+    // Six bytes for each of the type name's, seven for each of the labels'.
+    let long = "\u{1}".repeat(6 << 20);
+    let labels = json!({ "k": long }).to_string();
+    for fields in [json!({ "typename": long }), json!({ "__labels": labels })] {
+        let leaf = world.create(&with(fields));
+        let mut top = thing(A);
+        top.extend((0..8).map(|n| (format!("m{n}"), just(leaf))));
+        let top = world.create(&top);
+        assert_eq!(code(world.expand(top)), Code::Invalid);
+    }
+}
+
+#[test]
+fn an_id_that_is_asked_for_again_and_again_is_shown_once() {
+    let (world, top) = eight_times(&[("text", format!("\"{}\"", "x".repeat(1 << 20)))]);
+    let texts = world
+        .catalog
+        .expand(&world.state, &[top; 1000], LostBlobs::Here);
+    assert_eq!(texts.unwrap().trees.len(), 1);
 }
 
 #[test]

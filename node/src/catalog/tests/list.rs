@@ -14,7 +14,7 @@ impl World {
             .catalog
             .list(&self.state, &pattern, limit)
             .expect("fits a reply");
-        found.into_keys().collect()
+        found.trees.into_keys().collect()
     }
 }
 
@@ -49,7 +49,7 @@ fn an_object_that_was_just_persisted_is_listed_once() {
     assert_eq!(world.list("*", false, 10), [child, parent]);
     let pattern = Pattern::new("*", false);
     let found = world.catalog.list(&world.state, &pattern, 10).unwrap();
-    assert_eq!(found[&child]["transient"], false);
+    assert_eq!(found.trees[&child].read().unwrap()["transient"], false);
 }
 
 #[test]
@@ -130,5 +130,6 @@ fn lost_bytes_do_not_spoil_a_listing() {
     world.reboot(B);
     let pattern = Pattern::new("*", false);
     let found = world.catalog.list(&world.state, &pattern, 10).unwrap();
-    assert_eq!(found[&o(500)]["m0"]["instance_id"], B.0);
+    let tree = found.trees[&o(500)].read().unwrap();
+    assert_eq!(tree["m0"]["instance_id"], B.0);
 }

@@ -244,7 +244,8 @@ async fn persistent(node: &Rc<Shared>) -> ObjectId {
 async fn is_readable(node: &Rc<Shared>, id: ObjectId) -> bool {
     let state = node.meta.state();
     let read = move |catalog: &mut Catalog| catalog.expand(&state, &[id], LostBlobs::Here);
-    !node.catalog.ask(read).await.unwrap().unwrap().is_empty()
+    let found = node.catalog.ask(read).await.unwrap();
+    found.unwrap().has(&[id])
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use vineyard_client::{Client, GetOptions, Options, PutBlob, PutObject as Put};
-use vineyard_wire::{ObjectId, Tree};
+use vineyard_wire::limits::BUFFERS_MAX;
+use vineyard_wire::{ObjectId, Request, Tree};
 
 use crate::config::Limits;
 use crate::testing::{Place, with_node};
@@ -31,6 +32,30 @@ async fn pair(client: &Client) -> (ObjectId, Vec<ObjectId>) {
     // The client says with its next request what it dropped.
     client.debug().await.unwrap();
     (id, blobs)
+}
+
+#[test]
+fn more_blobs_than_a_reply_can_tell_of_are_refused_and_not_held() {
+    with_node(Limits::default(), async |place| {
+        let clients = place.clients(&Options::default()).await;
+        let (_, blobs) = pair(&clients[0]).await;
+        let before = references(place).await;
+        for (mut caller, ipc) in [(place.ipc().await, true), (place.rpc().await, false)] {
+            caller.register().await;
+            let (ids, unsafe_) = (vec![blobs[0]; BUFFERS_MAX + 1], false);
+            let request = match ipc {
+                true => Request::GetBuffers { ids, unsafe_ },
+                false => Request::GetRemoteBuffers {
+                    ids,
+                    unsafe_,
+                    compress: false,
+                },
+            };
+            let refused = caller.ask(&request).await;
+            assert_eq!(refused["code"], 1, "{refused}");
+            assert_eq!(references(place).await, before);
+        }
+    });
 }
 
 #[test]

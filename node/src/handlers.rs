@@ -2,6 +2,7 @@
 //!
 //! Checks that decide for the cluster (does it exist? is the name free?) live in the replicated state, not here.
 
+mod agree;
 mod blobs;
 mod delete;
 pub(crate) mod get_object;

@@ -140,7 +140,7 @@ pub(super) async fn check_lost(
         lost.map_or(Ok(()), Err)
     };
     check()?;
-    super::metadata::catch_up(node).await;
+    super::agree::catch_up(node).await;
     check()
 }
 

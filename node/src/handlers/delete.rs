@@ -10,7 +10,7 @@ use vineyard_store::{Error, HolderId};
 use vineyard_wire::request::DelData;
 use vineyard_wire::{ObjectId, Reply, Status};
 
-use super::metadata::{confirm, settled, submit};
+use super::agree::{confirm, settled, submit};
 use super::to_its_end;
 use crate::actors::catalog::{DeleteOnItsWay, free};
 use crate::catalog::{Catalog, DeletePlan};

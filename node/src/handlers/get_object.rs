@@ -12,7 +12,7 @@ use vineyard_wire::reply::{GotObjects, Payload};
 use vineyard_wire::request::{GetName, GetObject};
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::{blobs, metadata, names, remote};
+use super::{agree, blobs, metadata, names, remote};
 use crate::actors::rpc_session::Connection;
 use crate::catalog::Texts;
 use crate::session::{self, Kind, Session};
@@ -71,7 +71,7 @@ async fn texts(session: &Session, ids: Vec<ObjectId>) -> Result<Texts, Status> {
     let texts = metadata::texts(node, ids.clone()).await?;
     match ids.iter().find(|id| !texts.trees.contains_key(id)) {
         None => Ok(texts),
-        Some(id) if id.is_blob() && metadata::is_here(node, *id).await? => {
+        Some(id) if id.is_blob() && agree::is_here(node, *id).await? => {
             let message = format!("the blob {id} is not sealed");
             Err(Status::new(Code::ObjectNotSealed, message))
         }

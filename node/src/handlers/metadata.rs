@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
 use vineyard_raft::command::Command;
 use vineyard_raft::state::State;
 use vineyard_store::{Blob, Store};
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Status, Tree};
 
+use super::agree::{catch_up, confirm, is_here, is_known, settled, submit};
 use crate::catalog::absorb::{Created, local_blobs};
 use crate::catalog::{BlobNode, Catalog, LostBlobs, Pattern, Texts, unknown_subtree};
 use crate::failure;
@@ -89,14 +89,6 @@ pub(super) async fn sync_meta(node: &Rc<Shared>) -> Result<Reply, Status> {
     catch_up(node).await;
     let content = BTreeMap::new();
     Ok(Reply::GetData { content })
-}
-
-/// Catches up with what the cluster acknowledged before, if it answers in time.
-pub(super) async fn catch_up(node: &Rc<Shared>) {
-    let deadline = node.config.limits.sync_deadline;
-    if let Err(error) = node.meta.confirm(deadline).await {
-        tracing::debug!(%error, "a client asked to catch up with a cluster that does not answer");
-    }
 }
 
 /// With `wait`, answers only when every id is known.
@@ -301,73 +293,4 @@ pub(super) async fn label(
     }
     submit(node, Command::Label { id, labels }).await?;
     Ok(Reply::Label)
-}
-
-/// Asks the catalog again and again until the turn is not hindered by a persist or delete that is on its way (`None`).
-pub(super) async fn settled<R, T>(
-    node: &Rc<Shared>,
-    mut turn: impl FnMut() -> T,
-) -> Result<R, Status>
-where
-    R: Send + 'static,
-    T: FnOnce(&mut Catalog) -> Option<R> + Send + 'static,
-{
-    let deadline = node.config.limits.metadata_deadline;
-    let until = Instant::now() + deadline;
-    loop {
-        let changed = node.changed.notified();
-        // Not under the deadline: a turn that was taken is never given up.
-        if let Some(result) = node.catalog.ask(turn()).await? {
-            return Ok(result);
-        }
-        let late = |_| failure::deadline("a persist or delete of the same object", deadline);
-        timeout_at(until, changed).await.map_err(late)?;
-    }
-}
-
-/// Whether `id` is a transient object or a blob of this node.
-pub(super) async fn is_here(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
-    match id.is_blob() {
-        true => node.blobs.ask(move |store| store.exists(id)).await,
-        false => {
-            node.catalog
-                .ask(move |catalog| catalog.is_transient(id))
-                .await
-        }
-    }
-}
-
-/// Whether the object exists; a "no" is confirmed by the quorum.
-pub(super) async fn is_known(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
-    let state = node.meta.state();
-    if node
-        .catalog
-        .ask(move |catalog| catalog.contains(&state, id))
-        .await?
-    {
-        return Ok(true);
-    }
-    confirm(node).await?;
-    Ok(node.meta.state().contains(id))
-}
-
-/// The state this node reads from now on holds everything acknowledged before this call.
-pub(super) async fn confirm(node: &Rc<Shared>) -> Result<(), Status> {
-    let deadline = node.config.limits.metadata_deadline;
-    node.meta
-        .confirm(deadline)
-        .await
-        .map_err(failure::from_raft)
-}
-
-/// Asks the cluster to agree on `command`; this node has applied it when the answer comes.
-pub(super) async fn submit(
-    node: &Rc<Shared>,
-    command: Command,
-) -> Result<vineyard_raft::command::Applied, Status> {
-    let deadline = node.config.limits.metadata_deadline;
-    node.meta
-        .submit(node.instance, command, deadline)
-        .await
-        .map_err(failure::from_raft)
 }

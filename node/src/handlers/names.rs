@@ -8,7 +8,7 @@ use vineyard_raft::command::Condition;
 use vineyard_wire::request::{GetName, PutName};
 use vineyard_wire::{ObjectId, Reply, Status};
 
-use super::metadata::{confirm, is_known, submit};
+use super::agree::{confirm, is_known, submit};
 use crate::catalog::Pattern;
 use crate::failure;
 use crate::shared::{Counted, Shared};

@@ -8,7 +8,7 @@ use vineyard_raft::state::objects::{BlobRow, Lost};
 use vineyard_store::Store;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::metadata::{confirm, is_here, is_known, settled};
+use super::agree::{confirm, is_here, is_known, settled};
 use super::to_its_end;
 use crate::catalog::{Catalog, PersistPlan, unknown_subtree};
 use crate::decision::{Undecided, decided};

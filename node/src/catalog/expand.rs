@@ -90,6 +90,15 @@ impl Catalog {
         self.expand_with(ids, Reader { here, ..reader })
     }
 
+    /// What the object `id` is made of and nobody knows any more: it was deleted on a node that does not know of `id`.
+    pub(crate) fn missing_member(&self, state: &State, id: ObjectId) -> Option<ObjectId> {
+        let record = self.record(state, id)?;
+        match Reader::new(self, state, LostBlobs::Here).measure(record, 0) {
+            Err(Unreadable::Incomplete(member)) => Some(member),
+            _ => None,
+        }
+    }
+
     /// Everything is counted before anything is written.
     fn expand_with(&self, ids: &[ObjectId], mut reader: Reader<'_>) -> Result<Texts, Status> {
         let mut size = Size::REPLY;
@@ -103,7 +112,7 @@ impl Catalog {
             }
             let tree = match reader.measure(record, 0) {
                 Ok(tree) => tree,
-                Err(Unreadable::Incomplete) => continue,
+                Err(Unreadable::Incomplete(_)) => continue,
                 Err(Unreadable::TooLarge | Unreadable::TooDeep) => return Err(too_large(*id)),
             };
             size = size + tree.keyed();
@@ -120,8 +129,8 @@ impl Catalog {
 /// Why a tree cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
-    /// A member is unknown here.
-    Incomplete,
+    /// This member is unknown here.
+    Incomplete(ObjectId),
     TooLarge,
     TooDeep,
 }
@@ -174,7 +183,7 @@ impl<'a> Reader<'a> {
                 }
                 Link::Object { id, signature } => {
                     let member = self.member(record, id, signature);
-                    size.above(self.measure(member.ok_or(Unreadable::Incomplete)?, depth + 1)?)
+                    size.above(self.measure(member.ok_or(Unreadable::Incomplete(id))?, depth + 1)?)
                 }
             };
             if !size.fits_a_tree() {

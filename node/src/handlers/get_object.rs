@@ -5,6 +5,7 @@
 //! is a refusal.
 
 use std::io;
+use std::rc::Rc;
 
 use vineyard_env::Access;
 use vineyard_store::Blob;
@@ -14,8 +15,9 @@ use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::{agree, blobs, metadata, names, remote};
 use crate::actors::rpc_session::Connection;
-use crate::catalog::Texts;
+use crate::catalog::{Catalog, Texts};
 use crate::session::{self, Kind, Session};
+use crate::shared::Shared;
 
 /// On a TCP connection the payloads are ids alone, and the rest is left to [`send`].
 pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Reply, Status> {
@@ -75,8 +77,19 @@ async fn texts(session: &Session, ids: Vec<ObjectId>) -> Result<Texts, Status> {
             let message = format!("the blob {id} is not sealed");
             Err(Status::new(Code::ObjectNotSealed, message))
         }
-        Some(id) => Err(Status::not_exists(format!("no such object: {id}"))),
+        Some(id) => Err(unknown(node, *id).await?),
     }
+}
+
+async fn unknown(node: &Rc<Shared>, id: ObjectId) -> Result<Status, Status> {
+    let state = node.meta.state();
+    let missing = move |catalog: &mut Catalog| catalog.missing_member(&state, id);
+    Ok(Status::not_exists(
+        match node.catalog.ask(missing).await? {
+            None => format!("no such object: {id}"),
+            Some(member) => format!("no such object: {member}, which {id} is made of"),
+        },
+    ))
 }
 
 /// What stands for a blob until [`send`] has looked at it.

@@ -1,10 +1,12 @@
 //! What a get holds, and how much one reply may say.
 
 use serde_json::json;
-use vineyard_client::{Client, GetOptions, Options, PutBlob, PutObject as Put};
+use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
+use vineyard_raft::command::Command;
 use vineyard_wire::limits::BUFFERS_MAX;
 use vineyard_wire::{ObjectId, Request, Tree};
 
+use super::super::agree::submit;
 use crate::config::Limits;
 use crate::testing::{Place, with_node};
 
@@ -81,6 +83,45 @@ fn a_get_that_is_refused_holds_nothing() {
             assert_eq!(&found[1].as_ref().unwrap()[..], b"two");
             drop(found);
             client.debug().await.unwrap();
+        }
+    });
+}
+
+/// As when a client of another node deletes the member of a transient object, which only this node knows of.
+#[test]
+fn who_lost_a_member_is_told_which() {
+    with_node(Limits::default(), async |place| {
+        let clients = place.clients(&Options::default()).await;
+        // The last two ask with the released requests.
+        for (client, is_told) in clients.iter().zip([true, true, false, false]) {
+            let (member, _) = pair(client).await;
+            let over = tree(json!({ "typename": "test::Over", "m": { "id": member.to_string() } }));
+            let put = Put {
+                content: over,
+                blobs: Vec::new(),
+                persist: false,
+                name: None,
+            };
+            let over = client.put_object(put).await.unwrap().id;
+            let node = &place.node.shared;
+            let delete = Command::Delete {
+                ids: vec![member],
+                force: false,
+                deep: false,
+            };
+            submit(node, delete).await.unwrap();
+            let got = client.get_objects(&[over], &GetOptions::default()).await;
+            let error = got.expect_err("a member is gone");
+            assert!(error.is_not_exists(), "{error}");
+            let text = error.to_string();
+            let ids = [member, over];
+            let named = ids.iter().all(|id| text.contains(&id.to_string()));
+            assert_eq!(named, is_told, "{text}");
+            client
+                .delete(&[over], DeleteOptions::default())
+                .await
+                .unwrap();
+            assert!(!client.exists(over).await.unwrap());
         }
     });
 }

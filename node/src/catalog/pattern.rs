@@ -2,21 +2,39 @@
 
 use regex::Regex;
 
-/// A compiled pattern. An invalid one matches nothing, as the protocol has it.
-pub(crate) struct Pattern(Option<Regex>);
+/// A compiled pattern. A list looks at every object there is, so the usual ones are compared without a regular expression.
+pub(crate) enum Pattern {
+    Exact(String),
+    Prefix(String),
+    Regex(Regex),
+    /// Of an invalid pattern, as the protocol has it.
+    Nothing,
+}
 
 impl Pattern {
     pub(crate) fn new(pattern: &str, regex: bool) -> Self {
-        let source = if regex {
-            pattern.to_owned()
-        } else {
-            wildcard_to_regex(pattern)
+        let source = match regex {
+            true => pattern.to_owned(),
+            false => {
+                let is_plain = |text: &str| !text.contains(['*', '?', '[', '\\']);
+                match pattern.strip_suffix('*') {
+                    Some(prefix) if is_plain(prefix) => return Self::Prefix(prefix.to_owned()),
+                    None if is_plain(pattern) => return Self::Exact(pattern.to_owned()),
+                    _ => wildcard_to_regex(pattern),
+                }
+            }
         };
-        Self(Regex::new(&format!("(?s)\\A(?:{source})\\z")).ok())
+        let compiled = Regex::new(&format!("(?s)\\A(?:{source})\\z"));
+        compiled.map_or(Self::Nothing, Self::Regex)
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
-        self.0.as_ref().is_some_and(|regex| regex.is_match(text))
+        match self {
+            Self::Exact(whole) => text == whole,
+            Self::Prefix(prefix) => text.starts_with(prefix),
+            Self::Regex(regex) => regex.is_match(text),
+            Self::Nothing => false,
+        }
     }
 }
 
@@ -77,6 +95,11 @@ mod tests {
             ("*", "", true),
             ("*", "vineyard::Tensor<int64>", true),
             ("vineyard::*", "vineyard::Blob", true),
+            ("vineyard::*", "vineyard:", false),
+            ("vineyard::Blob", "vineyard::Blob", true),
+            ("vineyard::Blob", "vineyard::Blobs", false),
+            ("*::Blob", "vineyard::Blob", true),
+            ("a**", "ab", true),
             ("a?c", "a/c", true),
             ("a?c", "ac", false),
             ("[ab]x", "bx", true),

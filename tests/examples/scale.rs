@@ -68,8 +68,8 @@ async fn run() -> Result<()> {
     let mut grown = Vec::new();
     println!("medians of {ROUNDS}");
     for row in &rows {
-        let middle = |of: fn(&Cost) -> f64| median(&row.iter().map(of).collect::<Vec<_>>());
-        let ratio = middle(Cost::ratio).context("no round")?;
+        let ratios: Vec<f64> = row.iter().map(Cost::ratio).collect();
+        let ratio = median(&ratios).context("no round")?;
         let line = format!("{}: ratio {ratio:.2}", row[0].what);
         println!("  {line}");
         if ratio > RATIO_MAX {

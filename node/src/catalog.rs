@@ -46,8 +46,7 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    pub(crate) fn new(me: InstanceId) -> Self {
-        let ids = IdMaker::new(me);
+    pub(crate) fn new(me: InstanceId, ids: IdMaker) -> Self {
         Self {
             me,
             ids,

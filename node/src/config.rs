@@ -47,6 +47,9 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Present: become part of that cluster, never form one. Ignored once the disk knows a cluster.
     pub join: Option<Join>,
+    /// Without `join`: a disk that knows no node founds a cluster. Without both the start is refused: the disk may be the
+    /// wrong one, or may have lost what it had.
+    pub found: bool,
     /// What `instance_status` reports: `local` or `distributed`.
     pub deployment: String,
     /// Compress blobs on RPC connections whose client asks for it.
@@ -68,6 +71,7 @@ impl Config {
             size_bytes: SIZE_BYTES_DEFAULT,
             data_dir: data_dir.into(),
             join: None,
+            found: true,
             deployment: "local".to_owned(),
             compression: true,
             rpc: true,

@@ -41,6 +41,7 @@ impl Undecided {
 
     pub(crate) async fn submit(&self) -> Result<Applied, RaftError> {
         let deadline = self.node.config.limits.metadata_deadline;
+        self.node.boot.registered(deadline).await?;
         let meta = &self.node.meta;
         meta.submit_as(&self.request, self.command.clone(), deadline)
             .await

@@ -19,10 +19,13 @@ pub(crate) async fn of(node: &Rc<Shared>, instance: &Instance) -> Option<NodeFig
     }
     let asked = node.dialer.ask(&instance.endpoint, &Ask::Figures);
     match tokio::time::timeout(node.config.limits.figures_deadline, asked).await {
-        Ok(Ok(Answer::Figures {
-            instance: id,
-            figures,
-        })) if id == instance.id => Some(figures),
+        Ok(Ok((
+            _,
+            Answer::Figures {
+                instance: id,
+                figures,
+            },
+        ))) if id == instance.id => Some(figures),
         _ => None,
     }
 }

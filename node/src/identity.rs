@@ -37,6 +37,10 @@ pub(crate) struct Identity {
     pub(crate) founder: bool,
     /// Lives of this node so far, this one included.
     pub(crate) boots: u64,
+    /// Why the cluster has refused a life of this node. The next life would have an id that the cluster has not seen, but
+    /// the disk lacks what the node did elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<String>,
 }
 
 impl Identity {
@@ -72,6 +76,7 @@ impl Identity {
             epoch: 1,
             founder: true,
             boots: 0,
+            refused: None,
         }
     }
 
@@ -86,6 +91,7 @@ impl Identity {
             epoch: 1,
             founder: false,
             boots: 0,
+            refused: None,
         }
     }
 
@@ -162,6 +168,12 @@ impl Identity {
             liveness: Liveness::Up,
             since_unix_ms: node.started_unix_ms,
         }
+    }
+
+    /// The node and its cluster, as people read it; `None` before a cluster has admitted it.
+    pub(crate) fn name(&self) -> Option<String> {
+        let node = self.node?;
+        Some(format!("{node} of cluster {}", self.cluster))
     }
 
     /// This boot's instance id.

@@ -4,6 +4,8 @@
 //! `vineyard_env::Env`, so the simulator runs the same code. Start reading at `handlers`: one function per verb.
 
 mod actors;
+mod admission;
+mod boot;
 mod bulk;
 mod catalog;
 pub mod config;

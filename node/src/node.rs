@@ -2,28 +2,29 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use vineyard_env::{Access, Env, Listener, LocalListener};
-use vineyard_raft::command::Command;
-use vineyard_raft::{Member, Meta};
+use vineyard_raft::{Founding, Member, Meta};
 use vineyard_store::Store;
 use vineyard_wire::id::IdMaker;
-use vineyard_wire::peer::{Answer, Ask, Join as JoinAsk};
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::actors::{blobs, catalog, liveness, migrator};
+use crate::admission;
+use crate::boot::{self, Boot};
 use crate::bulk::Bulk;
 use crate::catalog::Catalog;
-use crate::config::{Config, Join, Listen};
+use crate::config::{Config, Listen};
 use crate::figures;
 use crate::front;
 use crate::identity::{BOOTS_MAX, Identity};
 use crate::logins::Logins;
-use crate::peer::dial::Dialer;
+use crate::peer::dial::{Dialer, RaftDialer};
 use crate::shared::{Counters, Leavers, Shared, SharedArena, Stopping, see_off};
 use crate::token::{ParseTokenError, Token};
 
@@ -52,6 +53,17 @@ pub enum Error {
     Token(#[from] ParseTokenError),
     #[error("{endpoint} refused this node: {reason}")]
     Refused { endpoint: String, reason: String },
+    #[error(
+        "there is no node in {}: to found a new cluster there add --found, to join one add --join; if there was a node, \
+         look whether its disk is mounted",
+        .0.display()
+    )]
+    NoNode(PathBuf),
+    #[error(
+        "{reason}: this data directory is a copy of the node's, or an older state of it, and was not started. A node is \
+         never restored; replace it: start with an empty --data-dir and with --join"
+    )]
+    Copied { reason: String },
     #[error(transparent)]
     Raft(#[from] vineyard_raft::Error),
 }
@@ -60,12 +72,15 @@ impl Node {
     /// Starts a node; call it inside a `LocalSet`. It serves this machine's clients when it returns. A joining node
     /// retries until the cluster admits it; it never forms a cluster of its own.
     pub async fn start(config: Config, env: Env) -> Result<Self, Error> {
-        let mut identity = know_thyself(&config, &env).await?;
+        let mut identity = admission::know_thyself(&config, &env).await?;
+        if let Some(reason) = identity.refused {
+            return Err(Error::Copied { reason });
+        }
         let network = bind_network(&config, &env).await?;
         let endpoint = network.address();
         let node = match identity.node {
             Some(node) => node,
-            None => join(&config, &env, &mut identity, &endpoint).await?,
+            None => admission::join(&config, &env, &mut identity, &endpoint).await?,
         };
         let identity = identity.reborn().ok_or(Error::NoBootLeft)?;
         identity
@@ -79,7 +94,7 @@ impl Node {
             doors: open_doors(&shared, network, local),
             shared,
         };
-        started.register().await;
+        started.register().await?;
         Ok(started)
     }
 
@@ -91,6 +106,11 @@ impl Node {
     /// This boot's instance id.
     pub fn instance_id(&self) -> InstanceId {
         self.shared.instance
+    }
+
+    /// The node and its cluster, as people read it.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.shared.identity.name()
     }
 
     /// What another node needs to join this one's cluster.
@@ -140,26 +160,28 @@ impl Node {
     }
 
     /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
-    async fn register(&self) {
-        let announced = Rc::new(Notify::new());
-        let (node, rang) = (self.shared.clone(), announced.clone());
-        let patience = node.config.limits.metadata_deadline;
-        tokio::task::spawn_local(async move {
-            while let Err(error) = announce(&node).await {
-                if error == vineyard_raft::Error::Stopped {
-                    return;
-                }
-                tracing::warn!(%error, "not known to the cluster yet");
-                tokio::time::sleep(node.config.limits.join_retry).await;
-            }
-            rang.notify_one();
-        });
-        if tokio::time::timeout(patience, announced.notified())
+    async fn register(&self) -> Result<(), Error> {
+        let node = &self.shared;
+        tokio::task::spawn_local(boot::register(node.clone()));
+        match node
+            .boot
+            .registered(node.config.limits.metadata_deadline)
             .await
-            .is_err()
         {
-            tracing::warn!("serving local clients; the cluster has no quorum yet");
+            Err(vineyard_raft::Error::Refused(_)) => Err(self.failed().await),
+            Err(vineyard_raft::Error::Deadline { .. }) => {
+                tracing::warn!("serving local clients; the cluster has no quorum yet");
+                Ok(())
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or a
+    /// later boot of this node. The caller ends the process.
+    pub async fn failed(&self) -> Error {
+        let reason = boot::ended(&self.shared).await.to_string();
+        Error::Copied { reason }
     }
 }
 
@@ -179,46 +201,6 @@ async fn all_gone(counters: &Counters) {
         }
         fell.await;
     }
-}
-
-/// Registers this boot. The founder first admits itself, as it admits every other node.
-async fn announce(node: &Shared) -> Result<(), vineyard_raft::Error> {
-    let deadline = node.config.limits.metadata_deadline;
-    if node.identity.founder && node.meta.state().node_of_key(node.identity.key).is_none() {
-        node.meta
-            .admit(node.identity.key, node.endpoint.clone(), deadline)
-            .await?;
-    }
-    let instance = node.identity.instance_record(node);
-    node.meta
-        .submit(node.instance, Command::Register { instance }, deadline)
-        .await?;
-    Ok(())
-}
-
-/// What the disk remembers, or a new identity that is on the disk when this returns.
-async fn know_thyself(config: &Config, env: &Env) -> Result<Identity, Error> {
-    let known = Identity::load(env.disk.as_ref()).map_err(Error::Disk)?;
-    let identity = match (known, &config.join) {
-        // Not admitted by anyone yet: a token that was mistyped the last time must not stay for good.
-        (Some(known), Some(join)) if known.node.is_none() => known.invited_by(join.token.parse()?),
-        (Some(known), join) => {
-            if join.as_ref().is_some_and(|join| !known.is_invited_by(join)) {
-                tracing::warn!(
-                    cluster = known.cluster,
-                    "--join is ignored: this data directory belongs to another cluster than the token"
-                );
-            }
-            return Ok(known);
-        }
-        (None, Some(join)) => Identity::join(env, &join.token.parse()?),
-        (None, None) => Identity::found(env),
-    };
-    identity
-        .save(env.disk.as_ref())
-        .await
-        .map_err(Error::Disk)?;
-    Ok(identity)
 }
 
 async fn bind_network(config: &Config, env: &Env) -> Result<Box<dyn Listener>, Error> {
@@ -256,57 +238,6 @@ async fn bind_local(config: &Config, env: &Env) -> Result<Box<dyn LocalListener>
     listening.map_err(|source| Error::Listen { address, source })
 }
 
-/// Asks the cluster for a node id until it gives one. A refusal that asking again cannot change ends it.
-async fn join(
-    config: &Config,
-    env: &Env,
-    identity: &mut Identity,
-    endpoint: &str,
-) -> Result<NodeId, Error> {
-    let Some(Join { endpoints, .. }) = &config.join else {
-        let reason =
-            "this data directory belongs to a node that never joined; start it with --join";
-        return Err(Error::Refused {
-            endpoint: endpoint.to_owned(),
-            reason: reason.to_owned(),
-        });
-    };
-    let deadline = config.limits.metadata_deadline;
-    let dialer = Dialer::new(env, identity.credentials(), deadline);
-    let ask = Ask::Join(JoinAsk {
-        key: identity.key,
-        endpoint: endpoint.to_owned(),
-    });
-    loop {
-        for at in endpoints {
-            match tokio::time::timeout(deadline, dialer.ask(at, &ask)).await {
-                Ok(Ok(Answer::Joined { node, epoch, .. })) => {
-                    identity.node = Some(node);
-                    identity.epoch = epoch;
-                    identity
-                        .save(env.disk.as_ref())
-                        .await
-                        .map_err(Error::Disk)?;
-                    return Ok(node);
-                }
-                Ok(Ok(Answer::Refused(status))) => {
-                    tracing::warn!(%at, %status, "not admitted yet");
-                }
-                Ok(Ok(other)) => tracing::warn!(%at, ?other, "not an answer to a join"),
-                Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    return Err(Error::Refused {
-                        endpoint: at.clone(),
-                        reason: error.to_string(),
-                    });
-                }
-                Ok(Err(error)) => tracing::warn!(%at, %error, "cannot reach the cluster"),
-                Err(_) => tracing::warn!(%at, "the cluster did not answer in time"),
-            }
-        }
-        tokio::time::sleep(config.limits.join_retry).await;
-    }
-}
-
 async fn assemble(
     config: Config,
     env: Env,
@@ -315,15 +246,15 @@ async fn assemble(
     endpoint: String,
 ) -> Result<Rc<Shared>, Error> {
     let instance = identity.instance(node);
-    let mut store = Store::new(
-        env.memory.as_ref(),
-        config.size_bytes,
-        IdMaker::new(instance),
-    )
-    .map_err(|source| Error::Arena {
-        bytes: config.size_bytes,
-        source,
-    })?;
+    // A counter that begins at random: an id that somebody kept from another cluster is hardly ever one of this.
+    let ids = || IdMaker::new(instance, env.random.next_u64() as u32);
+    let mut store =
+        Store::new(env.memory.as_ref(), config.size_bytes, ids()).map_err(|source| {
+            Error::Arena {
+                bytes: config.size_bytes,
+                source,
+            }
+        })?;
     let arena = share(&store).map_err(|source| Error::Arena {
         bytes: config.size_bytes,
         source,
@@ -334,15 +265,15 @@ async fn assemble(
     let member = Member {
         node,
         endpoint: endpoint.clone(),
-        found: identity.founder.then(|| identity.cluster.clone()),
+        found: identity.founder.then(|| Founding {
+            cluster: identity.cluster.clone(),
+            key: identity.key,
+        }),
     };
-    let meta = Meta::start(
-        &env,
-        raft_options(&config, &env),
-        member,
-        Arc::new(dialer.clone()),
-    )
-    .await?;
+    let boot = Arc::new(Boot::new(instance, env.random.as_ref()));
+    let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
+    let meta = Meta::start(&env, raft_options(&config, &env), member, dial).await?;
+    boot.judge_by(meta.reader());
     let limits = &config.limits;
     Ok(Rc::new(Shared {
         instance,
@@ -351,7 +282,8 @@ async fn assemble(
         endpoint,
         meta,
         blobs: blobs::start(store, limits.mailbox_capacity, limits.page_decay),
-        catalog: catalog::start(Catalog::new(instance), limits.mailbox_capacity),
+        catalog: catalog::start(Catalog::new(instance, ids()), limits.mailbox_capacity),
+        boot,
         migrator: migrator::start(limits.mailbox_capacity, limits.migrations_max),
         logins: config
             .passwords

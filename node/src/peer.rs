@@ -4,6 +4,7 @@ pub(crate) mod dial;
 pub(crate) mod fetch;
 pub(crate) mod frames;
 pub(crate) mod handshake;
+mod introduction;
 #[cfg(test)]
 pub(crate) mod pipe;
 pub(crate) mod serve;

@@ -1,7 +1,7 @@
 //! A node as a process: reads the command line, starts the node in the real world, ends it on SIGTERM or SIGINT.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
@@ -9,6 +9,8 @@ use tracing_subscriber::EnvFilter;
 use vineyard_env::Env;
 
 use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
+use crate::identity::Identity;
+use crate::system::{data_dir, ownership, place};
 use crate::{Error, Node, system};
 
 const FAILED: u8 = 1;
@@ -52,6 +54,12 @@ enum ServeError {
     Disk(io::Error),
     #[error("cannot set up the process: {0}")]
     Process(io::Error),
+    #[error("the folder of the socket is not safe: {0}")]
+    Socket(io::Error),
+    #[error("cannot use the data directory: {0}")]
+    Place(io::Error),
+    #[error("a part of {} is missing: {missing}; if the node cannot be brought back, start a new one elsewhere", dir.display())]
+    Partial { dir: PathBuf, missing: String },
     #[error(transparent)]
     Node(#[from] Error),
     #[error(transparent)]
@@ -63,7 +71,14 @@ fn serve(startup: Startup) -> Result<(), ServeError> {
         tracing::info!("{notice}");
     }
     system::raise_descriptor_limit().map_err(ServeError::Process)?;
-    let env = system::env(&startup.config.data_dir).map_err(ServeError::Disk)?;
+    system::keep_files_private();
+    let config = &startup.config;
+    if !data_dir::is_in_use(&config.data_dir) && !config.found && config.join.is_none() {
+        // Said before anything is made: the folder may be where a disk should be mounted.
+        return Err(Error::NoNode(config.data_dir.clone()).into());
+    }
+    let env = system::env(&config.data_dir).map_err(ServeError::Disk)?;
+    ownership::check_above(Path::new(&config.ipc_socket)).map_err(ServeError::Socket)?;
     let runtime = system::runtime().map_err(ServeError::Process)?;
     LocalSet::new().block_on(&runtime, until_stopped(startup, env))
 }
@@ -73,9 +88,14 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
     let config = startup.config.clone();
     let data_dir = startup.config.data_dir.clone();
+    let identity = Identity::load(env.disk.as_ref()).map_err(ServeError::Disk)?;
+    is_whole(&startup, identity.as_ref())?;
+    let taken = place::take(&data_dir, env.disk.as_ref(), startup.moved);
+    taken.await.map_err(ServeError::Place)?;
     // Before it serves: whoever was answered may kill the node, and a restart knows the data directory alone. A restart
     // in the middle of a join must go on with it, not found a cluster of its own.
-    remembered::save(&data_dir, &Remembered::of(&config, None))?;
+    let settings = Remembered::of(&config, None).of_node(identity.and_then(|known| known.name()));
+    remembered::save(&data_dir, &settings)?;
     let node = tokio::select! {
         biased;
         _ = terminate.recv() => return Ok(()),
@@ -88,6 +108,7 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
         biased;
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        error = node.failed() => return Err(error.into()),
     }
     tracing::info!("stopping");
     node.stop().await;
@@ -95,8 +116,27 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
 }
 
 fn remember(data_dir: &Path, config: &crate::Config, node: &Node) -> Result<(), ServeError> {
-    remembered::save(data_dir, &Remembered::of(config, Some(node.endpoint())))?;
+    let settings = Remembered::of(config, Some(node.endpoint())).of_node(node.name());
+    remembered::save(data_dir, &settings)?;
     Ok(())
+}
+
+/// Refuses a data directory of which a part is missing: it would be taken for a new one, or for one with other settings.
+fn is_whole(startup: &Startup, identity: Option<&Identity>) -> Result<(), ServeError> {
+    let node = startup.remembered.as_ref().map(|known| known.node.as_ref());
+    let missing = match (identity, node) {
+        (None, Some(Some(node))) => {
+            format!("node.json says that node {node} was here, and meta/ has no node")
+        }
+        (Some(_), None) => {
+            "meta/ has a node, and node.json, which has its settings, is not there".to_owned()
+        }
+        _ => return Ok(()),
+    };
+    Err(ServeError::Partial {
+        dir: startup.config.data_dir.clone(),
+        missing,
+    })
 }
 
 fn announce(node: &Node, config: &crate::Config) {
@@ -111,7 +151,7 @@ fn announce(node: &Node, config: &crate::Config) {
         leader = group.leader.map(tracing::field::display),
         voters = group.voters.len(),
         tolerates = node.tolerates(),
-        "ready; to add a node: vineyardd --join {} --token \"$(vineyardctl token)\"",
+        "ready; to add a node: VINEYARD_TOKEN=$(vineyardctl token) vineyardd --join {}",
         node.endpoint(),
     );
 }

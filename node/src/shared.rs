@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 use vineyard_env::{Access, Env, MemoryHandle};
@@ -14,6 +15,7 @@ use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 use crate::actors::blobs::Blobs;
 use crate::actors::catalog::{Catalog, Frees};
 use crate::actors::migrator::Migrator;
+use crate::boot::Boot;
 use crate::bulk::Bulk;
 use crate::config::Config;
 use crate::identity::Identity;
@@ -26,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) identity: Identity,
     pub(crate) instance: InstanceId,
+    pub(crate) boot: Arc<Boot>,
     pub(crate) hostname: String,
     pub(crate) started_unix_ms: u64,
     /// `host:port` that was bound.

@@ -5,8 +5,10 @@
 )]
 
 mod clock;
-mod data_dir;
+pub(crate) mod data_dir;
 mod host;
+pub(crate) mod ownership;
+pub(crate) mod place;
 mod random;
 mod threads;
 
@@ -33,6 +35,11 @@ pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
         threads: Arc::new(threads::SystemThreads),
         host: Arc::new(host::SystemHost),
     })
+}
+
+/// Files that this process makes are for its user alone, unless their maker says otherwise.
+pub(crate) fn keep_files_private() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
 }
 
 /// A runtime for one thread's tasks.

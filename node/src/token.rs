@@ -1,7 +1,12 @@
 //! The join token: which cluster, and the secret that proves membership. The secret itself never travels.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
+
+use vineyard_env::Disk;
+
+use crate::identity::Identity;
 
 /// Bytes of a cluster's secret.
 pub(crate) const SECRET_BYTES: usize = 32;
@@ -13,6 +18,16 @@ const PREFIX: &str = "vy1";
 pub struct Token {
     pub cluster: String,
     pub secret: [u8; SECRET_BYTES],
+}
+
+impl Token {
+    /// The token of the cluster that a node's disk knows; `None` before it knows one.
+    ///
+    /// # Errors
+    /// What the disk says; `InvalidData` if its record cannot be read.
+    pub fn on_disk(disk: &dyn Disk) -> io::Result<Option<Self>> {
+        Ok(Identity::load(disk)?.map(|identity| identity.token()))
+    }
 }
 
 /// A text that is not a token. It does not repeat the text, which may be a secret.

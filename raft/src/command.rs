@@ -33,7 +33,7 @@ pub struct RequestKey {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Command {
-    /// Names the cluster; the first entry of the first node.
+    /// Names the cluster. Earlier builds wrote it; `FoundBy` admits the founder in the same entry.
     Found {
         cluster: String,
     },
@@ -42,7 +42,8 @@ pub enum Command {
         key: u128,
         endpoint: String,
     },
-    /// A boot of a node. Earlier boots of that node become gone, and blobs only they held become lost.
+    /// A boot of a node. Earlier boots of that node become gone, and blobs only they held become lost. Earlier builds
+    /// wrote it; `Boot` tells two processes with the same boot number apart.
     Register {
         instance: Instance,
     },
@@ -102,6 +103,21 @@ pub enum Command {
     DropLocations {
         instance: InstanceId,
         blobs: Vec<ObjectId>,
+    },
+
+    /// Names the cluster and admits the data directory `key` as its node 0, in one entry: nobody can be admitted before
+    /// the founder. It may be said twice. Refused as `Founded` in another cluster, and as `NodeTaken` where node 0 is
+    /// another data directory.
+    FoundBy {
+        cluster: String,
+        key: u128,
+        endpoint: String,
+    },
+    /// A boot of a node, as `Register`. `life` is random, drawn once by each process: a process with a boot number that
+    /// another one has registered is refused as `BootSeen`. It may be said twice.
+    Boot {
+        instance: Instance,
+        life: u128,
     },
 }
 
@@ -184,6 +200,11 @@ pub enum Refusal {
     Cycle { id: ObjectId },
     #[error("object {id}: {key:?} is not a plain attribute")]
     ReservedKey { id: ObjectId, key: String },
+    #[error("node {node} of this cluster is another data directory")]
+    NodeTaken { node: NodeId },
+    /// A copy of the node's data directory, or an older state of it, was started.
+    #[error("the cluster has seen another process that was instance {instance}")]
+    BootSeen { instance: InstanceId },
 }
 
 #[cfg(test)]

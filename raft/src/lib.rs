@@ -24,6 +24,6 @@ mod types;
 
 pub use error::Error;
 pub use feed::{Feed, Update};
-pub use meta::{Member, Meta, Request, Status};
+pub use meta::{Founding, Member, Meta, Reader, Request, Status};
 pub use options::{Mutations, Options};
 pub use peers::Dial;

@@ -23,6 +23,7 @@ use crate::feed::Feed;
 use crate::options::{JOBS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
 use crate::state::State;
+use crate::state::instances::Instance;
 pub use driver::Request;
 use driver::{Job, Shared};
 use room::Room;
@@ -33,9 +34,18 @@ pub struct Member {
     pub node: NodeId,
     /// Where other nodes reach it, `host:port`.
     pub endpoint: String,
-    /// The id of a cluster to found, with this node as its first voter. Without it a new node waits for a leader to
-    /// add it, and a known one resumes.
-    pub found: Option<String>,
+    /// The cluster to found, with this node as its first voter. Without it a new node waits for a leader to add it, and
+    /// a known one resumes.
+    pub found: Option<Founding>,
+}
+
+/// A cluster that is to be founded, or was founded, by this node.
+#[derive(Clone, Debug)]
+pub struct Founding {
+    /// The cluster's id.
+    pub cluster: String,
+    /// Of the data directory, which becomes node 0.
+    pub key: u128,
 }
 
 /// The group as this node sees it now.
@@ -64,6 +74,16 @@ pub struct Meta {
     room: Room,
 }
 
+/// Reads the local state, and nothing else; holding it does not keep the raft thread alive.
+pub struct Reader(Arc<Shared>);
+
+impl Reader {
+    /// What has been applied here so far.
+    pub fn state(&self) -> Arc<State> {
+        self.0.state.load_full()
+    }
+}
+
 /// Returned when the raft thread is done with a job.
 pub(crate) struct Turn {
     _job: OwnedSemaphorePermit,
@@ -72,7 +92,7 @@ pub(crate) struct Turn {
 
 impl Meta {
     /// Starts this node's part of the group on a thread of its own. Returns once the state on the disk has been
-    /// recovered; the group may not have a leader yet.
+    /// recovered; the group may not have a leader yet. A founder's returns once the founding is durable.
     pub async fn start(
         env: &Env,
         options: Options,
@@ -116,6 +136,31 @@ impl Meta {
     ) -> Result<Applied, Error> {
         let request = self.request(instance);
         self.submit_as(&request, Arc::new(command), deadline).await
+    }
+
+    /// Registers this boot of the node. `life` is random, drawn once by the process.
+    ///
+    /// # Errors
+    /// `Refused` with `BootSeen` if another process has registered this boot, with `Stale` if a later boot is known:
+    /// asking again changes neither. `Deadline`, `Stopped`, `Disk`, `Newer` as for any command.
+    pub async fn boot(
+        &self,
+        instance: Instance,
+        life: u128,
+        deadline: Duration,
+    ) -> Result<(), Error> {
+        let until = Instant::now() + deadline;
+        let command = Arc::new(Command::Boot { instance, life });
+        let bytes = crate::keys::command_bytes(&command);
+        // Without a request key: a copy of this node may have used the same keys for other commands.
+        let submitted = self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
+            key: None,
+            command,
+            until,
+            reply,
+            turn,
+        });
+        submitted.await.map(drop)
     }
 
     /// A request of `instance`, for `submit_as`.
@@ -164,6 +209,11 @@ impl Meta {
     /// The local state: what has been applied here so far.
     pub fn state(&self) -> Arc<State> {
         self.shared.state.load_full()
+    }
+
+    /// Reads the local state for those who must not keep the group running.
+    pub fn reader(&self) -> Reader {
+        Reader(self.shared.clone())
     }
 
     /// Events from now on.

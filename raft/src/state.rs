@@ -17,7 +17,7 @@ use std::hash::{Hash, Hasher};
 
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Deserializer, Serialize};
-use vineyard_wire::ObjectId;
+use vineyard_wire::{NodeId, ObjectId};
 use xxhash_rust::xxh3::Xxh3Default;
 
 mod apply;
@@ -69,9 +69,13 @@ pub struct State {
     instances: instances::Instances,
     dedup: dedup::Dedup,
     spaces: OrdMap<Namespace, Space>,
-    /// Objects whose attributes were set after they were persisted. It stands last: a snapshot of before ends here.
+    /// Objects whose attributes were set after they were persisted. Snapshots of before end ahead of this field, or of the
+    /// next one.
     #[serde(deserialize_with = "empty_if_absent")]
     edited: OrdSet<(Namespace, ObjectId)>,
+    /// The process that is each node's current instance, for those that `Boot` registered.
+    #[serde(deserialize_with = "empty_if_absent")]
+    lives: OrdMap<NodeId, u128>,
     #[serde(skip)]
     mutations: Mutations,
 }
@@ -102,6 +106,7 @@ impl State {
             dedup: dedup::Dedup::default(),
             spaces: OrdMap::unit(Namespace::ROOT, Space::default()),
             edited: OrdSet::new(),
+            lives: OrdMap::new(),
             mutations,
         }
     }
@@ -125,10 +130,12 @@ impl State {
             dedup,
             spaces,
             edited,
+            lives,
             mutations: _,
         } = self;
         let mut hasher = Xxh3Default::new();
-        (applied, cluster, nodes, instances, dedup, spaces, edited).hash(&mut hasher);
+        let tables = (nodes, instances, dedup, spaces, edited, lives);
+        (applied, cluster, tables).hash(&mut hasher);
         hasher.finish()
     }
 

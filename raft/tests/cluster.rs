@@ -30,11 +30,10 @@ use world::{CLUSTER, WAIT, World, until};
 fn a_node_alone_founds_a_cluster_and_finds_it_again() {
     run(async {
         let (world, options) = (World::default(), Options::default());
-        let node = world.found(&options).await;
-        until("the cluster has its name", || {
-            node.state().cluster() == Some(CLUSTER)
-        })
-        .await;
+        let node = world.found_again(&options).await;
+        let state = node.state();
+        assert_eq!(state.cluster(), Some(CLUSTER), "named before it serves");
+        assert!(state.node_of_key(1000).is_some(), "and its first member");
         node.submit(instance(&node), object(BTreeMap::new()), WAIT)
             .await
             .unwrap();
@@ -42,7 +41,7 @@ fn a_node_alone_founds_a_cluster_and_finds_it_again() {
         assert_eq!(node.state().name("a"), Some(OBJECT));
         let digest = node.state().digest();
         world.crash(NodeId(0));
-        let again = world.start(NodeId(0), &options, Some(CLUSTER)).await;
+        let again = world.found_again(&options).await;
         again.confirm(WAIT).await.unwrap();
         assert_eq!(again.state().name("a"), Some(OBJECT));
         assert!(again.status().applied_index > 0 && again.state().digest() != digest);

@@ -9,10 +9,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use vineyard_node::Node;
 use vineyard_node::config::{Config, Join, Limits, Listen};
+use vineyard_node::{Node, Token};
 use vineyard_wire::InstanceId;
 
+use crate::disk::Durable;
 use crate::trace::Kind;
 use crate::world::{Machine, World};
 
@@ -32,7 +33,6 @@ pub struct Board {
     pub instance: Option<InstanceId>,
     pub leads: bool,
     pub term: u64,
-    pub token: Option<String>,
     /// Entries applied, and the digest of the state after them.
     pub digest: Option<(u64, u64)>,
     /// Digests since the checks last looked.
@@ -121,6 +121,25 @@ impl Cluster {
             .collect()
     }
 
+    /// Each node that serves, with the number of its life and what it says to be.
+    pub fn lives(&self) -> Vec<(usize, u64, InstanceId)> {
+        let slots = self.slots.borrow();
+        let says = |(number, slot): (&usize, &Slot)| {
+            let instance = slot.board.borrow().instance?;
+            Some((*number, slot.life, instance))
+        };
+        slots.iter().filter_map(says).collect()
+    }
+
+    /// The token of the cluster that node `number` belongs to, once its disk has it.
+    pub fn token_on_disk(&self, number: usize) -> Option<String> {
+        let platter = self.machine(number).platter;
+        let token = Token::on_disk(&Durable { platter });
+        token
+            .expect("a simulated disk can always be read")
+            .map(|token| token.to_string())
+    }
+
     /// The running node that says it leads, in the latest term.
     pub fn leader(&self) -> Option<usize> {
         let slots = self.slots.borrow();
@@ -166,7 +185,16 @@ impl Cluster {
         self.world.schedule.start(&slot.name, async move {
             tokio::task::spawn_local(platter.write());
             match Node::start(config, env).await {
-                Ok(node) => show(&node, &board).await,
+                Ok(node) => {
+                    tokio::select! {
+                        biased;
+                        () = show(&node, &board) => {}
+                        error = node.failed() => {
+                            trace.note(Kind::Event, &name, format_args!("cannot go on: {error}"));
+                            board.borrow_mut().failure = Some(error.to_string());
+                        }
+                    }
+                }
                 Err(error) => {
                     trace.note(Kind::Event, &name, format_args!("did not start: {error}"));
                     board.borrow_mut().failure = Some(error.to_string());
@@ -236,7 +264,6 @@ async fn show(node: &Node, board: &RefCell<Board>) {
         let mut board = board.borrow_mut();
         board.serves = true;
         board.instance = Some(node.instance_id());
-        board.token = Some(node.token().to_string());
     }
     loop {
         let status = node.group();

@@ -32,6 +32,11 @@ impl Health {
         sync_ms_max: 3,
         fails_per_mille: 0,
     };
+    pub const SLOW: Self = Self {
+        sync_ms_min: 20,
+        sync_ms_max: 400,
+        fails_per_mille: 0,
+    };
 }
 
 /// What stays of a machine's disk when its processes come and go.
@@ -41,6 +46,9 @@ pub struct Platter {
     arrived: Arc<Notify>,
     trace: Trace,
 }
+
+/// A state of a disk, kept elsewhere.
+pub struct Copied(Table);
 
 struct Inner {
     who: String,
@@ -125,6 +133,18 @@ impl Platter {
             format_args!("keeps {keep} of {all} unsynced batches"),
         );
         all - keep
+    }
+
+    /// What survives now, as an operator would copy it while no process uses it.
+    pub fn copy(&self) -> Copied {
+        Copied(self.lock().durable.clone())
+    }
+
+    /// Puts an older state in the place of what there is. No process uses the disk meanwhile.
+    pub fn put_back(&self, old: &Copied) {
+        let mut inner = self.lock();
+        inner.durable = old.0.clone();
+        inner.visible = old.0.clone();
     }
 
     /// Writes and syncs until its process ends.
@@ -218,6 +238,35 @@ fn change(table: &mut Table, batch: &Batch) {
     }
 }
 
+fn pairs(table: &Table, from: &[u8], to: &[u8]) -> Vec<Pair> {
+    if from >= to {
+        return Vec::new();
+    }
+    let pairs = table.range(from.to_vec()..to.to_vec());
+    pairs
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// What of the disk survives a power loss, to look at.
+pub struct Durable {
+    pub platter: Platter,
+}
+
+impl Disk for Durable {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.platter.lock().durable.get(key).cloned())
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
+        Ok(pairs(&self.platter.lock().durable, from, to))
+    }
+
+    fn commit(&self, _: Batch, done: Done) {
+        done(Err(refused()));
+    }
+}
+
 /// The disk of the machine, as its node sees it.
 pub struct SimDisk {
     pub platter: Platter,
@@ -229,14 +278,7 @@ impl Disk for SimDisk {
     }
 
     fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
-        if from >= to {
-            return Ok(Vec::new());
-        }
-        let inner = self.platter.lock();
-        let pairs = inner.visible.range(from.to_vec()..to.to_vec());
-        Ok(pairs
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect())
+        Ok(pairs(&self.platter.lock().visible, from, to))
     }
 
     fn commit(&self, batch: Batch, done: Done) {

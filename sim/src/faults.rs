@@ -208,12 +208,10 @@ impl Faults {
                 }
             }
             Kind::DiskSlow => {
-                let slow = Health {
-                    sync_ms_min: 20,
-                    sync_ms_max: 400,
-                    fails_per_mille: 0,
-                };
-                self.cluster.machine(subject).platter.set_health(slow);
+                self.cluster
+                    .machine(subject)
+                    .platter
+                    .set_health(Health::SLOW);
                 self.last(1000, 6000, until).await;
                 self.cluster
                     .machine(subject)

@@ -3,6 +3,7 @@
 
 pub mod everything_finishes;
 pub mod global_objects_are_whole;
+pub mod ids_are_unique;
 pub mod names_are_linearizable;
 pub mod nothing_acknowledged_is_lost;
 pub mod nothing_panics;

@@ -12,9 +12,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use vineyard_node::config::Join;
 
+use crate::chance::Chance;
 use crate::cluster::{Cluster, endpoint};
+use crate::disk::Health;
 use crate::faults::Counts;
 use crate::invariants::everything_finishes::{self, RECOVERY_MS_MAX};
+use crate::invariants::ids_are_unique::{self, IdsAreUnique};
 use crate::invariants::nothing_panics;
 use crate::invariants::replicas_agree::{self, ReplicasAgree};
 use crate::oracle::{Oracle, Tally};
@@ -25,6 +28,16 @@ use crate::world::World;
 
 /// How often the checks look at what nodes show.
 const LOOK: Duration = Duration::from_millis(50);
+/// How often, in a thousand clusters, the disk of the founder is slow while the cluster forms.
+const SLOW_FOUNDER_PER_MILLE: u64 = 500;
+/// How often, in a thousand clusters, the founder is killed while the cluster forms.
+const FOUNDER_KILLED_PER_MILLE: u64 = 500;
+/// Simulated milliseconds until then, at most, after the last other node has started.
+const FOUNDER_LIVES_MS_MAX: u64 = 2_000;
+/// Simulated milliseconds between two nodes that join, at most.
+const JOINS_APART_MS_MAX: u64 = 400;
+/// How often something that must come about is looked for: often enough to fall between two writes of a disk.
+const POLL: Duration = Duration::from_millis(1);
 /// Simulated nodes run on one thread; deep futures of a debug build need room.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -129,11 +142,10 @@ where
 
 /// Runs the director, and beside it looks at what the nodes show.
 async fn watch(stage: Stage, director: impl Future<Output = ()>) {
-    let mut agree = ReplicasAgree::default();
-    let mut leader = None;
+    let mut seen = Seen::default();
     let look = async {
         loop {
-            stage.look(&mut agree, &mut leader);
+            stage.look(&mut seen);
             sleep(LOOK).await;
         }
     };
@@ -142,23 +154,35 @@ async fn watch(stage: Stage, director: impl Future<Output = ()>) {
         () = director => {}
         () = look => {}
     }
-    stage.look(&mut agree, &mut leader);
+    stage.look(&mut seen);
+}
+
+/// What the nodes have shown so far.
+#[derive(Default)]
+struct Seen {
+    agree: ReplicasAgree,
+    ids: IdsAreUnique,
+    leader: Option<usize>,
 }
 
 impl Stage {
-    fn look(&self, agree: &mut ReplicasAgree, leader: &mut Option<usize>) {
+    fn look(&self, seen: &mut Seen) {
         let mut oracle = self.oracle.borrow_mut();
         oracle.now_ms = self.world.now_ms();
         for (node, index, digest) in self.cluster.take_digests() {
-            let judged = agree.observe(&self.cluster.name(node), index, digest);
+            let judged = seen.agree.observe(&self.cluster.name(node), index, digest);
             oracle.hold(replicas_agree::NAME, judged);
         }
+        for (node, life, instance) in self.cluster.lives() {
+            let judged = seen.ids.observe(&self.cluster.name(node), life, instance);
+            oracle.hold(ids_are_unique::NAME, judged);
+        }
         let now = self.cluster.leader();
-        if now.is_some() && now != *leader {
-            if leader.is_some() {
+        if now.is_some() && now != seen.leader {
+            if seen.leader.is_some() {
                 self.leader_changes.set(self.leader_changes.get() + 1);
             }
-            *leader = now;
+            seen.leader = now;
             let name = now
                 .map(|number| self.cluster.name(number))
                 .unwrap_or_default();
@@ -168,26 +192,41 @@ impl Stage {
         }
     }
 
-    /// Forms a cluster of `nodes` nodes: the first founds it, the others join with its token.
+    /// Forms a cluster of `nodes` nodes: the first founds it, the others join with its token. They do not wait until the
+    /// founder serves: they start at any time from when its disk has the token. That disk may be slow, and the founder may
+    /// be killed and started again meanwhile.
     pub async fn form(&self, nodes: usize) {
+        let mut chance = Chance::stream(self.world.seed, "formation");
         self.cluster.add(1, None);
-        if !self.serves(1).await {
-            return;
+        let founder = self.cluster.machine(1).platter;
+        if chance.happens(SLOW_FOUNDER_PER_MILLE) {
+            founder.set_health(Health::SLOW);
         }
-        *self.token.borrow_mut() = self.cluster.board(1).borrow().token.clone();
+        let has_token = || self.cluster.token_on_disk(1).is_some();
+        if !self.until(RECOVERY_MS_MAX, has_token).await {
+            return self.hold(Err("the founder does not make a token".to_owned()));
+        }
+        *self.token.borrow_mut() = self.cluster.token_on_disk(1);
         for number in 2..=nodes {
+            sleep(Duration::from_millis(chance.below(JOINS_APART_MS_MAX))).await;
             self.join(number);
         }
-        for number in 2..=nodes {
+        if chance.happens(FOUNDER_KILLED_PER_MILLE) {
+            sleep(Duration::from_millis(chance.below(FOUNDER_LIVES_MS_MAX))).await;
+            self.cluster.kill(1, chance.happens(500));
+            self.cluster.restart(1);
+        }
+        for number in 1..=nodes {
             self.serves(number).await;
         }
+        founder.set_health(Health::GOOD);
     }
 
-    /// Starts a new node that joins the cluster, which has formed.
+    /// Starts a new node that joins the cluster, which has been founded.
     pub fn join(&self, number: usize) {
         let endpoints = self.cluster.numbers().into_iter().map(endpoint).collect();
         let token = self.token.borrow().clone();
-        let token = token.expect("a cluster that formed has a token");
+        let token = token.expect("a cluster that was founded has a token");
         self.cluster.add(number, Some(Join { endpoints, token }));
     }
 
@@ -212,7 +251,7 @@ impl Stage {
             if Instant::now() >= deadline {
                 return false;
             }
-            sleep(Duration::from_millis(10)).await;
+            sleep(POLL).await;
         }
         true
     }

@@ -10,9 +10,11 @@
 pub mod binaries;
 pub mod cluster;
 pub mod node;
+pub mod preload;
 pub mod process;
 pub mod raw;
 pub mod shared_memory;
+pub mod skips;
 pub mod statistics;
 pub mod tidy;
 pub mod wait;

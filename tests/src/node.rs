@@ -21,6 +21,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(20);
 pub struct Plan {
     /// As `--size` takes it.
     pub size: String,
+    /// As `--listen` takes it.
+    pub listen: String,
     /// `(endpoint, token)` of a cluster to join.
     pub join: Option<(String, String)>,
     /// Environment of every start, for a preloaded library or a log level.
@@ -31,6 +33,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             size: "256M".to_owned(),
+            listen: "127.0.0.1:0".to_owned(),
             join: None,
             environment: Vec::new(),
         }
@@ -49,16 +52,21 @@ pub struct Node {
 impl Node {
     /// Starts a node whose socket, data and log are in `folder`, and waits until it serves.
     pub fn start(folder: &Path, plan: Plan) -> Result<Self> {
+        let mut node = Self::planned(folder, plan)?;
+        node.start_again()?;
+        Ok(node)
+    }
+
+    /// A node that has not been started yet.
+    pub fn planned(folder: &Path, plan: Plan) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let mut node = Self {
+        Ok(Self {
             folder: folder.to_owned(),
             plan,
             endpoint: String::new(),
             instance: 0,
             process: None,
-        };
-        node.start_again()?;
-        Ok(node)
+        })
     }
 
     /// The same data directory, a new process.
@@ -75,13 +83,17 @@ impl Node {
             self.folder.display()
         );
         let mut command = Command::new(binary("vineyardd")?);
-        command.arg("--data-dir").arg(self.folder.join("data"));
+        command.arg("--data-dir").arg(self.data_dir());
         // The data directory remembers the rest: a restart needs no other flag.
         if self.endpoint.is_empty() {
             command.arg("--socket").arg(self.socket());
-            command.args(["--size", &self.plan.size, "--listen", "127.0.0.1:0"]);
-            if let Some((endpoint, token)) = &self.plan.join {
-                command.args(["--join", endpoint, "--token", token]);
+            command.args(["--size", &self.plan.size, "--listen", &self.plan.listen]);
+            match &self.plan.join {
+                Some((endpoint, token)) => {
+                    command.args(["--join", endpoint]);
+                    command.env("VINEYARD_TOKEN", token);
+                }
+                None => drop(command.arg("--found")),
             }
         }
         command.envs(self.plan.environment.iter().cloned());
@@ -113,6 +125,10 @@ impl Node {
             .as_u64()
             .context("no instance_id")?;
         Ok(())
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
     }
 
     pub fn socket(&self) -> PathBuf {

@@ -1,12 +1,12 @@
 //! When the disk does not confirm, nobody is told that it did.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::Result;
 use serde_json::{Value, json};
 use vineyard_tests::node::{Node, Plan};
+use vineyard_tests::preload;
 use vineyard_tests::raw::Raw;
 
 use crate::ledger;
@@ -31,10 +31,9 @@ const TRIES: u64 = 2;
 #[test]
 fn nothing_is_acknowledged_while_fdatasync_fails() {
     let folder = tempfile::tempdir().unwrap();
-    let library = compile(folder.path()).unwrap();
     let flag = folder.path().join("fail");
     let environment = vec![
-        ("LD_PRELOAD".into(), library.into_os_string()),
+        preload::compile(folder.path(), PRELOADED).unwrap(),
         ("FAIL_SYNC_WHILE".into(), flag.clone().into_os_string()),
     ];
     let plan = Plan {
@@ -93,19 +92,4 @@ fn persist_new(socket: &Path, row: u64) -> Result<Value> {
         &mut connection,
         &json!({"type": "persist_request", "id": id}),
     )
-}
-
-fn compile(folder: &Path) -> Result<PathBuf> {
-    let source = folder.join("refuse.c");
-    let library = folder.join("refuse.so");
-    fs::write(&source, PRELOADED)?;
-    let mut cc = Command::new("cc");
-    cc.args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&library)
-        .arg(&source);
-    anyhow::ensure!(
-        cc.status()?.success(),
-        "the library to preload does not compile"
-    );
-    Ok(library)
 }

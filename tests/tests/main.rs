@@ -6,10 +6,13 @@
 )]
 
 mod client;
+mod data_dir;
 mod failing_disk;
 mod files;
+mod founding;
 mod hostile;
 mod kill_leader;
 mod ledger;
+mod planted_files;
 mod restart;
 mod tidy;

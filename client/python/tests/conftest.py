@@ -41,22 +41,26 @@ class Node:
     `socket` is its Unix socket, `endpoint` its `host:port`, `folder` where it keeps data and log.
     """
 
-    def __init__(self, folder: Path, *flags: str, size: str = "256M") -> None:
+    def __init__(
+        self, folder: Path, *flags: str, size: str = "256M", token: str | None = None
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.socket = str(folder / "sock")
         command = [*_program("vineyardd"), "--socket", self.socket, "--size", size]
         command += ["--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", *flags]
+        command += [] if "--join" in flags else ["--found"]
         self.log = folder / "log"
+        environment = os.environ | ({"VINEYARD_TOKEN": token} if token else {})
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         self.endpoint = self._wait_ready()
 
     def _wait_ready(self) -> str:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             text = self.log.read_text(errors="replace")
-            ready = re.search(r"ready; to add a node: vineyardd --join ([0-9.]+:\d+)", text)
+            ready = re.search(r"ready; to add a node: .* vineyardd --join ([0-9.]+:\d+)", text)
             if ready:
                 return ready.group(1)
             if self.process.poll() is not None:
@@ -117,8 +121,8 @@ class Cluster:
             self.nodes.append(Node(folder / "n0"))
             token = self.nodes[0].token()
             for number in range(1, CLUSTER_NODES):
-                joins = ("--join", self.nodes[0].endpoint, "--token", token)
-                self.nodes.append(Node(folder / f"n{number}", *joins))
+                joins = ("--join", self.nodes[0].endpoint)
+                self.nodes.append(Node(folder / f"n{number}", *joins, token=token))
         except BaseException:
             self.stop()
             raise

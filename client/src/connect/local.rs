@@ -48,7 +48,7 @@ impl Local for SystemLocal {
             // Absolute, so that a later change of directory does not make us remove another file.
             let path = std::path::absolute(path)?;
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
+                make_folder(parent)?;
             }
             remove_stale(&path).await?;
             let socket = UnixSocket::new_stream()?;
@@ -63,6 +63,23 @@ impl Local for SystemLocal {
                 inode,
             }) as Box<dyn LocalListener>)
         })
+    }
+}
+
+/// Makes a folder, and those above it that are missing, in which other users find a socket: who may connect is said by the
+/// socket's mode, whatever the umask of this process is.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    const SEARCHABLE: u32 = 0o755;
+    if folder.try_exists()? {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent() {
+        make_folder(above)?;
+    }
+    match fs::create_dir(folder) {
+        Ok(()) => fs::set_permissions(folder, fs::Permissions::from_mode(SEARCHABLE)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

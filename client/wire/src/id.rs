@@ -1,7 +1,8 @@
 //! Identifiers. Each is its own type and prints alike in logs, tests and scripts.
 //!
 //! An object or blob id is `bit 63: blob | 16 bits node | 15 bits boot | 32 bits counter`: unique in the cluster by
-//! construction, with no clock in it. Clients rely on bit 63 only.
+//! construction, with no clock in it. The counter of each process begins at random, so that an id of one cluster is
+//! hardly ever an id of another. Clients rely on bit 63 only.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,6 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 const BLOB_BIT: u64 = 1 << 63;
+/// Counters are 1 to this: `EMPTY_BLOB` has 0, and `INVALID` the one above.
+const COUNTER_MAX: u32 = u32::MAX - 1;
 
 /// An object or a blob. Prints as `o` and 16 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -148,18 +151,25 @@ impl FromStr for InstanceId {
     }
 }
 
-/// Makes ids for one instance. Deterministic: the same instance makes the same ids in the same order.
+/// Makes ids for one instance. Deterministic: the same instance and the same first counter make the same ids in the same
+/// order.
 #[derive(Debug)]
 pub struct IdMaker {
     prefix: u64,
-    next: u64,
+    next: u32,
+    left: u32,
 }
 
 impl IdMaker {
     /// `instance` must have a boot below 32,768; a node restarted more often than that gets a new node id.
-    pub fn new(instance: InstanceId) -> Self {
+    /// The counter begins at `first` and goes round once.
+    pub fn new(instance: InstanceId, first: u32) -> Self {
         let prefix = (instance.node().0 << 47) | ((instance.boot() & 0x7fff) << 32);
-        Self { prefix, next: 1 }
+        Self {
+            prefix,
+            next: first,
+            left: COUNTER_MAX,
+        }
     }
 
     pub fn object(&mut self) -> ObjectId {
@@ -175,12 +185,13 @@ impl IdMaker {
     }
 
     fn step(&mut self) -> u64 {
-        let id = self.prefix | self.next;
+        assert!(self.left > 0, "this instance has used all its ids");
+        self.left -= 1;
+        if !(1..=COUNTER_MAX).contains(&self.next) {
+            self.next = 1;
+        }
+        let id = self.prefix | u64::from(self.next);
         self.next += 1;
-        assert!(
-            self.next <= u64::from(u32::MAX),
-            "this instance has used all its ids"
-        );
         id
     }
 }

@@ -1,8 +1,8 @@
 //! What our own nodes say to each other: bincode frames on the node's one TCP port.
 //!
 //! A connection opens with `MAGIC`, then a mutual challenge: each side proves that it knows the cluster's secret, which
-//! itself never travels. After that the connection serves one `Purpose`. Raft's own messages are the raft crate's; they
-//! use `encode` and `decode` from here.
+//! itself never travels. After that the connection serves one `Purpose`; for raft, both sides first say which process of
+//! their node they are. Raft's own messages are the raft crate's; they use `encode` and `decode` from here.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::de::DeserializeOwned;
@@ -64,6 +64,23 @@ pub struct Response {
 pub enum Welcome {
     Welcome { node: NodeId, epoch: u64 },
     Refused(String),
+}
+
+/// First frame on a connection for raft, from the side that dialled: which process of its node it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    pub instance: InstanceId,
+    /// Random, drawn once by each process: two processes of one instance differ in it.
+    pub key: u128,
+}
+
+/// The answer to `Life`. After `Welcome` come raft's messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Introduced {
+    Welcome(Life),
+    /// The cluster has seen a later boot of the caller's node, or another process of the same boot: its data directory is
+    /// a copy, or an older state.
+    Outlived,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

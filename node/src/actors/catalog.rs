@@ -11,6 +11,7 @@ use vineyard_store::{HolderId, Store};
 use vineyard_wire::{ObjectId, Status};
 
 use super::owner::Asker;
+use crate::boot;
 use crate::catalog::Catalog as Metadata;
 use crate::shared::Shared;
 
@@ -34,6 +35,7 @@ pub(crate) async fn follow(node: Rc<Shared>) {
             return;
         }
         node.changed.notify_waiters();
+        boot::heed_successor(&node);
     }
 }
 

@@ -13,6 +13,7 @@ use vineyard_raft::state::State;
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
 
+use crate::boot;
 use crate::shared::Shared;
 
 /// Watches until the node stops; idle while another node leads.
@@ -24,8 +25,7 @@ pub(crate) async fn watch(node: Rc<Shared>) {
         let group = node.meta.status();
         let silent = silences(&group, &mut reign, Instant::now());
         for command in transitions(&node.meta.state(), &silent, limits.unreachable_after) {
-            let deadline = limits.metadata_deadline;
-            if let Err(error) = node.meta.submit(node.instance, command, deadline).await {
+            if let Err(error) = boot::submit(&node, command).await {
                 // The next round sees the same silence and tries again.
                 tracing::debug!(%error, "could not record who is reachable");
             }

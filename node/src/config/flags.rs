@@ -29,7 +29,10 @@ pub struct Flags {
     pub listen: Option<String>,
     pub rpc_socket_port: Option<u16>,
     pub join: Vec<String>,
+    pub found: bool,
+    pub moved: bool,
     pub token: Option<String>,
+    pub token_file: Option<PathBuf>,
     pub log: Option<String>,
     pub deployment: Option<String>,
     pub compression: Option<bool>,
@@ -165,7 +168,17 @@ impl Flags {
             Ours::Listen => self.listen = text(),
             Ours::RpcSocketPort => self.rpc_socket_port = Some(port(value).map_err(bad)?),
             Ours::Join => self.join = endpoints(value).map_err(bad)?,
-            Ours::Token => self.token = text(),
+            Ours::Found => {
+                self.found = switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?
+            }
+            Ours::Moved => {
+                self.moved = switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?
+            }
+            Ours::Token => {
+                self.notices.push(TOKEN_IS_SEEN.to_owned());
+                self.token = text();
+            }
+            Ours::TokenFile => self.token_file = text().map(PathBuf::from),
             Ours::Log => self.log = text(),
             Ours::Deployment => self.deployment = Some(deployment(value).map_err(bad)?),
             Ours::Compression => {
@@ -182,6 +195,8 @@ impl Flags {
     }
 }
 
+/// An argument is the one way to give a token that other users can watch.
+const TOKEN_IS_SEEN: &str = "--token: other users of this machine can read it in the process list; use --token-file or VINEYARD_TOKEN";
 const NOT_A_SWITCH: &str = "write true or false";
 
 /// The flag called `name` in any of its spellings, and whether it was `--noname`.

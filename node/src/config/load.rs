@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::passwords::{Passwords, PasswordsError};
-use crate::config::remembered::{self, RememberError};
+use crate::config::remembered::{self, RememberError, Remembered};
 use crate::config::{Config, ConfigError, FlagError, Flags, Machine, flags, resolve};
+use crate::system::ownership;
 
 /// The consensus library tells each of its steps at `info`.
 const LOG_DEFAULT: &str = "info,openraft=warn";
@@ -30,6 +31,10 @@ pub struct Startup {
     pub log: String,
     /// Lines to log first.
     pub notices: Vec<String>,
+    /// What `node.json` said; `None` if there is none.
+    pub remembered: Option<Remembered>,
+    /// The operator's word that the data directory was copied here whole.
+    pub moved: bool,
 }
 
 /// Why a command line does not lead to a node. All of these are usage errors (exit code 2).
@@ -48,6 +53,11 @@ pub enum LoadError {
     },
     #[error(transparent)]
     Password(#[from] PasswordsError),
+    #[error("--token-file {}: {source}", path.display())]
+    TokenFile {
+        path: PathBuf,
+        source: std::io::Error,
+    },
 }
 
 /// `args` without the program's name.
@@ -63,6 +73,9 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
         )));
     }
     let mut flags = resolve::with_variables(flags, machine)?;
+    if let Some(path) = resolve::token_file(&flags, machine)? {
+        flags.token = Some(token(path)?);
+    }
     let remembered = remembered::load(&resolve::data_dir(&flags, machine))?;
     let mut config = resolve::config(&flags, machine, remembered.as_ref())?;
     if let Some(path) = resolve::htpasswd(&flags, machine, remembered.as_ref()) {
@@ -74,7 +87,16 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
         config,
         log,
         notices,
+        remembered,
+        moved: flags.moved,
     })))
+}
+
+fn token(path: PathBuf) -> Result<String, LoadError> {
+    match ownership::read_secret(&path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(source) => Err(LoadError::TokenFile { path, source }),
+    }
 }
 
 fn passwords(path: PathBuf) -> Result<Passwords, LoadError> {

@@ -38,6 +38,13 @@ pub struct Remembered {
     /// A join that was begun: a restart must not form a cluster of its own instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
+    /// A founding that was begun: a restart goes on with it.
+    #[serde(default)]
+    pub found: bool,
+    /// The node whose directory this is, as people read it: a database without a node is not this directory's. Absent
+    /// before the first start succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// The data directory's file cannot be used.
@@ -79,7 +86,14 @@ impl Remembered {
                 .as_ref()
                 .map(|users| users.path().to_owned()),
             join: config.join.clone(),
+            found: config.found,
+            node: None,
         }
+    }
+
+    /// The same, of the node that a cluster has admitted.
+    pub fn of_node(self, node: Option<String>) -> Self {
+        Self { node, ..self }
     }
 }
 

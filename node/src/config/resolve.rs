@@ -29,10 +29,17 @@ pub enum ConfigError {
         "--listen says port {listen}, --rpc_socket_port says {rpc_socket_port}; give one of them"
     )]
     TwoPorts { listen: u16, rpc_socket_port: u16 },
-    #[error("--join needs --token; `vineyardctl token` prints it on any node of the cluster")]
+    #[error(
+        "--join needs a token: --token-file FILE or VINEYARD_TOKEN; `vineyardctl token` prints it on any node of the \
+         cluster"
+    )]
     NoToken,
-    #[error("--token without --join: name a node of the cluster it belongs to")]
+    #[error("a token without --join: name a node of the cluster it belongs to")]
     NoJoin,
+    #[error("--token and --token-file: give one of them")]
+    TwoTokens,
+    #[error("--found and --join: a node founds a cluster or becomes part of one")]
+    FoundAndJoin,
     #[error(
         "the socket path {path:?} has {bytes} bytes; the system allows {SOCKET_PATH_BYTES_MAX}"
     )]
@@ -74,8 +81,12 @@ pub fn with_variables(mut flags: Flags, machine: &Machine) -> Result<Flags, Conf
     {
         flags.join = endpoints(&value).map_err(|reason| bad("VINEYARD_JOIN", reason))?;
     }
-    if !flags.join.is_empty() {
-        flags.token = flags.token.or_else(|| variable("VINEYARD_TOKEN"));
+    let told = flags.token.is_some() || flags.token_file.is_some();
+    if !flags.join.is_empty() && !told {
+        flags.token = variable("VINEYARD_TOKEN");
+        if flags.token.is_none() {
+            flags.token_file = variable("VINEYARD_TOKEN_FILE").map(PathBuf::from);
+        }
     }
     if flags.socket_mode.is_none()
         && let Some(value) = variable("VINEYARD_SOCKET_MODE")
@@ -122,6 +133,7 @@ pub fn config(
     let mut config = Config::new(data_dir(flags, machine), socket);
     config.listen = listen(flags, remembered)?;
     config.join = join(flags, remembered)?;
+    config.found = founds(flags, remembered);
     config.size_bytes = flags
         .size_bytes
         .or(remembered.map(|r| r.size_bytes))
@@ -156,7 +168,25 @@ pub fn htpasswd(
     }
 }
 
+/// Where the token stands; `None` if it was told otherwise. `flags` as `with_variables` returned them.
+pub fn token_file(flags: &Flags, machine: &Machine) -> Result<Option<PathBuf>, ConfigError> {
+    match &flags.token_file {
+        Some(_) if flags.token.is_some() => Err(ConfigError::TwoTokens),
+        Some(path) => Ok(Some(machine.current_dir.join(path))),
+        None => Ok(None),
+    }
+}
+
+/// Whether a new data directory becomes a new cluster: on the operator's word, which holds until the founding has
+/// succeeded, or where no directory was named. A directory that was named and is empty is likely the wrong one.
+fn founds(flags: &Flags, remembered: Option<&Remembered>) -> bool {
+    flags.found || flags.data_dir.is_none() || remembered.is_some_and(|r| r.found)
+}
+
 fn join(flags: &Flags, remembered: Option<&Remembered>) -> Result<Option<Join>, ConfigError> {
+    if flags.found && !flags.join.is_empty() {
+        return Err(ConfigError::FoundAndJoin);
+    }
     match (flags.join.is_empty(), &flags.token) {
         (true, None) => Ok(remembered.and_then(|r| r.join.clone())),
         (true, Some(_)) => Err(ConfigError::NoJoin),

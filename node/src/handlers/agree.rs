@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 use vineyard_raft::command::{Applied, Command};
 use vineyard_wire::{ObjectId, Status};
 
+use crate::boot;
 use crate::catalog::Catalog;
 use crate::failure;
 use crate::shared::Shared;
@@ -80,9 +81,6 @@ pub(super) async fn confirm(node: &Rc<Shared>) -> Result<(), Status> {
 
 /// Asks the cluster to agree on `command`; this node has applied it when the answer comes.
 pub(super) async fn submit(node: &Rc<Shared>, command: Command) -> Result<Applied, Status> {
-    let deadline = node.config.limits.metadata_deadline;
-    node.meta
-        .submit(node.instance, command, deadline)
-        .await
-        .map_err(failure::from_raft)
+    let submitted = boot::submit(node, command).await;
+    submitted.map_err(failure::from_raft)
 }

@@ -13,6 +13,7 @@ use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::{delete, metadata, persist, remote};
 use crate::actors::rpc_session::Connection;
+use crate::boot;
 use crate::decision::decided;
 use crate::failure;
 use crate::session::{self, Session};
@@ -211,8 +212,7 @@ async fn publish(
         id,
         condition,
     };
-    let deadline = node.config.limits.metadata_deadline;
-    let submitted = node.meta.submit(node.instance, command, deadline).await;
+    let submitted = boot::submit(node, command).await;
     let refused = matches!(decided(submitted.clone()), Some(Err(_)));
     submitted.map(drop).map_err(|error| Unpublished {
         status: failure::from_raft(error),

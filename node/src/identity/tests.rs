@@ -13,6 +13,7 @@ fn identity() -> Identity {
         epoch: 1,
         founder: false,
         boots: 2,
+        refused: None,
     }
 }
 

@@ -8,7 +8,7 @@ use vineyard_env::LocalBoxFuture;
 use vineyard_wire::{ObjectId, Request};
 
 use super::*;
-use crate::config::Limits;
+use crate::config::{Join, Limits};
 use crate::figures;
 use crate::testing::{Caller, Place, with_node};
 

@@ -8,8 +8,9 @@ use vineyard_env::{BoxFuture, Env, Network, Random, Stream};
 use vineyard_wire::NodeId;
 use vineyard_wire::peer::{Answer, Ask, Purpose};
 
-use super::frames;
 use super::handshake::{self, Credentials};
+use super::{frames, introduction};
+use crate::boot::Boot;
 
 /// Dials on behalf of one node. May be used from any of its threads.
 #[derive(Clone)]
@@ -45,40 +46,59 @@ impl Dialer {
         };
         match tokio::time::timeout(self.connect_deadline, open).await {
             Ok(opened) => opened,
-            Err(_) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!(
-                    "{endpoint} did not answer within {} ms",
-                    self.connect_deadline.as_millis()
-                ),
-            )),
+            Err(_) => Err(late(endpoint, self.connect_deadline)),
         }
     }
 
-    /// One question and its answer, on a connection of their own.
-    pub(crate) async fn ask(&self, endpoint: &str, ask: &Ask) -> io::Result<Answer> {
-        let (mut stream, _) = self.dial(endpoint, Purpose::Node).await?;
+    /// One question and its answer, on a connection of their own, and who answered.
+    pub(crate) async fn ask(&self, endpoint: &str, ask: &Ask) -> io::Result<(NodeId, Answer)> {
+        let (mut stream, node) = self.dial(endpoint, Purpose::Node).await?;
         frames::write(&mut stream, ask).await?;
-        frames::read(&mut stream, frames::MESSAGE_BYTES_MAX).await
+        let answer = frames::read(&mut stream, frames::MESSAGE_BYTES_MAX).await?;
+        Ok((node, answer))
     }
 }
 
-impl vineyard_raft::Dial for Dialer {
+/// Dials other members for the raft thread, and tells them which process of this node calls.
+pub(crate) struct RaftDialer {
+    dialer: Dialer,
+    boot: Arc<Boot>,
+}
+
+impl RaftDialer {
+    pub(crate) fn new(dialer: Dialer, boot: Arc<Boot>) -> Self {
+        Self { dialer, boot }
+    }
+}
+
+impl vineyard_raft::Dial for RaftDialer {
     fn dial(
         &self,
         node: NodeId,
         endpoint: String,
     ) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
-        let dialer = self.clone();
+        let (dialer, boot) = (self.dialer.clone(), self.boot.clone());
         Box::pin(async move {
-            let (stream, answered) = Dialer::dial(&dialer, &endpoint, Purpose::Raft).await?;
+            let (mut stream, answered) = dialer.dial(&endpoint, Purpose::Raft).await?;
             if answered != node {
                 let message = format!("{endpoint} is node {answered}, not {node}");
                 return Err(io::Error::new(io::ErrorKind::NotFound, message));
             }
-            Ok(stream)
+            let introduced = introduction::introduce(stream.as_mut(), &boot);
+            match tokio::time::timeout(dialer.connect_deadline, introduced).await {
+                Ok(introduced) => introduced.map(|()| stream),
+                Err(_) => Err(late(&endpoint, dialer.connect_deadline)),
+            }
         })
     }
+}
+
+fn late(endpoint: &str, deadline: Duration) -> io::Error {
+    let message = format!(
+        "{endpoint} did not answer within {} ms",
+        deadline.as_millis()
+    );
+    io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
 #[cfg(test)]

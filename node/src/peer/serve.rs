@@ -12,7 +12,7 @@ use vineyard_wire::{NodeId, Status};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::fetch::HASH_BYTES;
-use super::{frames, handshake};
+use super::{frames, handshake, introduction};
 use crate::failure;
 use crate::figures;
 use crate::shared::{Counted, Shared};
@@ -34,6 +34,10 @@ pub(crate) async fn serve(
     drop(unregistered);
     match hello.purpose {
         Purpose::Raft => {
+            let met = introduction::meet(stream.as_mut(), &node.boot);
+            tokio::time::timeout(deadline, met)
+                .await
+                .map_err(io::Error::other)??;
             node.meta.serve(stream.detach()?);
             Ok(())
         }

@@ -1,25 +1,29 @@
 //! The folder that holds the cluster's secret: nobody but its owner may look inside, and that from before there is
 //! anything in it.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-const MODE: u32 = 0o700;
+use super::ownership;
+
 const OTHERS: u32 = 0o077;
 /// What a node keeps there.
 const OURS: [&str; 2] = ["meta", "node.json"];
 
-/// Creates the folder, or closes one that is open to others. A folder in which others keep things is left as it is.
-pub(super) fn prepare(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(MODE).create(dir)?;
+/// Whether a node has begun to keep things in `dir`.
+pub(crate) fn is_in_use(dir: &Path) -> bool {
+    OURS.iter()
+        .any(|name| fs::symlink_metadata(dir.join(name)).is_ok())
+}
+
+/// Creates the folder, or closes it and all that a node has in it to other users. Another user's folder is refused, and so
+/// is one in which others keep things.
+pub(crate) fn prepare(dir: &Path) -> io::Result<()> {
+    ownership::own_folder(dir)?;
     let mode = fs::metadata(dir)?.permissions().mode();
-    if mode & OTHERS == 0 {
-        return Ok(());
-    }
-    let ours = OURS.iter().any(|name| dir.join(name).exists());
-    if !ours && fs::read_dir(dir)?.next().is_some() {
+    if mode & OTHERS != 0 && !is_in_use(dir) && fs::read_dir(dir)?.next().is_some() {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!(
@@ -28,12 +32,16 @@ pub(super) fn prepare(dir: &Path) -> io::Result<()> {
             ),
         ));
     }
-    fs::set_permissions(dir, Permissions::from_mode(MODE))
+    ownership::close(dir)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+
     use super::*;
+
+    const MODE: u32 = 0o700;
 
     fn mode(dir: &Path) -> u32 {
         fs::metadata(dir).unwrap().permissions().mode() & 0o777

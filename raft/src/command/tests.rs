@@ -120,6 +120,15 @@ fn commands() -> Vec<Command> {
             instance: InstanceId(1),
             blobs: vec![ObjectId((1 << 63) | 2)],
         },
+        Command::FoundBy {
+            cluster: text("c"),
+            key: 1 << 100,
+            endpoint: text("e:1"),
+        },
+        Command::Boot {
+            instance: instance(),
+            life: 1 << 100,
+        },
     ]
 }
 

@@ -17,7 +17,7 @@ use vineyard_env::{Detached, Env};
 use vineyard_wire::NodeId;
 
 use super::room::Room;
-use super::{Member, Status, Turn};
+use super::{Founding, Member, Status, Turn};
 use crate::command::{Applied, Command, RequestKey};
 use crate::error::Error;
 use crate::group;
@@ -121,12 +121,11 @@ async fn run_here(parts: Parts, shared: Arc<Shared>) {
     let driver = match start(env, options, &member, dial, &shared).await {
         Ok(driver) => Rc::new(driver),
         Err(error) => {
-            // Whoever started this thread may have given up.
+            // The starter may have given up.
             drop(ready.send(Err(error)));
             return;
         }
     };
-    drop(ready.send(Ok(())));
     let mut desk = Desk {
         driver: driver.clone(),
         tasks: JoinSet::new(),
@@ -135,10 +134,17 @@ async fn run_here(parts: Parts, shared: Arc<Shared>) {
     runtime::spawn_into(&mut desk.tasks, follow_metrics(driver.clone()));
     runtime::spawn_into(&mut desk.tasks, group::keep(driver.clone()));
     runtime::spawn_into(&mut desk.tasks, compact::keep(driver.clone()));
-    if let Some(cluster) = member.found {
-        runtime::spawn_into(&mut desk.tasks, driver.clone().name_cluster(cluster));
-    }
-    let stopped = desk.work(&mut queue, std::future::pending()).await;
+    let founded = match &member.found {
+        Some(founding) => driver.founded(founding, &member.endpoint).await,
+        None => Ok(()),
+    };
+    let is_founded = founded.is_ok();
+    // The starter may have given up.
+    drop(ready.send(founded));
+    let stopped = match is_founded {
+        true => desk.work(&mut queue, std::future::pending()).await,
+        false => None,
+    };
     if stopped.is_some() {
         // Whoever leads next may need this node's answers until it does.
         drop(desk.work(&mut queue, driver.hand_over()).await);
@@ -238,7 +244,7 @@ async fn start(
         met_unreadable: Cell::new(false),
     };
     if member.found.is_some() {
-        driver.found(&member.endpoint).await?;
+        driver.initialize(&member.endpoint).await?;
     }
     Ok(driver)
 }
@@ -344,7 +350,7 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
 
 impl Driver {
     /// Makes this node the first voter of a new cluster, once.
-    async fn found(&self, endpoint: &str) -> Result<(), Error> {
+    async fn initialize(&self, endpoint: &str) -> Result<(), Error> {
         let unusable = |error: String| Error::Unusable(error);
         if self
             .raft
@@ -393,24 +399,34 @@ impl Driver {
         }
     }
 
-    /// Names the cluster, unless the log already does.
-    async fn name_cluster(self: Rc<Self>, cluster: String) {
-        while self.shared.state.load().cluster().is_none() {
-            let until = Instant::now() + NAME_WITHIN;
-            let command = Command::Found {
-                cluster: cluster.clone(),
-            };
-            match self.submit(None, Arc::new(command), until).await {
-                Err(Error::Deadline { .. }) => {}
-                Ok(_) => return,
-                Err(error) => {
-                    tracing::error!(%error, "the cluster could not be named");
-                    return;
+    /// Returns once the cluster has its name and this node in it. A founder that is not the only voter has admitted
+    /// others, and so was admitted before.
+    async fn founded(&self, founding: &Founding, endpoint: &str) -> Result<(), Error> {
+        let Founding { cluster, key } = founding;
+        let command = Arc::new(Command::FoundBy {
+            cluster: cluster.clone(),
+            key: *key,
+            endpoint: endpoint.to_owned(),
+        });
+        while self.is_only_voter() && self.shared.state.load().node_of_key(*key).is_none() {
+            let until = Instant::now() + FOUND_WITHIN;
+            match self.submit(None, command.clone(), until).await {
+                Err(Error::Deadline { waited_for, .. }) => {
+                    tracing::warn!(waited_for, "the cluster is not founded yet");
                 }
+                founded => return founded.map(drop),
             }
         }
+        Ok(())
+    }
+
+    fn is_only_voter(&self) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let mut voters = metrics.membership_config.membership().voter_ids();
+        voters.all(|voter| voter == self.me)
     }
 }
 
-/// One try at naming the cluster; a node alone elects itself well within this.
-const NAME_WITHIN: Duration = Duration::from_secs(10);
+/// One try at founding; a node alone elects itself well within this.
+const FOUND_WITHIN: Duration = Duration::from_secs(10);

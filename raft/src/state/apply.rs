@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vineyard_wire::{InstanceId, ObjectId};
+use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use super::instances::Instance;
 use super::locks::Lock;
@@ -44,7 +44,10 @@ impl State {
             return outcome;
         }
         // A boot may be announced on behalf of the one it replaces; `register` judges it by itself.
-        let is_boot = matches!(entry.command, Command::Register { .. });
+        let is_boot = matches!(
+            entry.command,
+            Command::Register { .. } | Command::Boot { .. }
+        );
         if !is_boot {
             self.refuse_replaced(key.instance)?;
         }
@@ -101,6 +104,12 @@ impl State {
             Command::DropLocations { instance, blobs } => {
                 self.drop_locations(*instance, blobs, events)
             }
+            Command::FoundBy {
+                cluster,
+                key,
+                endpoint,
+            } => self.found_by(cluster, *key, endpoint),
+            Command::Boot { instance, life } => self.boot(instance, *life, events),
         }
     }
 
@@ -112,6 +121,21 @@ impl State {
             });
         }
         Ok(Applied::Done)
+    }
+
+    fn found_by(&mut self, cluster: &str, key: u128, endpoint: &str) -> Outcome {
+        let known = self.cluster.as_deref().filter(|known| *known != cluster);
+        if let Some(cluster) = known {
+            return Err(Refusal::Founded {
+                cluster: cluster.to_owned(),
+            });
+        }
+        let node = NodeId(0);
+        if self.nodes.get(node).is_some_and(|first| first.key != key) {
+            return Err(Refusal::NodeTaken { node });
+        }
+        self.found(cluster)?;
+        self.admit(key, endpoint)
     }
 
     fn admit(&mut self, key: u128, endpoint: &str) -> Outcome {
@@ -131,6 +155,19 @@ impl State {
             self.bury(instance, events);
         }
         Ok(Applied::Done)
+    }
+
+    fn boot(&mut self, instance: &Instance, life: u128, events: &mut Vec<Event>) -> Outcome {
+        let id = instance.id;
+        if self.instances.is_replaced(id) {
+            return Err(Refusal::Stale { instance: id });
+        }
+        if self.is_outlived(id, life) {
+            return Err(Refusal::BootSeen { instance: id });
+        }
+        let outcome = self.register(instance, events)?;
+        self.lives.insert(id.node(), life);
+        Ok(outcome)
     }
 
     /// Takes from an instance that is gone what only a living one can have.

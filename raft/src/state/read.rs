@@ -111,6 +111,18 @@ impl State {
         self.instances.current_of(node)
     }
 
+    /// Whether a process that says to be `instance` is over for the cluster: a later boot of its node has registered, or
+    /// another process with this boot.
+    pub fn is_outlived(&self, instance: InstanceId, life: u128) -> bool {
+        let node = instance.node();
+        let is_current = self
+            .instances
+            .current_of(node)
+            .is_some_and(|current| current.id == instance);
+        let is_another = is_current && self.lives.get(&node) != Some(&life);
+        is_another || self.instances.is_replaced(instance)
+    }
+
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id)
     }

@@ -17,7 +17,7 @@ use vineyard_env::{
 };
 use vineyard_raft::command::Command;
 use vineyard_raft::state::instances::Instance;
-use vineyard_raft::{Dial, Error, Member, Meta, Options};
+use vineyard_raft::{Dial, Error, Founding, Member, Meta, Options};
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
 
@@ -52,10 +52,19 @@ impl World {
 
     /// Founds the cluster on node 0.
     pub(crate) async fn found(&self, options: &Options) -> Meta {
-        let node = self.start(NodeId(0), options, Some(CLUSTER)).await;
+        let node = self.found_again(options).await;
         let admitted = node.admit(1000, "n0:0".to_owned(), WAIT).await.unwrap();
         assert_eq!(admitted, (NodeId(0), CLUSTER.to_owned()));
         node
+    }
+
+    /// Boots the founder, also one that crashed.
+    pub(crate) async fn found_again(&self, options: &Options) -> Meta {
+        let founding = Founding {
+            cluster: CLUSTER.to_owned(),
+            key: 1000,
+        };
+        self.start(NodeId(0), options, Some(founding)).await
     }
 
     /// Starts one more node and lets `through` admit it.
@@ -69,7 +78,12 @@ impl World {
     }
 
     /// Boots a node, also one that crashed.
-    pub(crate) async fn start(&self, node: NodeId, options: &Options, found: Option<&str>) -> Meta {
+    pub(crate) async fn start(
+        &self,
+        node: NodeId,
+        options: &Options,
+        found: Option<Founding>,
+    ) -> Meta {
         let (disk, endpoint) = {
             let mut inner = self.lock();
             let machine = inner.nodes.entry(node).or_insert_with(|| Machine {
@@ -85,7 +99,7 @@ impl World {
         let member = Member {
             node,
             endpoint,
-            found: found.map(ToOwned::to_owned),
+            found,
         };
         let dial = Arc::new(Road {
             world: self.clone(),

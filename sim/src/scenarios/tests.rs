@@ -46,6 +46,11 @@ fn the_source_dies_in_a_migration_and_nothing_is_half_done() {
 }
 
 #[test]
+fn an_old_copy_returns_and_is_refused() {
+    play(an_old_copy_returns::play);
+}
+
+#[test]
 fn a_paused_node_returns_as_itself() {
     play(a_paused_node_returns::play);
 }

@@ -94,18 +94,20 @@ impl Nodes {
             "--size",
             ARENA,
         ];
-        if let Some((endpoint, token)) = join {
-            flags.extend(["--join", endpoint, "--token", token]);
+        match join {
+            Some((endpoint, _)) => flags.extend(["--join", endpoint]),
+            None => flags.push("--found"),
         }
-        self.spawn(number, &flags)
+        self.spawn(number, &flags, join.map(|(_, token)| token))
     }
 
     /// Starts node `number` again, with its data directory and no other flag.
     pub(super) fn restart(&mut self, number: usize) -> Result<(), Failure> {
-        self.spawn(number, &[])
+        self.spawn(number, &[], None)
     }
 
-    fn spawn(&mut self, number: usize, flags: &[&str]) -> Result<(), Failure> {
+    /// The token is in the environment, where only this user sees it.
+    fn spawn(&mut self, number: usize, flags: &[&str], token: Option<&str>) -> Result<(), Failure> {
         let (program, words) = self
             .command
             .split_first()
@@ -127,6 +129,7 @@ impl Nodes {
                 command.env_remove(name);
             }
         }
+        command.envs(token.map(|token| ("VINEYARD_TOKEN", token)));
         let output = log.try_clone().map_err(|e| fault("open the log of", e))?;
         command.stdin(Stdio::null()).stdout(output).stderr(log);
         node.child = Some(command.spawn().map_err(|e| fault("start", e))?);

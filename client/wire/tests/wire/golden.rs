@@ -18,7 +18,7 @@ use vineyard_wire::json::{
 };
 use vineyard_wire::peer;
 
-use crate::peer_samples::{ANSWERS, ASKS, CHALLENGES, WELCOMES, each_peer_sample};
+use crate::peer_samples::{ANSWERS, ASKS, CHALLENGES, INTRODUCTIONS, WELCOMES, each_peer_sample};
 use crate::reply_samples::{replies, statuses};
 use crate::samples::requests;
 
@@ -183,7 +183,7 @@ fn each_peer_message_has_its_golden_bytes() {
         };
     }
     each_peer_sample!(check);
-    for name in [CHALLENGES, WELCOMES, ASKS, ANSWERS].concat() {
+    for name in [CHALLENGES, WELCOMES, INTRODUCTIONS, ASKS, ANSWERS].concat() {
         assert!(
             folder("peer").join(format!("{name}.hex")).exists(),
             "{name} has no golden bytes"

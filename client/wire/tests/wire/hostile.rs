@@ -5,7 +5,9 @@ use std::process::Command;
 use vineyard_wire::json::{
     decode_reply, decode_request, encode_reply, encode_request, encode_status,
 };
-use vineyard_wire::peer::{self, Answer, Ask, Challenge, Hello, Response, Welcome};
+use vineyard_wire::peer::{
+    self, Answer, Ask, Challenge, Hello, Introduced, Life, Response, Welcome,
+};
 
 use crate::peer_samples::each_peer_sample;
 use crate::reply_samples::replies;
@@ -115,6 +117,8 @@ fn peer_must_hold(frame: &[u8]) {
         Challenge,
         Response,
         Welcome,
+        Life,
+        Introduced,
         Ask,
         Answer,
         Vec<Ask>,

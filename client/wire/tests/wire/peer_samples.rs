@@ -1,7 +1,9 @@
 //! One example of each peer message. A new variant does not compile until it is listed here.
 
-use vineyard_wire::peer::{Answer, Ask, Challenge, Hello, Join, PROOF_BYTES, Purpose, Response};
-use vineyard_wire::peer::{Range, VERSION, Welcome};
+use vineyard_wire::peer::{
+    Answer, Ask, Challenge, Hello, Introduced, Join, Life, PROOF_BYTES, Purpose, Range, Response,
+    VERSION, Welcome,
+};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status};
 
 use crate::reply_samples::figures;
@@ -18,6 +20,13 @@ macro_rules! each_peer_sample {
         $use!("response", &crate::peer_samples::response());
         for welcome in crate::peer_samples::welcomes() {
             $use!(crate::peer_samples::welcome_name(&welcome), &welcome);
+        }
+        $use!("life", &crate::peer_samples::life());
+        for introduced in crate::peer_samples::introductions() {
+            $use!(
+                crate::peer_samples::introduced_name(&introduced),
+                &introduced
+            );
         }
         for ask in crate::peer_samples::asks() {
             $use!(crate::peer_samples::ask_name(&ask), &ask);
@@ -50,6 +59,11 @@ names! { CHALLENGES challenge_name(Challenge) {
 names! { WELCOMES welcome_name(Welcome) {
     Welcome::Welcome { .. } => "welcome.welcome",
     Welcome::Refused(_) => "welcome.refused",
+} }
+
+names! { INTRODUCTIONS introduced_name(Introduced) {
+    Introduced::Welcome(_) => "introduced.welcome",
+    Introduced::Outlived => "introduced.outlived",
 } }
 
 names! { ASKS ask_name(Ask) {
@@ -104,6 +118,17 @@ pub(crate) fn welcomes() -> Vec<Welcome> {
         },
         Welcome::Refused("wrong proof".into()),
     ]
+}
+
+pub(crate) fn life() -> Life {
+    Life {
+        instance: InstanceId(65_537),
+        key: u128::MAX - 2,
+    }
+}
+
+pub(crate) fn introductions() -> Vec<Introduced> {
+    vec![Introduced::Welcome(life()), Introduced::Outlived]
 }
 
 fn range(offset: u64, len: u64) -> Range {

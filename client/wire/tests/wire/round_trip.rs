@@ -10,7 +10,8 @@ use vineyard_wire::json::{
     decode_reply, decode_request, encode_reply, encode_request, encode_status,
 };
 use vineyard_wire::peer::{
-    self, Answer, Ask, Challenge, Hello, Join, PROOF_BYTES, Purpose, Range, Response, Welcome,
+    self, Answer, Ask, Challenge, Hello, Introduced, Join, Life, PROOF_BYTES, Purpose, Range,
+    Response, Welcome,
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
@@ -95,6 +96,7 @@ proptest! {
         from in any::<Option<u64>>(),
         purpose in purpose(),
         (nonce, proof) in any::<([u8; PROOF_BYTES], [u8; PROOF_BYTES])>(),
+        key in any::<u128>(),
     ) {
         let from = from.map(NodeId);
         hold(&Hello { version, cluster: cluster.clone(), epoch, from, purpose, nonce })?;
@@ -103,5 +105,9 @@ proptest! {
         hold(&Response { proof })?;
         hold(&Welcome::Welcome { node: NodeId(epoch), epoch })?;
         hold(&Welcome::Refused(cluster))?;
+        let life = Life { instance: InstanceId(epoch), key };
+        hold(&life)?;
+        hold(&Introduced::Welcome(life))?;
+        hold(&Introduced::Outlived)?;
     }
 }

@@ -7,6 +7,7 @@ use vineyard_raft::command::{Applied, Command, Condition, Entry, VERSION};
 use vineyard_raft::state::State;
 use vineyard_raft::state::instances::Instance;
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
+use vineyard_wire::id::IdMaker;
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, TreeText};
 
@@ -31,7 +32,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let mut world = Self {
             state: State::default(),
-            catalog: Catalog::new(A),
+            catalog: Catalog::new(A, IdMaker::new(A, 1)),
             index: 0,
         };
         world.run(Command::Found {

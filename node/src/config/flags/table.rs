@@ -35,7 +35,10 @@ pub(super) enum Ours {
     Listen,
     RpcSocketPort,
     Join,
+    Found,
+    Moved,
     Token,
+    TokenFile,
     Log,
     Deployment,
     Compression,
@@ -77,7 +80,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 57] = [
+static TABLE: [Spec; 60] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -118,13 +121,31 @@ static TABLE: [Spec; 57] = [
         "join",
         Takes::Value("HOST:PORT,..."),
         Ours::Join,
-        "become part of the cluster of these nodes; needs --token",
+        "become part of the cluster of these nodes; needs --token-file or VINEYARD_TOKEN",
+    ),
+    ours(
+        "found",
+        Takes::Switch,
+        Ours::Found,
+        "found a new cluster in --data-dir if there is no node yet",
+    ),
+    ours(
+        "moved",
+        Takes::Switch,
+        Ours::Moved,
+        "for one start: --data-dir was copied here whole after its node had stopped",
+    ),
+    ours(
+        "token-file",
+        Takes::Value("FILE"),
+        Ours::TokenFile,
+        "holds what `vineyardctl token` prints; readable by its owner alone",
     ),
     ours(
         "token",
         Takes::Value("TOKEN"),
         Ours::Token,
-        "what `vineyardctl token` prints on a node of the cluster",
+        "the token itself, which other users can read in the process list",
     ),
     ours(
         "log",

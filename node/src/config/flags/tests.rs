@@ -65,7 +65,9 @@ fn our_own_flags_are_read() {
         "0.0.0.0:0",
         "--join",
         "a:1, b:2",
-        "--token=vy1.x",
+        "--found",
+        "--moved",
+        "--token-file=t",
         "--log=debug",
         "--htpasswd=users",
     ])
@@ -77,12 +79,21 @@ fn our_own_flags_are_read() {
         data_dir: Some("/tmp/d".into()),
         listen: Some("0.0.0.0:0".into()),
         join: vec!["a:1".into(), "b:2".into()],
-        token: Some("vy1.x".into()),
+        found: true,
+        moved: true,
+        token_file: Some("t".into()),
         log: Some("debug".into()),
         htpasswd: Some("users".into()),
         ..Flags::default()
     };
     assert_eq!(flags, expected);
+}
+
+#[test]
+fn a_token_as_an_argument_is_taken_with_a_warning() {
+    let flags = parse(&["--token=vy1.x"]).unwrap();
+    assert_eq!(flags.token.as_deref(), Some("vy1.x"));
+    assert!(flags.notices[0].contains("process list"));
 }
 
 #[test]

@@ -192,6 +192,50 @@ fn joining_needs_a_token_and_a_token_a_cluster() {
 }
 
 #[test]
+fn a_token_comes_from_one_place() {
+    let told = |args: &[&str]| {
+        let flags = Flags::parse(args.iter().copied(), &|_| unreachable!()).unwrap();
+        token_file(&flags, &machine())
+    };
+    assert_eq!(told(&["--token-file=t"]), Ok(Some("/work/t".into())));
+    assert_eq!(told(&["--token=t"]), Ok(None));
+    let both = told(&["--token=t", "--token-file=t"]);
+    assert_eq!(both, Err(ConfigError::TwoTokens));
+    let mut machine = machine();
+    let variables = &mut machine.variables;
+    variables.insert("VINEYARD_TOKEN_FILE".into(), "/t".into());
+    let filled = |args: &[&str], machine: &Machine| {
+        let flags = Flags::parse(args.iter().copied(), &|_| unreachable!()).unwrap();
+        let flags = with_variables(flags, machine).unwrap();
+        (flags.token, flags.token_file)
+    };
+    assert_eq!(filled(&[], &machine), (None, None));
+    let joins = filled(&["--join=a:1"], &machine);
+    assert_eq!(joins, (None, Some("/t".into())));
+    let variables = &mut machine.variables;
+    variables.insert("VINEYARD_TOKEN".into(), "v".into());
+    let joins = filled(&["--join=a:1"], &machine);
+    assert_eq!(joins, (Some("v".into()), None));
+    let joins = filled(&["--join=a:1", "--token-file=f"], &machine);
+    assert_eq!(joins, (None, Some("f".into())));
+}
+
+#[test]
+fn a_directory_that_was_named_founds_only_by_word() {
+    let founds =
+        |args: &[&str], old: Option<&Remembered>| resolve(args, &machine(), old).map(|c| c.found);
+    assert_eq!(founds(&[], None), Ok(true), "the first run is one word");
+    assert_eq!(founds(&["--socket=/s"], None), Ok(true));
+    assert_eq!(founds(&["--data-dir=/d"], None), Ok(false));
+    assert_eq!(founds(&["--data-dir=/d", "--found"], None), Ok(true));
+    let begun = resolve(&["--data-dir=/d", "--found"], &machine(), None).unwrap();
+    let begun = Remembered::of(&begun, None);
+    assert_eq!(founds(&["--data-dir=/d"], Some(&begun)), Ok(true));
+    let both = founds(&["--found", "--join=a:1", "--token=t"], None);
+    assert_eq!(both, Err(ConfigError::FoundAndJoin));
+}
+
+#[test]
 fn a_socket_path_that_the_system_would_cut_is_refused() {
     let path = format!("/srv/{}", "x".repeat(110));
     let refused = resolve(&["--socket", &path], &machine(), None);

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use vineyard_env::Listener;
 use vineyard_raft::Dial;
+use vineyard_wire::InstanceId;
 use vineyard_wire::peer::MAGIC;
 
 use super::*;
@@ -70,7 +71,7 @@ async fn a_question_gets_its_answer() {
     let (near, far) = pipes();
     let dialer = dialer(Some(near));
     let (asked, ()) = tokio::join!(dialer.ask("there", &Ask::Figures), answer(far, refusal()));
-    assert_eq!(asked.unwrap(), refusal());
+    assert_eq!(asked.unwrap().1, refusal());
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,7 +92,9 @@ async fn who_does_not_answer_is_given_up_by_the_deadline() {
 async fn raft_is_not_connected_to_another_node_at_the_same_address() {
     let (near, far) = pipes();
     let dialer = dialer(Some(near));
-    let dialled = Dial::dial(&dialer, NodeId(3), "there".to_owned());
+    let boot = Arc::new(Boot::new(InstanceId(2), &random(1)));
+    let dialer = RaftDialer::new(dialer, boot);
+    let dialled = dialer.dial(NodeId(3), "there".to_owned());
     let (dialled, ()) = tokio::join!(dialled, answer(far, refusal()));
     let error = dialled.err().expect("node 7 is not node 3");
     assert!(error.to_string().contains("is node n7, not n3"), "{error}");

@@ -9,7 +9,7 @@ use super::*;
 use crate::peer::pipe::pipes;
 
 fn store() -> (Store, HolderId) {
-    let mut store = Store::new(&HeapMemory, 1 << 20, IdMaker::new(InstanceId(0))).unwrap();
+    let mut store = Store::new(&HeapMemory, 1 << 20, IdMaker::new(InstanceId(0), 1)).unwrap();
     let holder = store.open_holder(true);
     (store, holder)
 }

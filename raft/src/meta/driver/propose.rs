@@ -1,6 +1,7 @@
 //! Commands on their way into the log: proposed here if this node leads, else handed to the one that does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::oneshot;
@@ -50,12 +51,12 @@ impl Driver {
                     }
                     Tried::Elsewhere(Some(node)) if leader != Some(node) => leader = Some(node),
                     Tried::Elsewhere(_) => {
-                        tokio::time::sleep(RETRY_PAUSE).await;
+                        self.pause().await;
                         leader = self.find_leader(leader).await;
                     }
                     Tried::Unknown(reason) => {
                         tracing::debug!(reason, "a command is tried again");
-                        tokio::time::sleep(RETRY_PAUSE).await;
+                        self.pause().await;
                         leader = self.find_leader(leader).await;
                     }
                 }
@@ -68,6 +69,14 @@ impl Driver {
                 after: until.duration_since(began),
             }),
         }
+    }
+
+    /// Before another try. Drawn anew each time, so that callers that began together do not stay in step.
+    async fn pause(&self) {
+        let spread_ms = RETRY_PAUSE.as_millis() as u64;
+        let extra_ms = self.env.random.next_u64() % spread_ms;
+        let pause = RETRY_PAUSE / 2 + Duration::from_millis(extra_ms);
+        tokio::time::sleep(pause).await;
     }
 
     fn whom_a_command_waits_for(&self, leader: Option<NodeId>) -> String {
@@ -212,7 +221,7 @@ impl Driver {
                     Answer::Failed(reason) => format!("the leader to admit a node ({reason})"),
                     _ => "a leader".to_owned(),
                 };
-                tokio::time::sleep(RETRY_PAUSE).await;
+                self.pause().await;
             }
         };
         match tokio::time::timeout_at(until, trying).await {

@@ -53,6 +53,80 @@ fn nobody_is_admitted_before_the_founding() {
     assert_eq!(state.apply(1, &entry).0, Err(Refusal::NotFounded));
 }
 
+fn found_by(cluster: &str, key: u128) -> Command {
+    Command::FoundBy {
+        cluster: cluster.to_owned(),
+        key,
+        endpoint: "a:1".to_owned(),
+    }
+}
+
+#[test]
+fn the_founder_is_admitted_with_the_founding() {
+    let mut replica = Replica {
+        state: State::default(),
+        now_unix_ms: 0,
+    };
+    let first = Ok(Applied::Admitted {
+        node: NodeId(0),
+        cluster: "c".to_owned(),
+    });
+    for _ in 0..2 {
+        assert_eq!(replica.run(found_by("c", 7)).0, first);
+    }
+    let founded = Refusal::Founded {
+        cluster: "c".to_owned(),
+    };
+    assert_eq!(replica.run(found_by("d", 7)).0, Err(founded));
+    let taken = Refusal::NodeTaken { node: NodeId(0) };
+    assert_eq!(replica.run(found_by("c", 8)).0, Err(taken));
+    assert_eq!(replica.state.nodes().count(), 1);
+}
+
+#[test]
+fn a_founding_that_an_earlier_build_began_is_ended() {
+    let mut replica = Replica {
+        state: State::default(),
+        now_unix_ms: 0,
+    };
+    replica.done(Command::Found {
+        cluster: "c".to_owned(),
+    });
+    assert!(replica.run(found_by("c", 7)).0.is_ok());
+    assert_eq!(
+        replica.state.node_of_key(7).map(|node| node.id),
+        Some(NodeId(0))
+    );
+}
+
+#[test]
+fn one_process_registers_a_boot_and_no_other() {
+    let mut replica = Replica::of_three();
+    let boots = |id, life| Command::Boot {
+        instance: instance(id),
+        life,
+    };
+    let seen = |instance| Err(Refusal::BootSeen { instance });
+    assert_eq!(
+        replica.run(boots(i(1), 10)).0,
+        seen(i(1)),
+        "registered by an earlier build"
+    );
+    replica.done(boots(boot(1, 1), 10));
+    replica.done(boots(boot(1, 1), 10));
+    assert_eq!(replica.run(boots(boot(1, 1), 11)).0, seen(boot(1, 1)));
+    replica.done(boots(boot(1, 2), 12));
+    for life in [10, 12] {
+        let instance = boot(1, 1);
+        let stale = Err(Refusal::Stale { instance });
+        assert_eq!(replica.run(boots(instance, life)).0, stale);
+    }
+    assert_eq!(replica.run(boots(boot(1, 2), 10)).0, seen(boot(1, 2)));
+    let is_outlived = |boot_number, life| replica.state.is_outlived(boot(1, boot_number), life);
+    assert!(is_outlived(1, 10) && is_outlived(2, 10));
+    assert!(!is_outlived(2, 12) && !is_outlived(3, 10));
+}
+
 #[test]
 fn a_data_directory_gets_the_same_node_id_each_time_it_asks() {
     let mut replica = Replica::of_three();

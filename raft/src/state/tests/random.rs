@@ -80,6 +80,13 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(id, attributes)| Command::SetAttributes { id, attributes }),
         1 => (object(), pairs()).prop_map(|(id, labels)| Command::Label { id, labels }),
         1 => boot().prop_map(|id| Command::Register { instance: instance(id) }),
+        1 => (boot(), 0..3u128)
+            .prop_map(|(id, life)| Command::Boot { instance: instance(id), life }),
+        1 => (0..5u8).prop_map(|key| Command::FoundBy {
+            cluster: "c".to_owned(),
+            key: key.into(),
+            endpoint: String::new(),
+        }),
         1 => (boot(), any::<bool>())
             .prop_map(|(instance, reachable)| Command::Watch { instance, reachable }),
         1 => (0..5u8).prop_map(|key| Command::Admit { key: key.into(), endpoint: String::new() }),

@@ -27,7 +27,7 @@ SCRIPT = """
 program=$1; control=$2; socket=$3; shift 3
 exec 3<&0
 IFS= read -r VINEYARD_TOKEN <&3
-[ -z "$VINEYARD_TOKEN" ] || export VINEYARD_TOKEN
+if [ -n "$VINEYARD_TOKEN" ]; then export VINEYARD_TOKEN; else set -- "$@" --found; fi
 folder=$(mktemp -d) || exit 1
 "$program" --socket "$socket" --data-dir "$folder" "$@" </dev/null >&2 3<&- &
 node=$!

@@ -53,8 +53,7 @@ class Flags:
         command += ["--rpc" if self.rpc else "--norpc"]
         if self.size:
             command += ["--size", str(self.size)]
-        if self.join:
-            command += ["--join", ",".join(self.join)]
+        command += ["--join", ",".join(self.join)] if self.join else ["--found"]
         return [*command, "--log", "debug,openraft=info" if self.debug else "info,openraft=warn"]
 
 

@@ -1,0 +1,87 @@
+//! What both sides of a raft connection say after the handshake: which process of its node each is.
+//!
+//! Promise: a process whose data directory is a copy, or older than what this node has seen of that node, exchanges no raft
+//! message with it: neither its votes nor what it stores count here.
+
+use std::io;
+
+use vineyard_env::Stream;
+use vineyard_wire::peer::{Introduced, Life};
+
+use super::frames;
+use crate::boot::Boot;
+
+/// Such a message has a few bytes; anything longer is not one.
+const INTRODUCTION_BYTES_MAX: usize = 1 << 8;
+
+/// Speaks for the side that dialled. A boot that the other side knows to be outlived ends this node.
+pub(crate) async fn introduce(stream: &mut dyn Stream, boot: &Boot) -> io::Result<()> {
+    frames::write(stream, &boot.life()).await?;
+    match frames::read(stream, INTRODUCTION_BYTES_MAX).await? {
+        Introduced::Welcome(theirs) if boot.knows_better(&theirs) => Err(outlived(&theirs)),
+        Introduced::Welcome(_) => Ok(()),
+        Introduced::Outlived => {
+            boot.is_outlived();
+            Err(outlived(&boot.life()))
+        }
+    }
+}
+
+/// Answers for the side that was dialled.
+pub(crate) async fn meet(stream: &mut dyn Stream, boot: &Boot) -> io::Result<()> {
+    let theirs: Life = frames::read(stream, INTRODUCTION_BYTES_MAX).await?;
+    if boot.knows_better(&theirs) {
+        frames::write(stream, &Introduced::Outlived).await?;
+        return Err(outlived(&theirs));
+    }
+    frames::write(stream, &Introduced::Welcome(boot.life())).await
+}
+
+fn outlived(life: &Life) -> io::Error {
+    let reason = format!(
+        "the process that says to be instance {} runs on a copy of the node's data directory, or on an older state of it",
+        life.instance
+    );
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use vineyard_wire::{InstanceId, NodeId};
+
+    use super::*;
+    use crate::peer::pipe::{pipes, random};
+
+    fn boot(boot: u64) -> Boot {
+        Boot::new(InstanceId::new(NodeId(1), boot), &random(boot))
+    }
+
+    #[tokio::test]
+    async fn both_sides_say_who_they_are() {
+        let (mut near, mut far) = pipes();
+        let (one, other) = (boot(0), boot(1));
+        let (introduced, met) = tokio::join!(introduce(&mut near, &one), meet(&mut far, &other));
+        introduced.unwrap();
+        met.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_is_told_to_be_outlived_ends() {
+        let (mut near, mut far) = pipes();
+        let one = boot(0);
+        let answer = async {
+            let _theirs: Life = frames::read(&mut far, INTRODUCTION_BYTES_MAX)
+                .await
+                .unwrap();
+            frames::write(&mut far, &Introduced::Outlived)
+                .await
+                .unwrap();
+        };
+        let (introduced, ()) = tokio::join!(introduce(&mut near, &one), answer);
+        assert_eq!(
+            introduced.unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
+        assert!(one.refused().await.to_string().contains("another process"));
+    }
+}

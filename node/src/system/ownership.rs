@@ -1,0 +1,162 @@
+//! Whose files these are. What holds the cluster's secret, or the socket that clients trust, is the node's own user's, and
+//! no other user can put something else in its place.
+//!
+//! It must never know what the files are for.
+
+use std::fs::{self, DirBuilder, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+const OTHERS: u32 = 0o077;
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+const STICKY: u32 = 0o1000;
+const GROUP_WRITES: u32 = 0o020;
+const OTHERS_WRITE: u32 = 0o002;
+const ROOT: u32 = 0;
+
+/// The user this process acts as.
+fn me() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+fn refused(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
+}
+
+/// The name of a user beside its number, if it has one.
+fn user(id: u32) -> String {
+    let known = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(id));
+    match known {
+        Ok(Some(user)) => format!("{} ({id})", user.name),
+        _ => id.to_string(),
+    }
+}
+
+/// Refuses a path that another user could point somewhere else: each folder above it, as far as they exist, belongs to
+/// root or to this user and nobody else may rename what is in it. Links on the way must be root's or this user's.
+pub(crate) fn check_above(path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent() else {
+        return Ok(());
+    };
+    let mut walked = std::path::PathBuf::new();
+    for part in parent.components() {
+        walked.push(part);
+        let found = match fs::symlink_metadata(&walked) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        check_folder(&walked, &found, me(), nix::unistd::getegid().as_raw())?;
+        if found.file_type().is_symlink() {
+            let target = fs::canonicalize(&walked)?;
+            check_above(&target)?;
+            check_folder(
+                &target,
+                &fs::symlink_metadata(&target)?,
+                me(),
+                nix::unistd::getegid().as_raw(),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn check_folder(path: &Path, found: &Metadata, me: u32, my_group: u32) -> io::Result<()> {
+    let (path, owner, mode) = (path.display(), found.uid(), found.mode());
+    if owner != ROOT && owner != me {
+        let owner = user(owner);
+        return Err(refused(format!(
+            "{path} belongs to user {owner}, who could put other files in the place of this node's"
+        )));
+    }
+    let is_open = mode & OTHERS_WRITE != 0 || (mode & GROUP_WRITES != 0 && found.gid() != my_group);
+    if is_open && mode & STICKY == 0 && !found.file_type().is_symlink() {
+        return Err(refused(format!(
+            "{path} can be written by other users (mode {:04o}) and has no sticky bit: they could put other files in the \
+             place of this node's",
+            mode & 0o7777
+        )));
+    }
+    Ok(())
+}
+
+/// Makes `dir`, for this user alone, or refuses what is there: another user's folder, or a link.
+pub(crate) fn own_folder(dir: &Path) -> io::Result<()> {
+    check_above(dir)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(FOLDER_MODE)
+        .create(dir)?;
+    let found = fs::symlink_metadata(dir)?;
+    check_own(dir, &found)
+}
+
+/// Refuses what is not this user's, and links, which lead elsewhere.
+fn check_own(path: &Path, found: &Metadata) -> io::Result<()> {
+    if found.file_type().is_symlink() {
+        return Err(refused(format!(
+            "{} is a link; name what it leads to",
+            path.display()
+        )));
+    }
+    if found.uid() != me() {
+        let (path, owner) = (path.display(), user(found.uid()));
+        return Err(refused(format!(
+            "{path} belongs to user {owner}; this node runs as user {}",
+            user(me())
+        )));
+    }
+    Ok(())
+}
+
+/// Closes `dir` and all that is in it to other users. What is not this user's, and links, are refused by name.
+pub(crate) fn close(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let found = match fs::symlink_metadata(&path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        check_own(&path, &found)?;
+        if found.is_dir() {
+            close_one(&path, &found, FOLDER_MODE)?;
+            close(&path)?;
+        } else {
+            close_one(&path, &found, FILE_MODE)?;
+        }
+    }
+    close_one(dir, &fs::symlink_metadata(dir)?, FOLDER_MODE)
+}
+
+fn close_one(path: &Path, found: &Metadata, mode: u32) -> io::Result<()> {
+    if found.mode() & OTHERS == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// The text of a file that holds a secret: a plain file of this user or root that nobody else may read.
+pub(crate) fn read_secret(path: &Path) -> io::Result<String> {
+    check_above(path)?;
+    let found = fs::symlink_metadata(path)?;
+    if found.uid() != ROOT {
+        check_own(path, &found)?;
+    }
+    if !found.is_file() {
+        let path = path.display();
+        return Err(refused(format!("{path} is not a plain file")));
+    }
+    if found.mode() & OTHERS != 0 {
+        let (path, mode) = (path.display(), found.mode() & 0o777);
+        return Err(refused(format!(
+            "{path} can be read by other users (mode {mode:04o}); chmod it to 0600"
+        )));
+    }
+    fs::read_to_string(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! Whether a data directory is the one that its node left here. A copy of it is not, nor is an older state of it that was
+//! put back: it may lack what the node acknowledged later.
+//!
+//! How: each start leaves a new file `mark.N`, and the database remembers which inode that file and the journal have, and
+//! when the mark was made. A copy has other inodes. An older state put over a newer one names a mark that was removed
+//! since. What cannot be seen: a file system that is rolled back as a whole keeps its inodes, and so does a state of the
+//! same life that is written over the files in place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use vineyard_env::{Change, Disk};
+
+/// Of the record in the database.
+const KEY: &[u8] = b"\x00place";
+/// Its first byte, before JSON of `Record`.
+const VERSION: u8 = 1;
+const PREFIX: &str = "mark.";
+const TEXT: &str =
+    "By this file a node knows that its data directory is no copy. Leave it where it is.\n";
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    /// N of `mark.N`.
+    mark: u64,
+    mark_inode: u64,
+    /// Nanoseconds since the Unix epoch, where the file system knows.
+    mark_born_ns: Option<u128>,
+    journal_inode: u64,
+}
+
+/// Takes possession of `dir`, whose database is `disk`, for this start. `moved` is the operator's word that the directory
+/// was copied whole to this place after its node had stopped.
+///
+/// # Errors
+/// `InvalidData` if the directory is a copy or was put back, and `moved` is not said; what the disk says.
+pub(crate) async fn take(dir: &Path, disk: &dyn Disk, moved: bool) -> io::Result<()> {
+    let known = load(disk)?;
+    if let Some(record) = known.as_ref().filter(|_| !moved)
+        && let Some(difference) = difference(dir, record)?
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "{} is a copy of a node's data directory, or an older state of it that was put back: {difference}. It may \
+                 lack what the node acknowledged later, so it is not started. Replace the node: start with an empty \
+                 --data-dir and with --join. If the directory was only moved here, whole, after its node had stopped for \
+                 the last time, start it once with --moved",
+                dir.display()
+            ),
+        ));
+    }
+    let number = known.map_or(1, |record| record.mark + 1);
+    let record = leave_mark(dir, number)?;
+    save(disk, &record).await?;
+    remove_others(dir, number)
+}
+
+fn mark(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{PREFIX}{number}"))
+}
+
+fn journal_inode(dir: &Path) -> io::Result<u64> {
+    Ok(fs::symlink_metadata(dir.join("meta/journal"))?.ino())
+}
+
+/// In what the directory is another one than `record` tells of.
+fn difference(dir: &Path, record: &Record) -> io::Result<Option<String>> {
+    let name = format!("{PREFIX}{}", record.mark);
+    let found = match fs::symlink_metadata(mark(dir, record.mark)) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Some(format!("{name} is not there")));
+        }
+        Err(error) => return Err(error),
+    };
+    let (is, was) = (found.ino(), record.mark_inode);
+    if is != was {
+        return Ok(Some(format!("{name} has inode {is}, and had {was}")));
+    }
+    let born_ns = born_ns(&found);
+    if born_ns != record.mark_born_ns && born_ns.is_some() && record.mark_born_ns.is_some() {
+        return Ok(Some(format!("{name} was made at another time")));
+    }
+    let (is, was) = (journal_inode(dir)?, record.journal_inode);
+    Ok((is != was).then(|| format!("meta/journal has inode {is}, and had {was}")))
+}
+
+fn born_ns(found: &fs::Metadata) -> Option<u128> {
+    let born = found.created().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(born.as_nanos())
+}
+
+/// A new file, durable when this returns.
+fn leave_mark(dir: &Path, number: u64) -> io::Result<Record> {
+    let path = mark(dir, number);
+    // A start that was killed before its record was durable left one.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    file.write_all(TEXT.as_bytes())?;
+    file.sync_all()?;
+    File::open(dir)?.sync_all()?;
+    let made = file.metadata()?;
+    Ok(Record {
+        mark: number,
+        mark_inode: made.ino(),
+        mark_born_ns: born_ns(&made),
+        journal_inode: journal_inode(dir)?,
+    })
+}
+
+fn remove_others(dir: &Path, number: u64) -> io::Result<()> {
+    let keep = format!("{PREFIX}{number}");
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && *name != *keep {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn load(disk: &dyn Disk) -> io::Result<Option<Record>> {
+    let Some(bytes) = disk.get(KEY)? else {
+        return Ok(None);
+    };
+    let damaged = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+    match bytes.split_first() {
+        Some((&VERSION, record)) => serde_json::from_slice(record)
+            .map(Some)
+            .map_err(|error| damaged(format!("the record of where this directory is: {error}"))),
+        other => Err(damaged(format!(
+            "the record of where this directory is has version {:?}; this program reads {VERSION}",
+            other.map(|(version, _)| version)
+        ))),
+    }
+}
+
+async fn save(disk: &dyn Disk, record: &Record) -> io::Result<()> {
+    let mut bytes = vec![VERSION];
+    serde_json::to_writer(&mut bytes, record).expect("plain fields always have a JSON form");
+    let (done, saved) = oneshot::channel();
+    let put = Change::Put(KEY.to_vec(), bytes);
+    // The receiver goes only with this future.
+    disk.commit(vec![put], Box::new(move |result| drop(done.send(result))));
+    saved
+        .await
+        .unwrap_or_else(|_| Err(io::Error::other("the disk stopped")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vineyard_raft::disk::SledDisk;
+
+    async fn start(dir: &Path, moved: bool) -> io::Result<()> {
+        let disk = SledDisk::open(&dir.join("meta"))?;
+        take(dir, &disk, moved).await
+    }
+
+    /// Copies all files, over those that are there.
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let there = to.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => copy(&entry.path(), &there),
+                false => drop(fs::copy(entry.path(), there).unwrap()),
+            }
+        }
+    }
+
+    fn is_refused(started: io::Result<()>) {
+        let error = started.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+        assert!(error.to_string().contains("is a copy"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_directory_is_known_again_also_after_it_was_renamed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, other) = (folder.path().join("a"), folder.path().join("b"));
+        for _ in 0..3 {
+            start(&dir, false).await.unwrap();
+        }
+        // A start that was killed early leaves a mark that nothing names.
+        fs::write(mark(&dir, 4), "").unwrap();
+        start(&dir, false).await.unwrap();
+        fs::rename(&dir, &other).unwrap();
+        start(&other, false).await.unwrap();
+        let marks = fs::read_dir(&other).unwrap().filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with(PREFIX)
+        });
+        assert_eq!(marks.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_refused_until_the_operator_says_that_it_was_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, other) = (folder.path().join("a"), folder.path().join("b"));
+        start(&dir, false).await.unwrap();
+        copy(&dir, &other);
+        is_refused(start(&other, false).await);
+        start(&dir, false).await.unwrap();
+        start(&other, true).await.unwrap();
+        start(&other, false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_older_state_that_was_put_back_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, saved) = (folder.path().join("a"), folder.path().join("saved"));
+        start(&dir, false).await.unwrap();
+        copy(&dir, &saved);
+        start(&dir, false).await.unwrap();
+        copy(&saved, &dir);
+        is_refused(start(&dir, false).await);
+    }
+
+    #[tokio::test]
+    async fn a_journal_in_the_place_of_another_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("a");
+        start(&dir, false).await.unwrap();
+        let (journal, draft) = (dir.join("meta/journal"), dir.join("meta/draft"));
+        fs::copy(&journal, &draft).unwrap();
+        fs::rename(&draft, &journal).unwrap();
+        is_refused(start(&dir, false).await);
+    }
+}

@@ -1,0 +1,91 @@
+//! One identity for each data directory, also when all nodes of a cluster start at the same moment.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use vineyard_tests::node::{Node, Plan};
+use vineyard_tests::{preload, wait};
+
+/// 200 joins in all.
+const ROUNDS: usize = 8;
+const JOINERS: usize = 25;
+const TOKEN_WITHIN: Duration = Duration::from_secs(20);
+/// The founder's disk takes its time, so that the others ask while the founding is on its way.
+const PRELOADED: &str = r#"
+#include <time.h>
+#include <unistd.h>
+#include <sys/syscall.h>
+int fdatasync(int fd) {
+    struct timespec pause = {0, 60 * 1000 * 1000};
+    nanosleep(&pause, 0);
+    return syscall(SYS_fdatasync, fd);
+}
+"#;
+
+#[test]
+fn no_node_gets_the_identity_of_another_that_starts_at_the_same_time() {
+    let library = tempfile::tempdir().unwrap();
+    let slow = preload::compile(library.path(), PRELOADED).unwrap();
+    for round in 0..ROUNDS {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = Plan {
+            size: "1M".to_owned(),
+            ..Plan::default()
+        };
+        let founder = Plan {
+            listen: free_address(),
+            environment: vec![slow.clone()],
+            ..plan.clone()
+        };
+        let joins = |token| Plan {
+            join: Some((founder.listen.clone(), token)),
+            ..plan.clone()
+        };
+        let mut nodes = vec![Node::planned(&folder.path().join("0"), founder.clone()).unwrap()];
+        nodes[0].launch().unwrap();
+        let token = token_on_disk(&nodes[0].data_dir()).unwrap();
+        for number in 1..=JOINERS {
+            let folder = folder.path().join(number.to_string());
+            let mut node = Node::planned(&folder, joins(token.clone())).unwrap();
+            node.launch().unwrap();
+            nodes.push(node);
+        }
+        for node in &mut nodes {
+            node.wait_ready().unwrap();
+        }
+        let instances: Vec<u64> = nodes.iter().map(Node::instance).collect();
+        let different: BTreeSet<u64> = instances.iter().copied().collect();
+        assert_eq!(different.len(), nodes.len(), "round {round}: {instances:?}");
+        assert_eq!(instances[0], 0, "the founder is the first");
+    }
+}
+
+/// An address that was free just now. The founder's must be known before it listens.
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// The token as the founder's journal has it: before the node serves, nobody can ask for it.
+fn token_on_disk(data_dir: &Path) -> Result<String> {
+    let journal = data_dir.join("meta/journal");
+    wait::until("the founder's identity", TOKEN_WITHIN, || {
+        let bytes = std::fs::read(&journal)?;
+        let begins = b"{\"key\":";
+        let at = bytes.windows(begins.len()).position(|part| part == begins);
+        let at = at.context("no identity in the journal")?;
+        let mut records = serde_json::Deserializer::from_slice(&bytes[at..]).into_iter::<Value>();
+        let record = records.next().context("a record")??;
+        let secret = record["secret"].as_array().context("a secret")?;
+        let hex: String = secret
+            .iter()
+            .map(|byte| format!("{:02x}", byte.as_u64().unwrap_or_default()))
+            .collect();
+        let cluster = record["cluster"].as_str().context("a cluster")?;
+        Ok(Some(format!("vy1.{cluster}.{hex}")))
+    })
+}

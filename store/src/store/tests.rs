@@ -11,7 +11,7 @@ use super::*;
 const MIB: u64 = 1 << 20;
 
 fn store(memory: &dyn Memory, capacity_bytes: u64) -> Store {
-    let ids = IdMaker::new(InstanceId::new(NodeId(1), 0));
+    let ids = IdMaker::new(InstanceId::new(NodeId(1), 0), 1);
     Store::new(memory, capacity_bytes, ids).unwrap()
 }
 
@@ -201,7 +201,7 @@ fn one_blob_may_take_the_whole_capacity() {
 #[test]
 fn a_capacity_that_cannot_be_mapped_is_refused() {
     for capacity in [0, u64::MAX, u64::MAX - 100, 1 << 63] {
-        let ids = IdMaker::new(InstanceId::new(NodeId(1), 0));
+        let ids = IdMaker::new(InstanceId::new(NodeId(1), 0), 1);
         let refused = Store::new(&MemfdMemory, capacity, ids).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
     }

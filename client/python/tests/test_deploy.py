@@ -127,6 +127,21 @@ def test_what_cannot_start_says_why(short_folder):
         pass
 
 
+def test_a_private_node_is_not_started_where_others_could_replace_its_files(short_folder):
+    open_to_all = short_folder / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    tempfile.tempdir = str(open_to_all)  # put back by the fixture
+    with (
+        pytest.raises(RuntimeError, match=f"{open_to_all} can be written by other users"),
+        start_vineyardd(size="64M", rpc_socket_port=0),
+    ):
+        pass
+    with pytest.raises(RuntimeError, match="can be written by other users"):
+        vineyard.connect()
+    assert list(open_to_all.iterdir()) == []
+
+
 def test_a_program_of_ones_own(short_folder):
     program = short_folder / "vineyardd"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m vineyard "$@"\n')

@@ -197,7 +197,10 @@ fn a_token_comes_from_one_place() {
         let flags = Flags::parse(args.iter().copied(), &|_| unreachable!()).unwrap();
         token_file(&flags, &machine())
     };
-    assert_eq!(told(&["--token-file=t"]), Ok(Some(machine().current_dir.join("t"))));
+    assert_eq!(
+        told(&["--token-file=t"]),
+        Ok(Some(machine().current_dir.join("t")))
+    );
     assert_eq!(told(&["--token=t"]), Ok(None));
     let both = told(&["--token=t", "--token-file=t"]);
     assert_eq!(both, Err(ConfigError::TwoTokens));

@@ -16,6 +16,7 @@ use crate::actors::catalog::{Catalog, Frees};
 use crate::actors::migrator::Migrator;
 use crate::bulk::Bulk;
 use crate::config::Config;
+use crate::entry::Entry;
 use crate::identity::Identity;
 use crate::logins::Logins;
 use crate::peer::dial::Dialer;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) bulk: Bulk,
     /// `None` if everybody may register.
     pub(crate) logins: Option<Logins>,
+    /// `None` if the user does not decide who may be a client over TCP.
+    pub(crate) entry: Option<Entry>,
     pub(crate) dialer: Dialer,
     pub(crate) arena: SharedArena,
     /// Holds what the node itself writes or deletes.

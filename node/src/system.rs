@@ -9,6 +9,7 @@ mod data_dir;
 mod host;
 mod random;
 mod threads;
+mod users;
 
 use std::io;
 use std::path::Path;

@@ -13,6 +13,7 @@ pub mod node;
 pub mod process;
 pub mod raw;
 pub mod shared_memory;
+pub mod skips;
 pub mod statistics;
 pub mod tidy;
 pub mod wait;

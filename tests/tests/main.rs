@@ -11,5 +11,6 @@ mod files;
 mod hostile;
 mod kill_leader;
 mod ledger;
+mod other_users;
 mod restart;
 mod tidy;

@@ -15,6 +15,7 @@ mod front;
 mod handlers;
 mod identity;
 mod inbox;
+mod log;
 mod logins;
 mod node;
 mod peer;

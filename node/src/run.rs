@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use vineyard_env::Env;
 
 use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
-use crate::{Error, Node, system};
+use crate::{Error, Node, log, system};
 
 const FAILED: u8 = 1;
 /// Exit code of a command line that makes no sense.
@@ -24,22 +24,22 @@ pub fn run(args: Vec<String>) -> u8 {
             return 0;
         }
         Err(error) => {
-            eprintln!("vineyardd: {error}");
+            log::complain(&error.to_string());
             return USAGE;
         }
     };
     let filter = match EnvFilter::try_new(&startup.log) {
         Ok(filter) => filter,
         Err(error) => {
-            eprintln!("vineyardd: --log {:?}: {error}", startup.log);
+            log::complain(&format!("--log {:?}: {error}", startup.log));
             return USAGE;
         }
     };
-    start_log(filter);
+    log::start(filter);
     match serve(*startup) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("vineyardd: {error}");
+            log::complain(&error.to_string());
             FAILED
         }
     }
@@ -114,12 +114,4 @@ fn announce(node: &Node, config: &crate::Config) {
         "ready; to add a node: vineyardd --join {} --token \"$(vineyardctl token)\"",
         node.endpoint(),
     );
-}
-
-fn start_log(filter: EnvFilter) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    // A process that starts several nodes has a log already.
-    let _ = log.with_ansi(false).try_init();
 }

@@ -13,4 +13,5 @@ mod kill_leader;
 mod ledger;
 mod other_users;
 mod restart;
+mod text;
 mod tidy;

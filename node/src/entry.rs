@@ -1,6 +1,6 @@
-//! Who may be a client over TCP of a node without passwords: whoever may open its Unix socket.
+//! Which users may be clients over TCP of a node without passwords: those who may open its Unix socket.
 //!
-//! Promise: no user of this machine gets by TCP what the socket refuses him, and nobody beyond it gets in; what cannot be
+//! Promise: no user of this machine gets by TCP what the socket refuses, and nobody beyond it gets in; what cannot be
 //! found out is refused. Asking the kernel and the user database happens off the actor thread. Nodes do not come by here.
 
 use std::cell::RefCell;
@@ -34,7 +34,7 @@ struct Question {
     answer: oneshot::Sender<io::Result<Finding>>,
 }
 
-/// Whether a user may open the socket; his name if he may not.
+/// Whether a user may open the socket; the user's name if not.
 #[derive(Clone)]
 struct Finding {
     may_connect: bool,
@@ -74,7 +74,7 @@ impl Entry {
         })
     }
 
-    /// Finds out who is at the other end of `stream`: why he may not come in, if so. Fails if the stream is lost.
+    /// Finds out who is at the other end of `stream`: why that user may not come in, if so. Fails if the stream is lost.
     pub(crate) async fn judge(
         &self,
         bulk: &Bulk,
@@ -102,6 +102,8 @@ impl Entry {
                 None,
                 format!("{caller} is no user of this node's machine; {WAYS_IN}"),
             ),
+            // Reset meanwhile: nobody is left to refuse.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => return Err(error),
             Err(error) => (None, unknown(&format!("the user at {caller}"), &error)),
         };
         let (user, message) = refused;

@@ -44,7 +44,7 @@ impl Rights {
                     on_membership: of_group,
                 };
             }
-            // Whether he is in the group cannot be known, so he has what both give.
+            // Membership cannot be known, so such a user has what both give.
             (User::Unmapped, false) => false,
         };
         if open { Step::Open } else { Step::Closed }
@@ -63,7 +63,7 @@ pub(crate) fn is_above_rights(user: User, own: u32) -> bool {
     user == ROOT || user == User::Known(own)
 }
 
-/// Whether `user` may connect along `way`. His `groups` are asked for only if they decide.
+/// Whether `user` may connect along `way`. The `groups` of the user are asked for only if they decide.
 pub(crate) fn may_connect(
     user: User,
     way: &Way,
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn each_folder_must_let_him_pass() {
+    fn each_folder_must_let_the_user_pass() {
         let open = rights(0, 0, 0o666);
         for (folder, groups, expected) in [
             (rights(0, 0, 0o700), &[1000][..], false),

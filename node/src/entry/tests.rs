@@ -1,4 +1,8 @@
 //! Who comes in by TCP, on a machine whose user database is made up.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a client that resets its connection is none of ours"
+)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -55,6 +59,11 @@ fn with_host(says: Says, open_to_anyone: bool, test: impl AsyncFnOnce(&Place)) {
     with_env(config, env, test);
 }
 
+/// Closing sends a reset at once.
+const RESET: nix::libc::linger = nix::libc::linger {
+    l_onoff: 1,
+    l_linger: 0,
+};
 const REGISTER: &[u8] = br#"{"type":"register_request"}"#;
 
 /// What a node says to the second request, when the user behind the first may not open the socket.
@@ -88,6 +97,24 @@ fn a_user_who_may_not_open_the_socket_is_told_and_closed() {
     });
 }
 
+/// The kernel no longer knows whose it was, and the node writes no line about it.
+#[test]
+fn a_connection_that_was_reset_is_let_go_in_silence() {
+    with_host(Says::default(), false, async |place| {
+        let node = &place.node.shared;
+        let mut listener = node.env.network.listen("127.0.0.1:0").await.unwrap();
+        let address = listener.address();
+        let near = std::net::TcpStream::connect(&address).unwrap();
+        let far = listener.accept().await.unwrap();
+        nix::sys::socket::setsockopt(&near, nix::sys::socket::sockopt::Linger, &RESET).unwrap();
+        drop(near);
+        let entry = node.entry.as_ref().unwrap();
+        let lost = entry.judge(&node.bulk, far).await.err().unwrap();
+        assert_eq!(lost.kind(), io::ErrorKind::NotConnected);
+        assert!(entry.told.borrow().is_empty());
+    });
+}
+
 #[test]
 fn what_cannot_be_found_out_is_refused() {
     let fails = Says {
@@ -105,7 +132,7 @@ fn what_cannot_be_found_out_is_refused() {
 }
 
 #[test]
-fn whoever_may_open_the_socket_and_with_the_flag_anybody_comes_in() {
+fn a_user_who_may_open_the_socket_comes_in_and_with_the_flag_anybody() {
     let may = Says {
         may_connect: true,
         ..Says::default()

@@ -47,7 +47,7 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     }))
 }
 
-/// Whoever does not say the right password, or may not use TCP, stays outside.
+/// A client without the right password, or whose user may not use TCP, stays outside.
 async fn admit(session: &Session, register: &Register) -> Result<(), Status> {
     if let Some(refusal) = session.refused() {
         return Err(refusal);

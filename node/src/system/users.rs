@@ -55,7 +55,7 @@ fn account(user: User) -> io::Result<Option<Account>> {
     }
 }
 
-/// Those that the user database gives him; none if it does not know him.
+/// Those that the user database has for `user`; none if it does not know that number.
 fn groups(user: User) -> io::Result<Vec<u32>> {
     let Some(account) = account(user)? else {
         return Ok(Vec::new());

@@ -55,6 +55,7 @@ use forward_writes;
 mod busy_poll;
 mod local;
 mod network;
+mod owner;
 
 pub use local::SystemLocal;
 pub use network::SystemNetwork;

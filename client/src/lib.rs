@@ -32,6 +32,7 @@ mod options;
 mod put;
 #[cfg(test)]
 mod tests;
+pub mod text;
 mod world;
 
 pub use blob::{Blob, BlobWriter};

@@ -56,6 +56,8 @@ pub struct Config {
     pub compression: bool,
     /// Serve clients over TCP. Without it the port serves other nodes only.
     pub rpc: bool,
+    /// Without passwords, serve also TCP clients whose user may not open the Unix socket, and those beyond this machine.
+    pub rpc_open_to_anyone: bool,
     /// Present: only these users may register, on the Unix socket and over TCP.
     pub passwords: Option<Arc<Passwords>>,
     pub limits: Limits,
@@ -75,6 +77,7 @@ impl Config {
             deployment: "local".to_owned(),
             compression: true,
             rpc: true,
+            rpc_open_to_anyone: false,
             passwords: None,
             limits: Limits::default(),
         }

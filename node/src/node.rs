@@ -20,6 +20,7 @@ use crate::boot::{self, Boot};
 use crate::bulk::Bulk;
 use crate::catalog::Catalog;
 use crate::config::{Config, Listen};
+use crate::entry::Entry;
 use crate::figures;
 use crate::front;
 use crate::identity::{BOOTS_MAX, Identity};
@@ -289,6 +290,7 @@ async fn assemble(
             .passwords
             .clone()
             .map(|users| Logins::start(env.threads.as_ref(), users, limits.login_deadline)),
+        entry: Entry::start(&config, &env),
         bulk: Bulk::start(env.threads.as_ref(), limits.bulk_threads, limits.bulk_queue),
         dialer,
         arena,

@@ -11,7 +11,7 @@ use vineyard_env::Env;
 use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
 use crate::identity::Identity;
 use crate::system::{data_dir, ownership, place};
-use crate::{Error, Node, system};
+use crate::{Error, Node, log, system};
 
 const FAILED: u8 = 1;
 /// Exit code of a command line that makes no sense.
@@ -26,22 +26,22 @@ pub fn run(args: Vec<String>) -> u8 {
             return 0;
         }
         Err(error) => {
-            eprintln!("vineyardd: {error}");
+            log::complain(&error.to_string());
             return USAGE;
         }
     };
     let filter = match EnvFilter::try_new(&startup.log) {
         Ok(filter) => filter,
         Err(error) => {
-            eprintln!("vineyardd: --log {:?}: {error}", startup.log);
+            log::complain(&format!("--log {:?}: {error}", startup.log));
             return USAGE;
         }
     };
-    start_log(filter);
+    log::start(filter);
     match serve(*startup) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("vineyardd: {error}");
+            log::complain(&error.to_string());
             FAILED
         }
     }
@@ -154,12 +154,4 @@ fn announce(node: &Node, config: &crate::Config) {
         "ready; to add a node: VINEYARD_TOKEN=$(vineyardctl token) vineyardd --join {}",
         node.endpoint(),
     );
-}
-
-fn start_log(filter: EnvFilter) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    // A process that starts several nodes has a log already.
-    let _ = log.with_ansi(false).try_init();
 }

@@ -37,6 +37,9 @@ pub(crate) struct Session {
     /// The client says when it no longer reads a blob.
     pub(crate) releases: Cell<bool>,
     wrong_passwords: Cell<usize>,
+    /// Why it may not register, if its user may not use TCP.
+    pub(crate) refusal: Option<Status>,
+    was_refused: Cell<bool>,
     register_by: Instant,
     /// Counts the connection among those that have not registered.
     unregistered: RefCell<Option<Counted>>,
@@ -59,6 +62,8 @@ impl Session {
             registered: Cell::new(false),
             releases: Cell::new(false),
             wrong_passwords: Cell::new(0),
+            refusal: None,
+            was_refused: Cell::new(false),
             unregistered: RefCell::new(unregistered),
             sent: RefCell::default(),
         })
@@ -95,9 +100,16 @@ impl Session {
         self.wrong_passwords.set(self.wrong_passwords.get() + 1);
     }
 
-    /// Whether it has guessed often enough.
+    /// Why it may not register, if so; it is closed once it was told.
+    pub(crate) fn refused(&self) -> Option<Status> {
+        self.was_refused.set(self.refusal.is_some());
+        self.refusal.clone()
+    }
+
+    /// Whether it has guessed often enough, or was told that it may not come in.
     fn is_shut_out(&self) -> bool {
-        self.wrong_passwords.get() >= self.node.config.limits.wrong_passwords_max
+        self.was_refused.get()
+            || self.wrong_passwords.get() >= self.node.config.limits.wrong_passwords_max
     }
 
     /// The request in `body`, if this connection may ask it now.

@@ -18,6 +18,7 @@ use crate::actors::migrator::Migrator;
 use crate::boot::Boot;
 use crate::bulk::Bulk;
 use crate::config::Config;
+use crate::entry::Entry;
 use crate::identity::Identity;
 use crate::logins::Logins;
 use crate::peer::dial::Dialer;
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) bulk: Bulk,
     /// `None` if everybody may register.
     pub(crate) logins: Option<Logins>,
+    /// `None` if the user does not decide who may be a client over TCP.
+    pub(crate) entry: Option<Entry>,
     pub(crate) dialer: Dialer,
     pub(crate) arena: SharedArena,
     /// Holds what the node itself writes or deletes.

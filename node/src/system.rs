@@ -11,6 +11,7 @@ pub(crate) mod ownership;
 pub(crate) mod place;
 mod random;
 mod threads;
+mod users;
 
 use std::io;
 use std::path::Path;

@@ -26,6 +26,15 @@ pub(crate) fn with_node(limits: Limits, test: impl AsyncFnOnce(&Place)) {
 
 /// Runs `test` with a node that has what `change` makes of the usual settings, and stops the node.
 pub(crate) fn with_config(change: impl FnOnce(Config) -> Config, test: impl AsyncFnOnce(&Place)) {
+    with_env(change, |env| env, test);
+}
+
+/// As `with_config`, in the world that `change_env` makes of the real one.
+pub(crate) fn with_env(
+    change: impl FnOnce(Config) -> Config,
+    change_env: impl FnOnce(Env) -> Env,
+    test: impl AsyncFnOnce(&Place),
+) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("sock").display().to_string();
     let config = change(Config {
@@ -33,7 +42,7 @@ pub(crate) fn with_config(change: impl FnOnce(Config) -> Config, test: impl Asyn
         size_bytes: 16 << 20,
         ..Config::new(folder.path().join("data"), socket.clone())
     });
-    let env = system::env(&config.data_dir).unwrap();
+    let env = change_env(system::env(&config.data_dir).unwrap());
     let runtime = system::runtime().unwrap();
     LocalSet::new().block_on(&runtime, async {
         let place = Place {

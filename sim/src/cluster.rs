@@ -250,6 +250,8 @@ fn config(number: usize, size_bytes: u64, join: Option<Join>) -> Config {
         listen: Listen::At(endpoint(number)),
         size_bytes,
         join,
+        // Clients over TCP are on machines of their own.
+        rpc_open_to_anyone: true,
         limits: Limits {
             raft_snapshot_entries: 300,
             ..limits

@@ -1,6 +1,11 @@
 //! The machine's name and figures, which are logical here, and the bug a run was told to plant.
 
-use vineyard_env::Host;
+use std::io;
+
+use vineyard_env::{Host, User};
+
+/// Whose processes run on a simulated machine.
+pub(crate) const USER: User = User::Known(1000);
 
 /// What a simulated process knows of its machine.
 pub struct SimHost {
@@ -19,6 +24,14 @@ impl Host for SimHost {
 
     fn resident_bytes(&self) -> u64 {
         0
+    }
+
+    fn may_connect(&self, user: User, _path: &str) -> io::Result<bool> {
+        Ok(user == USER)
+    }
+
+    fn user_name(&self, _user: User) -> Option<String> {
+        None
     }
 
     fn planted(&self) -> Option<&'static str> {

@@ -13,6 +13,8 @@ mod founding;
 mod hostile;
 mod kill_leader;
 mod ledger;
+mod other_users;
 mod planted_files;
 mod restart;
+mod text;
 mod tidy;

@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::args::Format;
 use crate::failure::{Failure, Tried};
+use crate::output;
 use crate::tree::{self, Part};
 
 mod leader;
@@ -49,7 +50,7 @@ pub(crate) async fn run(format: Format, node_command: Vec<OsString>) -> Result<(
     let mut nodes = Nodes::new(node_command)?;
     let folder = nodes.folder();
     if let Err(failure) = play(&mut story, &mut nodes).await {
-        eprintln!("\nWhat the nodes logged last:\n{}", nodes.logs());
+        output::show(&format!("\nWhat the nodes logged last:\n{}", nodes.logs()));
         return Err(failure);
     }
     drop(nodes);

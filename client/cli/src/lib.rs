@@ -37,18 +37,20 @@ pub fn main_beside(args: Vec<OsString>, node_command: io::Result<Vec<OsString>>)
     let arguments = match Arguments::try_parse_from(args) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Printing fails only if the terminal is gone, and then there is nobody to tell.
+            if error.use_stderr() {
+                // It quotes words of the command line, which may be names of files that others chose.
+                output::show(&error.render().to_string());
+                return failure::USAGE;
+            }
+            // Help. Printing fails only if the terminal is gone, and then there is nobody to tell.
             let _ = error.print();
-            return match error.use_stderr() {
-                true => failure::USAGE,
-                false => 0,
-            };
+            return 0;
         }
     };
     match run(arguments, node_command) {
         Ok(()) => 0,
         Err(failure) => {
-            eprintln!("vineyardctl: {failure}");
+            output::complain(&failure.to_string());
             failure.code()
         }
     }
@@ -62,7 +64,7 @@ fn node(args: Vec<OsString>) -> u8 {
     {
         Ok(args) => vineyard_node::run(args),
         Err(arg) => {
-            eprintln!("vineyardctl: {} is not UTF-8", arg.to_string_lossy());
+            output::complain(&format!("{} is not UTF-8", arg.to_string_lossy()));
             failure::USAGE
         }
     }

@@ -1,52 +1,99 @@
-//! Tables for people, JSON for programs.
+//! What is printed: tables for people, JSON for programs, complaints on stderr.
+//!
+//! Promise: this is the only door to the terminal, and what leaves by it is harmless there, also where strangers chose the
+//! names and type names in it. Only an object's bytes (`get -o -`) go another way, as they are.
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, presets};
 use serde::Serialize;
+use vineyard_client::text::{printable, printable_json};
 
 use crate::failure::Failure;
 
-/// A table with `headers`; columns whose index is in `right` hold numbers.
-pub(crate) fn table(headers: &[&str], right: &[usize]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(headers);
-    for index in right {
-        let column = table
-            .column_mut(*index)
-            .expect("the index is one of the headers'");
-        column.set_cell_alignment(CellAlignment::Right);
+/// Columns of text under headers.
+pub(crate) struct Table(comfy_table::Table);
+
+impl Table {
+    /// Columns whose index is in `right` hold numbers.
+    pub(crate) fn new(headers: &[&str], right: &[usize]) -> Self {
+        let mut table = comfy_table::Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(headers);
+        for index in right {
+            let column = table
+                .column_mut(*index)
+                .expect("the index is one of the headers'");
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        Self(table)
     }
-    table
+
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        // Escaped here, so that the widths are those of what is printed.
+        let cells = cells.into_iter().map(|cell| printable(&cell).into_owned());
+        self.0.add_row(cells);
+    }
+
+    /// Without the blanks at the ends.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let bare = |line: String| {
+            let line = line.strip_prefix(" ").unwrap_or(&line);
+            line.trim_end().to_owned()
+        };
+        self.0.lines().map(bare).collect()
+    }
 }
 
-/// Prints a table without the blanks at the ends of its lines.
 pub(crate) fn print_table(table: &Table) -> Result<(), Failure> {
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| {
-            line.strip_prefix(" ")
-                .unwrap_or(&line)
-                .trim_end()
-                .to_owned()
-        })
-        .collect();
-    print(&lines.join("\n"))
+    table.lines().iter().try_for_each(|line| print(line))
 }
 
 /// Prints `value` as indented JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).expect("what is printed has a JSON form");
-    print(&text)
+    put(&printable_json(&text))
 }
 
-/// Prints `text` and a line end. A reader that went away (`| head`) is no failure.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
+/// Prints `line` and a line end.
+pub(crate) fn print(line: &str) -> Result<(), Failure> {
+    put(&printable(line))
+}
+
+/// A reader that went away (`| head`) is no failure.
+fn put(text: &str) -> Result<(), Failure> {
     match writeln!(io::stdout().lock(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::local("write to the standard output", error))
         }
         _ => Ok(()),
+    }
+}
+
+/// Says on stderr what went wrong, on one line.
+pub(crate) fn complain(message: &str) {
+    eprintln!("vineyardctl: {}", printable(message));
+}
+
+/// Prints `text` on stderr, line by line.
+pub(crate) fn show(text: &str) {
+    for line in text.lines() {
+        eprintln!("{}", printable(line));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_stays_in_its_row_and_its_column() {
+        let mut table = Table::new(&["NAME", "ID"], &[]);
+        table.row(["a\u{1b}[2J\nb".to_owned(), "o1".to_owned()]);
+        table.row(["c".to_owned(), "o2".to_owned()]);
+        let lines = table.lines();
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        assert_eq!(lines[1], "a\\u{1b}[2J\\u{a}b  o1");
+        assert_eq!(lines[1].find("o1"), lines[2].find("o2"), "{lines:#?}");
     }
 }

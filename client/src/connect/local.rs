@@ -15,13 +15,16 @@ use std::task::{Context, Poll};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
+    SendAncillaryMessage, SendFlags, sockopt,
 };
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
-use vineyard_env::{BoxFuture, Detached, Local, LocalListener, LocalStream, MemoryHandle, Stream};
+use vineyard_env::{
+    BoxFuture, Detached, Local, LocalListener, LocalStream, MemoryHandle, Stream, User,
+};
 
 use super::busy_poll::BusyPoll;
+use super::owner;
 
 /// Connections the kernel keeps for us before `accept` is called.
 const BACKLOG: u32 = 1024;
@@ -257,5 +260,10 @@ impl Detached for Loose {
     fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
         let stream = UnixStream::from_std(self.stream)?;
         Ok(Box::new(UnixLink::new(stream, self.peer)))
+    }
+
+    fn peer_user(&self) -> io::Result<Option<User>> {
+        let credentials = sockopt::socket_peercred(&self.stream)?;
+        Ok(Some(owner::user(credentials.uid.as_raw())))
     }
 }

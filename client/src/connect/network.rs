@@ -13,7 +13,9 @@ use std::time::Duration;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
-use vineyard_env::{BoxFuture, Detached, Listener, Network, Stream};
+use vineyard_env::{BoxFuture, Detached, Listener, Network, Stream, User};
+
+use super::owner;
 
 /// Connections the kernel keeps for us before `accept` is called.
 const BACKLOG: u32 = 1024;
@@ -144,5 +146,9 @@ struct Loose(std::net::TcpStream);
 impl Detached for Loose {
     fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
         Ok(Box::new(TcpLink::new(TcpStream::from_std(self.0)?)?))
+    }
+
+    fn peer_user(&self) -> io::Result<Option<User>> {
+        owner::of_peer(&self.0)
     }
 }

@@ -1,4 +1,8 @@
-//! What the machine says of itself and of this process, for people to read.
+//! What the machine says of itself, of its users and of this process.
+
+use std::io;
+
+use crate::User;
 
 pub trait Host: Send + Sync {
     /// The machine's name.
@@ -9,6 +13,13 @@ pub trait Host: Send + Sync {
 
     /// Memory of this process that is resident, bytes.
     fn resident_bytes(&self) -> u64;
+
+    /// Whether `user` may connect to the Unix socket at `path`: the rights of the socket and of the folders above it. It
+    /// may block: a user's groups are in a database.
+    fn may_connect(&self, user: User, path: &str) -> io::Result<bool>;
+
+    /// The name of `user`, for messages. It may block as well.
+    fn user_name(&self, user: User) -> Option<String>;
 
     /// The bug this process has on purpose, by name: how the simulator shows that it would find it. A real machine
     /// plants none.

@@ -22,7 +22,7 @@ pub use disk::{Batch, Change, Disk, Done, Pair};
 pub use host::Host;
 pub use local::{Local, LocalListener, LocalStream};
 pub use memory::{Access, Memory, MemoryHandle, Region};
-pub use network::{Detached, Listener, Network, Stream};
+pub use network::{Detached, Listener, Network, Stream, User};
 pub use random::Random;
 pub use threads::{Main, Threads};
 

@@ -36,4 +36,17 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
 /// A stream between two threads' reactors.
 pub trait Detached: Send {
     fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>>;
+
+    /// The user on this machine that holds the other end, as the kernel says; `None` if the other end is not on this
+    /// machine. It may block for a moment, so it is asked of a stream that no reactor watches.
+    fn peer_user(&self) -> io::Result<Option<User>>;
+}
+
+/// A user of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum User {
+    /// By number.
+    Known(u32),
+    /// One of another user namespace, who has no number in that of this process.
+    Unmapped,
 }

@@ -62,15 +62,23 @@ impl Actor for RpcSession {
 
 async fn serve(parts: Parts) {
     let Parts {
-        connection,
+        mut connection,
         counted,
         unregistered,
     } = parts;
     let node = counted.node().clone();
-    let session = match Session::open(node.clone(), Kind::Rpc, Some(unregistered)).await {
+    let mut refusal = None;
+    if let Some(entry) = &node.entry {
+        (connection.stream, refusal) = match entry.judge(&node.bulk, connection.stream).await {
+            Ok(judged) => judged,
+            Err(error) => return tracing::debug!(%error, "a connection ended before it registered"),
+        };
+    }
+    let mut session = match Session::open(node.clone(), Kind::Rpc, Some(unregistered)).await {
         Ok(session) => session,
         Err(status) => return tracing::warn!(%status, "refused a connection"),
     };
+    session.refusal = refusal;
     tokio::select! {
         biased;
         ended = converse(&session, connection) => {

@@ -37,6 +37,7 @@ pub struct Flags {
     pub deployment: Option<String>,
     pub compression: Option<bool>,
     pub rpc: Option<bool>,
+    pub rpc_open_to_anyone: Option<bool>,
     pub htpasswd: Option<PathBuf>,
     /// Lines for the operator about flags that were accepted and mean nothing.
     pub notices: Vec<String>,
@@ -187,6 +188,10 @@ impl Flags {
             Ours::Rpc => {
                 self.rpc = Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?)
             }
+            Ours::RpcOpenToAnyone => {
+                self.rpc_open_to_anyone =
+                    Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?);
+            }
             // Said to be empty it differs from not said: a data directory may remember one.
             Ours::Htpasswd => self.htpasswd = Some(PathBuf::from(value)),
             Ours::FlagFile => unreachable!("flag files are read before values are set"),
@@ -197,7 +202,7 @@ impl Flags {
 
 /// An argument is the one way to give a token that other users can watch.
 const TOKEN_IS_SEEN: &str = "--token: other users of this machine can read it in the process list; use --token-file or VINEYARD_TOKEN";
-const NOT_A_SWITCH: &str = "write true or false";
+pub(crate) const NOT_A_SWITCH: &str = "write true or false";
 
 /// The flag called `name` in any of its spellings, and whether it was `--noname`.
 fn find(name: &str) -> Result<(&'static Spec, bool), FlagError> {
@@ -232,7 +237,7 @@ fn words(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn switch(value: &str) -> Option<bool> {
+pub(crate) fn switch(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "1" => Some(true),
         "false" | "f" | "no" | "n" | "0" => Some(false),

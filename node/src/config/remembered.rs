@@ -32,6 +32,8 @@ pub struct Remembered {
     pub deployment: String,
     pub compression: bool,
     pub rpc: bool,
+    #[serde(default)]
+    pub rpc_open_to_anyone: bool,
     /// The users' file: a restart must not let everybody in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub htpasswd: Option<PathBuf>,
@@ -81,6 +83,7 @@ impl Remembered {
             deployment: config.deployment.clone(),
             compression: config.compression,
             rpc: config.rpc,
+            rpc_open_to_anyone: config.rpc_open_to_anyone,
             htpasswd: config
                 .passwords
                 .as_ref()

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::config::flags::{Flags, endpoints, mode};
+use crate::config::flags::{Flags, NOT_A_SWITCH, endpoints, mode, switch};
 use crate::config::size::{self, SizeError};
 use crate::config::{Config, Join, Listen, Machine, PORT_DEFAULT, Remembered};
 
@@ -94,6 +94,13 @@ pub fn with_variables(mut flags: Flags, machine: &Machine) -> Result<Flags, Conf
         flags.socket_mode =
             Some(mode(&value).map_err(|reason| bad("VINEYARD_SOCKET_MODE", reason))?);
     }
+    if flags.rpc_open_to_anyone.is_none()
+        && let Some(value) = variable("VINEYARD_RPC_OPEN_TO_ANYONE")
+    {
+        let parsed = switch(&value);
+        let reason = || bad("VINEYARD_RPC_OPEN_TO_ANYONE", NOT_A_SWITCH.to_owned());
+        flags.rpc_open_to_anyone = Some(parsed.ok_or_else(reason)?);
+    }
     if flags.size_bytes.is_none()
         && let Some(value) = variable("VINEYARD_SIZE")
     {
@@ -145,6 +152,10 @@ pub fn config(
         .rpc
         .or(remembered.map(|r| r.rpc))
         .unwrap_or(config.rpc);
+    config.rpc_open_to_anyone = flags
+        .rpc_open_to_anyone
+        .or(remembered.map(|r| r.rpc_open_to_anyone))
+        .unwrap_or(config.rpc_open_to_anyone);
     let compression = flags.compression.or(remembered.map(|r| r.compression));
     config.compression = compression.unwrap_or(config.compression);
     let deployment = flags

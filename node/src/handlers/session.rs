@@ -47,8 +47,11 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     }))
 }
 
-/// Whoever does not say the right password stays outside.
+/// A client without the right password, or whose user may not use TCP, stays outside.
 async fn admit(session: &Session, register: &Register) -> Result<(), Status> {
+    if let Some(refusal) = session.refused() {
+        return Err(refusal);
+    }
     let Some(logins) = &session.node.logins else {
         return Ok(());
     };

@@ -1,4 +1,10 @@
-//! This machine and this process, as the kernel describes them.
+//! This machine, its users and this process, as the kernel describes them.
+
+use std::io;
+
+use vineyard_env::User;
+
+use super::users;
 
 pub(crate) struct SystemHost;
 
@@ -21,5 +27,13 @@ impl vineyard_env::Host for SystemHost {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         kib.unwrap_or(0) * KIB
+    }
+
+    fn may_connect(&self, user: User, path: &str) -> io::Result<bool> {
+        users::may_connect(user, path)
+    }
+
+    fn user_name(&self, user: User) -> Option<String> {
+        users::name(user)
     }
 }

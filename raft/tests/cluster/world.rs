@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
 use vineyard_env::{
     Access, BoxFuture, Change, Clock, Detached, Disk, Env, Host, Listener, Local, LocalListener,
-    LocalStream, Main, Memory, MemoryHandle, Network, Random, Region, Stream, Threads,
+    LocalStream, Main, Memory, MemoryHandle, Network, Random, Region, Stream, Threads, User,
 };
 use vineyard_raft::command::Command;
 use vineyard_raft::state::instances::Instance;
@@ -348,6 +348,10 @@ impl Detached for Wire {
     fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
         Ok(self)
     }
+
+    fn peer_user(&self) -> io::Result<Option<User>> {
+        unreachable!("the group knows no users")
+    }
 }
 
 fn env(disk: Arc<dyn Disk>, node: NodeId) -> Env {
@@ -438,5 +442,13 @@ impl Host for Unused {
 
     fn resident_bytes(&self) -> u64 {
         0
+    }
+
+    fn may_connect(&self, _: User, _: &str) -> io::Result<bool> {
+        unreachable!("the group knows no users")
+    }
+
+    fn user_name(&self, _: User) -> Option<String> {
+        unreachable!("the group knows no users")
     }
 }

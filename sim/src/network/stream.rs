@@ -7,11 +7,12 @@ use std::task::{Context, Poll};
 use futures::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep_until};
-use vineyard_env::{BoxFuture, Detached, LocalStream, MemoryHandle, Stream};
+use vineyard_env::{BoxFuture, Detached, LocalStream, MemoryHandle, Stream, User};
 
 use super::connection::{Item, WINDOW_BYTES};
 use super::packets::{Found, Taken, reset};
 use super::{Inner, Net};
+use crate::host::USER;
 use crate::trace::{Kind, digest};
 
 /// A stream of the false network; also a local socket, which has no delay and can carry memory.
@@ -189,6 +190,14 @@ impl Stream for SimStream {
 impl Detached for SimStream {
     fn attach(self: Box<Self>) -> io::Result<Box<dyn Stream>> {
         Ok(self)
+    }
+
+    /// All processes of one machine are one user's.
+    fn peer_user(&self) -> io::Result<Option<User>> {
+        let inner = self.net.lock();
+        let connection = &inner.connections[&self.id];
+        let is_here = connection.ip(self.side) == connection.ip(1 - self.side);
+        Ok(is_here.then_some(USER))
     }
 }
 

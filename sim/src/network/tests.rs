@@ -112,3 +112,12 @@ async fn the_false_local_sockets_pass_the_real_ones_suite() {
     };
     vineyard_client::conformance::local(&local, &vineyard_shm::HeapMemory, "/run/a.sock").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_user_of_the_other_end_is_known_on_one_machine_only() {
+    let (_, one, two) = world();
+    for (dials, expected) in [(&one, None), (&two, Some(crate::host::USER))] {
+        let (_near, far) = pair(dials, &two).await;
+        assert_eq!(far.detach().unwrap().peer_user().unwrap(), expected);
+    }
+}

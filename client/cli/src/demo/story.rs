@@ -50,7 +50,8 @@ impl Story {
             ms: 0.0,
         });
         self.last = Instant::now();
-        self.say(&format!("\n{}. {title}", self.steps.len()))
+        self.say("")?;
+        self.say(&format!("{}. {title}", self.steps.len()))
     }
 
     /// Something was done, in the time since the last line.
@@ -105,7 +106,8 @@ impl Story {
             Format::Table => {
                 let steps = self.steps.len();
                 let end = format!("All {steps} steps held, in {}.", show(total));
-                output::print(&format!("\n{end}"))
+                output::print("")?;
+                output::print(&end)
             }
         }
     }

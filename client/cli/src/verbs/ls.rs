@@ -21,7 +21,7 @@ pub(crate) async fn run(place: &Place, format: Format, ls: &Ls) -> Result<(), Fa
     // Names need the cluster's agreement; without it objects can be listed all the same.
     let names = client.list_names("*", false, NAMES_MAX).await;
     if let Err(error) = &names {
-        eprintln!("vineyardctl: names are not shown: {error}");
+        output::complain(&format!("names are not shown: {error}"));
     }
     let mut by_object: BTreeMap<ObjectId, Vec<String>> = BTreeMap::new();
     for (name, id) in names.unwrap_or_default() {
@@ -35,9 +35,9 @@ pub(crate) async fn run(place: &Place, format: Format, ls: &Ls) -> Result<(), Fa
         Format::Json => output::print_json(&rows.iter().map(Row::json).collect::<Vec<Value>>()),
         Format::Table => {
             let mut table =
-                output::table(&["ID", "TYPE", "SIZE", "NODE", "PERSISTED", "NAMES"], &[2]);
+                output::Table::new(&["ID", "TYPE", "SIZE", "NODE", "PERSISTED", "NAMES"], &[2]);
             for row in &rows {
-                table.add_row(row.cells());
+                table.row(row.cells());
             }
             output::print_table(&table)
         }

@@ -73,9 +73,9 @@ async fn ls(client: &Client, format: Format, pattern: &str, limit: u64) -> Resul
             output::print_json(&texts)
         }
         Format::Table => {
-            let mut table = output::table(&["NAME", "ID"], &[]);
+            let mut table = output::Table::new(&["NAME", "ID"], &[]);
             for (name, id) in names {
-                table.add_row([name, id.to_string()]);
+                table.row([name, id.to_string()]);
             }
             output::print_table(&table)
         }

@@ -22,7 +22,7 @@ pub(crate) async fn run(place: &Place, format: Format, rm: &Rm) -> Result<(), Fa
             }
             Err(failure) if rm.objects.len() == 1 => return Err(failure),
             Err(failure) => {
-                eprintln!("vineyardctl: {text}: {failure}");
+                output::complain(&format!("{text}: {failure}"));
                 codes.push(failure.code());
             }
         }

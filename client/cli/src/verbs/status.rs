@@ -17,6 +17,7 @@ pub(crate) async fn run(place: &Place, format: Format) -> Result<(), Failure> {
         Format::Json => output::print_json(&status),
         Format::Table => {
             output::print(&headline(&status.cluster, status.nodes.len()))?;
+            output::print("")?;
             output::print_table(&table(&status))
         }
     }
@@ -29,7 +30,7 @@ fn headline(cluster: &GroupStatus, nodes: usize) -> String {
     };
     let (voters, failures) = (cluster.voters, cluster.tolerates);
     format!(
-        "cluster {}: {}, {}, {leader}, tolerates {}, commit index {}\n",
+        "cluster {}: {}, {}, {leader}, tolerates {}, commit index {}",
         cluster.id,
         count(nodes as u64, "node"),
         count(voters, "voter"),
@@ -47,10 +48,10 @@ const HEADERS: [&str; 11] = [
     "CLIENTS", "WAITING",
 ];
 
-fn table(status: &ClusterStatus) -> comfy_table::Table {
-    let mut table = output::table(&HEADERS, &[5, 6, 7, 8, 9, 10]);
+fn table(status: &ClusterStatus) -> output::Table {
+    let mut table = output::Table::new(&HEADERS, &[5, 6, 7, 8, 9, 10]);
     for node in &status.nodes {
-        table.add_row(row(node));
+        table.row(row(node));
     }
     table
 }
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_table_has_a_line_per_node_and_dashes_for_silence() {
-        let lines: Vec<String> = table(&status()).lines().collect();
+        let lines: Vec<String> = table(&status()).lines();
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert!(
             lines[1].contains("leader") && lines[1].contains("1.5 GiB"),
@@ -136,7 +137,7 @@ mod tests {
         let text = headline(&status.cluster, 2);
         assert_eq!(
             text,
-            "cluster amber: 2 nodes, 3 voters, leader i0, tolerates 1 failure, commit index 7\n"
+            "cluster amber: 2 nodes, 3 voters, leader i0, tolerates 1 failure, commit index 7"
         );
         status.cluster.leader = None;
         assert!(headline(&status.cluster, 2).contains("no leader now"));

@@ -43,6 +43,7 @@ pub(super) enum Ours {
     Deployment,
     Compression,
     Rpc,
+    RpcOpenToAnyone,
     Htpasswd,
 }
 
@@ -80,7 +81,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 60] = [
+static TABLE: [Spec; 61] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -170,6 +171,12 @@ static TABLE: [Spec; 60] = [
         Takes::Switch,
         Ours::Rpc,
         "serve clients over TCP [true]",
+    ),
+    ours(
+        "rpc-open-to-anyone",
+        Takes::Switch,
+        Ours::RpcOpenToAnyone,
+        "over TCP, serve those whom the Unix socket refuses as well [false]",
     ),
     ours(
         "htpasswd",
@@ -269,8 +276,8 @@ pub fn help() -> String {
         "vineyardd: a node of a vineyard cluster.\n\n\
          Alone it is a cluster of one. `vineyardd --join HOST:PORT --token T` adds a node; T is what\n\
          `vineyardctl token` prints. A restart needs only --data-dir. --socket, --socket-mode, --size,\n\
-         --data-dir, --listen, --join, --token and --log may also be given in the environment, as in\n\
-         VINEYARD_DATA_DIR; a flag wins.\n\nFlags:\n",
+         --data-dir, --listen, --rpc-open-to-anyone, --join, --token and --log may also be given in the\n\
+         environment, as in VINEYARD_DATA_DIR; a flag wins.\n\nFlags:\n",
     );
     let mut released = String::from("\nFlags of the released server, accepted with a notice:\n");
     for spec in TABLE.iter().filter(|spec| !spec.about.is_empty()) {

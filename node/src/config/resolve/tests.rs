@@ -126,6 +126,28 @@ fn a_flag_beats_a_variable_beats_what_is_remembered() {
 }
 
 #[test]
+fn tcp_is_open_to_anyone_only_if_the_operator_says_so() {
+    let open = |args: &[&str], machine: &Machine, old: Option<&Remembered>| {
+        resolve(args, machine, old).map(|config| config.rpc_open_to_anyone)
+    };
+    let flag = &["--rpc-open-to-anyone"][..];
+    assert_eq!(open(&[], &machine(), None), Ok(false));
+    assert_eq!(open(flag, &machine(), None), Ok(true));
+    let remembered = Remembered::of(&resolve(flag, &machine(), None).unwrap(), None);
+    assert_eq!(open(&[], &machine(), Some(&remembered)), Ok(true));
+    let closed = &["--norpc_open_to_anyone"][..];
+    assert_eq!(open(closed, &machine(), Some(&remembered)), Ok(false));
+    let name = "VINEYARD_RPC_OPEN_TO_ANYONE";
+    let mut machine = machine();
+    machine.variables.insert(name.into(), "true".into());
+    assert_eq!(open(&[], &machine, None), Ok(true));
+    assert_eq!(open(closed, &machine, None), Ok(false));
+    machine.variables.insert(name.into(), "perhaps".into());
+    let refused = open(&[], &machine, None);
+    assert!(matches!(refused, Err(ConfigError::BadVariable { .. })));
+}
+
+#[test]
 fn listen_and_the_released_port_flag_agree() {
     let listen = |args: &[&str]| resolve(args, &machine(), None).map(|config| config.listen);
     assert_eq!(

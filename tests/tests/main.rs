@@ -6,6 +6,7 @@
 )]
 
 mod client;
+mod descriptors;
 mod failing_disk;
 mod files;
 mod hostile;

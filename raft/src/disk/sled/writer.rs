@@ -181,6 +181,10 @@ impl Writer {
     /// that failed it may not.
     fn sync(&mut self, step: Step) -> io::Result<()> {
         let Self { sync, spares, .. } = self;
+        // The journal is open already.
+        if step != Step::Journalled {
+            spares.lend();
+        }
         spares.wait_out(|| sync(step))
     }
 }

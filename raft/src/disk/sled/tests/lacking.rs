@@ -1,11 +1,13 @@
 //! A lack of descriptors passes, and so do its effects.
 
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use super::*;
 
 const ENFILE: i32 = 23;
 const EMFILE: i32 = 24;
+const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Fails this often, with the one and the other error in turn, and then no more.
 fn lack(times: &AtomicUsize) -> io::Result<()> {
@@ -66,6 +68,7 @@ fn nothing_is_written_before_there_are_descriptors_for_sled() {
 #[test]
 fn a_disk_that_is_closed_waits_no_longer() {
     let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("live");
     let times = Arc::new(AtomicUsize::new(0));
     let lacks = times.clone();
     let take = move || {
@@ -73,15 +76,17 @@ fn a_disk_that_is_closed_waits_no_longer() {
         descriptors::take()
     };
     let sync = |mut files: Files| -> Sync { Box::new(move |step| files.sync(step)) };
-    let disk = SledDisk::open_with(folder.path(), sync, Box::new(take)).unwrap();
+    let disk = SledDisk::open_with(&live, sync, Box::new(take)).unwrap();
     commit(&disk, batch(0)).unwrap();
     times.store(usize::MAX, Ordering::SeqCst);
     let (told, outcome) = mpsc::sync_channel(1);
     disk.commit(batch(1), Box::new(move |result| told.send(result).unwrap()));
     drop(disk);
-    drop(outcome.recv().unwrap());
-    let whole = whole_batches(&open_again(folder.path()));
-    assert!(whole >= 1, "an acknowledged batch is lost");
+    assert!(outcome.recv().unwrap().is_err());
+    // It was not closed, so it keeps its lock as long as the process lives.
+    let copy = folder.path().join("copy");
+    copy_folder(&live, &copy);
+    assert_eq!(whole_batches(&SledDisk::open(&copy).unwrap()), 1);
 }
 
 /// Names the folder in which the child of a test lives with few descriptors.
@@ -120,7 +125,12 @@ fn the_child_that_lacks_descriptors() {
         taken.push(file);
     }
     for number in 1..30 {
-        commit(&disk, batch(number)).unwrap();
+        let (told, outcome) = mpsc::sync_channel(1);
+        disk.commit(
+            batch(number),
+            Box::new(move |result| drop(told.send(result))),
+        );
+        let outcome = outcome.recv_timeout(WRITTEN_WITHIN);
+        outcome.expect("the reserve was not enough").unwrap();
     }
-    drop(disk);
 }

@@ -18,7 +18,7 @@ use vineyard_wire::{InstanceId, NodeId};
 use crate::actors::{blobs, catalog, liveness, migrator};
 use crate::bulk::Bulk;
 use crate::catalog::Catalog;
-use crate::config::{Config, Join, Listen};
+use crate::config::{Config, Join, Listen, TooFewDescriptors};
 use crate::figures;
 use crate::front;
 use crate::identity::{BOOTS_MAX, Identity};
@@ -49,6 +49,8 @@ pub enum Error {
     )]
     NoBootLeft,
     #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
+    #[error(transparent)]
     Token(#[from] ParseTokenError),
     #[error("{endpoint} refused this node: {reason}")]
     Refused { endpoint: String, reason: String },
@@ -60,6 +62,11 @@ impl Node {
     /// Starts a node; call it inside a `LocalSet`. It serves this machine's clients when it returns. A joining node
     /// retries until the cluster admits it; it never forms a cluster of its own.
     pub async fn start(config: Config, env: Env) -> Result<Self, Error> {
+        let (descriptors, open) = (env.host.open_fds_max(), env.host.open_fds());
+        let config = Config {
+            limits: config.limits.within(descriptors, open)?,
+            ..config
+        };
         let mut identity = know_thyself(&config, &env).await?;
         let network = bind_network(&config, &env).await?;
         let endpoint = network.address();

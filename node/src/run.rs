@@ -63,6 +63,10 @@ fn serve(startup: Startup) -> Result<(), ServeError> {
         tracing::info!("{notice}");
     }
     system::raise_descriptor_limit().map_err(ServeError::Process)?;
+    let descriptors = system::descriptor_limit().map_err(ServeError::Process)?;
+    // The node looks again; before the disk is opened there is a better reason to give than the disk has.
+    let fits = startup.config.limits.clone().within(descriptors, 0);
+    fits.map_err(Error::Descriptors)?;
     let env = system::env(&startup.config.data_dir).map_err(ServeError::Disk)?;
     let runtime = system::runtime().map_err(ServeError::Process)?;
     LocalSet::new().block_on(&runtime, until_stopped(startup, env))

@@ -39,12 +39,16 @@ pub struct Limits {
 
     /// Messages an actor's mailbox holds before senders wait.
     pub mailbox_capacity: usize,
-    /// Connections on the Unix socket. One more is accepted and closed with a reason, as with the next two.
+    /// Connections on the Unix socket. One more is accepted and closed with a reason, as with the next two. All four are
+    /// lowered at the start to what the process may open; see `descriptors`.
     pub ipc_connections_max: usize,
     /// Connections of clients over TCP.
     pub rpc_connections_max: usize,
     /// TCP connections that have not registered or proved to be a node. The others do not suffer from a flood of these.
+    /// When there are so many, the oldest of those that have said nothing makes room.
     pub unregistered_max: usize,
+    /// Connections that are being told why they are closed. One more is closed without a word.
+    pub refusals_max: usize,
     /// The longest frame of a connection that has not registered.
     pub unregistered_frame_bytes_max: usize,
     /// Bytes of requests a session reads ahead of the one it is answering.
@@ -103,6 +107,7 @@ impl Default for Limits {
             ipc_connections_max: 16_384,
             rpc_connections_max: 16_384,
             unregistered_max: 4096,
+            refusals_max: 256,
             unregistered_frame_bytes_max: 64 << 10,
             session_read_ahead_bytes: 256 << 10,
             waiting_max: 65_536,

@@ -27,6 +27,8 @@ const NAMERS: usize = 16;
 const LINKS_MAX: u64 = 24;
 const SETTLES_WITHIN: Duration = Duration::from_secs(20);
 const FILLED_WITHIN: Duration = Duration::from_secs(20);
+/// Between two new connections of a flood that holds all it may.
+const PACE: Duration = Duration::from_millis(1);
 
 #[test]
 fn a_flood_at_256_descriptors_leaves_nothing_behind() {
@@ -211,6 +213,8 @@ impl Flood {
                 held.push_back(connection);
                 if held.len() as u64 > held_max {
                     held.pop_front();
+                    // Once the flood is there, the machine is left to the others.
+                    std::thread::sleep(PACE);
                 }
                 counts.fetch_add(1, Ordering::Relaxed);
             }

@@ -34,6 +34,8 @@ pub struct Limits {
     pub peer_idle_deadline: Duration,
     /// Pause after an accept that failed, for example because the process has no descriptors left.
     pub accept_pause: Duration,
+    /// Between two lines of the log that say that there are too many connections of one kind.
+    pub full_said_every: Duration,
     /// Between two rounds of a `--join` that nobody answered.
     pub join_retry: Duration,
 
@@ -101,6 +103,7 @@ impl Default for Limits {
             figures_deadline: Duration::from_secs(1),
             peer_idle_deadline: Duration::from_secs(60),
             accept_pause: Duration::from_millis(50),
+            full_said_every: Duration::from_secs(60),
             join_retry: Duration::from_millis(500),
 
             mailbox_capacity: 1024,

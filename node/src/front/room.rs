@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use vineyard_wire::{Code, Status};
 
 use crate::shared::{Counted, Counters, Shared};
@@ -16,9 +17,8 @@ pub(super) struct Room {
     node: Rc<Shared>,
     kind: &'static str,
     connections_max: usize,
-    /// Said once each time it fills up: a flood of connections shall not become one of lines. It counts as full until
-    /// half of it is free, because in a flood a place that becomes free is taken at once.
-    is_full: Cell<bool>,
+    /// When it was last said that it is full: a flood of connections shall not become one of lines.
+    said: Cell<Option<Instant>>,
 }
 
 impl Room {
@@ -27,7 +27,7 @@ impl Room {
             node: node.clone(),
             kind,
             connections_max,
-            is_full: Cell::new(false),
+            said: Cell::new(None),
         }
     }
 
@@ -37,11 +37,7 @@ impl Room {
             connections_max,
             ..
         } = self;
-        let present = pick(&self.node.counters).get();
-        if present < *connections_max as u64 {
-            if present <= *connections_max as u64 / 2 {
-                self.is_full.set(false);
-            }
+        if pick(&self.node.counters).get() < *connections_max as u64 {
             return Ok(Counted::new(&self.node, pick));
         }
         self.note_full();
@@ -53,10 +49,12 @@ impl Room {
         let Self {
             kind,
             connections_max,
-            is_full,
+            said,
             ..
         } = self;
-        if !is_full.replace(true) {
+        let pause = self.node.config.limits.full_said_every;
+        if said.get().is_none_or(|at| at.elapsed() >= pause) {
+            said.set(Some(Instant::now()));
             tracing::warn!(kind, connections_max, "closing connections: too many");
         }
     }

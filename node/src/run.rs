@@ -64,7 +64,7 @@ fn serve(startup: Startup) -> Result<(), ServeError> {
     }
     system::raise_descriptor_limit().map_err(ServeError::Process)?;
     let descriptors = system::descriptor_limit().map_err(ServeError::Process)?;
-    // The node looks again; before the disk is opened there is a better reason to give than the disk has.
+    // The node looks again, but a disk that cannot be opened would not say why.
     let fits = startup.config.limits.clone().within(descriptors, 0);
     fits.map_err(Error::Descriptors)?;
     let env = system::env(&startup.config.data_dir).map_err(ServeError::Disk)?;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
+use vineyard_tests::binaries::binary;
 use vineyard_tests::node::{Node, Plan};
 use vineyard_tests::raw::Raw;
 use vineyard_tests::wait;
@@ -45,6 +47,26 @@ fn a_flood_at_1024_descriptors_leaves_nothing_behind() {
 fn a_flood_at_65536_descriptors_leaves_nothing_behind() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     flood_leaves_nothing_behind(hard.min(65_536), 200).unwrap();
+}
+
+#[test]
+fn a_limit_that_is_too_low_ends_the_start_and_names_the_one_that_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = binary("vineyardd").unwrap();
+    for descriptors in ["24", "183"] {
+        let started = Command::new("sh")
+            .args(["-c", r#"ulimit -n "$0" && exec "$@""#, descriptors])
+            .arg(&node)
+            .arg("--data-dir")
+            .arg(folder.path().join("data"))
+            .arg("--socket")
+            .arg(folder.path().join("sock"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&started.stderr);
+        assert_eq!(started.status.code(), Some(1), "{said}");
+        assert!(said.contains(descriptors) && said.contains("184"), "{said}");
+    }
 }
 
 fn flood_leaves_nothing_behind(descriptors: u64, names: usize) -> Result<()> {

@@ -7,6 +7,8 @@ use super::Limits;
 
 /// The node's own: threads, listeners, the database and its reserve, the arena, and what is open for a moment.
 const OWN: u64 = 64;
+/// What a process has open when its node starts, at least: so that it is counted before the disk is opened, too.
+const OPEN_MIN: u64 = 24;
 /// Links to and from the other members, and the connections that migrations move bytes on.
 const MEMBERS_MIN: u64 = 64;
 const MEMBERS_MAX: u64 = 2048;
@@ -27,6 +29,7 @@ pub struct TooFewDescriptors {
 impl Limits {
     /// These, or less where a process that may have `limit` descriptors, `open` of them in use, cannot have so much.
     pub fn within(self, limit: u64, open: u64) -> Result<Self, TooFewDescriptors> {
+        let open = open.max(OPEN_MIN);
         let needed = open + OWN + MEMBERS_MIN + CONNECTIONS_MIN;
         if limit < needed {
             return Err(TooFewDescriptors { limit, needed });
@@ -55,7 +58,7 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const OPEN: u64 = 20;
+    const OPEN: u64 = OPEN_MIN;
 
     fn connections(limits: &Limits) -> u64 {
         let Limits {
@@ -94,7 +97,7 @@ mod tests {
         let limits = Limits::default().within(256, OPEN).unwrap();
         assert_eq!(
             [limits.ipc_connections_max, limits.rpc_connections_max],
-            [44, 44]
+            [42, 42]
         );
         assert_eq!([limits.unregistered_max, limits.refusals_max], [13, 6]);
         assert_eq!(limits.migrations_max, 4);
@@ -103,9 +106,9 @@ mod tests {
     #[test]
     fn a_limit_that_is_too_low_names_the_one_that_would_do() {
         let refused = Limits::default().within(64, OPEN).unwrap_err();
-        assert_eq!((refused.limit, refused.needed), (64, 180));
+        assert_eq!((refused.limit, refused.needed), (64, 184));
         assert!(Limits::default().within(refused.needed, OPEN).is_ok());
         let said = refused.to_string();
-        assert!(said.contains("64") && said.contains("180"), "{said}");
+        assert!(said.contains("64") && said.contains("184"), "{said}");
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub mod descriptors;
 pub mod flags;
 pub mod limits;
 mod load;
@@ -18,6 +19,7 @@ pub mod remembered;
 pub mod resolve;
 pub mod size;
 
+pub use descriptors::TooFewDescriptors;
 pub use flags::{FlagError, Flags};
 pub use limits::Limits;
 pub use load::{LoadError, Loaded, Startup, load};

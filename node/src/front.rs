@@ -2,125 +2,155 @@
 //!
 //! One TCP port serves vineyard clients and our own nodes; their first bytes tell them apart. A vineyard client's first
 //! frame is shorter than 4 GiB, so bytes 4 to 7 are zero; the peer magic, TLS and HTTP never start like that.
-//! Each kind of connection has a bound of its own, so that a flood of one kind does not shut the others out.
+//! Each kind of connection has a bound of its own, so that a flood of one kind does not shut the others out, and all
+//! bounds together leave descriptors for the disk and the members (`config::descriptors`). Of the TCP connections that
+//! have said nothing the oldest makes room for the next: a node or a client speaks at once, so it gets in.
 
-use std::cell::Cell;
+mod room;
+
 use std::io;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::sync::oneshot;
 use vineyard_env::{Listener, LocalListener, Stream};
+use vineyard_wire::Status;
 use vineyard_wire::peer::MAGIC;
-use vineyard_wire::{Code, Status};
 
 use crate::actors::ipc_session::IpcSession;
 use crate::actors::rpc_session::RpcSession;
 use crate::peer;
 use crate::session;
-use crate::shared::{Counted, Counters, Shared};
+use crate::shared::{Counted, Shared};
+
+use room::{Room, Silent};
 
 /// Accepts clients of this machine until the node stops.
 pub(crate) async fn accept_local(node: Rc<Shared>, mut listener: Box<dyn LocalListener>) {
     let connections_max = node.config.limits.ipc_connections_max;
     let room = Room::new(&node, "connections on the Unix socket", connections_max);
+    let mut failing = false;
     loop {
         match listener.accept().await {
-            Ok(stream) => match room.enter(|counters| &counters.ipc_connections) {
-                Ok(counted) => IpcSession::start(stream, counted),
-                Err(status) => refuse(&node, stream, status),
-            },
-            Err(error) => pause(&node, error).await,
+            Ok(stream) => {
+                failing = false;
+                match room.enter(|counters| &counters.ipc_connections) {
+                    Ok(counted) => IpcSession::start(stream, counted),
+                    Err(status) => refuse(&node, stream, status),
+                }
+            }
+            Err(error) => pause(&node, error, &mut failing).await,
         }
     }
 }
 
 /// Accepts clients and nodes from the network until the node stops.
 pub(crate) async fn accept_network(node: Rc<Shared>, mut listener: Box<dyn Listener>) {
-    let limits = &node.config.limits;
-    let room = Room::new(&node, "unregistered connections", limits.unregistered_max);
-    let clients = Room::new(&node, "clients over TCP", limits.rpc_connections_max);
-    let clients = Rc::new(clients);
+    let room = Room::new(
+        &node,
+        "unregistered connections",
+        node.config.limits.unregistered_max,
+    );
+    let rooms = Rc::new(Rooms::new(&node));
+    let mut silent = Silent::default();
+    let mut failing = false;
     loop {
         match listener.accept().await {
-            Ok(stream) => match room.enter(|counters| &counters.unregistered) {
-                Ok(unregistered) => {
-                    let greeted = greet(node.clone(), stream, unregistered, clients.clone());
-                    tokio::task::spawn_local(greeted);
+            Ok(stream) => {
+                failing = false;
+                silent.make_room(&room).await;
+                match room.enter(|counters| &counters.unregistered) {
+                    Ok(counted) => {
+                        let arrival = Arrival {
+                            stream,
+                            counted,
+                            displaced: silent.enter(),
+                        };
+                        tokio::task::spawn_local(greet(node.clone(), arrival, rooms.clone()));
+                    }
+                    Err(status) => refuse(&node, stream, status),
                 }
-                Err(status) => refuse(&node, stream, status),
-            },
-            Err(error) => pause(&node, error).await,
+            }
+            Err(error) => pause(&node, error, &mut failing).await,
         }
     }
 }
 
-/// How many connections of one kind there may be.
-struct Room {
-    node: Rc<Shared>,
-    kind: &'static str,
-    connections_max: usize,
-    /// Said once each time it fills up: a flood of connections shall not become one of lines.
-    is_full: Cell<bool>,
+/// Where a TCP connection goes that turns out to be a client's.
+struct Rooms {
+    clients: Room,
+    unregistered: Room,
 }
 
-impl Room {
-    fn new(node: &Rc<Shared>, kind: &'static str, connections_max: usize) -> Self {
+impl Rooms {
+    fn new(node: &Rc<Shared>) -> Self {
+        let limits = &node.config.limits;
         Self {
-            node: node.clone(),
-            kind,
-            connections_max,
-            is_full: Cell::new(false),
+            clients: Room::new(node, "clients over TCP", limits.rpc_connections_max),
+            unregistered: Room::new(
+                node,
+                "clients over TCP that have not registered",
+                limits.unregistered_max,
+            ),
         }
-    }
-
-    fn enter(&self, pick: fn(&Counters) -> &Cell<u64>) -> Result<Counted, Status> {
-        let Self {
-            kind,
-            connections_max,
-            ..
-        } = self;
-        if pick(&self.node.counters).get() < *connections_max as u64 {
-            self.is_full.set(false);
-            return Ok(Counted::new(&self.node, pick));
-        }
-        if !self.is_full.replace(true) {
-            tracing::warn!(kind, connections_max, "refusing connections: too many");
-        }
-        let message = format!("this node has {connections_max} {kind}, and takes no more");
-        Err(Status::new(Code::ConnectionFailed, message))
     }
 }
 
-/// Says why, and closes.
+/// A TCP connection that has said nothing yet.
+struct Arrival {
+    stream: Box<dyn Stream>,
+    counted: Counted,
+    /// Comes when it must make room.
+    displaced: oneshot::Receiver<()>,
+}
+
+/// Says why, and closes. Beyond a number it only closes: a connection that is being refused has a descriptor too.
 fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
-    node: &Shared,
+    node: &Rc<Shared>,
     mut stream: Box<S>,
     status: Status,
 ) {
-    let deadline = node.config.limits.parting_deadline;
+    let limits = &node.config.limits;
+    if node.counters.refusals.get() >= limits.refusals_max as u64 {
+        return;
+    }
+    let counted = Counted::new(node, |counters| &counters.refusals);
+    let deadline = limits.parting_deadline;
     tokio::task::spawn_local(async move {
         let refusal = Err(status);
         let told = session::write(&mut stream, &refusal);
         // Whoever does not read is not told.
         tokio::time::timeout(deadline, told).await.ok();
+        drop(stream);
+        drop(counted);
     });
 }
 
-async fn pause(node: &Shared, error: io::Error) {
-    tracing::warn!(%error, "could not accept a connection");
+/// After an accept that failed. `failing` keeps a row of failures from becoming one of lines.
+async fn pause(node: &Shared, error: io::Error, failing: &mut bool) {
+    if !std::mem::replace(failing, true) {
+        tracing::warn!(%error, "could not accept a connection");
+    }
     tokio::time::sleep(node.config.limits.accept_pause).await;
 }
 
-async fn greet(
-    node: Rc<Shared>,
-    mut stream: Box<dyn Stream>,
-    unregistered: Counted,
-    clients: Rc<Room>,
-) {
+async fn greet(node: Rc<Shared>, arrival: Arrival, rooms: Rc<Rooms>) {
+    let Arrival {
+        mut stream,
+        counted: unregistered,
+        displaced,
+    } = arrival;
     let caller = stream.peer_address();
     let mut first = [0; MAGIC.len()];
     let deadline = node.config.limits.register_deadline;
-    let read = tokio::time::timeout(deadline, stream.read_exact(&mut first)).await;
+    let read = tokio::select! {
+        biased;
+        Ok(()) = displaced => {
+            drop(unregistered);
+            return refuse(&node, stream, room::displaced());
+        }
+        read = tokio::time::timeout(deadline, stream.read_exact(&mut first)) => read,
+    };
     if !matches!(read, Ok(Ok(_))) {
         tracing::debug!(%caller, "a connection ended before it said what it wants");
         return;
@@ -134,8 +164,18 @@ async fn greet(
             else => {}
         }
     } else if first[4..] == [0; 4] && node.config.rpc {
-        match clients.enter(|counters| &counters.rpc_connections) {
-            Ok(counted) => RpcSession::start(stream, first.to_vec(), counted, unregistered),
+        drop(unregistered);
+        let entered = rooms
+            .unregistered
+            .enter(|counters| &counters.unregistered_clients);
+        let entered = entered.and_then(|unregistered| {
+            let counted = rooms.clients.enter(|counters| &counters.rpc_connections)?;
+            Ok((counted, unregistered))
+        });
+        match entered {
+            Ok((counted, unregistered)) => {
+                RpcSession::start(stream, first.to_vec(), counted, unregistered);
+            }
             Err(status) => refuse(&node, stream, status),
         }
     } else {

@@ -19,7 +19,7 @@ use crate::admission;
 use crate::boot::{self, Boot};
 use crate::bulk::Bulk;
 use crate::catalog::Catalog;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, TooFewDescriptors};
 use crate::entry::Entry;
 use crate::figures;
 use crate::front;
@@ -51,6 +51,8 @@ pub enum Error {
     )]
     NoBootLeft,
     #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
+    #[error(transparent)]
     Token(#[from] ParseTokenError),
     #[error("{endpoint} refused this node: {reason}")]
     Refused { endpoint: String, reason: String },
@@ -73,6 +75,11 @@ impl Node {
     /// Starts a node; call it inside a `LocalSet`. It serves this machine's clients when it returns. A joining node
     /// retries until the cluster admits it; it never forms a cluster of its own.
     pub async fn start(config: Config, env: Env) -> Result<Self, Error> {
+        let (descriptors, open) = (env.host.open_fds_max(), env.host.open_fds());
+        let config = Config {
+            limits: config.limits.within(descriptors, open)?,
+            ..config
+        };
         let mut identity = admission::know_thyself(&config, &env).await?;
         if let Some(reason) = identity.refused {
             return Err(Error::Copied { reason });

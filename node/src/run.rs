@@ -71,8 +71,12 @@ fn serve(startup: Startup) -> Result<(), ServeError> {
         tracing::info!("{notice}");
     }
     system::raise_descriptor_limit().map_err(ServeError::Process)?;
-    system::keep_files_private();
     let config = &startup.config;
+    let descriptors = system::descriptor_limit().map_err(ServeError::Process)?;
+    // The node looks again, but a disk that cannot be opened would not say why.
+    let fits = config.limits.clone().within(descriptors, 0);
+    fits.map_err(Error::Descriptors)?;
+    system::keep_files_private();
     if !data_dir::is_in_use(&config.data_dir) && !config.found && config.join.is_none() {
         // Said before anything is made: the folder may be where a disk should be mounted.
         return Err(Error::NoNode(config.data_dir.clone()).into());

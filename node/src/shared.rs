@@ -119,6 +119,10 @@ pub(crate) struct Counters {
     pub(crate) rpc_connections: Cell<u64>,
     /// TCP connections that have not said who they are.
     pub(crate) unregistered: Cell<u64>,
+    /// Those of clients among them: they have said so, and may not take the room of nodes.
+    pub(crate) unregistered_clients: Cell<u64>,
+    /// Connections that are being told why they are closed.
+    pub(crate) refusals: Cell<u64>,
     /// Requests that wait for something to appear.
     pub(crate) waiting: Cell<u64>,
     /// Rung whenever one of these falls.

@@ -134,6 +134,12 @@ impl Caller {
         assert_eq!(reply["type"], "register_reply", "{reply}");
     }
 
+    /// The beginning of a frame, so that the node knows what kind of caller this is.
+    pub(crate) async fn send_half(&mut self) {
+        let beginning = [9, 0, 0, 0, 0, 0, 0, 0, b'{'];
+        self.stream.write_all(&beginning).await.unwrap();
+    }
+
     /// Asks for a name that never appears, and does not read the answer.
     pub(crate) async fn wait_for_ever(&mut self) {
         let wait = Request::GetName(GetName {

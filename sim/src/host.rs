@@ -7,6 +7,9 @@ use vineyard_env::{Host, User};
 /// Whose processes run on a simulated machine.
 pub(crate) const USER: User = User::Known(1000);
 
+/// As many as need no bound to be lowered: a simulated connection takes no descriptor.
+const OPEN_FDS_MAX: u64 = 65_536;
+
 /// What a simulated process knows of its machine.
 pub struct SimHost {
     pub name: String,
@@ -20,6 +23,10 @@ impl Host for SimHost {
 
     fn open_fds(&self) -> u64 {
         0
+    }
+
+    fn open_fds_max(&self) -> u64 {
+        OPEN_FDS_MAX
     }
 
     fn resident_bytes(&self) -> u64 {

@@ -27,6 +27,8 @@ pub struct Plan {
     pub join: Option<(String, String)>,
     /// Environment of every start, for a preloaded library or a log level.
     pub environment: Vec<(OsString, OsString)>,
+    /// Soft and hard limit of open descriptors of every start.
+    pub descriptors: Option<u64>,
 }
 
 impl Default for Plan {
@@ -36,6 +38,7 @@ impl Default for Plan {
             listen: "127.0.0.1:0".to_owned(),
             join: None,
             environment: Vec::new(),
+            descriptors: None,
         }
     }
 }
@@ -82,7 +85,7 @@ impl Node {
             "{} runs already",
             self.folder.display()
         );
-        let mut command = Command::new(binary("vineyardd")?);
+        let mut command = limited(&binary("vineyardd")?, self.plan.descriptors);
         command.arg("--data-dir").arg(self.data_dir());
         // The data directory remembers the rest: a restart needs no other flag.
         if self.endpoint.is_empty() {
@@ -214,4 +217,15 @@ impl Node {
     pub fn invitation(&self) -> Result<(String, String)> {
         Ok((self.endpoint.clone(), self.ctl_ok(&["token"])?))
     }
+}
+
+/// A command that runs `program` with at most so many open descriptors.
+fn limited(program: &Path, descriptors: Option<u64>) -> Command {
+    let Some(descriptors) = descriptors else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"ulimit -n "$0" && exec "$@""#]);
+    command.arg(descriptors.to_string()).arg(program);
+    command
 }

@@ -7,6 +7,7 @@
 
 mod client;
 mod data_dir;
+mod descriptors;
 mod failing_disk;
 mod files;
 mod founding;

@@ -11,6 +11,9 @@ pub trait Host: Send + Sync {
     /// Open file descriptors of this process.
     fn open_fds(&self) -> u64;
 
+    /// File descriptors that this process may have open at once.
+    fn open_fds_max(&self) -> u64;
+
     /// Memory of this process that is resident, bytes.
     fn resident_bytes(&self) -> u64;
 

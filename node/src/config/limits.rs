@@ -34,17 +34,23 @@ pub struct Limits {
     pub peer_idle_deadline: Duration,
     /// Pause after an accept that failed, for example because the process has no descriptors left.
     pub accept_pause: Duration,
+    /// Between two lines of the log that say that there are too many connections of one kind.
+    pub full_said_every: Duration,
     /// Between two rounds of a `--join` that nobody answered.
     pub join_retry: Duration,
 
     /// Messages an actor's mailbox holds before senders wait.
     pub mailbox_capacity: usize,
-    /// Connections on the Unix socket. One more is accepted and closed with a reason, as with the next two.
+    /// Connections on the Unix socket. One more is accepted and closed with a reason, as with the next two. All four are
+    /// lowered at the start to what the process may open; see `descriptors`.
     pub ipc_connections_max: usize,
     /// Connections of clients over TCP.
     pub rpc_connections_max: usize,
     /// TCP connections that have not registered or proved to be a node. The others do not suffer from a flood of these.
+    /// When there are so many, the oldest of those that have said nothing makes room.
     pub unregistered_max: usize,
+    /// Connections that are being told why they are closed. One more is closed without a word.
+    pub refusals_max: usize,
     /// The longest frame of a connection that has not registered.
     pub unregistered_frame_bytes_max: usize,
     /// Bytes of requests a session reads ahead of the one it is answering.
@@ -97,12 +103,14 @@ impl Default for Limits {
             figures_deadline: Duration::from_secs(1),
             peer_idle_deadline: Duration::from_secs(60),
             accept_pause: Duration::from_millis(50),
+            full_said_every: Duration::from_secs(60),
             join_retry: Duration::from_millis(500),
 
             mailbox_capacity: 1024,
             ipc_connections_max: 16_384,
             rpc_connections_max: 16_384,
             unregistered_max: 4096,
+            refusals_max: 256,
             unregistered_frame_bytes_max: 64 << 10,
             session_read_ahead_bytes: 256 << 10,
             waiting_max: 65_536,

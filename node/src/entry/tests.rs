@@ -26,6 +26,10 @@ impl Host for Says {
         "test".to_owned()
     }
 
+    fn open_fds_max(&self) -> u64 {
+        1 << 16
+    }
+
     fn open_fds(&self) -> u64 {
         0
     }

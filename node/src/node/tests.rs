@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use vineyard_env::LocalBoxFuture;
 use vineyard_wire::{ObjectId, Request};
 
@@ -32,7 +32,35 @@ async fn until(place: &Place, what: &str, holds: impl Fn(&Counters) -> bool) {
 }
 
 #[test]
-fn a_crowd_that_says_nothing_is_bounded_and_told_so() {
+fn of_a_crowd_that_says_nothing_the_oldest_makes_room_and_is_told() {
+    let limits = Limits {
+        unregistered_max: 3,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        let mut client = place.rpc().await;
+        client.register().await;
+        let mut crowd = Vec::new();
+        for present in 1..4 {
+            crowd.push(place.rpc().await);
+            until(place, "one more", |counters| {
+                counters.unregistered.get() == present
+            })
+            .await;
+        }
+        // A client speaks, so it gets in however long the crowd stays.
+        place.rpc().await.register().await;
+        let oldest = &mut crowd[0];
+        is_told(oldest.reply().await, "said nothing for the longest time");
+        assert_eq!(oldest.reply().await, None);
+        let mut local = place.ipc().await;
+        local.register().await;
+        client.register().await;
+    });
+}
+
+#[test]
+fn clients_that_do_not_register_are_bounded_and_told_so() {
     let limits = Limits {
         unregistered_max: 3,
         ..Limits::default()
@@ -42,25 +70,37 @@ fn a_crowd_that_says_nothing_is_bounded_and_told_so() {
         client.register().await;
         let mut crowd = Vec::new();
         for _ in 0..3 {
-            crowd.push(place.rpc().await);
+            let mut stranger = place.rpc().await;
+            stranger.send_half().await;
+            crowd.push(stranger);
         }
         until(place, "three in", |counters| {
-            counters.unregistered.get() == 3
+            counters.unregistered_clients.get() == 3
         })
         .await;
         let mut refused = place.rpc().await;
-        is_told(refused.reply().await, "3 unregistered connections");
-        assert_eq!(refused.reply().await, None);
-        let mut local = place.ipc().await;
-        local.register().await;
+        refused.send(b"{}").await;
+        let reason = "3 clients over TCP that have not registered";
+        is_told(refused.reply().await, reason);
         client.register().await;
         drop(crowd);
         until(place, "the crowd left", |counters| {
-            counters.unregistered.get() == 0
+            counters.unregistered_clients.get() == 0
         })
         .await;
-        let mut next = place.rpc().await;
-        next.register().await;
+        place.rpc().await.register().await;
+    });
+}
+
+#[test]
+fn refusals_beyond_their_bound_are_closed_without_a_word() {
+    let limits = Limits {
+        ipc_connections_max: 0,
+        refusals_max: 0,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        assert_eq!(place.ipc().await.reply().await, None);
     });
 }
 
@@ -106,9 +146,7 @@ fn who_does_not_register_in_time_is_told_and_closed() {
     with_node(limits, async |place| {
         let mut callers = place.callers().await;
         for caller in &mut callers {
-            // The beginning of a frame, so that the node knows what kind of caller this is.
-            let beginning = [9, 0, 0, 0, 0, 0, 0, 0, b'{'];
-            caller.stream.write_all(&beginning).await.unwrap();
+            caller.send_half().await;
         }
         for caller in &mut callers {
             is_told(caller.reply().await, "no register_request in time");

@@ -21,6 +21,10 @@ impl vineyard_env::Host for SystemHost {
         std::fs::read_dir("/proc/self/fd").map_or(0, |fds| fds.count().saturating_sub(1) as u64)
     }
 
+    fn open_fds_max(&self) -> u64 {
+        super::descriptor_limit().unwrap_or(0)
+    }
+
     fn resident_bytes(&self) -> u64 {
         const KIB: u64 = 1024;
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,13 +1,20 @@
 //! Operating system threads, each with a single-threaded runtime.
 
+use std::io;
+use std::time::Duration;
+
+use nix::errno::Errno;
 use tokio::task::LocalSet;
 use vineyard_env::Main;
+
+/// Between two tries of a thread that lacks descriptors.
+const TRY_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) struct SystemThreads;
 
 impl vineyard_env::Threads for SystemThreads {
     fn start(&self, name: &str, main: Main) {
-        let run = move || match super::runtime() {
+        let run = move || match patient_runtime() {
             Ok(runtime) => LocalSet::new().block_on(&runtime, main()),
             // Whoever waits for this thread finds its channel closed.
             Err(error) => tracing::error!(%error, "a thread could not make its runtime"),
@@ -16,4 +23,31 @@ impl vineyard_env::Threads for SystemThreads {
             tracing::error!(%error, name, "could not start a thread");
         }
     }
+}
+
+/// A runtime takes some descriptors. The lack of them passes, and a snapshot that waits for them is better than none.
+fn patient_runtime() -> io::Result<tokio::runtime::Runtime> {
+    let mut waited = false;
+    loop {
+        match super::runtime() {
+            Err(error) if lacks_descriptors(&error) => {
+                if !waited {
+                    tracing::warn!(%error, "a thread waits for descriptors");
+                    waited = true;
+                }
+                std::thread::sleep(TRY_EVERY);
+            }
+            made => {
+                if waited && made.is_ok() {
+                    tracing::info!("the thread has its descriptors");
+                }
+                return made;
+            }
+        }
+    }
+}
+
+fn lacks_descriptors(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE))
 }

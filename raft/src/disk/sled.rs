@@ -4,12 +4,13 @@
 //! callbacks are told. sled writes when it will. When the journal is full, sled is flushed and synced, and the journal
 //! begins anew: what a crash left in it is given to sled again at the next start. sled's own `flush` costs more than
 //! twice as much, does not survive a power loss on Linux, and `flush_async` can hang. After one failure nothing is
-//! written any more.
+//! written any more; a lack of descriptors is none, the writer waits for them.
 #![allow(
     clippy::disallowed_methods,
     reason = "a maker: the writer thread and the synced file are the machine's"
 )]
 
+mod descriptors;
 mod files;
 mod journal;
 mod queue;
@@ -19,11 +20,13 @@ mod writer;
 
 use std::io;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use vineyard_env::{Batch, Disk, Done, Pair};
 
+use descriptors::{Spares, Take};
 use files::Files;
 use queue::Write;
 use writer::{Sync, Writer};
@@ -36,22 +39,26 @@ pub struct SledDisk {
     db: sled::Db,
     writes: Option<mpsc::Sender<Write>>,
     writer: Option<JoinHandle<()>>,
+    closing: Arc<AtomicBool>,
 }
 
 impl SledDisk {
     /// Opens or creates the database in `path`. One process at a time may have it open.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Self::open_with(path, |mut files| Box::new(move |step| files.sync(step)))
+        let sync = |mut files: Files| -> Sync { Box::new(move |step| files.sync(step)) };
+        Self::open_with(path, sync, Box::new(descriptors::take))
     }
 
-    /// Tests make the sync fail.
-    fn open_with(path: &Path, sync: impl FnOnce(Files) -> Sync) -> io::Result<Self> {
+    /// Tests make the sync fail, and let descriptors run out.
+    fn open_with(path: &Path, sync: impl FnOnce(Files) -> Sync, take: Take) -> io::Result<Self> {
         let config = sled::Config::new()
             .path(path)
             .flush_every_ms(None)
             .cache_capacity(CACHE_BYTES);
         let db = config.open().map_err(into_io)?;
-        let writer = Writer::recover(db.clone(), path, sync)?;
+        let closing = Arc::<AtomicBool>::default();
+        let spares = Spares::new(take, closing.clone());
+        let writer = Writer::recover(db.clone(), path, sync, spares)?;
         let (writes, queue) = mpsc::channel();
         let writer = std::thread::Builder::new()
             .name("disk".to_owned())
@@ -60,6 +67,7 @@ impl SledDisk {
             db,
             writes: Some(writes),
             writer: Some(writer),
+            closing,
         })
     }
 }
@@ -97,6 +105,7 @@ impl Disk for SledDisk {
 impl Drop for SledDisk {
     /// Waits until everything that was handed over is durable.
     fn drop(&mut self) {
+        self.closing.store(true, Ordering::SeqCst);
         drop(self.writes.take());
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()

@@ -440,6 +440,10 @@ impl Host for Unused {
         0
     }
 
+    fn open_fds_max(&self) -> u64 {
+        0
+    }
+
     fn resident_bytes(&self) -> u64 {
         0
     }

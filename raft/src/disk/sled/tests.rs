@@ -13,10 +13,16 @@ use super::queue::{GROUP_BYTES_MAX, GROUP_MAX, gather};
 use super::writer::{GENERATION, MARKS};
 use super::*;
 
+mod lacking;
 mod power;
 
 /// Names the folder in which the child of a crash test writes.
 const CHILD_FOLDER: &str = "VINEYARD_TEST_CRASH_FOLDER";
+
+/// Opens with a sync of the test's.
+fn open_synced(path: &Path, sync: impl FnOnce(Files) -> Sync) -> io::Result<SledDisk> {
+    SledDisk::open_with(path, sync, Box::new(descriptors::take))
+}
 
 #[test]
 fn sled_is_a_disk() {
@@ -48,7 +54,7 @@ fn after_one_failed_sync_nothing_is_acknowledged_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let broken = Arc::new(AtomicBool::new(false));
     let breaks = broken.clone();
-    let disk = SledDisk::open_with(folder.path(), |mut files| {
+    let disk = open_synced(folder.path(), |mut files| {
         Box::new(move |step| match breaks.load(Ordering::SeqCst) {
             true => Err(io::Error::from_raw_os_error(5)),
             false => files.sync(step),
@@ -71,7 +77,7 @@ fn a_writer_that_panicked_fails_all_it_is_given() {
     let folder = tempfile::tempdir().unwrap();
     let broken = Arc::new(AtomicBool::new(false));
     let breaks = broken.clone();
-    let disk = SledDisk::open_with(folder.path(), |mut files| {
+    let disk = open_synced(folder.path(), |mut files| {
         Box::new(move |step| {
             assert!(!breaks.load(Ordering::SeqCst), "planted");
             files.sync(step)
@@ -107,7 +113,7 @@ fn what_sled_wrote_by_itself_is_synced_after_each_group() {
     let folder = tempfile::tempdir().unwrap();
     let steps = Arc::new(std::sync::Mutex::new(Vec::new()));
     let kept = steps.clone();
-    let disk = SledDisk::open_with(folder.path(), |mut files| {
+    let disk = open_synced(folder.path(), |mut files| {
         Box::new(move |step| {
             kept.lock().unwrap().push(step);
             files.sync(step)

@@ -11,6 +11,7 @@ use std::sync::mpsc;
 
 use vineyard_env::{Batch, Change};
 
+use super::descriptors::Spares;
 use super::files::{Files, Step};
 use super::into_io;
 use super::journal::{self, Journal};
@@ -29,6 +30,7 @@ pub(super) struct Writer {
     marks: sled::Tree,
     journal: Journal,
     sync: Sync,
+    spares: Spares,
 }
 
 impl Writer {
@@ -37,6 +39,7 @@ impl Writer {
         db: sled::Db,
         path: &Path,
         sync: impl FnOnce(Files) -> Sync,
+        spares: Spares,
     ) -> io::Result<Self> {
         let marks = db.open_tree(MARKS).map_err(into_io)?;
         // A new database is marked only when its journal is durable: one that is marked has lost what is not there.
@@ -50,6 +53,7 @@ impl Writer {
             marks,
             journal,
             sync,
+            spares,
         };
         match writer.redo(&left) {
             Ok(()) => Ok(writer),
@@ -83,7 +87,7 @@ impl Writer {
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         // Whoever began this generation may have been killed before it was durable, and records must not be without it.
-        (self.sync)(Step::Journalled)?;
+        self.sync(Step::Journalled)?;
         match left.is_empty() && goes_on == Some(journal) {
             true => Ok(()),
             false => self.checkpoint(),
@@ -102,6 +106,7 @@ impl Writer {
                 });
             }
             attempt(&mut failed, || self.tidy());
+            self.spares.top_up();
         }
         attempt(&mut failed, || match self.journal.is_empty() {
             true => Ok(()),
@@ -122,9 +127,12 @@ impl Writer {
         if !changes {
             return Ok(());
         }
+        // Before anything is written: a group that must wait has changed nothing.
+        self.spares.fill()?;
         self.journal
             .append(group.iter().map(|write| &write.batch))?;
-        (self.sync)(Step::Journalled)?;
+        self.sync(Step::Journalled)?;
+        self.spares.lend();
         group.iter().try_for_each(|write| self.apply(&write.batch))
     }
 
@@ -144,7 +152,7 @@ impl Writer {
 
     /// What nobody waits for.
     fn tidy(&mut self) -> io::Result<()> {
-        (self.sync)(Step::Applied)?;
+        self.sync(Step::Applied)?;
         match self.journal.is_full() {
             true => self.checkpoint(),
             false => Ok(()),
@@ -155,16 +163,29 @@ impl Writer {
     fn checkpoint(&mut self) -> io::Result<()> {
         self.flush(self.journal.generation() + 1)?;
         self.journal.restart()?;
-        (self.sync)(Step::Journalled)
+        self.sync(Step::Journalled)
     }
 
     /// Makes what sled has durable, and that this generation of the journal goes on from there.
     fn flush(&mut self, generation: u64) -> io::Result<()> {
+        self.spares.fill()?;
+        self.spares.lend();
         let mark = self.marks.insert(GENERATION, &generation.to_le_bytes());
         mark.map_err(into_io)?;
-        (self.sync)(Step::Applied)?;
+        self.sync(Step::Applied)?;
         self.db.flush().map_err(into_io)?;
-        (self.sync)(Step::Flushed)
+        self.sync(Step::Flushed)
+    }
+
+    /// A step that lacks descriptors has not begun to sync what it could not open, so it may be done again; after a sync
+    /// that failed it may not.
+    fn sync(&mut self, step: Step) -> io::Result<()> {
+        let Self { sync, spares, .. } = self;
+        // The journal is open already.
+        if step != Step::Journalled {
+            spares.lend();
+        }
+        spares.wait_out(|| sync(step))
     }
 }
 

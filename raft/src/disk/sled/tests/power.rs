@@ -138,7 +138,7 @@ fn open_watched(
     mut before: impl FnMut(Moment, &Path) + Send + 'static,
 ) -> SledDisk {
     let from = live.to_owned();
-    let open = SledDisk::open_with(live, move |mut files| {
+    let open = open_synced(live, move |mut files| {
         if !synced.exists() {
             copy_folder(&from, &synced);
         }

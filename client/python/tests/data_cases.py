@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import fractions
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -45,7 +47,7 @@ values(
     arrow=lambda: pa.py_buffer(b"abc"),
 )
 values(
-    "object",
+    "plain",
     none=lambda: None,
     dict=lambda: {"a": np.arange(5.0), "b": [1, 2], None: "x"},
     set=lambda: {1, 2},
@@ -54,6 +56,12 @@ values(
     scalar=lambda: np.int8(3),
     date=lambda: datetime.date(2020, 1, 2),
     decimal=lambda: decimal.Decimal("1.50"),
+)
+values(
+    "object",
+    fraction=lambda: fractions.Fraction(1, 3),
+    path=lambda: pathlib.PurePosixPath("/a/b"),
+    in_a_dict=lambda: {"a": fractions.Fraction(1, 3)},
 )
 
 NUMPY_DTYPES = (

@@ -86,8 +86,8 @@ def _set(made: vineyard.ObjectMeta, key: str, content: Any) -> None:
         made[key] = content
 
 
-def pickled_blob(client: Any, folder: str) -> vineyard.ObjectID:
-    return client.put(pickle.dumps(Trap(folder), protocol=5))
+def pickled_blob(client: Any, folder: str) -> vineyard.ObjectMeta:
+    return client.get_meta(client.put(pickle.dumps(Trap(folder), protocol=5)))
 
 
 value("an_object", lambda trap: trap)

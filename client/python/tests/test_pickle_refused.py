@@ -94,7 +94,7 @@ def test_an_object_of_another_instance_is_refused(cluster, trap):
 def test_a_description_calls_nothing_that_is_not_listed(writer, refusing, trap):
     call = json.dumps(["call", "os.mkdir", [str(trap)], {}]).encode()
     honest = writer.put({1, 2})
-    blob = writer.put(b"N." + call)
+    blob = writer.get_meta(writer.put(b"N." + call))
     object_id = forged(writer, honest, buffer_=blob, spans_=None, plain_=len(call))
     with pytest.raises(ValueError, match=r"os\.mkdir"):
         refusing.get(object_id)

@@ -18,6 +18,8 @@ def to_text(dtype: numpy.dtype[Any]) -> str | None:
     """
     if _has_metadata(dtype):
         return None
+    if dtype.names is None and dtype.subdtype is None:
+        return repr(dtype.str)
     descr = numpy.lib.format.dtype_to_descr(dtype)
     try:
         if numpy.lib.format.descr_to_dtype(descr) == dtype:

@@ -92,7 +92,7 @@ def dumps(value: Any) -> Spliced:
     return Spliced(b"".join(pieces), len(buffers), len(plain))
 
 
-def loads(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
+def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
     """The value of a pickle made by :func:`dumps`; buffers are views of `payload`.
 
     `peel`: leave out calls of `numpy.asanyarray` and give what would have been converted.
@@ -110,7 +110,7 @@ def loads(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
     return unpickle(b"".join(pieces), source, _buffers(view, end), peel)
 
 
-def loads_plain(
+def read_plain(
     payload: Any, spans: int, plain_bytes: int, source: Source, peel: bool = False
 ) -> Any:
     """The value by its description alone: the pickle is not looked at.

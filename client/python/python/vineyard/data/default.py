@@ -43,9 +43,9 @@ def pack(draft: Draft, tree: Tree, value: Any) -> None:
 
 
 def unpack(reader: Reader, tree: Tree, peel: bool = False) -> Any:
-    """What :func:`pack` was given; `peel` as in :func:`vineyard.data._splice.loads`."""
+    """What :func:`pack` was given; `peel` as in :func:`vineyard.data._splice.read`."""
     spans = tree.get("spans_", 0)
     if reader.pickle == REFUSE:
         plain_bytes = tree.get("plain_", 0)
-        return _splice.loads_plain(reader.blob(tree["buffer_"]), spans, plain_bytes, reader, peel)
-    return _splice.loads(reader.blob(tree["buffer_"]), spans, reader, peel)
+        return _splice.read_plain(reader.blob(tree["buffer_"]), spans, plain_bytes, reader, peel)
+    return _splice.read(reader.blob(tree["buffer_"]), spans, reader, peel)

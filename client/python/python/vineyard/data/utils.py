@@ -8,9 +8,8 @@ import math
 import pickle
 from typing import Any
 
-from vineyard.data import _plain
+from vineyard.data import _plain as plain
 from vineyard.data._door import unpickle
-from vineyard.data._plain import NotPlain, Writer
 from vineyard.data._reader import Reader
 
 # How every pickle of protocol 5 begins in base 64; no JSON text begins with it.
@@ -60,8 +59,8 @@ def _is_text(label: str) -> bool:
 def to_text(value: Any) -> str:
     """`value` exactly, as ASCII text: its plain description, or else its pickle in base 64."""
     try:
-        return Writer().text(value)
-    except NotPlain:
+        return plain.Writer().text(value)
+    except plain.NotPlain:
         return pickled_text(value)
 
 
@@ -78,7 +77,7 @@ def from_text(reader: Reader, text: str) -> Any:
     """
     if text.startswith(_PICKLED):
         return unpickle(base64.b64decode(text), reader)
-    return _plain.Reader().value(text)
+    return plain.Reader().value(text)
 
 
 def put_label(tree: dict[str, Any], key: str, label: Any) -> None:

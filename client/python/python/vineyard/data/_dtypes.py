@@ -20,8 +20,8 @@ def to_text(dtype: numpy.dtype[Any]) -> str | None:
         return None
     if dtype.names is None and dtype.subdtype is None:
         return repr(dtype.str)
-    descr = numpy.lib.format.dtype_to_descr(dtype)
     try:
+        descr = numpy.lib.format.dtype_to_descr(dtype)
         if numpy.lib.format.descr_to_dtype(descr) == dtype:
             return repr(descr)
     except ValueError:

@@ -171,6 +171,8 @@ def _read_datetime(text: str, fold: int, zone: list[Any] | None) -> datetime.dat
 
 def _writer_of(kind: type) -> _Write | None:
     library = kind.__module__.partition(".")[0]
+    if issubclass(kind, datetime.tzinfo):
+        return lambda zone: ["tzinfo", write_zone(zone)]
     if library == "numpy":
         import numpy
 
@@ -288,6 +290,7 @@ _READERS: dict[str, Callable[..., Any]] = {
     "time": lambda text, fold: datetime.time.fromisoformat(text).replace(fold=fold),
     "datetime": _read_datetime,
     "timedelta": datetime.timedelta,
+    "tzinfo": read_zone,
     "scalar": _read_scalar,
     "frequency": _read_frequency,
     "Timestamp": _read_timestamp,

@@ -17,7 +17,7 @@ from vineyard.core.pickles import PickleRefused
 from vineyard.data import _plain
 from vineyard.data._door import first
 from vineyard.data._plain import NotPlain
-from vineyard.data._reduce import Call, reducer_of
+from vineyard.data._reduce import Call
 
 # All that a description may call. Each makes a value of its arguments and does nothing else; none
 # takes the name of something to import, or an address.
@@ -51,13 +51,13 @@ _NAMES = (
 _LIBRARIES = frozenset(name.partition(".")[0] for name in _NAMES)
 
 
-def describe(value: Any, buffers: Sequence[pickle.PickleBuffer], places: dict[int, Any]) -> bytes:
+def describe(value: Any, buffers: Sequence[pickle.PickleBuffer], reduced: dict[int, Any]) -> bytes:
     """The description of `value`, whose pickle has `buffers`; empty if there is none.
 
-    `places`: the buffer of each array by its id, beside the array itself.
+    `reduced`: what each array and matrix was reduced to, by its id and beside itself.
     """
     try:
-        return _Writer(buffers, places).text(value).encode("ascii")
+        return _Writer(buffers, reduced).text(value).encode("ascii")
     except NotPlain:
         return b""
 
@@ -68,9 +68,9 @@ def restore(text: bytes, buffers: Sequence[memoryview], refusal: PickleRefused, 
 
 
 class _Writer(_plain.Writer):
-    def __init__(self, buffers: Sequence[pickle.PickleBuffer], places: dict[int, Any]) -> None:
+    def __init__(self, buffers: Sequence[pickle.PickleBuffer], reduced: dict[int, Any]) -> None:
         super().__init__()
-        self._places = places
+        self._reduced = reduced
         self._buffers = buffers
         self._of_buffer = {id(buffer): at for at, buffer in enumerate(buffers)}
         self._of_address: dict[tuple[int, int], int] | None = None
@@ -85,12 +85,10 @@ class _Writer(_plain.Writer):
         write = _LIBRARY_WRITERS.get(name)
         if write is not None:
             return write(self, value)
-        if name.startswith("numpy.dtype"):
+        if kind.__module__.startswith("numpy") and kind.__name__.endswith("DType"):
             return self._dtype(value)
-        if name.startswith("scipy."):
-            reduce = reducer_of(kind)
-            if reduce is not None:
-                return self._call(*reduce(value))
+        if name.startswith("scipy.") and id(value) in self._reduced:
+            return self._call(*self._reduced[id(value)][1])
         if name.startswith("pyarrow."):
             from vineyard.data import _arrow_parts
 
@@ -138,13 +136,15 @@ class _Writer(_plain.Writer):
 
         if value.dtype.kind == "O" and not value.dtype.metadata:
             return ["objects", list(value.shape), self._objects(value.reshape(-1).tolist())]
-        place = self._places.get(id(value))
+        reduced = self._reduced.get(id(value))
         text = _dtypes.to_text(value.dtype)
-        if place is None or text is None:
+        if reduced is None or text is None:
             raise NotPlain(str(value.dtype))
+        # The third of the arguments that `_reduce_array` gives.
+        buffer = reduced[1][1][2]
         is_fortran = value.flags.f_contiguous and not value.flags.c_contiguous
         order = "F" if is_fortran else "C"
-        return ["array", text, list(value.shape), order, self._place(place[1])]
+        return ["array", text, list(value.shape), order, self._place(buffer)]
 
     def _objects(self, items: list[Any]) -> list[Any]:
         # As a rule labels: they are described however many there are.

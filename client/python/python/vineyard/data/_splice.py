@@ -42,17 +42,19 @@ _PAD_ODD = b"K\x000"
 class Pickler(pickle.Pickler):
     """Pickles values of libraries by their public constructors.
 
-    `places`: the buffer of each array by its id; the array beside it keeps the id its own.
+    `reduced`: what each object was reduced to, by its id; the object beside it keeps the id its own.
     """
 
-    places: dict[int, Any]
+    reduced: dict[int, Any]
 
     def reducer_override(self, obj: Any) -> Any:
         reduce = reducer_of(type(obj))
-        reduced = NotImplemented if reduce is None else reduce(obj)
-        if type(obj).__name__ == "ndarray" and reduced is not NotImplemented:
-            self.places[id(obj)] = (obj, reduced[1][2])
-        return reduced
+        if reduce is None:
+            return NotImplemented
+        made = reduce(obj)
+        if made is not NotImplemented:
+            self.reduced[id(obj)] = (obj, made)
+        return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +71,9 @@ class Spliced:
 def dumps(value: Any) -> Spliced:
     """The pickle of `value` with its description and table."""
     buffers: list[pickle.PickleBuffer] = []
-    places: dict[int, Any] = {}
-    stream = dump(value, buffers, places)
-    plain = _program.describe(value, buffers, places)
+    reduced: dict[int, Any] = {}
+    stream = dump(value, buffers, reduced)
+    plain = _program.describe(value, buffers, reduced)
     if not buffers:
         return Spliced(stream + plain, 0, len(plain))
     pieces: list[Any] = []
@@ -137,15 +139,15 @@ def _buffers(view: memoryview, table: int) -> list[memoryview]:
 
 
 def dump(
-    value: Any, buffers: list[pickle.PickleBuffer], places: dict[int, Any] | None = None
+    value: Any, buffers: list[pickle.PickleBuffer], reduced: dict[int, Any] | None = None
 ) -> bytes:
     """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`;
-    `places` as in :class:`Pickler`.
+    `reduced` as in :class:`Pickler`.
     """
     file = io.BytesIO()
     try:
         pickler = Pickler(file, protocol=5, buffer_callback=buffers.append)
-        pickler.places = {} if places is None else places
+        pickler.reduced = {} if reduced is None else reduced
         pickler.dump(value)
         return file.getvalue()
     except (pickle.PicklingError, AttributeError, TypeError):

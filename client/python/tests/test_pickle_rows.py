@@ -134,7 +134,7 @@ def test_a_dtype_comes_back_without_pickles(local, dtype) -> None:
     got = local.get(local.put(columns))
     # Not byte by byte: what lies between fields is not kept.
     assert (got.dtype, got.flags.f_contiguous) == (dtype, True)
-    assert got.tolist() == columns.tolist()
+    assert repr(got.tolist()) == repr(columns.tolist())
 
 
 def test_a_dtype_with_metadata_needs_a_pickle(local) -> None:

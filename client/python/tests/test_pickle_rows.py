@@ -1,4 +1,4 @@
-"""What docs/python-types.md says, row by row, of a get without pickles; and labels and dtypes of all
+"""What docs/python-types.md says, row by row, of a get without pickles; labels and dtypes of all
 ordinary kinds.
 """
 

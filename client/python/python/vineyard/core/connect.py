@@ -62,7 +62,8 @@ def connect(*args: Any, **kwargs: Any) -> Client:
         ValueError: an endpoint is not ``host:port``, or `pickle` is neither of the two.
         TypeError: an unknown argument.
     """
-    if not args and not kwargs.keys() - {"username", "password", "pickle"} and not from_surroundings():
+    says_where = args or kwargs.keys() - {"username", "password", "pickle"}
+    if not says_where and not from_surroundings():
         from vineyard.deploy.local import private_socket
 
         return Client(private_socket(), **kwargs)

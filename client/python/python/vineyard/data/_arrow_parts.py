@@ -66,13 +66,9 @@ def _array(kind: pyarrow.DataType, parts: Any, buffers: Sequence[memoryview]) ->
     ]
     if pyarrow.types.is_dictionary(kind):
         dictionary = _array(kind.value_type, keys, buffers)
-        array = pyarrow.DictionaryArray.from_buffers(
-            kind, length, views, dictionary, nulls, offset
-        )
+        array = pyarrow.DictionaryArray.from_buffers(kind, length, views, dictionary, nulls, offset)
     else:
-        children = [
-            _array(kind.field(at).type, child, buffers) for at, child in enumerate(below)
-        ]
+        children = [_array(kind.field(at).type, child, buffers) for at, child in enumerate(below)]
         array = pyarrow.Array.from_buffers(kind, length, views, nulls, offset, children or None)
     array.validate()
     return array

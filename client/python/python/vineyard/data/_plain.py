@@ -1,8 +1,8 @@
 """Plain values as JSON: labels, scalars, dates and containers of these, each with its exact type.
 
 Promise: reading runs nothing that the text chooses; the tags below are all there are. Text, whole
-numbers, booleans, None and finite floats are themselves, everything else is a list that begins with
-a tag. Libraries are imported for values of theirs alone.
+numbers, booleans, None and floats (NaN and infinities as Python's JSON has them) are themselves,
+everything else is a list that begins with a tag. Libraries are imported for values of theirs alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import datetime
 import decimal
 import functools
 import json
-import math
 import zoneinfo
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +23,8 @@ _DECIMAL_BITS_MAX = 10_000
 # A description stands beside what it describes: past these, it would cost too much.
 _ITEMS_MAX = 10_000
 _LENGTH_MAX = 64 * 1024
+# What JSON gives back as it was.
+AS_THEY_ARE = frozenset({type(None), bool, float})
 _NUMPY_KINDS = "biufcSUMm"
 
 _Write = Callable[[Any], Any]
@@ -53,12 +54,10 @@ class Writer:
     def node(self, value: Any) -> Any:
         """`value` as what JSON has."""
         kind = type(value)
-        if value is None or kind is bool:
+        if kind in AS_THEY_ARE:
             return value
         if kind is int:
             return value if value.bit_length() <= _DECIMAL_BITS_MAX else ["int", hex(value)]
-        if kind is float:
-            return value if math.isfinite(value) else ["float", str(value)]
         if kind is str:
             return _short(value)
         if kind in (tuple, list, set, frozenset):
@@ -281,7 +280,6 @@ _CONTAINERS: dict[str, Callable[[Any], Any]] = {
 
 _READERS: dict[str, Callable[..., Any]] = {
     "int": lambda text: int(text, 16),
-    "float": float,
     "bytes": base64.b64decode,
     "bytearray": lambda text: bytearray(base64.b64decode(text)),
     "complex": lambda real, imag: complex(float(real), float(imag)),
@@ -297,9 +295,7 @@ _READERS: dict[str, Callable[..., Any]] = {
     "Timedelta": _of_pandas(_read_ticks),
     "NaT": _of_pandas(lambda pandas: pandas.NaT),
     "NA": _of_pandas(lambda pandas: pandas.NA),
-    "Period": _of_pandas(
-        lambda pandas, ordinal, freq: pandas.Period(ordinal=ordinal, freq=freq)
-    ),
+    "Period": _of_pandas(lambda pandas, ordinal, freq: pandas.Period(ordinal=ordinal, freq=freq)),
     "Interval": _of_pandas(
         lambda pandas, left, right, closed: pandas.Interval(
             Reader().of(left), Reader().of(right), closed

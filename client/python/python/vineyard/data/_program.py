@@ -148,7 +148,7 @@ class _Writer(_plain.Writer):
 
     def _objects(self, items: list[Any]) -> list[Any]:
         # As a rule labels: they are described however many there are.
-        if set(map(type, items)) <= {str, bool, type(None)}:
+        if set(map(type, items)) <= _plain.AS_THEY_ARE | {str}:
             return items
         return [item if type(item) is str else self.node(item) for item in items]
 
@@ -209,9 +209,7 @@ def _name_of(function: Any) -> str:
 
 
 class _Reader(_plain.Reader):
-    def __init__(
-        self, buffers: Sequence[memoryview], refusal: PickleRefused, peel: bool
-    ) -> None:
+    def __init__(self, buffers: Sequence[memoryview], refusal: PickleRefused, peel: bool) -> None:
         self._buffers = buffers
         self._refusal = refusal
         self._peel = peel

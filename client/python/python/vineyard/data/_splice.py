@@ -42,7 +42,8 @@ _PAD_ODD = b"K\x000"
 class Pickler(pickle.Pickler):
     """Pickles values of libraries by their public constructors.
 
-    `reduced`: what each object was reduced to, by its id; the object beside it keeps the id its own.
+    `reduced`: what each object was reduced to, by its id, and beside itself, so that no
+    other gets that id.
     """
 
     reduced: dict[int, Any]

@@ -36,7 +36,7 @@ _FIXED_TYPES: dict[str, pyarrow.DataType] = {
 
 Refusal = Callable[[], PickleRefused]
 
-# Extension types by name: pyarrow's that is a pickle, polars' whose values are addresses of objects.
+# Extension types by name: pyarrow's that is a pickle, polars' whose values are addresses.
 _UNSAFE_TYPES = (b"arrow.py_extension_type", b"POLARS_EXTENSION_TYPE")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
 

@@ -7,6 +7,7 @@ import io
 import pickle
 import pickletools
 import sys
+import types
 import zoneinfo
 
 import numpy as np
@@ -16,6 +17,7 @@ from data_equal import assert_same
 from vineyard.data import _splice
 from vineyard.data.pickle import PickledReader, PickledWriter
 
+ALLOWED = types.SimpleNamespace(pickle="allow")
 VALUES = {
     "plain": {"a": [1, 2]},
     "one": np.arange(100),
@@ -33,26 +35,27 @@ VALUES = {
 
 @pytest.mark.parametrize("name", VALUES)
 def test_anyone_can_unpickle_it(name: str) -> None:
-    payload, _ = _splice.dumps(VALUES[name])
+    payload = _splice.dumps(VALUES[name]).payload
     assert_same(VALUES[name], pickle.loads(payload))
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_we_unpickle_it_without_copying_buffers(name: str) -> None:
-    payload, spans = _splice.dumps(VALUES[name])
-    assert_same(VALUES[name], _splice.loads(payload, spans))
+    spliced = _splice.dumps(VALUES[name])
+    assert_same(VALUES[name], _splice.read(spliced.payload, spliced.spans, ALLOWED))
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_it_is_a_well_formed_pickle(name: str) -> None:
-    payload, _ = _splice.dumps(VALUES[name])
+    payload = _splice.dumps(VALUES[name]).payload
     pickletools.dis(payload, out=io.StringIO())
 
 
 @pytest.mark.parametrize("before", range(130))
 def test_buffers_begin_at_aligned_offsets(before: int) -> None:
-    payload, spans = _splice.dumps(["x" * before, np.arange(9.0)])
-    assert spans == 1
+    spliced = _splice.dumps(["x" * before, np.arange(9.0)])
+    payload = spliced.payload
+    assert spliced.spans == 1
     offset, length = _splice._SPAN.unpack(payload[-16:])
     assert offset % 64 == 0
     assert payload[offset : offset + length] == np.arange(9.0).tobytes()
@@ -88,5 +91,5 @@ def test_a_writer_refuses_what_is_not_whole() -> None:
 def test_zones_of_pytz_are_read_without_pytz(monkeypatch) -> None:
     stream = b"\x80\x05cpytz\n_p\n(\x8c\nUS/EasternJ\xb0\xb9\xff\xffK\x00\x8c\x03LMTtR."
     monkeypatch.setitem(sys.modules, "pytz", None)
-    assert _splice.loads(stream, 0) == zoneinfo.ZoneInfo("US/Eastern")
-    assert _splice.loads(b"\x80\x05cpytz\n_UTC\n)R.", 0) is datetime.UTC
+    assert _splice.read(stream, 0, ALLOWED) == zoneinfo.ZoneInfo("US/Eastern")
+    assert _splice.read(b"\x80\x05cpytz\n_UTC\n)R.", 0, ALLOWED) is datetime.UTC

@@ -80,6 +80,7 @@ from vineyard.core import (
 from vineyard.core.builder import BuilderContext
 from vineyard.core.connect import connect, get, put
 from vineyard.core.faces import IPCClient, RPCClient
+from vineyard.core.pickles import PickleRefused
 from vineyard.core.resolver import ResolverContext
 from vineyard.core.utils import envvars
 from vineyard.core.version import __version__
@@ -175,6 +176,7 @@ __all__ = [
     "ObjectNotSealedException",
     "ObjectSealedException",
     "ObjectTypeErrorException",
+    "PickleRefused",
     "RPCClient",
     "RedisErrorException",
     "RemoteBlob",

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from vineyard._C import ConnectionFailedException, IPCClient, ObjectMeta, RPCClient
+from vineyard.core import pickles
 from vineyard.core.configuration import Addresses, Endpoint, from_arguments, from_surroundings
 from vineyard.core.connections import open_ipc, open_rpc
 from vineyard.core.verbs.blobs import BlobVerbs
@@ -52,6 +53,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         username: str | None = None,
         password: str | None = None,
         config: str | None = None,
+        pickle: str | None = None,
     ) -> None:
         """Connects. With neither a socket nor an endpoint, the environment and the configuration
         file are asked.
@@ -77,13 +79,18 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
             config: str or None
                 A configuration file, or the folder of one, with ``IPCSocket`` and ``RPCEndpoint``
                 below ``Vineyard``.
+            pickle: str or None
+                ``"allow"`` or ``"refuse"``: whether a get may read pickles, which runs code that
+                their writer chose. None: what VINEYARD_PICKLE says, or else ``"allow"``.
 
         Raises:
             ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses.
             It is a
                 ConnectionError, too.
-            ValueError: an endpoint is not ``host:port``.
+            ValueError: an endpoint is not ``host:port``, or `pickle` (or VINEYARD_PICKLE) is
+                neither ``"allow"`` nor ``"refuse"``.
         """
+        self._pickle = pickles.chosen(pickle)
         addresses = Addresses() if config else from_arguments(socket, port, host, endpoint)
         addresses = addresses or from_surroundings(config)
         if not addresses:
@@ -131,6 +138,9 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         raw = self.default_client()
         # Bound once: each put and get passes here.
         self._put_tree, self._get_tree = raw._put_tree, raw._get_tree
+        for client in (ipc, rpc):
+            if client is not None:
+                pickles.bind(client, self._pickle)
 
     def _configure(self, client: IPCClient | RPCClient) -> None:
         """Gives another raw client this one's settings. A change makes it connect anew."""
@@ -205,6 +215,11 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
             self._rpc_client.fork() if self._rpc_client is not None else None,
         )
         return self
+
+    @property
+    def pickle(self) -> str:
+        """Whether a get reads pickles (str): ``"allow"`` or ``"refuse"``, as of connecting."""
+        return self._pickle
 
     @property
     def compression(self) -> bool:

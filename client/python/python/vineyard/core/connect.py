@@ -48,6 +48,9 @@ def connect(*args: Any, **kwargs: Any) -> Client:
             Their password.
         config: str or None
             A configuration file or the folder of one.
+        pickle: str or None
+            ``"allow"`` or ``"refuse"``: whether a get may read pickles, which runs code that their
+            writer chose. None: what the environment says in VINEYARD_PICKLE, or else ``"allow"``.
 
     Returns:
         Client: an ``IPCClient``, an ``RPCClient`` or both, in the sense of isinstance.
@@ -56,10 +59,11 @@ def connect(*args: Any, **kwargs: Any) -> Client:
         ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses. It
         is a
             ConnectionError, too.
-        ValueError: an endpoint is not ``host:port``.
+        ValueError: an endpoint is not ``host:port``, or `pickle` is neither of the two.
         TypeError: an unknown argument.
     """
-    if not args and not kwargs.keys() - {"username", "password"} and not from_surroundings():
+    says_where = args or kwargs.keys() - {"username", "password", "pickle"}
+    if not says_where and not from_surroundings():
         from vineyard.deploy.local import private_socket
 
         return Client(private_socket(), **kwargs)
@@ -124,5 +128,6 @@ def get(
     Raises:
         ConnectionFailedException: there is no node.
         ObjectNotExistsException: there is no such object or name.
+        PickleRefused: the value needs a pickle, and VINEYARD_PICKLE is ``refuse``.
     """
     return connect().get(object_id, name, resolver, fetch, **kwargs)

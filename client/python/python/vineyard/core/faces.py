@@ -7,10 +7,11 @@ both are true.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from vineyard import _C
-from vineyard.core import builder, resolver
+from vineyard.core import builder, pickles, resolver
 from vineyard.core.verbs.handles import Handles
 
 
@@ -54,7 +55,22 @@ def _object(
     meta = self._get_tree(object_id, name=name, sync_remote=sync_remote)
     if fetch and not meta.islocal:
         meta = self._get_tree(self.migrate(meta.id), sync_remote=sync_remote)
+    if pickles.setting_of(self) == pickles.REFUSE:
+        # For who resolves the object later, without this client.
+        meta._client = self
     return _C.Object.from_(meta)
+
+
+def _with_setting(fork: Any) -> Any:
+    """The `fork` of a raw client, whose setting for pickles goes with it."""
+
+    @functools.wraps(fork)
+    def forked(self: Any) -> Any:
+        made = fork(self)
+        pickles.inherit(self, made)
+        return made
+
+    return forked
 
 
 def complete_raw_clients() -> None:
@@ -63,3 +79,4 @@ def complete_raw_clients() -> None:
         raw.put = builder.put
         raw.get = resolver.get
         raw._object = _object
+        raw.fork = _with_setting(raw.fork)

@@ -15,6 +15,7 @@ from typing import Any
 
 from vineyard._C import ObjectID
 from vineyard.core.driver import get_current_drivers
+from vineyard.core.pickles import PickleRefused, read_for
 
 Resolver = Callable[..., Any]
 
@@ -87,6 +88,7 @@ class ResolverContext:
         Raises:
             RuntimeError: a resolver without ``**kwargs`` failed; the cause is attached. One with
             them raises its own.
+            PickleRefused: a pickle is needed, and the client refuses them.
         """
         resolver, takes_context, takes_all = self._lookup(obj.typename)
         if resolver is None:
@@ -97,6 +99,8 @@ class ResolverContext:
         else:
             try:
                 value = resolver(obj, resolver=self) if takes_context else resolver(obj)
+            except PickleRefused:
+                raise
             except Exception as error:
                 raise RuntimeError(
                     "Unable to construct the object using resolver: "
@@ -234,6 +238,7 @@ def get(
 
     Raises:
         ObjectNotExistsException: there is no such object or name.
+        PickleRefused: the value needs a pickle, and the client refuses them.
         TypeError: neither an id nor a name was given.
     """
     if object_id is None:
@@ -247,7 +252,8 @@ def get(
             object_id = ObjectID(object_id)
         obj = client._object(object_id, None, fetch)
     context = resolver if resolver is not None else get_current_resolvers()
-    value = context(obj, __vineyard_client=client, **kwargs)
+    with read_for(client):
+        value = context(obj, __vineyard_client=client, **kwargs)
     if value is None:
         return None
     typename = obj.typename

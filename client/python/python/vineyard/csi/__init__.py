@@ -29,6 +29,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         ValueError: the path is relative.
         FileNotFoundError: neither the path nor a folder above it has a ``vineyard.sock``.
         ObjectNotExistsException: nothing was written there.
+        PickleRefused: the value needs a pickle, and VINEYARD_PICKLE is ``refuse``.
     """
     from vineyard.core.client import Client
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from vineyard._C import ObjectNotExistsException
+from vineyard.core.pickles import PickleRefused, setting_of
 from vineyard.data._draft import Tree
 
 # The blob without bytes, the same on every instance.
@@ -17,7 +18,7 @@ _EMPTY = "o8000000000000000"
 class Reader:
     """Gives the blobs and the parts of one object."""
 
-    __slots__ = ("_buffer", "_path", "context", "kwargs", "meta")
+    __slots__ = ("_buffer", "_path", "context", "kwargs", "meta", "pickle")
 
     def __init__(self, meta: Any, context: Any, kwargs: Tree) -> None:
         self.meta = meta
@@ -27,6 +28,8 @@ class Reader:
 
             context = get_current_resolvers()
         self.context = context
+        client = kwargs.get("__vineyard_client")
+        self.pickle = setting_of(client if client is not None else meta._client)
         self.kwargs = kwargs
         self._path: list[str] = []
 
@@ -50,6 +53,10 @@ class Reader:
             "its own alone: vineyard.connect(...).get(...) reads them from there, and with "
             "fetch=True copies them"
         )
+
+    def refusal(self) -> PickleRefused:
+        """The error for a pickle in the part that is being read."""
+        return PickleRefused(self.meta.id, self.meta.typename, ".".join(self._path))
 
     def part(self, tree: Tree, key: str) -> Any:
         """The value of the member `key`, by the resolver that the context has for it."""

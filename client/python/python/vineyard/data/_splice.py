@@ -2,24 +2,27 @@
 
 Promise: the bytes are a complete pickle of protocol 5 that `pickle.loads` reads, without knowing
 this file. Whoever knows it finds the raw buffers by the table behind the pickle and maps them
-instead of copying them.
+instead of copying them. Who may not unpickle finds a plain description of the value before the
+table, if it has one.
 
 How: the value is pickled with its buffers out of band, which leaves a NEXT_BUFFER opcode for each.
 Each is replaced by a BYTEARRAY8 opcode, its length and the raw bytes, after opcodes that do nothing
 but bring the bytes to an aligned offset. What follows the STOP opcode is ignored by every
-unpickler: there lies the table, two little-endian 64-bit numbers for each buffer: offset and
-length.
+unpickler: there lie the description, JSON of `_program`, and the table, two little-endian 64-bit
+numbers for each buffer: offset and length.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import pickle
 import pickletools
 import struct
 from typing import Any
 
-from vineyard.data import _zones
+from vineyard.data import _program
+from vineyard.data._door import Source, unpickle
 from vineyard.data._reduce import reducer_of
 
 _NEXT_BUFFER = b"\x97"
@@ -37,32 +40,43 @@ _PAD_ODD = b"K\x000"
 
 
 class Pickler(pickle.Pickler):
-    """Pickles values of libraries by their public constructors."""
+    """Pickles values of libraries by their public constructors.
+
+    `reduced`: what each object was reduced to, by its id, and beside itself, so that no
+    other gets that id.
+    """
+
+    reduced: dict[int, Any]
 
     def reducer_override(self, obj: Any) -> Any:
         reduce = reducer_of(type(obj))
-        return NotImplemented if reduce is None else reduce(obj)
+        if reduce is None:
+            return NotImplemented
+        made = reduce(obj)
+        if made is not NotImplemented:
+            self.reduced[id(obj)] = (obj, made)
+        return made
 
 
-class _Peeler(_zones.ZoneUnpickler):
-    """Leaves out the conversion to an array that was put around a value for the released client."""
+@dataclasses.dataclass(frozen=True)
+class Spliced:
+    """A pickle with what follows it. `spans`: the number of buffers in the table. `plain_bytes`:
+    the size of the description, 0 without one.
+    """
 
-    def find_class(self, module: str, name: str) -> Any:
-        if name == "asanyarray" and module == "numpy":
-            return _first
-        return super().find_class(module, name)
-
-
-def _first(value: Any, *_: Any) -> Any:
-    return value
+    payload: bytes
+    spans: int
+    plain_bytes: int
 
 
-def dumps(value: Any) -> tuple[bytes, int]:
-    """The pickle of `value` with its table, and the number of buffers in the table."""
+def dumps(value: Any) -> Spliced:
+    """The pickle of `value` with its description and table."""
     buffers: list[pickle.PickleBuffer] = []
-    stream = dump(value, buffers)
+    reduced: dict[int, Any] = {}
+    stream = dump(value, buffers, reduced)
+    plain = _program.describe(value, buffers, reduced)
     if not buffers:
-        return stream, 0
+        return Spliced(stream + plain, 0, len(plain))
     pieces: list[Any] = []
     table = bytearray()
     written = begin = 0
@@ -77,45 +91,65 @@ def dumps(value: Any) -> tuple[bytes, int]:
         table += _SPAN.pack(written, raw.nbytes)
         written += raw.nbytes
         begin = at + 1
-    pieces += [stream[begin:], table]
-    return b"".join(pieces), len(buffers)
+    pieces += [stream[begin:], plain, table]
+    return Spliced(b"".join(pieces), len(buffers), len(plain))
 
 
-def loads(payload: Any, spans: int, peel: bool = False) -> Any:
+def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
     """The value of a pickle made by :func:`dumps`; buffers are views of `payload`.
 
     `peel`: leave out calls of `numpy.asanyarray` and give what would have been converted.
     """
+    view = _bytes_of(payload)
+    if not spans:
+        return unpickle(view, source, peel=peel)
+    end = view.nbytes - spans * _SPAN.size
+    pieces: list[Any] = []
+    begin = 0
+    for offset, length in _SPAN.iter_unpack(view[end:]):
+        pieces += [view[begin : offset - _HEADER_BYTES], _NEXT_BUFFER]
+        begin = offset + length
+    pieces.append(view[begin:end])
+    return unpickle(b"".join(pieces), source, _buffers(view, end), peel)
+
+
+def read_plain(
+    payload: Any, spans: int, plain_bytes: int, source: Source, peel: bool = False
+) -> Any:
+    """The value by its description alone: the pickle is not looked at.
+
+    Raises:
+        PickleRefused: there is no description.
+    """
+    if not plain_bytes:
+        raise source.refusal()
+    view = _bytes_of(payload)
+    end = view.nbytes - spans * _SPAN.size
+    plain = bytes(view[end - plain_bytes : end])
+    return _program.restore(plain, _buffers(view, end), source.refusal(), peel)
+
+
+def _bytes_of(payload: Any) -> memoryview:
     view = memoryview(payload)
-    if view.format != "B":
-        view = view.cast("B")
-    buffers: list[memoryview] = []
-    stream: Any = view
-    if spans:
-        end = view.nbytes - spans * _SPAN.size
-        pieces: list[Any] = []
-        begin = 0
-        for offset, length in _SPAN.iter_unpack(view[end:]):
-            pieces += [view[begin : offset - _HEADER_BYTES], _NEXT_BUFFER]
-            buffers.append(view[offset : offset + length])
-            begin = offset + length
-        pieces.append(view[begin:end])
-        stream = b"".join(pieces)
-    if peel:
-        return _Peeler(io.BytesIO(stream), buffers=buffers).load()
-    try:
-        return pickle.loads(stream, buffers=buffers)
-    except ModuleNotFoundError as error:
-        if error.name != "pytz":
-            raise
-    return _zones.loads(stream, buffers)
+    return view if view.format == "B" else view.cast("B")
 
 
-def dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`."""
+def _buffers(view: memoryview, table: int) -> list[memoryview]:
+    """What the table at the end lists."""
+    return [view[offset : offset + length] for offset, length in _SPAN.iter_unpack(view[table:])]
+
+
+def dump(
+    value: Any, buffers: list[pickle.PickleBuffer], reduced: dict[int, Any] | None = None
+) -> bytes:
+    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`;
+    `reduced` as in :class:`Pickler`.
+    """
     file = io.BytesIO()
     try:
-        Pickler(file, protocol=5, buffer_callback=buffers.append).dump(value)
+        pickler = Pickler(file, protocol=5, buffer_callback=buffers.append)
+        pickler.reduced = {} if reduced is None else reduced
+        pickler.dump(value)
         return file.getvalue()
     except (pickle.PicklingError, AttributeError, TypeError):
         # Functions and classes of a script or notebook: cloudpickle carries their code, if it is

@@ -1,5 +1,4 @@
-"""Time zones of pytz in pickles, where pytz is not installed: those of the standard library
-instead.
+"""Time zones of pytz, where pytz is not installed: those of the standard library instead.
 
 Old pandas, and with it the released client, pickles zones as calls of pytz.
 """
@@ -7,34 +6,14 @@ Old pandas, and with it the released client, pickles zones as calls of pytz.
 from __future__ import annotations
 
 import datetime
-import io
-import pickle
 import zoneinfo
-from typing import Any
-
-
-class ZoneUnpickler(pickle.Unpickler):
-    """Unpickles as always; without pytz, its time zones are those of the standard library."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return super().find_class(module, name)
-        except ModuleNotFoundError as error:
-            if error.name != "pytz":
-                raise
-        return _ZONES[name]
-
-
-def loads(stream: Any, buffers: Any) -> Any:
-    """The value of a pickle that names pytz."""
-    return ZoneUnpickler(io.BytesIO(stream), buffers=buffers).load()
 
 
 def _utc() -> datetime.tzinfo:
     return datetime.UTC
 
 
-def _named(zone: str, *_: Any) -> datetime.tzinfo:
+def _named(zone: str, *_: object) -> datetime.tzinfo:
     return zoneinfo.ZoneInfo(zone)
 
 
@@ -42,4 +21,14 @@ def _fixed(minutes: int) -> datetime.tzinfo:
     return datetime.timezone(datetime.timedelta(minutes=minutes))
 
 
-_ZONES = {"_UTC": _utc, "_p": _named, "FixedOffset": _fixed, "_FixedOffset": _fixed}
+# By the names that pickles have for them.
+ZONES = {"_UTC": _utc, "_p": _named, "FixedOffset": _fixed, "_FixedOffset": _fixed}
+
+
+def of_pytz(zone: str) -> datetime.tzinfo:
+    """The zone that pytz has under this name."""
+    try:
+        import pytz
+    except ImportError:
+        return _named(zone)
+    return pytz.timezone(zone)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pyarrow
 
+from vineyard.core.pickles import REFUSE, PickleRefused
 from vineyard.data import default
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader
@@ -31,6 +33,11 @@ _FIXED_TYPES: dict[str, pyarrow.DataType] = {
         *(pyarrow.duration(unit) for unit in ("s", "ms", "us", "ns")),
     )
 }
+
+Refusal = Callable[[], PickleRefused]
+
+# Extension types by name: pyarrow's that is a pickle, polars' whose values are addresses.
+_UNSAFE_TYPES = (b"arrow.py_extension_type", b"POLARS_EXTENSION_TYPE")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
 
 
@@ -177,10 +184,23 @@ def type_to_text(kind: pyarrow.DataType) -> str:
     return base64.b64encode(schema.serialize()).decode("ascii")
 
 
-def type_from_text(text: str) -> pyarrow.DataType:
-    """What :func:`type_to_text` was given."""
-    buffer = pyarrow.py_buffer(base64.b64decode(text))
-    return pyarrow.ipc.read_schema(buffer).field(0).type
+def type_from_text(text: str, refusal: Refusal | None) -> pyarrow.DataType:
+    """What :func:`type_to_text` was given; `refusal` as for :func:`parse_schema`."""
+    return parse_schema(base64.b64decode(text), refusal).field(0).type
+
+
+def parse_schema(text: bytes, refusal: Refusal | None) -> pyarrow.Schema:
+    """The schema of its bytes. With a `refusal`, that is raised for types that would unpickle
+    themselves, or whose values are addresses.
+    """
+    if refusal is not None and any(name in text for name in _UNSAFE_TYPES):
+        raise refusal()
+    return pyarrow.ipc.read_schema(pyarrow.py_buffer(text))
+
+
+def refusal_of(reader: Reader) -> Refusal | None:
+    """How a reader refuses pickles; None if it reads them."""
+    return reader.refusal if reader.pickle == REFUSE else None
 
 
 def _fixed_type(typename: str) -> pyarrow.DataType:
@@ -243,7 +263,7 @@ def restore_list(reader: Reader, tree: Tree) -> pyarrow.Array:
     """The array of lists of a tree; large lists if another client wrote it."""
     values = reader.part(tree, "values_")
     text = tree.get("arrow_type_")
-    kind = type_from_text(text) if text else pyarrow.large_list(values.type)
+    kind = type_from_text(text, refusal_of(reader)) if text else pyarrow.large_list(values.type)
     if values.type != kind.value_type:
         values = values.cast(kind.value_type)
     array = pyarrow.Array.from_buffers(

@@ -8,11 +8,13 @@ released client reads too.
 from __future__ import annotations
 
 import math
+import pickle
 from typing import Any
 
 from vineyard.data import default
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader
+from vineyard.data._reduce import Call
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -54,14 +56,22 @@ def describe_float(draft: Draft, value: float) -> Tree:
 
 def describe_str(draft: Draft, value: str) -> Tree:
     """The tree of a str; long text, and text that UTF-8 cannot carry, is pickled into a blob."""
-    if type(value) is not str or len(value) > _TEXT_LENGTH_MAX:
+    if type(value) is not str:
         return default.describe(draft, value)
+    if len(value) > _TEXT_LENGTH_MAX:
+        return _describe_text(draft, value)
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
-            return default.describe(draft, value)
+            return _describe_text(draft, value)
     return _scalar("std::string", value, "str")
+
+
+def _describe_text(draft: Draft, value: str) -> Tree:
+    """As the call that makes it of its bytes, which lie in the pickle once."""
+    utf8 = pickle.PickleBuffer(value.encode("utf-8", "surrogatepass"))
+    return default.describe(draft, Call(str, utf8, "utf-8", "surrogatepass"))
 
 
 def _scalar(cpp_type: str, value: Any, kind: str) -> Tree:

@@ -93,7 +93,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.DataFrame:
     ]
     frame = _frames.assemble(values, index, _restore_columns(reader, tree))
     if "attrs_exact_" in tree:
-        frame.attrs = from_text(tree["attrs_exact_"])
+        frame.attrs = from_text(reader, tree["attrs_exact_"])
     return frame
 
 

@@ -2,13 +2,15 @@
 place.
 
 Promise: arrays inside a pickled value are read-only views of the shared memory when it is got; the
-released client reads the same blob as a plain pickle.
+released client reads the same blob as a plain pickle. Where pickles are refused, a value that has a
+plain description is made of that.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from vineyard.core.pickles import REFUSE
 from vineyard.data import _splice
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader
@@ -28,16 +30,22 @@ def restore(reader: Reader, tree: Tree) -> Any:
 
 
 def pack(draft: Draft, tree: Tree, value: Any) -> None:
-    """Writes the pickle of `value` into `tree`: `buffer_`, `size_` and, with buffers inside,
-    `spans_`.
+    """Writes the pickle of `value` into `tree`: `buffer_`, `size_`, with buffers inside `spans_`,
+    and with a plain description `plain_`, its size.
     """
-    payload, spans = _splice.dumps(value)
-    tree["size_"] = len(payload)
-    if spans:
-        tree["spans_"] = spans
-    tree["buffer_"] = draft.blob(payload)
+    spliced = _splice.dumps(value)
+    tree["size_"] = len(spliced.payload)
+    if spliced.spans:
+        tree["spans_"] = spliced.spans
+    if spliced.plain_bytes:
+        tree["plain_"] = spliced.plain_bytes
+    tree["buffer_"] = draft.blob(spliced.payload)
 
 
 def unpack(reader: Reader, tree: Tree, peel: bool = False) -> Any:
-    """What :func:`pack` was given; `peel` as in :func:`vineyard.data._splice.loads`."""
-    return _splice.loads(reader.blob(tree["buffer_"]), tree.get("spans_", 0), peel)
+    """What :func:`pack` was given; `peel` as in :func:`vineyard.data._splice.read`."""
+    spans = tree.get("spans_", 0)
+    if reader.pickle == REFUSE:
+        plain_bytes = tree.get("plain_", 0)
+        return _splice.read_plain(reader.blob(tree["buffer_"]), spans, plain_bytes, reader, peel)
+    return _splice.read(reader.blob(tree["buffer_"]), spans, reader, peel)

@@ -168,7 +168,12 @@ def restore_sparse(reader: Reader, tree: Tree) -> Any:
     size, indices = tree["sp_index_size"], numpy.asarray(reader.part(tree, "sp_index"))
     index_kind = "block" if tree.get("sp_kind_") == "block" else "integer"
     exact = tree.get("fill_exact_")
-    fill = from_text(exact) if exact else _fill_value(tree["value_type_"], values.dtype)
+    fill = from_text(reader, exact) if exact else _fill_value(tree["value_type_"], values.dtype)
+    return sparse_array(values, indices, size, fill, index_kind)
+
+
+def sparse_array(values: Any, indices: Any, size: int, fill: Any, index_kind: str) -> Any:
+    """The SparseArray of its stored values and where they are."""
     sparse = pandas.arrays.SparseArray
     if hasattr(sparse, "from_indices"):
         return sparse.from_indices(values, indices, size, fill, kind=index_kind)

@@ -58,11 +58,11 @@ def restore(reader: Reader, tree: Tree) -> pandas.Index:
     """The index of a tree."""
     bounds = tree.get("range_")
     if bounds is not None:
-        return pandas.RangeIndex(range(*json.loads(bounds)), name=get_label(tree, "name"))
+        return pandas.RangeIndex(range(*json.loads(bounds)), name=get_label(reader, tree, "name"))
     node = tree["value_"]
     if tree.get("exact_"):
         return default.unpack(reader, node, peel=True)
-    name = get_label(tree, "name")
+    name = get_label(reader, tree, "name")
     if "string_storage_" in node:
         array = strings.string_array(reader.part(node, "buffer_"), node)
         return pandas.Index(array, name=name)
@@ -71,7 +71,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.Index:
         freq = tree.get("freq_")
         if freq is not None:
             kind = pandas.DatetimeIndex if values.dtype.kind == "M" else pandas.TimedeltaIndex
-            return kind(values, freq=from_text(freq), name=name, copy=False)
+            return kind(values, freq=from_text(reader, freq), name=name, copy=False)
         return pandas.Index(values, name=name, copy=False)
     # What the released client wrote: objects, and the name of the dtype to make of them.
     return pandas.Index(values, dtype=tree.get("value_type_", "object"), name=name)

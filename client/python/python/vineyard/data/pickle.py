@@ -11,10 +11,23 @@ import pickle
 import struct
 from typing import Any
 
+from vineyard.core.pickles import PickleRefused, chosen
 from vineyard.data import _splice
+from vineyard.data._door import unpickle
 
 _MAGIC = b"__VINEYARD__"
 _COUNT = struct.Struct(">Q")
+
+
+class _Blocks:
+    """Bytes that came with no client: the environment says whether they are unpickled."""
+
+    def __init__(self) -> None:
+        self.pickle = chosen()
+
+    def refusal(self) -> PickleRefused:
+        """The error: there is no object to name."""
+        return PickleRefused()
 
 
 class PickledReader:
@@ -92,6 +105,7 @@ class PickledWriter:
 
         Raises:
             ValueError: bytes are missing, or they are not what a PickledReader gives.
+            PickleRefused: the environment has ``VINEYARD_PICKLE=refuse``.
         """
         if self._written != len(self._buffer) or not self._buffer.startswith(_MAGIC):
             raise ValueError(f"not a whole pickle: {self._written} of {len(self._buffer)} bytes")
@@ -109,4 +123,4 @@ class PickledWriter:
         for size in sizes[:-1]:
             buffers.append(view[at : at + size])
             at += size
-        self._value = pickle.loads(stream, buffers=buffers)
+        self._value = unpickle(stream, _Blocks(), buffers)

@@ -6,11 +6,15 @@ is pickled.
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars
 import pyarrow
 
 from vineyard.data import default
 from vineyard.data._draft import Draft, Tree
+from vineyard.data._plain import NotPlain, Writer
+from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
 from vineyard.data.utils import from_text, to_text
 
@@ -31,7 +35,7 @@ def describe(draft: Draft, value: polars.DataFrame) -> Tree:
         tree["from_polars"] = True
         # Categories, enumerations and the like: Arrow knows them by less than polars does.
         if polars.from_arrow(table.schema.empty_table()).schema != value.schema:
-            tree["polars_schema_"] = to_text(dict(value.schema))
+            tree["polars_schema_"] = _schema_to_text(value.schema)
     return tree
 
 
@@ -48,8 +52,67 @@ def describe_series(draft: Draft, value: polars.Series) -> Tree:
     return default.describe(draft, Call(polars.Series, value.name, array))
 
 
-def restore(table: pyarrow.Table, tree: Tree) -> polars.DataFrame:
+def restore(reader: Reader, table: pyarrow.Table, tree: Tree) -> polars.DataFrame:
     """The frame that was put, of the table it was stored as."""
     frame = polars.from_arrow(table)
     schema = tree.get("polars_schema_")
-    return frame if schema is None else frame.cast(from_text(schema))
+    return frame if schema is None else frame.cast(_schema_from_text(reader, schema))
+
+
+def _schema_to_text(schema: polars.Schema) -> str:
+    """The types by column, plainly; a pickle if one has parts that are not plain."""
+    try:
+        return Writer().text([(name, _say(kind)) for name, kind in schema.items()])
+    except NotPlain:
+        return to_text(dict(schema))
+
+
+def _schema_from_text(reader: Reader, text: str) -> Any:
+    said = from_text(reader, text)
+    return said if isinstance(said, dict) else {name: _type(node) for name, node in said}
+
+
+def _say(kind: Any) -> Any:
+    """A type by its name and what it is made with."""
+    name = kind.base_type().__name__
+    if name not in _PARTS:
+        if name not in _SIMPLE or kind != getattr(polars, name)():
+            raise NotPlain(str(kind))
+        return (name,)
+    parts = [getattr(kind, part) for part in _PARTS[name]]
+    if name == "Struct":
+        parts = [[(field.name, _say(field.dtype)) for field in kind.fields]]
+    elif name == "Enum":
+        parts = [kind.categories.to_list()]
+    elif name in ("List", "Array"):
+        parts[0] = _say(parts[0])
+    return (name, *parts)
+
+
+def _type(node: Any) -> Any:
+    """What :func:`_say` was given."""
+    name, *parts = node
+    if name not in (*_PARTS, *_SIMPLE):
+        raise ValueError(f"polars has no plain type {name!r}")
+    if name == "Struct":
+        parts = [{field: _type(said) for field, said in parts[0]}]
+    elif name in ("List", "Array"):
+        parts[0] = _type(parts[0])
+    return getattr(polars, name)(*parts)
+
+
+# What a type is made with, in the order of its constructor.
+_PARTS = {
+    "List": ("inner",),
+    "Array": ("inner", "size"),
+    "Struct": ("fields",),
+    "Enum": ("categories",),
+    "Datetime": ("time_unit", "time_zone"),
+    "Duration": ("time_unit",),
+    "Decimal": ("precision", "scale"),
+}
+
+_SIMPLE = (
+    *("Int8", "Int16", "Int32", "Int64", "Int128", "UInt8", "UInt16", "UInt32", "UInt64"),
+    *("Float32", "Float64", "Boolean", "String", "Binary", "Date", "Time", "Null", "Categorical"),
+)

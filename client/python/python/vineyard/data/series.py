@@ -57,8 +57,8 @@ def restore(reader: Reader, tree: Tree) -> pandas.Series:
     index = reader.part(tree, "index_")
     # The dtype is said, or else text objects would become strings.
     series = pandas.Series(
-        values, index=index, dtype=values.dtype, name=get_label(tree, "name"), copy=False
+        values, index=index, dtype=values.dtype, name=get_label(reader, tree, "name"), copy=False
     )
     if "attrs_exact_" in tree:
-        series.attrs = from_text(tree["attrs_exact_"])
+        series.attrs = from_text(reader, tree["attrs_exact_"])
     return series

@@ -15,7 +15,7 @@ import pyarrow
 
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader
-from vineyard.data.arrow import nbytes
+from vineyard.data.arrow import nbytes, parse_schema, refusal_of
 
 
 def describe_schema(draft: Draft, value: pyarrow.Schema) -> Tree:
@@ -53,12 +53,8 @@ def restore_schema(reader: Reader, tree: Tree) -> pyarrow.Schema:
     """The schema of a tree."""
     exact = tree.get("schema_exact_")
     if exact is not None:
-        return _parse(base64.b64decode(exact))
-    return _parse(bytes(json.loads(tree["schema_binary_"])["bytes"]))
-
-
-def _parse(text: bytes) -> pyarrow.Schema:
-    return pyarrow.ipc.read_schema(pyarrow.py_buffer(text))
+        return parse_schema(base64.b64decode(exact), refusal_of(reader))
+    return parse_schema(bytes(json.loads(tree["schema_binary_"])["bytes"]), refusal_of(reader))
 
 
 def describe_batch(draft: Draft, value: pyarrow.RecordBatch) -> Tree:
@@ -133,5 +129,5 @@ def restore_table(reader: Reader, tree: Tree) -> Any:
             from vineyard.data import polars
         except ImportError:
             return table
-        return polars.restore(table, tree)
+        return polars.restore(reader, table, tree)
     return table

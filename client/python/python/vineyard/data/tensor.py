@@ -7,7 +7,6 @@ it; object arrays are pickled.
 
 from __future__ import annotations
 
-import ast
 import functools
 import json
 from typing import Any
@@ -15,16 +14,22 @@ from typing import Any
 import numpy
 
 from vineyard._C import Blob, ObjectMeta, RemoteBlob
-from vineyard.data import default, strings
+from vineyard.data import _dtypes, default, strings
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader
-from vineyard.data.utils import from_text, normalize_cpptype, normalize_dtype, to_json, to_text
+from vineyard.data.utils import (
+    from_text,
+    normalize_cpptype,
+    normalize_dtype,
+    pickled_text,
+    to_json,
+)
 
 # What `get` gives is a plain numpy array.
 ndarray = numpy.ndarray
 
 _EXPORTABLE_KINDS = "biuf"
-_dtypes: dict[str, numpy.dtype[Any]] = {}
+_named: dict[str, numpy.dtype[Any]] = {}
 
 
 def describe(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
@@ -116,7 +121,7 @@ def restore(reader: Reader, tree: Tree) -> Any:
     if "typename" in tree["buffer_"] and tree["buffer_"]["typename"] != "vineyard::Blob":
         return _restore_text(reader, tree, shape)
     exact = tree.get("dtype_exact_")
-    dtype = _dtype_from_text(exact) if exact else _dtype(tree)
+    dtype = _dtype_from_text(reader, exact) if exact else _dtype(tree)
     array = numpy.ndarray(shape, dtype, reader.blob(tree["buffer_"]))
     if tree.get("order_") == '"F"':
         array = numpy.asfortranarray(array)
@@ -131,37 +136,32 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def _dtype(tree: Tree) -> numpy.dtype[Any]:
     name = tree.get("value_type_meta_") or normalize_cpptype(tree["value_type_"])
-    dtype = _dtypes.get(name)
+    dtype = _named.get(name)
     if dtype is None:
-        dtype = _dtypes[name] = numpy.dtype(name)
+        dtype = _named[name] = _dtypes.without_objects(numpy.dtype(name))
     return dtype
 
 
 def _dtype_to_text(dtype: numpy.dtype[Any]) -> str:
-    """A dtype as files of numpy say it, which every version reads; its pickle if that loses any."""
-    descr = numpy.lib.format.dtype_to_descr(dtype)
-    if dtype.metadata or numpy.lib.format.descr_to_dtype(descr) != dtype:
-        return to_text(dtype)
-    return repr(descr)
+    """A dtype as plain text; its pickle if that loses any."""
+    return _dtypes.to_text(dtype) or pickled_text(dtype)
 
 
-def _dtype_from_text(text: str) -> numpy.dtype[Any]:
-    if text[0] in "['":
-        return numpy.lib.format.descr_to_dtype(ast.literal_eval(text))
-    return from_text(text)
+def _dtype_from_text(reader: Reader, text: str) -> numpy.dtype[Any]:
+    return _dtypes.from_text(text) if _dtypes.is_text(text) else from_text(reader, text)
 
 
 def _restore_text(reader: Reader, tree: Tree, shape: tuple[int, ...]) -> numpy.ndarray[Any, Any]:
     text = reader.part(tree, "buffer_")
     array = strings.to_objects(text).reshape(shape)
     exact = tree.get("dtype_exact_")
-    return array.astype(_dtype_from_text(exact)) if exact else array
+    return array.astype(_dtype_from_text(reader, exact)) if exact else array
 
 
 def restore_plain(reader: Reader, tree: Tree) -> numpy.ndarray[Any, Any]:
     """The one-dimensional array of a `vineyard::Array<T>`, which other languages write."""
     element = tree["typename"].partition("<")[2].removesuffix(">")
-    dtype = numpy.dtype(normalize_cpptype(element))
+    dtype = _dtypes.without_objects(numpy.dtype(normalize_cpptype(element)))
     return numpy.ndarray(tree["size_"], dtype, reader.blob(tree["buffer_"]))
 
 

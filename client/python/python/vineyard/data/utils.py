@@ -8,6 +8,12 @@ import math
 import pickle
 from typing import Any
 
+from vineyard.data import _plain as plain
+from vineyard.data._door import unpickle
+from vineyard.data._reader import Reader
+
+# How every pickle of protocol 5 begins in base 64; no JSON text begins with it.
+_PICKLED = "gA"
 # What the C++ side calls the element types of tensors and matrices.
 _CPP_NAMES = {"int32": "int", "float32": "float", "float64": "double", "str": "std::string"}
 _NUMPY_NAMES = {cpp: name for name, cpp in _CPP_NAMES.items()}
@@ -51,13 +57,27 @@ def _is_text(label: str) -> bool:
 
 
 def to_text(value: Any) -> str:
-    """`value` exactly, as ASCII text: its pickle in base 64."""
+    """`value` exactly, as ASCII text: its plain description, or else its pickle in base 64."""
+    try:
+        return plain.Writer().text(value)
+    except plain.NotPlain:
+        return pickled_text(value)
+
+
+def pickled_text(value: Any) -> str:
+    """The pickle of `value` in base 64."""
     return base64.b64encode(pickle.dumps(value, protocol=5)).decode("ascii")
 
 
-def from_text(text: str) -> Any:
-    """What :func:`to_text` was given."""
-    return pickle.loads(base64.b64decode(text))
+def from_text(reader: Reader, text: str) -> Any:
+    """What :func:`to_text` was given, or an earlier build's, which pickled everything.
+
+    Raises:
+        PickleRefused: it is a pickle, and the client refuses them.
+    """
+    if text.startswith(_PICKLED):
+        return unpickle(base64.b64decode(text), reader)
+    return plain.Reader().value(text)
 
 
 def put_label(tree: dict[str, Any], key: str, label: Any) -> None:
@@ -67,11 +87,11 @@ def put_label(tree: dict[str, Any], key: str, label: Any) -> None:
         tree[f"{key}_exact_"] = to_text(label)
 
 
-def get_label(tree: dict[str, Any], key: str) -> Any:
+def get_label(reader: Reader, tree: dict[str, Any], key: str) -> Any:
     """What :func:`put_label` wrote. Lists become tuples: a label must be hashable."""
     exact = tree.get(f"{key}_exact_")
     if exact is not None:
-        return from_text(exact)
+        return from_text(reader, exact)
     text = tree.get(key)
     return as_label(json.loads(text)) if text and text != "null" else None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vineyard._C import NotEnoughMemoryException, Object, ObjectID, ObjectMeta
 from vineyard.core import builder as builders
 from vineyard.core import failover, remote, resolver, upload
+from vineyard.core.pickles import REFUSE
 from vineyard.core.progress import is_shown
 from vineyard.core.verbs.handles import Handles
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 class ObjectVerbs(Handles):
     """Values in, values out."""
+
+    # Whether pickles are read: as `vineyard.connect` was told.
+    pickle: str
 
     def put(
         self,
@@ -107,6 +111,7 @@ class ObjectVerbs(Handles):
 
         Raises:
             ObjectNotExistsException: there is no such object or name.
+            PickleRefused: the value needs a pickle, and this client refuses them.
             ValueError: a text that is no id.
             TypeError: neither an id nor a name was given.
         """
@@ -185,6 +190,9 @@ class ObjectVerbs(Handles):
             if fetch:
                 meta = self._get_tree(self.migrate(meta.id), sync_remote=sync_remote)
             remote.attach(self, meta, progress)
+        if self.pickle == REFUSE:
+            # For who resolves the object later, without this client.
+            meta._client = self
         return Object.from_(meta)
 
     def _move_to_roomiest(self) -> bool:

@@ -181,7 +181,7 @@ def test_strided_values_come_back_without_pickles(local) -> None:
 
 
 def test_what_is_larger_than_a_description_needs_a_pickle(local) -> None:
-    texts = numpy.array(["x", None] * 10_000, object)
+    texts = np.array(["x", None] * 10_000, object)
     for value in (list(range(20_000)), texts, {"a": "x" * 100_000}, {1: b"x" * 100_000}):
         with pytest.raises(vineyard.PickleRefused):
             local.get(local.put(value))

@@ -20,6 +20,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+# Every test that may be left out somewhere, with its reason.
+SKIPS = ROOT / "tests" / "skips.txt"
 READY_SECONDS = 30
 END_SECONDS = 20
 SETTLE_SECONDS = 20
@@ -148,6 +150,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "cluster" in getattr(item, "fixturenames", ()):
             item.add_marker("cluster")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails the session for tests that left themselves out and are not listed with their reason."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    listed = {line.split(" ", 1)[0] for line in SKIPS.read_text().splitlines()}
+    for report in skipped:
+        file, _, test = report.nodeid.partition("::")
+        if not listed & {Path(file).name, test.partition("[")[0]}:
+            print(f"\n{report.nodeid} was skipped and is not in {SKIPS}: {report.longrepr}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,9 @@ from vineyard.data._zones import of_pytz
 
 # Python refuses to print or parse longer integers as decimals unless told otherwise.
 _DECIMAL_BITS_MAX = 10_000
-# A description stands beside what it describes: past these, it would cost too much.
-_ITEMS_MAX = 10_000
+# A description stands beside what it describes, and readers who allow pickles gain nothing from it:
+# past these it would cost them too much. An item takes about a microsecond.
+_ITEMS_MAX = 1_000
 _LENGTH_MAX = 64 * 1024
 # What JSON gives back as it was.
 AS_THEY_ARE = frozenset({type(None), bool, float})
@@ -63,7 +64,8 @@ class Writer:
         if kind in (tuple, list, set, frozenset):
             return [kind.__name__, *self.nodes(value)]
         if kind is dict:
-            return ["dict", *(self.nodes(pair) for pair in self._counted(value.items()))]
+            pairs = self._counted(value.items())
+            return ["dict", *([self.node(key), self.node(item)] for key, item in pairs)]
         write = _WRITERS.get(kind) or _writer_of(kind)
         return self.other(value) if write is None else write(value)
 

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use vineyard_env::Random;
 use vineyard_raft::command::{Applied, Command, Refusal};
 use vineyard_raft::{Error as RaftError, Reader};
 
 use vineyard_wire::InstanceId;
 use vineyard_wire::peer::Life;
 
+use crate::config::Limits;
 use crate::identity::Identity;
 use crate::shared::Shared;
 
@@ -37,17 +37,22 @@ pub(crate) struct Boot {
 }
 
 impl Boot {
-    pub(crate) fn new(instance: InstanceId, random: &dyn Random) -> Self {
-        let key = u128::from(random.next_u64()) << 64 | u128::from(random.next_u64());
+    /// `lives` are those of the node's identity, this one the last.
+    pub(crate) fn new(instance: InstanceId, lives: &[u128]) -> Self {
+        let (key, before) = lives.split_last().expect("a boot is a life");
         Self {
-            life: Life { instance, key },
+            life: Life {
+                instance,
+                key: *key,
+                before: before.to_vec(),
+            },
             stage: watch::Sender::new(Stage::Unregistered),
             known: OnceLock::new(),
         }
     }
 
-    pub(crate) fn life(&self) -> Life {
-        self.life
+    pub(crate) fn life(&self) -> &Life {
+        &self.life
     }
 
     /// From now on this node judges other processes by what `reader` shows.
@@ -59,7 +64,7 @@ impl Boot {
     /// Whether this node has seen a later boot than `theirs`, or another process of the same.
     pub(crate) fn knows_better(&self, theirs: &Life) -> bool {
         let known = self.known.get().map(Reader::state);
-        known.is_some_and(|state| state.is_outlived(theirs.instance, theirs.key))
+        known.is_some_and(|state| state.is_outlived(theirs.instance, theirs.key, &theirs.before))
     }
 
     /// Another member has seen a later boot of this node, or another process of this boot.
@@ -86,6 +91,13 @@ impl Boot {
                 after: deadline,
             }),
         }
+    }
+
+    /// What is left of the time for a command, once the cluster has registered this boot; errors as of `registered`.
+    pub(crate) async fn left_of(&self, limits: &Limits) -> Result<Duration, RaftError> {
+        let until = Instant::now() + limits.metadata_deadline;
+        self.registered(limits.metadata_deadline).await?;
+        Ok(until.saturating_duration_since(Instant::now()))
     }
 
     /// Returns when the cluster refuses this boot, with the reason.
@@ -119,11 +131,15 @@ pub(crate) async fn register(node: Rc<Shared>) {
     let limits = &node.config.limits;
     loop {
         let instance = node.identity.instance_record(&node);
+        let Life { key, before, .. } = node.boot.life.clone();
         let registering = node
             .meta
-            .boot(instance, node.boot.life.key, limits.metadata_deadline);
+            .boot(instance, key, before, limits.metadata_deadline);
         match registering.await {
-            Ok(()) => return node.boot.advance(Stage::Registered),
+            Ok(()) => {
+                node.boot.advance(Stage::Registered);
+                return forget_earlier_lives(&node).await;
+            }
             Err(RaftError::Stopped) => return,
             Err(error @ RaftError::Refused(_)) => return node.boot.refuse(error),
             Err(error) => tracing::warn!(%error, "not known to the cluster yet"),
@@ -156,12 +172,20 @@ pub(crate) async fn ended(node: &Shared) -> RaftError {
     error
 }
 
+/// The next life need not tell of those before this one: the cluster knows this one.
+async fn forget_earlier_lives(node: &Shared) {
+    let known = Identity {
+        lives: vec![node.boot.life.key],
+        ..node.identity.clone()
+    };
+    if let Err(error) = known.save(node.env.disk.as_ref()).await {
+        tracing::warn!(%error, "the disk does not remember that the cluster has registered this start");
+    }
+}
+
 /// Asks the cluster to agree on `command` in the name of this boot; this node has applied it when the answer comes.
 pub(crate) async fn submit(node: &Shared, command: Command) -> Result<Applied, RaftError> {
-    let deadline = node.config.limits.metadata_deadline;
-    let until = Instant::now() + deadline;
-    node.boot.registered(deadline).await?;
-    let left = until.saturating_duration_since(Instant::now());
+    let left = node.boot.left_of(&node.config.limits).await?;
     node.meta.submit(node.instance, command, left).await
 }
 
@@ -169,17 +193,9 @@ pub(crate) async fn submit(node: &Shared, command: Command) -> Result<Applied, R
 mod tests {
     use super::*;
 
-    struct Two;
-
-    impl Random for Two {
-        fn next_u64(&self) -> u64 {
-            2
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_of_the_cluster_waits_for_the_registration() {
-        let boot = Boot::new(InstanceId(7), &Two);
+        let boot = Boot::new(InstanceId(7), &[1, 2]);
         let wait = Duration::from_secs(1);
         let late = boot.registered(wait).await.unwrap_err();
         assert!(late.to_string().contains("register this start"), "{late}");

@@ -40,10 +40,9 @@ impl Undecided {
     }
 
     pub(crate) async fn submit(&self) -> Result<Applied, RaftError> {
-        let deadline = self.node.config.limits.metadata_deadline;
-        self.node.boot.registered(deadline).await?;
+        let left = self.node.boot.left_of(&self.node.config.limits).await?;
         let meta = &self.node.meta;
-        meta.submit_as(&self.request, self.command.clone(), deadline)
+        meta.submit_as(&self.request, self.command.clone(), left)
             .await
     }
 

@@ -4,7 +4,8 @@
 //! frame is shorter than 4 GiB, so bytes 4 to 7 are zero; the peer magic, TLS and HTTP never start like that.
 //! Each kind of connection has a bound of its own, so that a flood of one kind does not shut the others out, and all
 //! bounds together leave descriptors for the disk and the members (`config::descriptors`). Of the TCP connections that
-//! have said nothing the oldest makes room for the next: a node or a client speaks at once, so it gets in.
+//! have said nothing, or have not proved to be a node, the oldest makes room for the next: a node or a client speaks at
+//! once, so it gets in.
 
 mod room;
 
@@ -12,7 +13,6 @@ use std::io;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use tokio::sync::oneshot;
 use vineyard_env::{Listener, LocalListener, Stream};
 use vineyard_wire::Status;
 use vineyard_wire::peer::MAGIC;
@@ -23,6 +23,7 @@ use crate::peer;
 use crate::session;
 use crate::shared::{Counted, Shared};
 
+pub(crate) use room::Displaced;
 use room::{Room, Silent};
 
 /// Accepts clients of this machine until the node stops.
@@ -101,7 +102,7 @@ struct Arrival {
     stream: Box<dyn Stream>,
     counted: Counted,
     /// Comes when it must make room.
-    displaced: oneshot::Receiver<()>,
+    displaced: Displaced,
 }
 
 /// Says why, and closes. Beyond a number it only closes: a connection that is being refused has a descriptor too.
@@ -110,12 +111,10 @@ fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
     mut stream: Box<S>,
     status: Status,
 ) {
-    let limits = &node.config.limits;
-    if node.counters.refusals.get() >= limits.refusals_max as u64 {
+    let Some(counted) = Counted::refusal(node) else {
         return;
-    }
-    let counted = Counted::new(node, |counters| &counters.refusals);
-    let deadline = limits.parting_deadline;
+    };
+    let deadline = node.config.limits.parting_deadline;
     tokio::task::spawn_local(async move {
         let refusal = Err(status);
         let told = session::write(&mut stream, &refusal);
@@ -138,14 +137,14 @@ async fn greet(node: Rc<Shared>, arrival: Arrival, rooms: Rc<Rooms>) {
     let Arrival {
         mut stream,
         counted: unregistered,
-        displaced,
+        mut displaced,
     } = arrival;
     let caller = stream.peer_address();
     let mut first = [0; MAGIC.len()];
     let deadline = node.config.limits.register_deadline;
     let read = tokio::select! {
         biased;
-        Ok(()) = displaced => {
+        () = displaced.told() => {
             drop(unregistered);
             return refuse(&node, stream, room::displaced());
         }
@@ -156,7 +155,7 @@ async fn greet(node: Rc<Shared>, arrival: Arrival, rooms: Rc<Rooms>) {
         return;
     }
     if first == MAGIC {
-        let served = peer::serve::serve(node.clone(), stream, unregistered);
+        let served = peer::serve::serve(node.clone(), stream, unregistered, displaced);
         tokio::select! {
             biased;
             () = node.stopping.begun() => {}

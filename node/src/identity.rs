@@ -7,7 +7,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use vineyard_env::{Change, Disk, Env};
+use vineyard_env::{Change, Disk, Env, Random};
 use vineyard_raft::state::instances::Instance;
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
@@ -37,6 +37,10 @@ pub(crate) struct Identity {
     pub(crate) founder: bool,
     /// Lives of this node so far, this one included.
     pub(crate) boots: u64,
+    /// Random, one for each process that has run from here since the last one that is known to be registered, that one and
+    /// this one included. By them the cluster knows that the disk is the one it has seen last.
+    #[serde(default)]
+    pub(crate) lives: Vec<u128>,
     /// Why the cluster has refused a life of this node. The next life would have an id that the cluster has not seen, but
     /// the disk lacks what the node did elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,13 +73,14 @@ impl Identity {
         env.random.fill(&mut secret);
         let cluster = format!("{:012x}", env.random.next_u64() >> 16);
         Self {
-            key: random_key(env),
+            key: random_key(env.random.as_ref()),
             node: Some(NodeId(0)),
             cluster,
             secret,
             epoch: 1,
             founder: true,
             boots: 0,
+            lives: Vec::new(),
             refused: None,
         }
     }
@@ -84,13 +89,14 @@ impl Identity {
     pub(crate) fn join(env: &Env, token: &Token) -> Self {
         let Token { cluster, secret } = token.clone();
         Self {
-            key: random_key(env),
+            key: random_key(env.random.as_ref()),
             node: None,
             cluster,
             secret,
             epoch: 1,
             founder: false,
             boots: 0,
+            lives: Vec::new(),
             refused: None,
         }
     }
@@ -129,9 +135,10 @@ impl Identity {
     }
 
     /// Counts this life; `None` if the node has had all the lives it can have. It counts once it is saved.
-    pub(crate) fn reborn(self) -> Option<Self> {
-        let boots = self.boots + 1;
-        (boots <= BOOTS_MAX).then_some(Self { boots, ..self })
+    pub(crate) fn reborn(mut self, random: &dyn Random) -> Option<Self> {
+        self.boots += 1;
+        self.lives.push(random_key(random));
+        (self.boots <= BOOTS_MAX).then_some(self)
     }
 
     pub(crate) fn token(&self) -> Token {
@@ -182,8 +189,8 @@ impl Identity {
     }
 }
 
-fn random_key(env: &Env) -> u128 {
-    u128::from(env.random.next_u64()) << 64 | u128::from(env.random.next_u64())
+fn random_key(random: &dyn Random) -> u128 {
+    u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())
 }
 
 #[cfg(test)]

@@ -90,7 +90,9 @@ impl Node {
             Some(node) => node,
             None => admission::join(&config, &env, &mut identity, &endpoint).await?,
         };
-        let identity = identity.reborn().ok_or(Error::NoBootLeft)?;
+        let identity = identity
+            .reborn(env.random.as_ref())
+            .ok_or(Error::NoBootLeft)?;
         identity
             .save(env.disk.as_ref())
             .await
@@ -278,7 +280,7 @@ async fn assemble(
             key: identity.key,
         }),
     };
-    let boot = Arc::new(Boot::new(instance, env.random.as_ref()));
+    let boot = Arc::new(Boot::new(instance, &identity.lives));
     let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
     let meta = Meta::start(&env, raft_options(&config, &env), member, dial).await?;
     boot.judge_by(meta.reader());

@@ -81,8 +81,8 @@ fn serve(startup: Startup) -> Result<(), ServeError> {
         // Said before anything is made: the folder may be where a disk should be mounted.
         return Err(Error::NoNode(config.data_dir.clone()).into());
     }
-    let env = system::env(&config.data_dir).map_err(ServeError::Disk)?;
     ownership::check_above(Path::new(&config.ipc_socket)).map_err(ServeError::Socket)?;
+    let env = system::env(&config.data_dir).map_err(ServeError::Disk)?;
     let runtime = system::runtime().map_err(ServeError::Process)?;
     LocalSet::new().block_on(&runtime, until_stopped(startup, env))
 }

@@ -150,6 +150,13 @@ impl Counted {
         &self.node
     }
 
+    /// One connection that is being refused, unless too many are: those are closed without a word.
+    pub(crate) fn refusal(node: &Rc<Shared>) -> Option<Self> {
+        let refusals_max = node.config.limits.refusals_max as u64;
+        let has_room = node.counters.refusals.get() < refusals_max;
+        has_room.then(|| Self::new(node, |counters| &counters.refusals))
+    }
+
     /// One request that waits for something to appear, unless too many do.
     pub(crate) fn waiting(node: &Rc<Shared>) -> Result<Self, Status> {
         let waiting_max = node.config.limits.waiting_max;

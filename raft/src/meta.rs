@@ -138,7 +138,7 @@ impl Meta {
         self.submit_as(&request, Arc::new(command), deadline).await
     }
 
-    /// Registers this boot of the node. `life` is random, drawn once by the process.
+    /// Registers this boot of the node; `life` and `before` as in `Command::Boot`.
     ///
     /// # Errors
     /// `Refused` with `BootSeen` if another process has registered this boot, with `Stale` if a later boot is known:
@@ -147,10 +147,15 @@ impl Meta {
         &self,
         instance: Instance,
         life: u128,
+        before: Vec<u128>,
         deadline: Duration,
     ) -> Result<(), Error> {
         let until = Instant::now() + deadline;
-        let command = Arc::new(Command::Boot { instance, life });
+        let command = Arc::new(Command::Boot {
+            instance,
+            life,
+            before,
+        });
         let bytes = crate::keys::command_bytes(&command);
         // Without a request key: a copy of this node may have used the same keys for other commands.
         let submitted = self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {

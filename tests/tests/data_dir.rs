@@ -145,22 +145,42 @@ fn a_copy_is_refused_and_a_directory_that_was_moved_is_taken_by_word() {
     node.start_again().unwrap();
 }
 
+/// Puts the older state `saved` in the place of `dir`.
+type PutBack = fn(saved: &Path, dir: &Path);
+
 #[test]
 fn a_restored_voter_undoes_no_acknowledged_name() {
+    undoes_nothing(true, |saved, dir| {
+        fs::remove_dir_all(dir).unwrap();
+        fs::rename(saved, dir).unwrap();
+    });
+}
+
+/// The usual way: over the files that are there.
+#[test]
+fn a_voter_restored_in_place_to_a_state_of_the_same_life_undoes_no_acknowledged_name() {
+    undoes_nothing(false, |saved, dir| copy(&saved.join("."), dir));
+}
+
+/// `earlier_life`: the copy is of the life before the last one.
+fn undoes_nothing(earlier_life: bool, put_back: PutBack) {
     let mut cluster = Cluster::start(3, &Plan::default()).unwrap();
     let saved = cluster.folder().join("saved");
-    stop(&mut cluster.nodes[1]);
     let dir = cluster.nodes[1].data_dir();
+    if earlier_life {
+        stop(&mut cluster.nodes[1]);
+    }
     copy(&dir, &saved);
-    cluster.nodes[1].start_again().unwrap();
-    cluster.wait_settled().unwrap();
+    if earlier_life {
+        cluster.nodes[1].start_again().unwrap();
+        cluster.wait_settled().unwrap();
+    }
     cluster.nodes[2].kill().unwrap();
     let named = name_something(&cluster.nodes[0]).unwrap();
 
     cluster.nodes[0].kill().unwrap();
     cluster.nodes[1].kill().unwrap();
-    fs::remove_dir_all(&dir).unwrap();
-    fs::rename(&saved, &dir).unwrap();
+    put_back(&saved, &dir);
     cluster.nodes[2].start_again().unwrap();
     let said = refused(&["--data-dir", &text(&dir)]);
     assert!(said.contains("is a copy"), "{said}");

@@ -67,15 +67,18 @@ pub enum Welcome {
 }
 
 /// First frame on a connection for raft, from the side that dialled: which process of its node it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
     pub instance: InstanceId,
     /// Random, drawn once by each process: two processes of one instance differ in it.
     pub key: u128,
+    /// The keys of the lives before that its disk remembers, from the last one that it knows to be registered on.
+    #[serde(deserialize_with = "items")]
+    pub before: Vec<u128>,
 }
 
 /// The answer to `Life`. After `Welcome` come raft's messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Introduced {
     Welcome(Life),
     /// The cluster has seen a later boot of the caller's node, or another process of the same boot: its data directory is

@@ -1,13 +1,15 @@
 //! One TCP connection of a vineyard client: its stream, its holder id, nothing else.
 
+use std::rc::Rc;
+
 use actix::{Actor, ActorContext, AsyncContext, Context, WrapFuture};
 use vineyard_env::Stream;
-use vineyard_wire::{Reply, Request};
+use vineyard_wire::{Reply, Request, Status};
 
 use crate::handlers::{get_object, put_object, remote};
 use crate::inbox::{FrameError, Inbox};
 use crate::session::{self, Kind, Session};
-use crate::shared::Counted;
+use crate::shared::{Counted, Shared};
 
 /// A connection and what has been read ahead of it.
 pub(crate) struct Connection {
@@ -67,18 +69,28 @@ async fn serve(parts: Parts) {
         unregistered,
     } = parts;
     let node = counted.node().clone();
-    let mut refusal = None;
     if let Some(entry) = &node.entry {
-        (connection.stream, refusal) = match entry.judge(&node.bulk, connection.stream).await {
-            Ok(judged) => judged,
+        let judged = tokio::select! {
+            biased;
+            () = node.stopping.begun() => return,
+            judged = entry.judge(&node.bulk, connection.stream) => judged,
+        };
+        let refusal = match judged {
+            Ok((stream, refusal)) => {
+                connection.stream = stream;
+                refusal
+            }
             Err(error) => return tracing::debug!(%error, "a connection ended before it registered"),
         };
+        if let Some(refusal) = refusal {
+            drop((counted, unregistered));
+            return turn_away(&node, connection, refusal).await;
+        }
     }
-    let mut session = match Session::open(node.clone(), Kind::Rpc, Some(unregistered)).await {
+    let session = match Session::open(node.clone(), Kind::Rpc, Some(unregistered)).await {
         Ok(session) => session,
         Err(status) => return tracing::warn!(%status, "refused a connection"),
     };
-    session.refusal = refusal;
     tokio::select! {
         biased;
         ended = converse(&session, connection) => {
@@ -87,6 +99,24 @@ async fn serve(parts: Parts) {
             }
         }
         () = session::cut_off(&node) => tracing::debug!("a connection was cut off by the stop"),
+    }
+}
+
+/// Answers the register request of a client that may not come in, if it comes soon. It has no place among those that may.
+async fn turn_away(node: &Rc<Shared>, connection: Connection, refusal: Status) {
+    let Some(_place) = Counted::refusal(node) else {
+        return;
+    };
+    let mut session = match Session::open(node.clone(), Kind::Rpc, None).await {
+        Ok(session) => session,
+        Err(status) => return tracing::warn!(%status, "refused a connection"),
+    };
+    session.refusal = Some(refusal);
+    let deadline = node.config.limits.parting_deadline;
+    match tokio::time::timeout(deadline, converse(&session, connection)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a refused connection ended"),
+        Err(_) => tracing::debug!("a refused connection did not register in time"),
     }
 }
 

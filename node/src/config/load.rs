@@ -100,7 +100,8 @@ fn token(path: PathBuf) -> Result<String, LoadError> {
 }
 
 fn passwords(path: PathBuf) -> Result<Passwords, LoadError> {
-    match std::fs::read_to_string(&path) {
+    let trusted = std::fs::metadata(&path).and_then(|_| ownership::check_trusted(&path));
+    match trusted.and_then(|()| std::fs::read_to_string(&path)) {
         Ok(text) => Ok(Passwords::parse(path, &text)?),
         Err(source) => Err(LoadError::Passwords { path, source }),
     }

@@ -60,20 +60,20 @@ impl Room {
     }
 }
 
-/// The TCP connections that have said nothing yet, the oldest first. Each hears on its receiver when it must go.
+/// The TCP connections that have said nothing yet, or have not proved to be a node, the oldest first.
 #[derive(Default)]
 pub(super) struct Silent(VecDeque<oneshot::Sender<()>>);
 
 impl Silent {
     /// One more, the youngest.
-    pub(super) fn enter(&mut self) -> oneshot::Receiver<()> {
+    pub(super) fn enter(&mut self) -> Displaced {
         // Those that have spoken since.
         while self.0.front().is_some_and(oneshot::Sender::is_closed) {
             self.0.pop_front();
         }
         let (displace, displaced) = oneshot::channel();
         self.0.push_back(displace);
-        displaced
+        Displaced(Some(displaced))
     }
 
     /// Returns when `room` has a place, or nobody is silent.
@@ -96,6 +96,23 @@ impl Silent {
             }
         }
         false
+    }
+}
+
+/// Whether a connection must make room. Dropped, it no longer must.
+pub(crate) struct Displaced(Option<oneshot::Receiver<()>>);
+
+impl Displaced {
+    /// Returns when it must. May be given up and asked again.
+    pub(crate) async fn told(&mut self) {
+        if let Some(receiver) = &mut self.0 {
+            let told = receiver.await;
+            self.0 = None;
+            if told.is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 }
 

@@ -3,6 +3,7 @@
 use vineyard_env::Batch;
 
 use super::*;
+use crate::peer::pipe::random;
 
 fn identity() -> Identity {
     Identity {
@@ -13,6 +14,7 @@ fn identity() -> Identity {
         epoch: 1,
         founder: false,
         boots: 2,
+        lives: vec![5],
         refused: None,
     }
 }
@@ -40,7 +42,7 @@ fn the_record_is_these_bytes() {
     let secret = ["7"; SECRET_BYTES].join(",");
     let record = format!(
         "\u{1}{{\"key\":170141183460469231731687303715884105728,\"node\":3,\"cluster\":\"00ff\",\
-         \"secret\":[{secret}],\"epoch\":1,\"founder\":false,\"boots\":2}}"
+         \"secret\":[{secret}],\"epoch\":1,\"founder\":false,\"boots\":2,\"lives\":[5]}}"
     );
     assert_eq!(String::from_utf8(identity().encode()).unwrap(), record);
     let read = Identity::load(&Kept(record.into_bytes())).unwrap();
@@ -68,7 +70,10 @@ fn a_node_has_as_many_lives_as_an_id_can_say() {
         boots,
         ..identity()
     };
-    let last = lives(BOOTS_MAX - 1).reborn().expect("one life is left");
+    let last = lives(BOOTS_MAX - 1)
+        .reborn(&random(3))
+        .expect("one life is left");
     assert_eq!(last.instance(NodeId(3)).boot(), BOOTS_MAX - 1);
-    assert_eq!(last.reborn(), None);
+    assert_eq!(last.lives.len(), 2, "the life before and this one");
+    assert_eq!(last.reborn(&random(9)), None);
 }

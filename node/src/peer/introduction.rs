@@ -10,19 +10,20 @@ use vineyard_wire::peer::{Introduced, Life};
 
 use super::frames;
 use crate::boot::Boot;
+use crate::identity::BOOTS_MAX;
 
-/// Such a message has a few bytes; anything longer is not one.
-const INTRODUCTION_BYTES_MAX: usize = 1 << 8;
+/// A node that starts as often as it can without its cluster remembers so many lives.
+const INTRODUCTION_BYTES_MAX: usize = 32 * BOOTS_MAX as usize;
 
 /// Speaks for the side that dialled. A boot that the other side knows to be outlived ends this node.
 pub(crate) async fn introduce(stream: &mut dyn Stream, boot: &Boot) -> io::Result<()> {
-    frames::write(stream, &boot.life()).await?;
+    frames::write(stream, boot.life()).await?;
     match frames::read(stream, INTRODUCTION_BYTES_MAX).await? {
         Introduced::Welcome(theirs) if boot.knows_better(&theirs) => Err(outlived(&theirs)),
         Introduced::Welcome(_) => Ok(()),
         Introduced::Outlived => {
             boot.is_outlived();
-            Err(outlived(&boot.life()))
+            Err(outlived(boot.life()))
         }
     }
 }
@@ -34,7 +35,7 @@ pub(crate) async fn meet(stream: &mut dyn Stream, boot: &Boot) -> io::Result<()>
         frames::write(stream, &Introduced::Outlived).await?;
         return Err(outlived(&theirs));
     }
-    frames::write(stream, &Introduced::Welcome(boot.life())).await
+    frames::write(stream, &Introduced::Welcome(boot.life().clone())).await
 }
 
 fn outlived(life: &Life) -> io::Error {
@@ -50,10 +51,11 @@ mod tests {
     use vineyard_wire::{InstanceId, NodeId};
 
     use super::*;
-    use crate::peer::pipe::{pipes, random};
+    use crate::peer::pipe::pipes;
 
     fn boot(boot: u64) -> Boot {
-        Boot::new(InstanceId::new(NodeId(1), boot), &random(boot))
+        let lives = [u128::from(boot)];
+        Boot::new(InstanceId::new(NodeId(1), boot), &lives)
     }
 
     #[tokio::test]

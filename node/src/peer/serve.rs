@@ -15,23 +15,27 @@ use super::fetch::HASH_BYTES;
 use super::{frames, handshake, introduction};
 use crate::failure;
 use crate::figures;
+use crate::front::Displaced;
 use crate::shared::{Counted, Shared};
 
 /// Serves a connection whose `MAGIC` has been read, until the other side leaves.
-/// `unregistered` counts it until it has proved to be a node.
+/// `unregistered` counts it until it has proved to be a node; until then `displaced` may tell it to make room.
 pub(crate) async fn serve(
     node: Rc<Shared>,
     mut stream: Box<dyn Stream>,
     unregistered: Counted,
+    mut displaced: Displaced,
 ) -> io::Result<()> {
     let me = node.instance.node();
     let credentials = node.identity.credentials();
     let shake = handshake::accept(stream.as_mut(), &credentials, me, node.env.random.as_ref());
     let deadline = node.config.limits.connect_deadline;
-    let hello = tokio::time::timeout(deadline, shake)
-        .await
-        .map_err(io::Error::other)??;
-    drop(unregistered);
+    let hello = tokio::select! {
+        biased;
+        () = displaced.told() => return Err(io::Error::other("it made room for another connection")),
+        shaken = tokio::time::timeout(deadline, shake) => shaken.map_err(io::Error::other)??,
+    };
+    drop((unregistered, displaced));
     match hello.purpose {
         Purpose::Raft => {
             let met = introduction::meet(stream.as_mut(), &node.boot);

@@ -3,14 +3,15 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use super::ownership;
 
-const OTHERS: u32 = 0o077;
 /// What a node keeps there.
 const OURS: [&str; 2] = ["meta", "node.json"];
+/// What a file system has in its topmost folder.
+const OF_THE_FILE_SYSTEM: &str = "lost+found";
 
 /// Whether a node has begun to keep things in `dir`.
 pub(crate) fn is_in_use(dir: &Path) -> bool {
@@ -18,26 +19,41 @@ pub(crate) fn is_in_use(dir: &Path) -> bool {
         .any(|name| fs::symlink_metadata(dir.join(name)).is_ok())
 }
 
-/// Creates the folder, or closes it and all that a node has in it to other users. Another user's folder is refused, and so
-/// is one in which others keep things.
+/// Creates the folder, or closes it and what the node has in it to other users. Another user's folder is refused, and so
+/// is one in which others keep things: a home, say. Nothing is changed in what is refused.
 pub(crate) fn prepare(dir: &Path) -> io::Result<()> {
     ownership::own_folder(dir)?;
-    let mode = fs::metadata(dir)?.permissions().mode();
-    if mode & OTHERS != 0 && !is_in_use(dir) && fs::read_dir(dir)?.next().is_some() {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            format!(
-                "{} is open to other users and holds files that are not a node's; give the node a folder of its own",
-                dir.display()
-            ),
-        ));
+    if !is_in_use(dir) {
+        is_empty(dir)?;
     }
-    ownership::close(dir)
+    let ours: Vec<PathBuf> = OURS.iter().map(|name| dir.join(name)).collect();
+    ours.iter()
+        .try_for_each(|part| ownership::check_tree(part))?;
+    ours.iter().try_for_each(|part| ownership::close(part))?;
+    ownership::close_one(dir)
+}
+
+fn is_empty(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let by_root = entry.metadata()?.uid() == 0;
+        if entry.file_name() != OF_THE_FILE_SYSTEM || !by_root {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "{} holds files that are not a node's; give the node a folder of its own",
+                    dir.display()
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -78,10 +94,30 @@ mod tests {
     #[test]
     fn a_folder_that_others_use_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("letter"), "").unwrap();
-        open_to_all(folder.path());
-        let error = prepare(folder.path()).unwrap_err();
-        assert!(error.to_string().contains("of its own"), "{error}");
-        assert_eq!(mode(folder.path()), 0o755);
+        let program = folder.path().join("program");
+        fs::write(&program, "").unwrap();
+        for mode in [0o755, 0o700] {
+            fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+            fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            let error = prepare(folder.path()).unwrap_err();
+            assert!(error.to_string().contains("of its own"), "{error}");
+            assert_eq!(self::mode(folder.path()), mode);
+            assert_eq!(self::mode(&program), 0o755);
+        }
+    }
+
+    #[test]
+    fn a_whole_file_system_is_taken_and_foreign_files_in_a_used_folder_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("lost+found")).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            prepare(folder.path()).unwrap();
+        }
+        fs::write(folder.path().join("node.json"), "").unwrap();
+        let letter = folder.path().join("letter");
+        fs::write(&letter, "").unwrap();
+        fs::set_permissions(&letter, Permissions::from_mode(0o644)).unwrap();
+        prepare(folder.path()).unwrap();
+        assert_eq!(mode(&letter), 0o644);
     }
 }

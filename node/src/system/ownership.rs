@@ -48,30 +48,26 @@ pub(crate) fn check_above(path: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        check_folder(&walked, &found, me(), nix::unistd::getegid().as_raw())?;
+        check_folder(&walked, &found)?;
         if found.file_type().is_symlink() {
             let target = fs::canonicalize(&walked)?;
             check_above(&target)?;
-            check_folder(
-                &target,
-                &fs::symlink_metadata(&target)?,
-                me(),
-                nix::unistd::getegid().as_raw(),
-            )?;
+            check_folder(&target, &fs::symlink_metadata(&target)?)?;
         }
     }
     Ok(())
 }
 
-fn check_folder(path: &Path, found: &Metadata, me: u32, my_group: u32) -> io::Result<()> {
+fn check_folder(path: &Path, found: &Metadata) -> io::Result<()> {
     let (path, owner, mode) = (path.display(), found.uid(), found.mode());
-    if owner != ROOT && owner != me {
+    if owner != ROOT && owner != me() {
         let owner = user(owner);
         return Err(refused(format!(
             "{path} belongs to user {owner}, who could put other files in the place of this node's"
         )));
     }
-    let is_open = mode & OTHERS_WRITE != 0 || (mode & GROUP_WRITES != 0 && found.gid() != my_group);
+    let is_open =
+        mode & OTHERS_WRITE != 0 || (mode & GROUP_WRITES != 0 && !is_private(found.gid()));
     if is_open && mode & STICKY == 0 && !found.file_type().is_symlink() {
         return Err(refused(format!(
             "{path} can be written by other users (mode {:04o}) and has no sticky bit: they could put other files in the \
@@ -80,6 +76,24 @@ fn check_folder(path: &Path, found: &Metadata, me: u32, my_group: u32) -> io::Re
         )));
     }
     Ok(())
+}
+
+/// Whether only this user is in a group: it has the user's name, as many systems make one for each user, and no members.
+fn is_private(group: u32) -> bool {
+    let group = nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(group));
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
+    match (group, user) {
+        (Ok(Some(group)), Ok(Some(user))) => {
+            group.name == user.name && group.mem.iter().all(|member| *member == user.name)
+        }
+        _ => false,
+    }
+}
+
+/// Refuses a file that another user could have written, or could change: this user trusts what it says.
+pub(crate) fn check_trusted(path: &Path) -> io::Result<()> {
+    check_above(path)?;
+    check_folder(path, &fs::metadata(path)?)
 }
 
 /// Makes `dir`, for this user alone, or refuses what is there: another user's folder, or a link.
@@ -111,30 +125,42 @@ fn check_own(path: &Path, found: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes `dir` and all that is in it to other users. What is not this user's, and links, are refused by name.
-pub(crate) fn close(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let found = match fs::symlink_metadata(&path) {
-            Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        check_own(&path, &found)?;
-        if found.is_dir() {
-            close_one(&path, &found, FOLDER_MODE)?;
-            close(&path)?;
-        } else {
-            close_one(&path, &found, FILE_MODE)?;
-        }
-    }
-    close_one(dir, &fs::symlink_metadata(dir)?, FOLDER_MODE)
+/// Refuses what is not this user's, and links, in `path` and all below it. What is not there is fine.
+pub(crate) fn check_tree(path: &Path) -> io::Result<()> {
+    walk(path, &|path, found| check_own(path, found))
 }
 
-fn close_one(path: &Path, found: &Metadata, mode: u32) -> io::Result<()> {
+/// Closes `path` and all below it to other users.
+pub(crate) fn close(path: &Path) -> io::Result<()> {
+    walk(path, &|path, _| close_one(path))
+}
+
+fn walk(path: &Path, visit: &dyn Fn(&Path, &Metadata) -> io::Result<()>) -> io::Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    visit(path, &found)?;
+    if found.is_dir() {
+        for entry in fs::read_dir(path)? {
+            walk(&entry?.path(), visit)?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes one file or folder of this user to the others.
+pub(crate) fn close_one(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
     if found.mode() & OTHERS == 0 {
         return Ok(());
     }
+    let mode = if found.is_dir() {
+        FOLDER_MODE
+    } else {
+        FILE_MODE
+    };
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 

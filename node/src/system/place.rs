@@ -1,14 +1,14 @@
 //! Whether a data directory is the one that its node left here. A copy of it is not, nor is an older state of it that was
 //! put back: it may lack what the node acknowledged later.
 //!
-//! How: each start leaves a new file `mark.N`, and the database remembers which inode that file and the journal have, and
-//! when the mark was made. A copy has other inodes. An older state put over a newer one names a mark that was removed
-//! since. What cannot be seen: a file system that is rolled back as a whole keeps its inodes, and so does a state of the
-//! same life that is written over the files in place.
+//! How: each start leaves a new link `mark.N`, and the database remembers which inode it and the journal have, and when
+//! they were made. A copy has other inodes. An older state put over a newer one names a mark that was removed since, and one
+//! of the same life has another mark: `cp` and `tar` write over a file that is there, but a link they make anew. What cannot
+//! be seen: a file system that is rolled back as a whole keeps its inodes, and so does `rsync --inplace`.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -21,17 +21,18 @@ const KEY: &[u8] = b"\x00place";
 /// Its first byte, before JSON of `Record`.
 const VERSION: u8 = 1;
 const PREFIX: &str = "mark.";
-const TEXT: &str =
-    "By this file a node knows that its data directory is no copy. Leave it where it is.\n";
+/// It leads to a file that is there: tools that follow links find nothing amiss.
+const TARGET: &str = "node.json";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     /// N of `mark.N`.
     mark: u64,
     mark_inode: u64,
-    /// Nanoseconds since the Unix epoch, where the file system knows.
+    /// Nanoseconds since the Unix epoch, where the file system knows: inodes are given again.
     mark_born_ns: Option<u128>,
     journal_inode: u64,
+    journal_born_ns: Option<u128>,
 }
 
 /// Takes possession of `dir`, whose database is `disk`, for this start. `moved` is the operator's word that the directory
@@ -41,6 +42,9 @@ struct Record {
 /// `InvalidData` if the directory is a copy or was put back, and `moved` is not said; what the disk says.
 pub(crate) async fn take(dir: &Path, disk: &dyn Disk, moved: bool) -> io::Result<()> {
     let known = load(disk)?;
+    if moved {
+        tracing::warn!(dir = %dir.display(), "--moved: not looking whether this is a copy; it is for one start");
+    }
     if let Some(record) = known.as_ref().filter(|_| !moved)
         && let Some(difference) = difference(dir, record)?
     {
@@ -65,8 +69,8 @@ fn mark(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{PREFIX}{number}"))
 }
 
-fn journal_inode(dir: &Path) -> io::Result<u64> {
-    Ok(fs::symlink_metadata(dir.join("meta/journal"))?.ino())
+fn journal(dir: &Path) -> io::Result<fs::Metadata> {
+    fs::symlink_metadata(dir.join("meta/journal"))
 }
 
 /// In what the directory is another one than `record` tells of.
@@ -79,16 +83,29 @@ fn difference(dir: &Path, record: &Record) -> io::Result<Option<String>> {
         }
         Err(error) => return Err(error),
     };
-    let (is, was) = (found.ino(), record.mark_inode);
-    if is != was {
-        return Ok(Some(format!("{name} has inode {is}, and had {was}")));
+    let journal = journal(dir)?;
+    let parts = [
+        (name.as_str(), found, record.mark_inode, record.mark_born_ns),
+        (
+            "meta/journal",
+            journal,
+            record.journal_inode,
+            record.journal_born_ns,
+        ),
+    ];
+    Ok(parts
+        .into_iter()
+        .find_map(|(name, found, inode, born)| another(name, &found, inode, born)))
+}
+
+/// In what a file is another one than it was, if it is.
+fn another(name: &str, found: &fs::Metadata, inode: u64, born: Option<u128>) -> Option<String> {
+    let (is, born_ns) = (found.ino(), born_ns(found));
+    if is != inode {
+        return Some(format!("{name} has inode {is}, and had {inode}"));
     }
-    let born_ns = born_ns(&found);
-    if born_ns != record.mark_born_ns && born_ns.is_some() && record.mark_born_ns.is_some() {
-        return Ok(Some(format!("{name} was made at another time")));
-    }
-    let (is, was) = (journal_inode(dir)?, record.journal_inode);
-    Ok((is != was).then(|| format!("meta/journal has inode {is}, and had {was}")))
+    let known = born_ns.is_some() && born.is_some();
+    (known && born_ns != born).then(|| format!("{name} was made at another time"))
 }
 
 fn born_ns(found: &fs::Metadata) -> Option<u128> {
@@ -96,7 +113,7 @@ fn born_ns(found: &fs::Metadata) -> Option<u128> {
     Some(born.as_nanos())
 }
 
-/// A new file, durable when this returns.
+/// A new link, durable when this returns.
 fn leave_mark(dir: &Path, number: u64) -> io::Result<Record> {
     let path = mark(dir, number);
     // A start that was killed before its record was durable left one.
@@ -104,21 +121,15 @@ fn leave_mark(dir: &Path, number: u64) -> io::Result<Record> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
-    file.write_all(TEXT.as_bytes())?;
-    file.sync_all()?;
+    symlink(TARGET, &path)?;
     File::open(dir)?.sync_all()?;
-    let made = file.metadata()?;
+    let (made, journal) = (fs::symlink_metadata(&path)?, journal(dir)?);
     Ok(Record {
         mark: number,
         mark_inode: made.ino(),
         mark_born_ns: born_ns(&made),
-        journal_inode: journal_inode(dir)?,
+        journal_inode: journal.ino(),
+        journal_born_ns: born_ns(&journal),
     })
 }
 
@@ -173,17 +184,12 @@ mod tests {
         take(dir, &disk, moved).await
     }
 
-    /// Copies all files, over those that are there.
+    /// Copies all that is in `from`, over what is there.
     fn copy(from: &Path, to: &Path) {
+        let mut cp = std::process::Command::new("cp");
+        cp.arg("-a").arg(from.join(".")).arg(to);
         fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let there = to.join(entry.file_name());
-            match entry.file_type().unwrap().is_dir() {
-                true => copy(&entry.path(), &there),
-                false => drop(fs::copy(entry.path(), there).unwrap()),
-            }
-        }
+        assert!(cp.status().unwrap().success());
     }
 
     fn is_refused(started: io::Result<()>) {
@@ -231,6 +237,26 @@ mod tests {
         copy(&dir, &saved);
         start(&dir, false).await.unwrap();
         copy(&saved, &dir);
+        is_refused(start(&dir, false).await);
+    }
+
+    #[tokio::test]
+    async fn a_state_of_the_same_life_that_was_put_back_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (dir, saved) = (folder.path().join("a"), folder.path().join("saved"));
+        start(&dir, false).await.unwrap();
+        copy(&dir, &saved);
+        copy(&saved, &dir);
+        is_refused(start(&dir, false).await);
+        start(&dir, true).await.unwrap();
+        let tar = |flags: &[&str]| {
+            let mut tar = std::process::Command::new("tar");
+            tar.args(flags).arg(folder.path().join("saved.tar"));
+            tar.arg("-C").arg(&dir).arg(".");
+            assert!(tar.status().unwrap().success());
+        };
+        tar(&["-cf"]);
+        tar(&["-xf"]);
         is_refused(start(&dir, false).await);
     }
 

@@ -128,6 +128,7 @@ fn commands() -> Vec<Command> {
         Command::Boot {
             instance: instance(),
             life: 1 << 100,
+            before: vec![1, 2],
         },
     ]
 }

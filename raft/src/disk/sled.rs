@@ -55,7 +55,7 @@ impl SledDisk {
             .path(path)
             .flush_every_ms(None)
             .cache_capacity(CACHE_BYTES);
-        let db = config.open().map_err(into_io)?;
+        let db = config.open().map_err(|error| in_use(into_io(error)))?;
         let closing = Arc::<AtomicBool>::default();
         let spares = Spares::new(take, closing.clone());
         let writer = Writer::recover(db.clone(), path, sync, spares)?;
@@ -113,6 +113,17 @@ impl Drop for SledDisk {
             // As `Writer::abandon`: it panicked, and has failed its batches by dropping them.
             std::mem::forget(self.db.clone());
         }
+    }
+}
+
+/// sled says only in words that another process has the database open.
+fn in_use(error: io::Error) -> io::Error {
+    match error.to_string().contains("could not acquire lock") {
+        true => io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another process has it open; a node that runs keeps its data directory to itself",
+        ),
+        false => error,
     }
 }
 

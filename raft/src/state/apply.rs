@@ -109,7 +109,11 @@ impl State {
                 key,
                 endpoint,
             } => self.found_by(cluster, *key, endpoint),
-            Command::Boot { instance, life } => self.boot(instance, *life, events),
+            Command::Boot {
+                instance,
+                life,
+                before,
+            } => self.boot(instance, *life, before, events),
         }
     }
 
@@ -157,12 +161,18 @@ impl State {
         Ok(Applied::Done)
     }
 
-    fn boot(&mut self, instance: &Instance, life: u128, events: &mut Vec<Event>) -> Outcome {
+    fn boot(
+        &mut self,
+        instance: &Instance,
+        life: u128,
+        before: &[u128],
+        events: &mut Vec<Event>,
+    ) -> Outcome {
         let id = instance.id;
         if self.instances.is_replaced(id) {
             return Err(Refusal::Stale { instance: id });
         }
-        if self.is_outlived(id, life) {
+        if self.is_outlived(id, life, before) {
             return Err(Refusal::BootSeen { instance: id });
         }
         let outcome = self.register(instance, events)?;

@@ -112,15 +112,18 @@ impl State {
     }
 
     /// Whether a process that says to be `instance` is over for the cluster: a later boot of its node has registered, or
-    /// another process with this boot.
-    pub fn is_outlived(&self, instance: InstanceId, life: u128) -> bool {
+    /// another process with this boot, or one that its disk does not remember (`before`, as in `Command::Boot`).
+    pub fn is_outlived(&self, instance: InstanceId, life: u128, before: &[u128]) -> bool {
         let node = instance.node();
-        let is_current = self
-            .instances
-            .current_of(node)
-            .is_some_and(|current| current.id == instance);
-        let is_another = is_current && self.lives.get(&node) != Some(&life);
-        is_another || self.instances.is_replaced(instance)
+        let Some(current) = self.instances.current_of(node) else {
+            return false;
+        };
+        let registered = self.lives.get(&node);
+        if current.id == instance {
+            return registered != Some(&life);
+        }
+        let is_forgotten = registered.is_some_and(|last| !before.contains(last));
+        is_forgotten || self.instances.is_replaced(instance)
     }
 
     pub fn node(&self, id: NodeId) -> Option<&Node> {

@@ -1,10 +1,14 @@
-//! A node's disk is put back to an older state. The cluster has seen that boot: the node does not come to serve, however
-//! often it is started, and the others go on with what was acknowledged.
+//! A node's disk is put back to an older state. The cluster has seen a later life of it: the node does not come to serve,
+//! however often it is started, also if it was alone at first and counted its boots beyond what the cluster has seen. The
+//! others go on with what was acknowledged.
 
+use crate::cluster::ip;
 use crate::scenarios::{insist, publish};
 use crate::stage::{Outcome, Settings, Stage, run};
 
 const RESTORED: usize = 2;
+/// Starts of the old copy while it reaches nobody.
+const ALONE: usize = 3;
 
 pub fn play(settings: Settings) -> Outcome {
     run(settings, direct)
@@ -29,6 +33,17 @@ async fn direct(stage: Stage) {
     };
     stage.cluster.kill(RESTORED, true);
     stage.cluster.machine(RESTORED).platter.put_back(&old);
+    let others = [1, 3];
+    for other in others {
+        stage.world.net.cut(&ip(RESTORED), &ip(other));
+        stage.world.net.cut(&ip(other), &ip(RESTORED));
+    }
+    for _ in 0..ALONE {
+        stage.cluster.restart(RESTORED);
+        stage.serves(RESTORED).await;
+        stage.cluster.kill(RESTORED, true);
+    }
+    stage.world.net.heal();
     for _ in 0..3 {
         stage.cluster.restart(RESTORED);
         let failed = || stage.cluster.board(RESTORED).borrow().failure.is_some();
@@ -38,7 +53,7 @@ async fn direct(stage: Stage) {
         let says_why = failure.as_ref().is_some_and(|why| why.contains("a copy"));
         stage.demand(says_why, &format!("it says why: {failure:?}"));
     }
-    for node in [1, 3] {
+    for node in others {
         let there = stage.clone();
         let read = stage.act("reader", async move {
             let client = there.client("reader", node).await;

@@ -124,6 +124,7 @@ pub(crate) fn life() -> Life {
     Life {
         instance: InstanceId(65_537),
         key: u128::MAX - 2,
+        before: vec![1, u128::MAX],
     }
 }
 

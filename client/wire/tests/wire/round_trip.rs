@@ -105,7 +105,7 @@ proptest! {
         hold(&Response { proof })?;
         hold(&Welcome::Welcome { node: NodeId(epoch), epoch })?;
         hold(&Welcome::Refused(cluster))?;
-        let life = Life { instance: InstanceId(epoch), key };
+        let life = Life { instance: InstanceId(epoch), key, before: vec![key; 3] };
         hold(&life)?;
         hold(&Introduced::Welcome(life))?;
         hold(&Introduced::Outlived)?;

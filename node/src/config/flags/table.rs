@@ -274,10 +274,10 @@ fn distance(left: &str, right: &str) -> usize {
 pub fn help() -> String {
     let mut text = String::from(
         "vineyardd: a node of a vineyard cluster.\n\n\
-         Alone it is a cluster of one. `vineyardd --join HOST:PORT --token T` adds a node; T is what\n\
-         `vineyardctl token` prints. A restart needs only --data-dir. --socket, --socket-mode, --size,\n\
-         --data-dir, --listen, --rpc-open-to-anyone, --join, --token and --log may also be given in the\n\
-         environment, as in VINEYARD_DATA_DIR; a flag wins.\n\nFlags:\n",
+         Alone it is a cluster of one. `vineyardd --join HOST:PORT --token-file FILE` adds a node; the\n\
+         file has what `vineyardctl token` prints. A restart needs only --data-dir. --socket,\n\
+         --socket-mode, --size, --data-dir, --listen, --rpc-open-to-anyone, --join, --token-file and --log\n\
+         may also be given in the environment, as in VINEYARD_DATA_DIR; a flag wins.\n\nFlags:\n",
     );
     let mut released = String::from("\nFlags of the released server, accepted with a notice:\n");
     for spec in TABLE.iter().filter(|spec| !spec.about.is_empty()) {

@@ -42,7 +42,7 @@ fn links_are_not_followed() {
     let error = own_folder(&link).unwrap_err().to_string();
     assert!(error.contains("is a link"), "{error}");
     symlink("/etc/passwd", real.join("meta")).unwrap();
-    let error = close(&real).unwrap_err().to_string();
+    let error = check_tree(&real).unwrap_err().to_string();
     assert!(
         error.contains("meta") && error.contains("is a link"),
         "{error}"

@@ -182,7 +182,7 @@ fn open_again(path: &Path) -> SledDisk {
         .find_map(|_| {
             let opened = SledDisk::open(path);
             if let Err(error) = &opened {
-                assert!(error.to_string().contains("acquire lock"), "{error}");
+                assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}");
                 std::thread::yield_now();
             }
             opened.ok()

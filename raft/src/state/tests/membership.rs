@@ -105,6 +105,7 @@ fn one_process_registers_a_boot_and_no_other() {
     let boots = |id, life| Command::Boot {
         instance: instance(id),
         life,
+        before: vec![life - 2],
     };
     let seen = |instance| Err(Refusal::BootSeen { instance });
     assert_eq!(
@@ -122,9 +123,31 @@ fn one_process_registers_a_boot_and_no_other() {
         assert_eq!(replica.run(boots(instance, life)).0, stale);
     }
     assert_eq!(replica.run(boots(boot(1, 2), 10)).0, seen(boot(1, 2)));
-    let is_outlived = |boot_number, life| replica.state.is_outlived(boot(1, boot_number), life);
-    assert!(is_outlived(1, 10) && is_outlived(2, 10));
-    assert!(!is_outlived(2, 12) && !is_outlived(3, 10));
+    let is_outlived = |boot_number, life, before: &[u128]| {
+        let instance = boot(1, boot_number);
+        replica.state.is_outlived(instance, life, before)
+    };
+    assert!(is_outlived(1, 10, &[]) && is_outlived(2, 10, &[12]));
+    assert!(!is_outlived(2, 12, &[]));
+    assert!(!is_outlived(3, 14, &[12, 13]));
+}
+
+#[test]
+fn a_disk_that_does_not_remember_the_last_life_is_refused_whatever_its_boot() {
+    let mut replica = Replica::of_three();
+    let boots = |id, life, before: &[u128]| Command::Boot {
+        instance: instance(id),
+        life,
+        before: before.to_vec(),
+    };
+    replica.done(boots(boot(1, 1), 10, &[]));
+    replica.done(boots(boot(1, 2), 11, &[10]));
+    // A state from between the two, started alone so often that its boot is higher than any the cluster has seen.
+    let copy = boot(1, 9);
+    let seen = Err(Refusal::BootSeen { instance: copy });
+    assert_eq!(replica.run(boots(copy, 20, &[10, 18, 19])).0, seen);
+    // The node itself, whose last lives did not hear that they were registered.
+    replica.done(boots(boot(1, 5), 14, &[10, 11, 12, 13]));
 }
 
 #[test]

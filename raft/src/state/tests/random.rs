@@ -81,7 +81,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (object(), pairs()).prop_map(|(id, labels)| Command::Label { id, labels }),
         1 => boot().prop_map(|id| Command::Register { instance: instance(id) }),
         1 => (boot(), 0..3u128)
-            .prop_map(|(id, life)| Command::Boot { instance: instance(id), life }),
+            .prop_map(|(id, life)| Command::Boot { instance: instance(id), life, before: vec![life + 1] }),
         1 => (0..5u8).prop_map(|key| Command::FoundBy {
             cluster: "c".to_owned(),
             key: key.into(),

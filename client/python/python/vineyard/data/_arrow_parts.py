@@ -70,5 +70,5 @@ def _array(kind: pyarrow.DataType, parts: Any, buffers: Sequence[memoryview]) ->
     else:
         children = [_array(kind.field(at).type, child, buffers) for at, child in enumerate(below)]
         array = pyarrow.Array.from_buffers(kind, length, views, nulls, offset, children or None)
-    array.validate()
+    array.validate(full=True)
     return array

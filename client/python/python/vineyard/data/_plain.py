@@ -196,7 +196,8 @@ def _read_scalar(name: str, content: str) -> Any:
     dtype = numpy.dtype(name)
     if dtype.kind not in _NUMPY_KINDS:
         raise ValueError(f"a plain scalar has no dtype {name!r}")
-    return numpy.ndarray((), dtype, base64.b64decode(content) or None)[()]
+    raw = base64.b64decode(content)
+    return numpy.ndarray((), dtype, raw if dtype.itemsize else None)[()]
 
 
 @functools.cache

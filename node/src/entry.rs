@@ -1,7 +1,8 @@
 //! Which users may be clients over TCP of a node without passwords: those who may open its Unix socket.
 //!
 //! Promise: a user of this machine whom the modes of the socket refuse gets nothing by TCP, and nobody beyond it gets in;
-//! what cannot be found out is refused. The limits are in decision 0015. Asking the kernel and the user database happens off the actor thread. Nodes do not come by here.
+//! what cannot be found out is refused. The limits are in decision 0015. Asking the kernel and the user database happens
+//! off the actor thread. Nodes do not come by here.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

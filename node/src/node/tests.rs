@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vineyard_env::LocalBoxFuture;
+use vineyard_wire::peer::MAGIC;
 use vineyard_wire::{ObjectId, Request};
 
 use super::*;
@@ -56,6 +57,28 @@ fn of_a_crowd_that_says_nothing_the_oldest_makes_room_and_is_told() {
         let mut local = place.ipc().await;
         local.register().await;
         client.register().await;
+    });
+}
+
+#[test]
+fn of_a_crowd_that_begins_a_handshake_the_oldest_makes_room() {
+    let limits = Limits {
+        unregistered_max: 3,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        let mut crowd = Vec::new();
+        for present in 1..4 {
+            let mut stranger = place.rpc().await;
+            stranger.stream.write_all(&MAGIC).await.unwrap();
+            crowd.push(stranger);
+            until(place, "one more", |counters| {
+                counters.unregistered.get() == present
+            })
+            .await;
+        }
+        place.rpc().await.register().await;
+        assert_eq!(crowd[0].reply().await, None, "it made room");
     });
 }
 

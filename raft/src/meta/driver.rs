@@ -93,6 +93,8 @@ pub(crate) struct Driver {
     pub(crate) group_changed: Notify,
     log: Log,
     confirms: confirm::Confirms,
+    /// One turn: a node is admitted after the other.
+    admissions: Semaphore,
     /// A turn for each command on its way to the leader.
     forwards: Semaphore,
     /// Room for commands that were proposed here and are not yet committed and on this disk. Everything that waits for a
@@ -239,6 +241,7 @@ async fn start(
         group_changed: Notify::new(),
         log,
         confirms: confirm::Confirms::default(),
+        admissions: Semaphore::new(1),
         forwards: Semaphore::new(FORWARDS_MAX),
         room,
         met_unreadable: Cell::new(false),

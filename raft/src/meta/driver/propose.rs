@@ -233,24 +233,13 @@ impl Driver {
         }
     }
 
-    /// Gives the node an id and adds it to the group, if this node leads.
+    /// Gives the node an id and adds it to the group, if this node leads. One after the other: openraft makes one change
+    /// of the members at a time, and a crowd whose tries failed and began anew would keep each other from succeeding.
     pub(crate) async fn admit_here(&self, key: u128, endpoint: String) -> Answer {
-        let command = Command::Admit {
-            key,
-            endpoint: endpoint.clone(),
-        };
-        let (node, cluster) = match self.propose(None, &command).await {
-            Answer::Forwarded {
-                outcome: Ok(Applied::Admitted { node, cluster }),
-                ..
-            } => (node, cluster),
-            Answer::Forwarded {
-                outcome: Err(refusal),
-                ..
-            } => {
-                return Answer::Failed(refusal.to_string());
-            }
-            other => return other,
+        let _turn = self.admissions.acquire().await;
+        let (node, cluster) = match self.id_of(key, &endpoint).await {
+            Ok(admitted) => admitted,
+            Err(answer) => return answer,
         };
         let status = self.shared.status();
         let known = status.voters.contains(&node) || status.learners.contains(&node);
@@ -261,5 +250,31 @@ impl Driver {
             self.group_changed.notify_one();
         }
         Answer::Admitted { node, cluster }
+    }
+
+    /// The id of a data directory and of the cluster; an entry of the log if it is new or listens elsewhere now.
+    async fn id_of(&self, key: u128, endpoint: &str) -> Result<(NodeId, String), Answer> {
+        let state = self.shared.state.load_full();
+        let known = state
+            .node_of_key(key)
+            .filter(|node| node.endpoint == endpoint);
+        if let (Some(node), Some(cluster)) = (known, state.cluster()) {
+            return Ok((node.id, cluster.to_owned()));
+        }
+        let command = Command::Admit {
+            key,
+            endpoint: endpoint.to_owned(),
+        };
+        match self.propose(None, &command).await {
+            Answer::Forwarded {
+                outcome: Ok(Applied::Admitted { node, cluster }),
+                ..
+            } => Ok((node, cluster)),
+            Answer::Forwarded {
+                outcome: Err(refusal),
+                ..
+            } => Err(Answer::Failed(refusal.to_string())),
+            other => Err(other),
+        }
     }
 }

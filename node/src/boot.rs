@@ -136,10 +136,7 @@ pub(crate) async fn register(node: Rc<Shared>) {
             .meta
             .boot(instance, key, before, limits.metadata_deadline);
         match registering.await {
-            Ok(()) => {
-                node.boot.advance(Stage::Registered);
-                return forget_earlier_lives(&node).await;
-            }
+            Ok(()) => return node.boot.advance(Stage::Registered),
             Err(RaftError::Stopped) => return,
             Err(error @ RaftError::Refused(_)) => return node.boot.refuse(error),
             Err(error) => tracing::warn!(%error, "not known to the cluster yet"),
@@ -170,17 +167,6 @@ pub(crate) async fn ended(node: &Shared) -> RaftError {
         tracing::error!(%error, "the disk does not remember that the cluster refused this node");
     }
     error
-}
-
-/// The next life need not tell of those before this one: the cluster knows this one.
-async fn forget_earlier_lives(node: &Shared) {
-    let known = Identity {
-        lives: vec![node.boot.life.key],
-        ..node.identity.clone()
-    };
-    if let Err(error) = known.save(node.env.disk.as_ref()).await {
-        tracing::warn!(%error, "the disk does not remember that the cluster has registered this start");
-    }
 }
 
 /// Asks the cluster to agree on `command` in the name of this boot; this node has applied it when the answer comes.

@@ -23,6 +23,8 @@ const KEY: &[u8] = b"\x00identity";
 const VERSION: u8 = 1;
 /// An object id has 15 bits for the boot: a node that started this often has used up its ids.
 pub(crate) const BOOTS_MAX: u64 = 1 << 15;
+/// A member would have to miss so many starts of a node to take it for a copy.
+pub(crate) const LIVES_MAX: usize = 1 << 12;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
@@ -37,8 +39,8 @@ pub(crate) struct Identity {
     pub(crate) founder: bool,
     /// Lives of this node so far, this one included.
     pub(crate) boots: u64,
-    /// Random, one for each process that has run from here since the last one that is known to be registered, that one and
-    /// this one included. By them the cluster knows that the disk is the one it has seen last.
+    /// Random, one for each process that has run from here, the last `LIVES_MAX` of them. By them the cluster, and members
+    /// that are far behind, know that the disk is the one they have seen last.
     #[serde(default)]
     pub(crate) lives: Vec<u128>,
     /// Why the cluster has refused a life of this node. The next life would have an id that the cluster has not seen, but
@@ -138,6 +140,8 @@ impl Identity {
     pub(crate) fn reborn(mut self, random: &dyn Random) -> Option<Self> {
         self.boots += 1;
         self.lives.push(random_key(random));
+        let forgotten = self.lives.len().saturating_sub(LIVES_MAX);
+        self.lives.drain(..forgotten);
         (self.boots <= BOOTS_MAX).then_some(self)
     }
 

@@ -72,7 +72,7 @@ pub struct Life {
     pub instance: InstanceId,
     /// Random, drawn once by each process: two processes of one instance differ in it.
     pub key: u128,
-    /// The keys of the lives before that its disk remembers, from the last one that it knows to be registered on.
+    /// The keys of the lives before that its disk remembers.
     #[serde(deserialize_with = "items")]
     pub before: Vec<u128>,
 }

@@ -10,10 +10,10 @@ use vineyard_wire::peer::{Introduced, Life};
 
 use super::frames;
 use crate::boot::Boot;
-use crate::identity::BOOTS_MAX;
+use crate::identity::LIVES_MAX;
 
-/// A node that starts as often as it can without its cluster remembers so many lives.
-const INTRODUCTION_BYTES_MAX: usize = 32 * BOOTS_MAX as usize;
+/// All the lives that a node remembers.
+const INTRODUCTION_BYTES_MAX: usize = 32 * LIVES_MAX;
 
 /// Speaks for the side that dialled. A boot that the other side knows to be outlived ends this node.
 pub(crate) async fn introduce(stream: &mut dyn Stream, boot: &Boot) -> io::Result<()> {

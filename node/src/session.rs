@@ -55,7 +55,10 @@ impl Session {
         kind: Kind,
         unregistered: Option<Counted>,
     ) -> Result<Self, Status> {
-        let holder = node.blobs.ask(|store| store.open_holder(false)).await?;
+        let holder = node
+            .local
+            .ask(|local, _| local.store.open_holder(false))
+            .await?;
         Ok(Self {
             register_by: Instant::now() + node.config.limits.register_deadline,
             node,
@@ -85,8 +88,8 @@ impl Session {
         let holder = self.holder.get();
         let noted = self
             .node
-            .blobs
-            .ask(move |store| store.let_go_all(holder, &ids));
+            .local
+            .ask(move |local, _| local.store.let_go_all(holder, &ids));
         if let Err(status) = noted.await {
             tracing::debug!(%status, "the store ended before it took note of a let_go_notice");
         }
@@ -147,7 +150,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if self.node.env.host.planted() != Some("leaked_reference") {
-            self.node.leavers.leave(self.holder.get());
+            self.node.closed_sessions.add(self.holder.get());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Bugs that a run can be given on purpose, to show that the checks would find them.
 //!
-//! The bugs themselves stand where they would stand in real life, in the node, the raft group and the codec, each behind
-//! a switch that only this crate can turn. This file only knows their names.
+//! The bugs themselves stand where they would stand in real life, in the node, the raft group and the codec, each
+//! behind a switch that only this crate can turn. This file only knows their names.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: the Rust tests, then the released client's own tests on real nodes of ours, then our Python package.
+//! `cargo xtask test`: the Rust tests, then the released client's own tests on real nodes of ours, then our Python
+//! package.
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -18,4 +18,3 @@ mod other_users;
 mod planted_files;
 mod restart;
 mod text;
-mod tidy;

@@ -9,6 +9,7 @@ mod client;
 mod data_dir;
 mod descriptors;
 mod failing_disk;
+mod faults;
 mod files;
 mod founding;
 mod hostile;

@@ -23,10 +23,4 @@ pub trait Host: Send + Sync {
 
     /// The name of `user`, for messages. It may block as well.
     fn user_name(&self, user: User) -> Option<String>;
-
-    /// The bug this process has on purpose, by name: how the simulator shows that it would find it. A real machine
-    /// plants none.
-    fn planted(&self) -> Option<&'static str> {
-        None
-    }
 }

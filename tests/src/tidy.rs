@@ -2,7 +2,8 @@
 //!
 //! It reads text and judges nothing else: whether a reason is a good one is for a reader.
 
-mod direction;
+mod crates;
+mod folders;
 mod words;
 
 use std::fs;
@@ -59,9 +60,10 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
         found.extend(ignored_tests(source));
         found.extend(folder_files(source));
         found.extend(unsafe_elsewhere(source));
-        found.extend(direction::between_crates(source));
+        found.extend(crates::wrong_direction(source));
     }
     found.extend(words::check(&sources, &words::Lists::read(root)?));
+    found.extend(folders::check(&sources, &folders::Rules::read(root)?));
     Ok(found)
 }
 

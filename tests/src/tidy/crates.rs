@@ -1,4 +1,4 @@
-//! Which way dependencies point: between our crates, and between the folders of one.
+//! Which way dependencies point between our crates.
 
 use super::Source;
 
@@ -44,7 +44,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
 ];
 
 /// Product dependencies that point the wrong way, and actix anywhere but in node.
-pub(super) fn between_crates(source: &Source) -> Vec<String> {
+pub(super) fn wrong_direction(source: &Source) -> Vec<String> {
     let Some(folder) = source.path.strip_suffix("/Cargo.toml") else {
         return Vec::new();
     };
@@ -83,6 +83,6 @@ mod tests {
             path: "raft/Cargo.toml".to_owned(),
             text: text.to_owned(),
         };
-        assert_eq!(between_crates(&manifest).len(), 2);
+        assert_eq!(wrong_direction(&manifest).len(), 2);
     }
 }

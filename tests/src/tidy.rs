@@ -4,6 +4,7 @@
 
 mod crates;
 mod folders;
+mod supply;
 mod words;
 
 use std::fs;
@@ -64,6 +65,7 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
     }
     found.extend(words::check(&sources, &words::Lists::read(root)?));
     found.extend(folders::check(&sources, &folders::Rules::read(root)?));
+    found.extend(supply::check(root)?);
     Ok(found)
 }
 

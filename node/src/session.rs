@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
-use vineyard_env::LocalBoxFuture;
+use vineyard_env::{Fault, LocalBoxFuture};
 use vineyard_store::HolderId;
 use vineyard_wire::{Code, ObjectId, Reply, Request, Status, frame, json, limits};
 
@@ -119,6 +119,7 @@ impl Session {
 
     /// The request in `body`, if this connection may ask it now.
     pub(crate) async fn admit(&self, body: Vec<u8>) -> Result<Request, Status> {
+        let body = self.node.env.faults.received(body);
         let request = match body.len() < DECODE_HERE_BYTES_MAX {
             true => json::decode_request(&body)?,
             false => {
@@ -149,7 +150,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.node.env.host.planted() != Some("leaked_reference") {
+        if !self.node.env.faults.has(Fault::LeakedReference) {
             self.node.closed_sessions.add(self.holder.get());
         }
     }

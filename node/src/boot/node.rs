@@ -282,7 +282,7 @@ async fn assemble(
     };
     let boot = Arc::new(Boot::new(instance, &identity.lives));
     let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
-    let meta = Meta::start(&env, raft_options(&config, &env), member, dial).await?;
+    let meta = Meta::start(&env, raft_options(&config), member, dial).await?;
     boot.judge_by(meta.reader());
     let limits = &config.limits;
     Ok(Rc::new(NodeContext {
@@ -326,21 +326,13 @@ fn share(store: &Store) -> io::Result<SharedArena> {
     })
 }
 
-fn raft_options(config: &Config, env: &Env) -> vineyard_raft::Options {
+fn raft_options(config: &Config) -> vineyard_raft::Options {
     let limits = &config.limits;
-    let planted = |bug: &str| env.host.planted() == Some(bug);
     vineyard_raft::Options {
         heartbeat_ms: limits.raft_heartbeat.as_millis() as u64,
         election_ms_min: limits.raft_election_min.as_millis() as u64,
         election_ms_max: limits.raft_election_max.as_millis() as u64,
         snapshot_after_entries: limits.raft_snapshot_entries,
-        mutations: vineyard_raft::Mutations {
-            ack_before_durable: planted("ack_before_durable"),
-        },
-        state_mutations: vineyard_raft::state::Mutations {
-            put_name_ignores_condition: planted("put_name_ignores_condition"),
-            retry_applies_again: planted("retry_applies_again"),
-        },
         ..vineyard_raft::Options::default()
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use vineyard_env::Fault;
 use vineyard_raft::command::Command;
 use vineyard_raft::command::Condition;
 use vineyard_raft::state::State;
@@ -63,7 +64,7 @@ pub(super) async fn get_name(node: &Rc<NodeContext>, request: GetName) -> Result
         wait,
         timeout_ms,
     } = request;
-    if node.env.host.planted() != Some("stale_name_read") {
+    if !node.env.faults.has(Fault::StaleNameRead) {
         confirm(node).await?;
     }
     if let Some(object_id) = node.meta.state().name(&name) {

@@ -60,7 +60,9 @@ impl World {
             at_unix_ms: self.index,
             command,
         };
-        let (outcome, _) = self.state.apply(self.index, &entry);
+        let (outcome, _) = self
+            .state
+            .apply(self.index, &entry, &vineyard_env::NoFaults);
         self.state.assert_invariants();
         outcome.expect("the state agrees")
     }

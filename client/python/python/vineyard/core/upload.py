@@ -46,7 +46,8 @@ def put_watched(
 def _linked(tree: dict[str, Any], sent: list[ObjectMeta]) -> dict[str, Any]:
     """The tree with the blobs that were sent in place of the numbers of buffers."""
     if "_buffer" in tree:
-        return sent[tree["_buffer"]]._tree()
+        blob: ObjectMeta = sent[tree["_buffer"]]
+        return blob._tree()
     return {
         key: _linked(value, sent) if isinstance(value, dict) else value
         for key, value in tree.items()

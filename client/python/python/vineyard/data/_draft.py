@@ -63,7 +63,8 @@ class Draft:
         builder = self.context.find(type(value))
         describe = getattr(builder, "describe", None)
         if describe is not None:
-            return describe(self, value)
+            tree: Tree = describe(self, value)
+            return tree
         from vineyard.core.builder import id_of_built
 
         return link(id_of_built(self.context.run(self.client, value), builder))

@@ -49,7 +49,8 @@ def _way_of_pandas_3() -> _Way | None:
         blocks = [
             (value.reshape(1, -1), place) for value, place in zip(values, places, strict=True)
         ]
-        return create_dataframe_from_blocks(blocks, index, columns)
+        frame: pandas.DataFrame = create_dataframe_from_blocks(blocks, index, columns)
+        return frame
 
     return of_numbers
 
@@ -72,7 +73,8 @@ def _way_of_pandas_2() -> _Way | None:
         manager = create_block_manager_from_column_arrays(
             values, [columns, index], consolidate=False, refs=[None] * len(values)
         )
-        return from_manager(manager, manager.axes)
+        frame: pandas.DataFrame = from_manager(manager, manager.axes)
+        return frame
 
     return of_numbers
 

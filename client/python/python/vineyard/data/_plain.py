@@ -244,7 +244,8 @@ def _read_timestamp(ticks: int, unit: str, zone: list[Any] | None) -> Any:
     import numpy
     import pandas
 
-    value = pandas.Timestamp(numpy.datetime64(ticks, unit))
+    # The stubs list the units; a text from a description is checked by numpy when it runs.
+    value = pandas.Timestamp(numpy.datetime64(ticks, unit))  # type: ignore[call-overload]
     return value if zone is None else value.tz_localize("UTC").tz_convert(read_zone(zone))
 
 
@@ -260,7 +261,8 @@ def _of_pandas(make: Callable[..., Any]) -> Callable[..., Any]:
 def _read_ticks(pandas: Any, ticks: int, unit: str) -> Any:
     import numpy
 
-    return pandas.Timedelta(numpy.timedelta64(ticks, unit))
+    # As in `_read_timestamp`: numpy checks the unit.
+    return pandas.Timedelta(numpy.timedelta64(ticks, unit))  # type: ignore[call-overload]
 
 
 _WRITERS: dict[type, _Write] = {

@@ -189,7 +189,7 @@ def _find(name: str) -> Any:
     library, *path = name.split(".")
     if library == "scipy":
         library, path = "scipy.sparse", path[1:]
-    found = importlib.import_module(library)
+    found: Any = importlib.import_module(library)
     for part in path:
         found = getattr(found, part, None)
     return found

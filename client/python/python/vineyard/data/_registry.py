@@ -17,7 +17,9 @@ from vineyard.data._reader import Reader
 
 def _load(place: str, default: str) -> Callable[..., Any]:
     module, _, function = place.partition(":")
-    return getattr(import_module(f"vineyard.data.{module}"), function or default)
+    loaded = import_module(f"vineyard.data.{module}")
+    found: Callable[..., Any] = getattr(loaded, function or default)
+    return found
 
 
 class Builder:

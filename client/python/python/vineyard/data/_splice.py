@@ -15,10 +15,12 @@ numbers for each buffer: offset and length.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import io
 import pickle
 import pickletools
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 from vineyard.data import _program
@@ -154,14 +156,13 @@ def dump(
     except (pickle.PicklingError, AttributeError, TypeError):
         # Functions and classes of a script or notebook: cloudpickle carries their code, if it is
         # installed.
-        try:
-            import cloudpickle
-        except ImportError:
-            cloudpickle = None
-        if cloudpickle is None:
+        if importlib.util.find_spec("cloudpickle") is None:
             raise
+    import cloudpickle
+
     buffers.clear()
-    return cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    pickled: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    return pickled
 
 
 def _unframed(stream: bytes) -> bytes:
@@ -171,8 +172,8 @@ def _unframed(stream: bytes) -> bytes:
         return stream[:_PROTO_BYTES] + stream[first:]
     kept = []
     begin = 0
-    for opcode, _, at in pickletools.genops(stream):
-        if opcode.name == "FRAME":
+    for name, at in _opcodes(stream):
+        if name == "FRAME":
             kept.append(stream[begin:at])
             begin = at + _FRAME.size
     return b"".join([*kept, stream[begin:]])
@@ -187,7 +188,14 @@ def _placeholders(stream: bytes, count: int) -> list[int]:
             at = stream.index(_NEXT_BUFFER, at + 1)
             found.append(at)
         return found
-    return [at for opcode, _, at in pickletools.genops(stream) if opcode.name == "NEXT_BUFFER"]
+    return [at for name, at in _opcodes(stream) if name == "NEXT_BUFFER"]
+
+
+def _opcodes(stream: bytes) -> Iterator[tuple[str, int]]:
+    """The names of the opcodes, and where each begins."""
+    for opcode, _, at in pickletools.genops(stream):
+        assert at is not None, "the offset is unknown for streams without a position only"
+        yield opcode.name, at
 
 
 def _padding(size: int) -> bytes:

@@ -72,9 +72,9 @@ def nbytes(value: Any) -> int:
     buffers.
     """
     try:
-        return value.nbytes
+        return int(value.nbytes)
     except pyarrow.ArrowTypeError:
-        return value.get_total_buffer_size()
+        return int(value.get_total_buffer_size())
 
 
 def _describe_fixed(draft: Draft, value: pyarrow.Array, typename: str) -> Tree:

@@ -191,7 +191,7 @@ class StoredList(list[Any]):
     so that code which compares with that goes on working.
     """
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, tuple):

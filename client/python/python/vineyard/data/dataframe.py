@@ -126,7 +126,8 @@ def _restore_columns(reader: Reader, tree: Tree) -> pandas.Index:
     if bounds is not None:
         return pandas.RangeIndex(*json.loads(bounds))
     if "columns_index_" in tree:
-        return reader.part(tree, "columns_index_")
+        columns: pandas.Index = reader.part(tree, "columns_index_")
+        return columns
     text = tree["columns_"]
     if len(text) > _REMEMBERED_LENGTH_MAX:
         return _labels(text)
@@ -135,7 +136,8 @@ def _restore_columns(reader: Reader, tree: Tree) -> pandas.Index:
 
 
 def _labels(text: str) -> pandas.Index:
-    return pandas.Index([as_label(label) for label in json.loads(text)])
+    labels: pandas.Index = pandas.Index([as_label(label) for label in json.loads(text)])
+    return labels
 
 
 _remembered_labels = functools.lru_cache(maxsize=64)(_labels)

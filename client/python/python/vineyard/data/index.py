@@ -54,7 +54,7 @@ def _released_name(dtype: Any) -> str:
     return "interval" if isinstance(dtype, pandas.IntervalDtype) else str(dtype)
 
 
-def restore(reader: Reader, tree: Tree) -> pandas.Index:
+def restore(reader: Reader, tree: Tree) -> Any:
     """The index of a tree."""
     bounds = tree.get("range_")
     if bounds is not None:

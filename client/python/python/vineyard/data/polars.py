@@ -34,7 +34,8 @@ def describe(draft: Draft, value: polars.DataFrame) -> Tree:
     if "typename" in tree:
         tree["from_polars"] = True
         # Categories, enumerations and the like: Arrow knows them by less than polars does.
-        if polars.from_arrow(table.schema.empty_table()).schema != value.schema:
+        empty: Any = polars.from_arrow(table.schema.empty_table())
+        if empty.schema != value.schema:
             tree["polars_schema_"] = _schema_to_text(value.schema)
     return tree
 
@@ -54,9 +55,12 @@ def describe_series(draft: Draft, value: polars.Series) -> Tree:
 
 def restore(reader: Reader, table: pyarrow.Table, tree: Tree) -> polars.DataFrame:
     """The frame that was put, of the table it was stored as."""
-    frame = polars.from_arrow(table)
+    frame: Any = polars.from_arrow(table)
     schema = tree.get("polars_schema_")
-    return frame if schema is None else frame.cast(_schema_from_text(reader, schema))
+    whole: polars.DataFrame = (
+        frame if schema is None else frame.cast(_schema_from_text(reader, schema))
+    )
+    return whole
 
 
 def _schema_to_text(schema: polars.Schema) -> str:

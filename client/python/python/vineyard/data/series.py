@@ -56,7 +56,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.Series:
         values = reader.part(tree, "value_")
     index = reader.part(tree, "index_")
     # The dtype is said, or else text objects would become strings.
-    series = pandas.Series(
+    series: pandas.Series = pandas.Series(
         values, index=index, dtype=values.dtype, name=get_label(reader, tree, "name"), copy=False
     )
     if "attrs_exact_" in tree:

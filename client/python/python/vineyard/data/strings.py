@@ -34,7 +34,8 @@ def describe_objects(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree | Non
 
 def to_objects(text: Any) -> numpy.ndarray[Any, Any]:
     """A numpy array of str objects, None where the Arrow array `text` has null."""
-    return text.to_numpy(zero_copy_only=False)
+    objects: numpy.ndarray[Any, Any] = text.to_numpy(zero_copy_only=False)
+    return objects
 
 
 def describe_strings(draft: Draft, value: Any) -> Tree:

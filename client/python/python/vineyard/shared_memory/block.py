@@ -63,7 +63,7 @@ class SharedMemory:
 
     def _open(self, name: str) -> Blob:
         try:
-            blob = self._client.get_blob(self._id)
+            blob: Blob | None = self._client.get_blob(self._id)
         except ObjectNotSealedException:
             raise ObjectNotExistsException(
                 f"Object not exists: the shared memory {name} is not frozen yet: its creator "

@@ -31,7 +31,7 @@ class ShareableList:
     its place, rounded up to 8 bytes.
     """
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(
         self,
@@ -109,13 +109,14 @@ class ShareableList:
         """
         position = self._place(position, "index out of range")
         at = self._data_start + self._offsets[position]
-        (value,) = struct.unpack_from(self._format(position), self.shm.buf, at)
+        value: Item = struct.unpack_from(self._format(position), self.shm.buf, at)[0]
         (meaning,) = struct.unpack_from("b", self.shm.buf, self._codes_start + position)
-        if meaning == TEXT:
-            return value.rstrip(b"\x00").decode()
-        if meaning == BYTES:
-            return value.rstrip(b"\x00")
-        return None if meaning == NONE else value
+        if meaning == NONE:
+            return None
+        if isinstance(value, bytes):
+            packed = value.rstrip(b"\x00")
+            return packed.decode() if meaning == TEXT else packed
+        return value
 
     def __setitem__(self, position: int, value: Item) -> None:
         """Replaces the item at `position` (int).

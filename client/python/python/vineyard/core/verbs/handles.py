@@ -4,11 +4,10 @@ object.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from vineyard._C import IPCClient, Object, ObjectID, ObjectMeta, RPCClient
 
 Target = ObjectID | Object | ObjectMeta
+Targets = list[Target] | tuple[Target, ...] | set[Target] | frozenset[Target]
 
 
 class Handles:
@@ -79,8 +78,8 @@ def id_of(target: Target) -> ObjectID:
     )
 
 
-def ids_of(targets: Target | Iterable[Target]) -> list[ObjectID]:
+def ids_of(targets: Target | Targets) -> list[ObjectID]:
     """The ids of one target or of several."""
     if isinstance(targets, list | tuple | set | frozenset):
         return [id_of(target) for target in targets]
-    return [id_of(targets)]  # type: ignore[arg-type]
+    return [id_of(targets)]

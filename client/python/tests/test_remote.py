@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 import vineyard
-from vineyard.core import progress, remote
+from vineyard.core.transfers import progress, remote
 
 
 @pytest.fixture

@@ -7,17 +7,25 @@ Promise: a verb goes to the Unix socket if there is one. What needs the other co
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self
 
-from vineyard._C import ConnectionFailedException, IPCClient, ObjectMeta, RPCClient
-from vineyard.core import pickles
-from vineyard.core.configuration import Addresses, Endpoint, from_arguments, from_surroundings
-from vineyard.core.connections import open_ipc, open_rpc
+from vineyard._C import ConnectionFailedException, IPCClient, RPCClient
+from vineyard.core.connections.addresses import (
+    Addresses,
+    Endpoint,
+    from_arguments,
+    from_surroundings,
+)
+from vineyard.core.connections.open import open_ipc, open_rpc
+from vineyard.core.contexts import pickle_setting
+from vineyard.core.extension import pickling
+from vineyard.core.transfers import upload
 from vineyard.core.verbs.blobs import BlobVerbs
 from vineyard.core.verbs.instance import InstanceVerbs
 from vineyard.core.verbs.metadata import MetadataVerbs
@@ -39,8 +47,8 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
     Threads may share a client; a process that was forked uses :meth:`fork`.
     """
 
-    _put_tree: Callable[..., ObjectMeta]
-    _get_tree: Callable[..., ObjectMeta]
+    __reduce__ = pickling.reduce_client
+    __copy__ = __deepcopy__ = pickling.itself
 
     def __init__(
         self,
@@ -90,7 +98,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
             ValueError: an endpoint is not ``host:port``, or `pickle` (or VINEYARD_PICKLE) is
                 neither ``"allow"`` nor ``"refuse"``.
         """
-        self._pickle = pickles.chosen(pickle)
+        self._pickle = pickle_setting.chosen(pickle)
         addresses = Addresses() if config else from_arguments(socket, port, host, endpoint)
         addresses = addresses or from_surroundings(config)
         if not addresses:
@@ -135,12 +143,15 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
     def _use(self, ipc: IPCClient | None, rpc: RPCClient | None) -> None:
         self._ipc_client, self._rpc_client = ipc, rpc
-        raw = self.default_client()
-        # Bound once: each put and get passes here.
-        self._put_tree, self._get_tree = raw._put_tree, raw._get_tree
+        # Bound once, because every put and get calls them.
+        self._get_tree = self.default_client()._get_tree
+        if ipc is not None:
+            self._put_tree = ipc._put_tree
+        elif rpc is not None:
+            self._put_tree = functools.partial(upload.put_tree, rpc)
         for client in (ipc, rpc):
             if client is not None:
-                pickles.bind(client, self._pickle)
+                pickle_setting.bind(client, self._pickle)
 
     def _configure(self, client: IPCClient | RPCClient) -> None:
         """Gives another raw client this one's settings. A change makes it connect anew."""

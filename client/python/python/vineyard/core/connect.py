@@ -6,7 +6,7 @@ from typing import Any
 
 from vineyard._C import ObjectID
 from vineyard.core.client import Client
-from vineyard.core.configuration import from_surroundings
+from vineyard.core.connections.addresses import from_surroundings
 
 
 def connect(*args: Any, **kwargs: Any) -> Client:

@@ -10,7 +10,7 @@ import io
 import pickle
 from typing import Any, Protocol
 
-from vineyard.core.pickles import ALLOW, PickleRefused
+from vineyard.core.contexts.pickle_setting import ALLOW, PickleRefused
 from vineyard.data._zones import ZONES
 
 

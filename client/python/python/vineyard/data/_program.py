@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vineyard.core.pickles import PickleRefused
+from vineyard.core.contexts.pickle_setting import PickleRefused
 from vineyard.data import _plain
 from vineyard.data._door import first
 from vineyard.data._plain import NotPlain

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from vineyard._C import ObjectNotExistsException
-from vineyard.core.pickles import PickleRefused, setting_of
+from vineyard.core.contexts.pickle_setting import PickleRefused, setting_of
 from vineyard.data._draft import Tree
 
 # The blob without bytes, the same on every instance.
@@ -42,7 +42,7 @@ class Reader:
             return blob
         if node["id"] == _EMPTY:
             return b""
-        from vineyard.core.remote import instance_of
+        from vineyard.core.transfers.remote import instance_of
 
         holder = instance_of(self.meta, node["id"])
         what = f"the bytes of blob {node['id']} of {self.meta.id!r}"

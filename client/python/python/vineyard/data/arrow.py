@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow
 
-from vineyard.core.pickles import REFUSE, PickleRefused
+from vineyard.core.contexts.pickle_setting import REFUSE, PickleRefused
 from vineyard.data import default
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vineyard.core.pickles import REFUSE
+from vineyard.core.contexts.pickle_setting import REFUSE
 from vineyard.data import _splice
 from vineyard.data._draft import Draft, Tree
 from vineyard.data._reader import Reader

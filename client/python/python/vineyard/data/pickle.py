@@ -11,7 +11,7 @@ import pickle
 import struct
 from typing import Any
 
-from vineyard.core.pickles import PickleRefused, chosen
+from vineyard.core.contexts.pickle_setting import PickleRefused, chosen
 from vineyard.data import _splice
 from vineyard.data._door import unpickle
 

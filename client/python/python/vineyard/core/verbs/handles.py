@@ -1,8 +1,8 @@
-"""What every kind of verb needs of the wrapper: its connections, and ids out of whatever names an
-object.
-"""
+"""What every kind of verb needs of the wrapper: its connections, and the id of a target."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from vineyard._C import IPCClient, Object, ObjectID, ObjectMeta, RPCClient
 
@@ -15,6 +15,19 @@ class Handles:
 
     _ipc_client: IPCClient | None = None
     _rpc_client: RPCClient | None = None
+    # Whether a get reads pickles: "allow" or "refuse".
+    _pickle: str
+    # The verbs that put and get whole trees, of the connection that most verbs use.
+    _put_tree: Callable[..., ObjectMeta]
+    _get_tree: Callable[..., ObjectMeta]
+
+    def _rpc_to(self, endpoint: tuple[str, int]) -> RPCClient:
+        """A connection to another node."""
+        raise NotImplementedError
+
+    def _reconnect(self, socket: str | None, endpoint: tuple[str, int]) -> None:
+        """Replaces the connections by those to another node."""
+        raise NotImplementedError
 
     @property
     def ipc_client(self) -> IPCClient:
@@ -60,6 +73,12 @@ class Handles:
         if self._ipc_client is not None:
             return self._ipc_client
         return self.rpc_client
+
+    def _connected_instance(self) -> int:
+        """The instance that most verbs go to."""
+        if self._ipc_client is not None:
+            return self._ipc_client.instance_id
+        return self.rpc_client.remote_instance_id
 
 
 def id_of(target: Target) -> ObjectID:

@@ -124,8 +124,9 @@ def start_vineyardd(
     Each machine must let this user in without a question, and have this package or `vineyardd` and
     `vineyardctl`.
 
-    >>> with start_vineyardd(["node1", "node2", "node3"], size="8G") as (procs, socket, cluster):
-    ...     ...
+    >>> hosts = ["node1", "node2", "node3"]
+    >>> with start_vineyardd(hosts) as (processes, socket, cluster):  # doctest: +SKIP
+    ...     client = vineyard.connect(socket)
 
     Parameters:
         hosts: list of str or None

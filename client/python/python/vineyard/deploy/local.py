@@ -33,9 +33,11 @@ def start_vineyardd(
 ) -> Generator[tuple[subprocess.Popen[bytes], str, str], None, None]:
     """Starts a node on this machine, for the time of a with block.
 
-    >>> with start_vineyardd(rpc_socket_port=0) as (proc, socket, cluster):
+    >>> with start_vineyardd(rpc_socket_port=0) as (process, socket, cluster):
     ...     with start_vineyardd(etcd_endpoints=cluster, rpc_socket_port=0) as (_, second, _):
-    ...         client = vineyard.connect(second)
+    ...         with vineyard.connect(second) as client:
+    ...             len(client.meta)
+    2
 
     Parameters:
         meta: str or None

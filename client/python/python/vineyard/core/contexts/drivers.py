@@ -89,8 +89,10 @@ def driver_context(
 ) -> Generator[DriverContext, Any, Any]:
     """Opens a context for drivers that are forgotten at its end; contexts nest.
 
-    >>> with driver_context({"vineyard::DataFrame": {"total": lambda df: df.to_numpy().sum()}}):
+    >>> object_id = client.put(pandas.DataFrame({"a": [1, 2, 3]}))
+    >>> with driver_context({"vineyard::DataFrame": {"total": lambda df: int(df.sum().sum())}}):
     ...     client.get(object_id).total()
+    6
 
     Parameters:
         drivers: dict of str to dict of str to callable, or None

@@ -131,8 +131,10 @@ def resolver_context(
 
     Useful when one type can become several Python values, such as a ``vineyard::Tensor``:
 
-    >>> with resolver_context({"vineyard::Tensor": to_torch}):
-    ...     tensor = client.get(object_id)
+    >>> object_id = client.put(numpy.arange(8))
+    >>> with resolver_context({"vineyard::Tensor": lambda obj: obj.meta["shape_"]}):
+    ...     client.get(object_id)
+    '[8]'
 
     Parameters:
         resolvers: dict of str to callable, or None

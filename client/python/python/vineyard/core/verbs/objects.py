@@ -35,8 +35,7 @@ class ObjectVerbs(Handles):
     ) -> ObjectID:
         """Puts a Python value into vineyard.
 
-        >>> client.put(numpy.arange(8))
-        o00002ec13bc81226
+        >>> object_id = client.put(numpy.arange(8))
 
         If the instance is full and another one has room, this client moves to that one, for good,
         with a warning.
@@ -88,7 +87,8 @@ class ObjectVerbs(Handles):
         """Gets an object as a Python value. Arrays and tables are read-only views of the shared
         memory.
 
-        >>> client.get(vineyard.ObjectID("o00002ec13bc81226"))
+        >>> object_id = client.put(numpy.arange(8))
+        >>> client.get(object_id)
         array([0, 1, 2, 3, 4, 5, 6, 7])
 
         Parameters:

@@ -29,8 +29,7 @@ def put(
 ) -> Any:
     """Puts a Python value into vineyard.
 
-    >>> client.put(numpy.arange(8))
-    o00002ec13bc81226
+    >>> object_id = client.put(numpy.arange(8))
 
     Parameters:
         client: Client, IPCClient or RPCClient
@@ -87,7 +86,8 @@ def get(
 ) -> Any:
     """Gets an object as a Python value. Arrays and tables are read-only views of the shared memory.
 
-    >>> client.get(vineyard.ObjectID("o00002ec13bc81226"))
+    >>> object_id = client.put(numpy.arange(8))
+    >>> client.get(object_id)
     array([0, 1, 2, 3, 4, 5, 6, 7])
 
     Parameters:

@@ -1,4 +1,4 @@
-"""What a notebook shows."""
+"""The tables that a notebook shows."""
 
 from __future__ import annotations
 

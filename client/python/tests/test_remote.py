@@ -1,4 +1,4 @@
-"""Objects of other instances: read from their owners, or fetched to stay; and full instances."""
+"""Objects of other instances: read over the network, or copied here; and full instances."""
 
 from __future__ import annotations
 

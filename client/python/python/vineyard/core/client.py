@@ -1,7 +1,7 @@
 """`vineyard.Client`: what `vineyard.connect` returns. One or two connections, and every verb on
 them.
 
-Promise: a verb goes to the Unix socket if there is one. What needs the other connection says so.
+Promise: a verb uses the Unix socket if there is one; one that needs the other connection says so.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
             session: int or None
                 Ignored over IPC; over RPC no node has sessions.
             username: str or None
-                Who logs in, if the node asks.
+                The user name, for nodes that ask for one.
             password: str or None
-                Their password.
+                The password of that user.
             config: str or None
                 A configuration file, or the folder of one, with ``IPCSocket`` and ``RPCEndpoint``
                 below ``Vineyard``.
@@ -93,8 +93,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
         Raises:
             ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses.
-            It is a
-                ConnectionError, too.
+                It is a ConnectionError, too.
             ValueError: an endpoint is not ``host:port``, or `pickle` (or VINEYARD_PICKLE) is
                 neither ``"allow"`` nor ``"refuse"``.
         """
@@ -116,7 +115,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         _open_clients.add(self)
 
     def _open(self, addresses: Addresses) -> tuple[IPCClient | None, RPCClient | None]:
-        """Connects to all that answers of `addresses`; fails if nothing does."""
+        """Connects to the socket and to one endpoint; fails if neither answers."""
         ipc: IPCClient | None = None
         rpc: RPCClient | None = None
         failures: list[ConnectionFailedException] = []
@@ -127,8 +126,8 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
                 failures.append(error)
         for number, endpoint in enumerate(addresses.endpoints, 1):
             try:
-                is_last_hope = number == len(addresses.endpoints) and ipc is None
-                rpc = open_rpc(endpoint, patient=is_last_hope, **self._login)
+                is_last = number == len(addresses.endpoints) and ipc is None
+                rpc = open_rpc(endpoint, patient=is_last, **self._login)
                 break
             except ConnectionFailedException as error:
                 failures.append(error)
@@ -190,7 +189,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         trace: TracebackType | None,
     ) -> None:
         _open_clients.discard(self)
-        # Who connects to the same place shares the connection: the last block to end closes it.
+        # Clients of one node share its connection: it is closed when the last block ends.
         mine = {self._ipc_client, self._rpc_client} - {None}
         if not any({one._ipc_client, one._rpc_client} & mine for one in list(_open_clients)):
             self.close()

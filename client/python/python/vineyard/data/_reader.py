@@ -1,4 +1,4 @@
-"""A get in the making: the tree of an object that is here already, with its blobs.
+"""What a get reads: the tree of an object that was fetched already, with its blobs.
 
 Promise: no round trips. It knows no type of value.
 """
@@ -34,8 +34,8 @@ class Reader:
         self._path: list[str] = []
 
     def blob(self, node: Tree) -> Any:
-        """The bytes of a blob: an object with the buffer protocol, read-only. It keeps the memory
-        alive.
+        """The bytes of a blob: an object with the buffer protocol, read-only. The memory stays
+        mapped while it exists.
         """
         blob = self._buffer(node["id"])
         if blob is not None:

@@ -1,15 +1,15 @@
 """Pickles whose large buffers lie in them as they are, to be used in place.
 
 Promise: the bytes are a complete pickle of protocol 5 that `pickle.loads` reads, without knowing
-this file. Whoever knows it finds the raw buffers by the table behind the pickle and maps them
-instead of copying them. Who may not unpickle finds a plain description of the value before the
-table, if it has one.
+this file. This package finds the raw buffers by the table behind the pickle and maps them instead
+of copying them. A client that refuses pickles reads the plain description of the value before the
+table, if there is one.
 
 How: the value is pickled with its buffers out of band, which leaves a NEXT_BUFFER opcode for each.
 Each is replaced by a BYTEARRAY8 opcode, its length and the raw bytes, after opcodes that do nothing
 but bring the bytes to an aligned offset. What follows the STOP opcode is ignored by every
-unpickler: there lie the description, JSON of `_program`, and the table, two little-endian 64-bit
-numbers for each buffer: offset and length.
+unpickler: there are the description, JSON of `_program`, and the table, two little-endian 64-bit
+numbers for each buffer: its offset and its length.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from vineyard.data import _program
-from vineyard.data._door import Source, unpickle
 from vineyard.data._reduce import reducer_of
+from vineyard.data._unpickling import Source, unpickle
 
 _NEXT_BUFFER = b"\x97"
 _BYTEARRAY8 = b"\x96"
@@ -44,8 +44,8 @@ _PAD_ODD = b"K\x000"
 class Pickler(pickle.Pickler):
     """Pickles values of libraries by their public constructors.
 
-    `reduced`: what each object was reduced to, by its id, and beside itself, so that no
-    other gets that id.
+    `reduced`: by the id of each object, the object itself, so that its id is not used
+    again, and what it was reduced to.
     """
 
     reduced: dict[int, Any]
@@ -194,7 +194,7 @@ def _placeholders(stream: bytes, count: int) -> list[int]:
 def _opcodes(stream: bytes) -> Iterator[tuple[str, int]]:
     """The names of the opcodes, and where each begins."""
     for opcode, _, at in pickletools.genops(stream):
-        assert at is not None, "the offset is unknown for streams without a position only"
+        assert at is not None, "bytes have positions"
         yield opcode.name, at
 
 

@@ -15,13 +15,13 @@ import numpy
 import pandas
 
 from vineyard.data import default, strings
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
 from vineyard.data.utils import from_text, to_text
 
 
-def describe(draft: Draft, values: Any) -> Tree:
+def describe(draft: PutDraft, values: Any) -> Tree:
     """The tree of a pandas extension array as a column of a frame."""
     if isinstance(values, pandas.arrays.SparseArray):
         return draft.part(values)
@@ -145,7 +145,7 @@ _INDEX_KINDS = (
 )
 
 
-def describe_sparse(draft: Draft, value: Any) -> Tree:
+def describe_sparse(draft: PutDraft, value: Any) -> Tree:
     """The tree of a SparseArray: its stored values, and where they are."""
     index = value.sp_index
     dtype = value.dtype

@@ -13,7 +13,7 @@ from typing import Any
 
 from vineyard.core.contexts.pickle_setting import PickleRefused, chosen
 from vineyard.data import _splice
-from vineyard.data._door import unpickle
+from vineyard.data._unpickling import unpickle
 
 _MAGIC = b"__VINEYARD__"
 _COUNT = struct.Struct(">Q")

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Generator
 
-from vineyard.deploy.invitation import Board, Invitation
+from vineyard.deploy.invitation import Invitation, InvitationFile
 from vineyard.deploy.process import Flags, NodeProcess
 
 METAS = ("etcd", "local")
@@ -107,7 +107,7 @@ def _start(
     invitation = Invitation.parse(etcd_endpoints)
     if invitation is not None:
         return _join(flags, [invitation])
-    with Board(f"{etcd_endpoints} {etcd_prefix or ''}").turn() as invitations:
+    with InvitationFile(f"{etcd_endpoints} {etcd_prefix or ''}").locked() as invitations:
         node, mine = _join(flags, invitations)
         invitations.append(mine)
         return node, mine

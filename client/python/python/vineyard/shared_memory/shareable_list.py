@@ -1,8 +1,9 @@
 """A list of numbers and short texts in one block of shared memory, in the layout of the standard
 library.
 
-The layout, in little pieces of 8 bytes: the length; the offset of each item and of the end; the
-items; the struct format of each item; then one byte for each, which tells what to make of it.
+The layout, in units of 8 bytes: the length; the offset of each item and of the end; the items; the
+struct format of each item. Then one byte for each item, which says whether it is text, bytes, None
+or a number.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class ShareableList:
     :class:`multiprocessing.shared_memory.ShareableList`.
 
     Items are int (64 bits), float, bool, str, bytes and None. Its creator may assign items until
-    :meth:`freeze`; who opens it by name reads only. A text may become as long as the first one at
-    its place, rounded up to 8 bytes.
+    :meth:`freeze`; a list that is opened by name is read-only. An assigned text may be as long as
+    the first one at its place, rounded up to 8 bytes.
     """
 
     __class_getitem__: Any = classmethod(GenericAlias)
@@ -195,5 +196,5 @@ def _format_of(value: Item) -> str:
 
 
 def _reopen(block: SharedMemory) -> ShareableList:
-    """A list that came out of a pickle."""
+    """Opens the list of a pickle."""
     return ShareableList(block._client, name=block.name)

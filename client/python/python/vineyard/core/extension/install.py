@@ -1,7 +1,7 @@
 """Gives the classes of the extension the attributes that are written in Python.
 
-These classes are defined in Rust, which does not know this package; and they must be complete for
-everybody who has one, however it was made. So their attributes are set from here, once, when the
+These classes are defined in Rust, which does not know this package, and the extension itself makes
+objects of them. So subclasses would not do: the attributes are set on the classes, once, when the
 package is imported. Promise: no other file sets attributes of these classes.
 """
 

@@ -1,4 +1,4 @@
-"""A bar for transfers that take a while: tqdm's, if it is installed.
+"""A progress bar for long transfers: tqdm's, if it is installed.
 
 Promise: without tqdm, or outside a notebook unless asked for, it does nothing and costs nothing.
 """
@@ -11,7 +11,7 @@ import warnings
 from types import TracebackType
 from typing import Any, Self
 
-# In a notebook a bar appears by itself only for what takes a noticeable time.
+# In a notebook a transfer of at least this size shows a bar without being asked.
 NOTEBOOK_BYTES_MIN = 32 << 20
 
 # What the caller of the put or get that runs asked for, for the transfers below it.

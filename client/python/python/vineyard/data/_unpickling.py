@@ -1,7 +1,7 @@
-"""The door: every pickle that this package reads is read here, or refused here.
+"""Every pickle that this package reads is read here, or refused here.
 
-Promise: with the setting "refuse" nothing in the bytes is looked at. No other file of the package
-calls an unpickler; a test reads the sources for that.
+Promise: with the setting "refuse" the bytes are not read at all. No other file of the package calls
+an unpickler; a test reads the sources for that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import pickle
 from typing import Any, Protocol
 
-from vineyard.core.pickles import ALLOW, PickleRefused
+from vineyard.core.contexts.pickle_setting import ALLOW, PickleRefused
 from vineyard.data._zones import ZONES
 
 
@@ -24,7 +24,7 @@ class Source(Protocol):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Unpickles as always; without pytz, its time zones are those of the standard library."""
+    """The usual unpickler, but without pytz its time zones are those of the standard library."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -62,7 +62,7 @@ def unpickle(stream: Any, source: Source, buffers: Any = (), peel: bool = False)
     if peel:
         return _Peeler(io.BytesIO(stream), buffers=buffers).load()
     try:
-        # Several times as fast as an unpickler that looks at names.
+        # Several times as fast as an unpickler written in Python.
         return pickle.loads(stream, buffers=buffers)
     except ModuleNotFoundError as error:
         if error.name != "pytz":

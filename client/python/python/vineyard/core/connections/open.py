@@ -18,9 +18,9 @@ def open_ipc(socket: str, username: str | None = None, password: str | None = No
         socket: str
             The path of the socket.
         username: str or None
-            Who logs in, if the node asks.
+            The user name, for nodes that ask for one.
         password: str or None
-            Their password.
+            The password of that user.
 
     Returns:
         IPCClient
@@ -44,11 +44,11 @@ def open_rpc(
         endpoint: tuple of str and int
             Host and port.
         username: str or None
-            Who logs in, if the node asks.
+            The user name, for nodes that ask for one.
         password: str or None
-            Their password.
+            The password of that user.
         patient: bool
-            Whether to try ten times, a second apart, while nobody listens (once, if the
+            Whether to try ten times, a second apart, while no node listens there (once, if the
             environment has VINEYARD_RPC_SKIP_RETRY=1).
 
     Returns:
@@ -70,5 +70,5 @@ def _expect_listener(endpoint: tuple[str, int]) -> None:
         sockets.create_connection(endpoint, PROBE_SECONDS).close()
     except OSError as error:
         raise ConnectionFailedException(
-            f"Connection failed: nobody listens at {endpoint[0]}:{endpoint[1]}: {error}"
+            f"Connection failed: no node listens at {endpoint[0]}:{endpoint[1]}: {error}"
         ) from error

@@ -1,7 +1,7 @@
 """Whether pickles are read: a setting of each client, else of the environment.
 
 Reading a pickle runs code that its writer chose. Promise: nothing is read here; the one place that
-reads pickles, `vineyard.data._door`, asks a setting from here.
+reads pickles, `vineyard.data._unpickling`, asks for the setting here.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from vineyard._C import ObjectID, VineyardException
 ALLOW, REFUSE = "allow", "refuse"
 VARIABLE = "VINEYARD_PICKLE"
 
-# Raw clients have no room for a setting of their own, and are shared by who connects to one place.
+# Raw clients cannot have attributes, and clients of one node share them.
 _of_raw: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
-# The setting of the get that runs, for resolvers that do not hand its client on.
+# The setting of the get that runs, for resolvers that do not pass its client on.
 _reading: contextvars.ContextVar[str | None] = contextvars.ContextVar("reading", default=None)
 
 
@@ -40,14 +40,14 @@ class PickleRefused(VineyardException, pickle.UnpicklingError):
         self.object_id = object_id
         self.typename = typename
         self.member = member
-        whose = "these bytes are"
+        subject = "these bytes are"
         if object_id is not None:
             part = f", at its member {member}," if member else ""
-            whose = f"{object_id!r} of type {typename}{part} has"
+            subject = f"{object_id!r} of type {typename}{part} has"
         super().__init__(
-            f"{whose} a pickle, and reading a pickle runs code of whoever wrote it: refused, as "
-            f"pickle={REFUSE!r} or {VARIABLE}={REFUSE} says. Connect with pickle={ALLOW!r} only if "
-            "everyone who may write to the node is trusted"
+            f"{subject} a pickle, and reading a pickle runs code that its writer chose: refused, "
+            f"as pickle={REFUSE!r} or {VARIABLE}={REFUSE} says. Connect with pickle={ALLOW!r} only "
+            "if you trust every user who may write to the node"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,7 +69,7 @@ def chosen(setting: str | None = None) -> str:
 
 
 def bind(raw: Any, setting: str) -> None:
-    """Gives a raw client the setting of a client around it; of several, one that refuses counts."""
+    """Gives a raw client the setting of a client around it; if one of several refuses, it does."""
     if REFUSE not in (setting, _of_raw.get(raw)):
         _of_raw[raw] = setting
     else:
@@ -94,7 +94,7 @@ def setting_of(client: Any) -> str:
 
 @contextlib.contextmanager
 def read_for(client: Any) -> Generator[None, Any, Any]:
-    """What is resolved inside obeys the setting of `client`."""
+    """The setting of `client` holds for what is resolved inside the block."""
     before = _reading.set(setting_of(client))
     try:
         yield

@@ -1,17 +1,41 @@
-"""A bar for transfers that take a while: tqdm's, if it is installed.
+"""A progress bar for long transfers: tqdm's, if it is installed.
 
 Promise: without tqdm, or outside a notebook unless asked for, it does nothing and costs nothing.
 """
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import warnings
 from types import TracebackType
 from typing import Any, Self
 
-# In a notebook a bar appears by itself only for what takes a noticeable time.
+# In a notebook a transfer of at least this size shows a bar without being asked.
 NOTEBOOK_BYTES_MIN = 32 << 20
+
+# What the caller of the put or get that runs asked for, for the transfers below it.
+_wanted: contextvars.ContextVar[bool | None] = contextvars.ContextVar("progress", default=None)
+
+
+class asked_for:
+    """Transfers inside the block show a bar if `wanted` says so; as for :class:`Progress`."""
+
+    __slots__ = ("_token", "_value")
+
+    def __init__(self, wanted: bool | None) -> None:
+        self._value = wanted
+
+    def __enter__(self) -> None:
+        self._token = _wanted.set(self._value)
+
+    def __exit__(self, *error: object) -> None:
+        _wanted.reset(self._token)
+
+
+def wanted() -> bool | None:
+    """What the put or get that runs was asked for (bool or None)."""
+    return _wanted.get()
 
 
 class Progress:
@@ -33,7 +57,7 @@ class Progress:
         self._early_bytes = 0
         if is_shown(total_bytes, wanted):
             if total_bytes is None and wanted is None:
-                self._late = what  # Whether it is large is only seen on the way.
+                self._late = what  # Whether it is large shows only while it runs.
             else:
                 self._bar = _bar(total_bytes, what)
 

@@ -1,4 +1,4 @@
-"""Builders and resolvers for a while, both at once."""
+"""Builders, resolvers and drivers by context. Here: builders and resolvers in one block."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from vineyard.core.builder import Builder, BuilderContext, TypeKey, builder_context
-from vineyard.core.resolver import Resolver, ResolverContext, resolver_context
+from vineyard.core.contexts.builders import Builder, BuilderContext, TypeKey, builder_context
+from vineyard.core.contexts.resolvers import Resolver, ResolverContext, resolver_context
 
 
 @contextlib.contextmanager

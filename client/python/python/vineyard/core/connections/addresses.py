@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from typing import Any
 
 DEFAULT_FOLDER = "/var/run"
 FILE_NAMES = ("vineyard-config.yaml", "vineyard/vineyard-config.yaml")
@@ -75,6 +76,12 @@ def parse_endpoints(endpoint: Endpoint) -> list[tuple[str, int]]:
             raise ValueError(f"an endpoint is 'host:port' or (host, port), not {endpoint!r}")
         found.append((host.strip("[]"), int(port)))
     return found
+
+
+def endpoint_of(described: dict[str, Any]) -> tuple[str, int]:
+    """The host and port at which an instance of `client.meta` can be reached."""
+    host, port = parse_endpoints(described["rpc_endpoint"])[0]
+    return (described["hostname"] if host in ("0.0.0.0", "::") else host), port
 
 
 def from_surroundings(config: str | None = None) -> Addresses:

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from vineyard import _C
-
 ROWS_MAX = 50
 DEPTH_MAX = 3
 BYTES_SHOWN = 32
@@ -85,11 +83,3 @@ def blob_html(blob: Any) -> str:
         ("bytes", f"<code>{head.hex(' ')}{more}</code>"),
     ]
     return _table(f"{type(blob).__name__} {blob.id!r}", rows)
-
-
-def install() -> None:
-    """Gives the classes of the extension their HTML."""
-    _C.InstanceStatus._repr_html_ = status_html
-    _C.ObjectMeta._repr_html_ = meta_html
-    _C.Blob._repr_html_ = blob_html
-    _C.RemoteBlob._repr_html_ = blob_html

@@ -10,14 +10,11 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vineyard._C import IOErrorException, ObjectID, ObjectMeta, RPCClient
-from vineyard.core.configuration import parse_endpoints
-from vineyard.core.progress import Progress
-
-if TYPE_CHECKING:
-    from vineyard.core.client import Client
+from vineyard.core.connections.addresses import endpoint_of
+from vineyard.core.transfers.progress import Progress
 
 BLOB = "vineyard::Blob"
 OWNERS_AT_ONCE_MAX = 8
@@ -29,7 +26,7 @@ BATCH_BLOBS_FIRST = 64
 BATCH_BLOBS_MAX = 1024
 
 
-def attach(client: Client, meta: ObjectMeta, progress: bool | None = None) -> None:
+def attach(client: Any, meta: ObjectMeta, progress: bool | None = None) -> None:
     """Fetches the blobs below `meta` that are not attached, from each owner at once.
 
     Raises:
@@ -93,11 +90,12 @@ def _blobs(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _blobs(value)
 
 
-def _owner(client: Client, instance: int, what: str) -> RPCClient:
+def _owner(client: Any, instance: int, what: str) -> RPCClient:
     """A connection to the instance that has the bytes of `what`."""
     own = client._rpc_client
     if own is not None and own.remote_instance_id == instance:
-        return own
+        connected: RPCClient = own
+        return connected
     described = client.meta.get(instance)
     if described is None:
         known = ", ".join(str(i) for i in sorted(client.meta)) or "none"
@@ -108,7 +106,8 @@ def _owner(client: Client, instance: int, what: str) -> RPCClient:
         )
     host, port = endpoint_of(described)
     with _named(instance, f"{host}:{port}", what):
-        return client._rpc_to((host, port))
+        owner: RPCClient = client._rpc_to((host, port))
+        return owner
 
 
 @contextlib.contextmanager
@@ -121,12 +120,6 @@ def _named(instance: int, endpoint: str, what: str) -> Generator[None, Any, Any]
             f"IOError: the bytes of {what} are on instance {instance} at {endpoint}, which cannot "
             f"be reached now, though the cluster has not given it up yet: {error}"
         ) from error
-
-
-def endpoint_of(described: dict[str, Any]) -> tuple[str, int]:
-    """The host and port at which an instance of `client.meta` can be reached."""
-    host, port = parse_endpoints(described["rpc_endpoint"])[0]
-    return (described["hostname"] if host in ("0.0.0.0", "::") else host), port
 
 
 def _fetch(owner: RPCClient, ids: list[str], bar: Progress) -> list[Any]:

@@ -1,5 +1,5 @@
-"""Notices when the released package is installed beside this one: both import as `vineyard`, and
-files mix.
+"""Warns when the released package is installed beside this one: both import as `vineyard`, and
+their files would mix.
 """
 
 from __future__ import annotations

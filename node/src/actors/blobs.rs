@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use vineyard_store::Store;
 
-use super::owner::Asker;
+use super::owner::Handle;
 
-pub(crate) type Blobs = Asker<Store>;
+pub(crate) type Blobs = Handle<Store>;
 
 /// Starts the owner of `store`, and lets freed memory decay every `decay_every`.
 pub(crate) fn start(store: Store, mailbox: usize, decay_every: Duration) -> Blobs {
-    let blobs = Asker::start("blobs", mailbox, store);
+    let blobs = Handle::start("blobs", mailbox, store);
     let decaying = blobs.clone();
     tokio::task::spawn_local(async move {
         loop {

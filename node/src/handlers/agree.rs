@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout_at};
 use vineyard_raft::command::{Applied, Command};
 use vineyard_wire::{ObjectId, Status};
 
-use crate::boot;
-use crate::catalog::Catalog;
+use crate::boot::registration;
+use crate::context::NodeContext;
 use crate::failure;
-use crate::shared::Shared;
+use crate::local::catalog::Catalog;
 
 /// Catches up with what the cluster acknowledged before, if it answers in time.
-pub(super) async fn catch_up(node: &Rc<Shared>) {
+pub(super) async fn catch_up(node: &Rc<NodeContext>) {
     let deadline = node.config.limits.sync_deadline;
     if let Err(error) = node.meta.confirm(deadline).await {
         tracing::debug!(%error, "a client asked to catch up with a cluster that does not answer");
@@ -24,7 +24,7 @@ pub(super) async fn catch_up(node: &Rc<Shared>) {
 
 /// Asks the catalog again and again until the turn is not hindered by a persist or delete that is on its way (`None`).
 pub(super) async fn settled<R, T>(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     mut turn: impl FnMut() -> T,
 ) -> Result<R, Status>
 where
@@ -45,7 +45,7 @@ where
 }
 
 /// Whether `id` is a transient object or a blob of this node.
-pub(super) async fn is_here(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
+pub(super) async fn is_here(node: &Rc<NodeContext>, id: ObjectId) -> Result<bool, Status> {
     match id.is_blob() {
         true => node.blobs.ask(move |store| store.exists(id)).await,
         false => {
@@ -57,7 +57,7 @@ pub(super) async fn is_here(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Sta
 }
 
 /// Whether the object exists; a "no" is confirmed by the quorum.
-pub(super) async fn is_known(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
+pub(super) async fn is_known(node: &Rc<NodeContext>, id: ObjectId) -> Result<bool, Status> {
     let state = node.meta.state();
     if node
         .catalog
@@ -71,7 +71,7 @@ pub(super) async fn is_known(node: &Rc<Shared>, id: ObjectId) -> Result<bool, St
 }
 
 /// The state this node reads from now on holds everything acknowledged before this call.
-pub(super) async fn confirm(node: &Rc<Shared>) -> Result<(), Status> {
+pub(super) async fn confirm(node: &Rc<NodeContext>) -> Result<(), Status> {
     let deadline = node.config.limits.metadata_deadline;
     node.meta
         .confirm(deadline)
@@ -80,7 +80,7 @@ pub(super) async fn confirm(node: &Rc<Shared>) -> Result<(), Status> {
 }
 
 /// Asks the cluster to agree on `command`; this node has applied it when the answer comes.
-pub(super) async fn submit(node: &Rc<Shared>, command: Command) -> Result<Applied, Status> {
-    let submitted = boot::submit(node, command).await;
+pub(super) async fn submit(node: &Rc<NodeContext>, command: Command) -> Result<Applied, Status> {
+    let submitted = registration::submit(node, command).await;
     submitted.map_err(failure::from_raft)
 }

@@ -8,9 +8,9 @@ use vineyard_env::Access;
 use vineyard_store::{Blob, Store};
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
+use crate::context::NodeContext;
 use crate::failure;
 use crate::session::{Kind, Session};
-use crate::shared::Shared;
 
 pub(super) async fn create_buffer(session: &Session, size: u64) -> Result<Reply, Status> {
     refuse_on_rpc(session, "create_remote_buffer_request")?;
@@ -125,7 +125,7 @@ pub(super) fn missing(store: &Store, ids: &[ObjectId]) -> BTreeSet<ObjectId> {
 /// Refuses if one of `missing` is not here because its bytes died with their node. Asks the cluster before it says that
 /// they did not; a cluster that does not answer is not waited for longer than clients wait to catch up.
 pub(super) async fn check_lost(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     missing: &BTreeSet<ObjectId>,
 ) -> Result<(), Status> {
     if missing.is_empty() {

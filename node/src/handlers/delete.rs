@@ -12,10 +12,10 @@ use vineyard_wire::{ObjectId, Reply, Status};
 
 use super::agree::{confirm, settled, submit};
 use super::to_its_end;
-use crate::actors::catalog::{DeleteOnItsWay, free};
-use crate::catalog::{Catalog, DeletePlan};
+use crate::actors::follow::{DeleteOnItsWay, free};
+use crate::context::NodeContext;
+use crate::local::catalog::{Catalog, DeletePlan};
 use crate::session::Session;
-use crate::shared::Shared;
 
 /// Objects or blobs in one entry of the log.
 const DELETE_ITEMS_MAX: usize = 50_000;
@@ -105,7 +105,7 @@ pub(super) async fn clear(session: &Session) -> Result<Reply, Status> {
 
 /// One delete: what was asked, and in whose name.
 struct Delete {
-    node: Rc<Shared>,
+    node: Rc<NodeContext>,
     by: HolderId,
     ids: Vec<ObjectId>,
     /// Those blobs among `ids` that go in any case; the cluster is told if it has them.

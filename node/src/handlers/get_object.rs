@@ -14,10 +14,10 @@ use vineyard_wire::request::{GetName, GetObject};
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::{agree, blobs, metadata, names, remote};
-use crate::actors::rpc_session::Connection;
-use crate::catalog::{Catalog, Texts};
+use crate::context::NodeContext;
+use crate::front::rpc::Connection;
+use crate::local::catalog::{Catalog, Texts};
 use crate::session::{self, Kind, Session};
-use crate::shared::Shared;
 
 /// On a TCP connection the payloads are ids alone, and the rest is left to [`send`].
 pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Reply, Status> {
@@ -81,7 +81,7 @@ async fn texts(session: &Session, ids: Vec<ObjectId>) -> Result<Texts, Status> {
     }
 }
 
-async fn unknown(node: &Rc<Shared>, id: ObjectId) -> Result<Status, Status> {
+async fn unknown(node: &Rc<NodeContext>, id: ObjectId) -> Result<Status, Status> {
     let state = node.meta.state();
     let missing = move |catalog: &mut Catalog| catalog.missing_member(&state, id);
     Ok(Status::not_exists(

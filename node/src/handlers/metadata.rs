@@ -12,12 +12,12 @@ use vineyard_store::{Blob, Store};
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Status, Tree};
 
 use super::agree::{catch_up, confirm, is_here, is_known, settled, submit};
-use crate::catalog::absorb::{Created, local_blobs};
-use crate::catalog::{BlobNode, Catalog, LostBlobs, Pattern, Texts, unknown_subtree};
+use crate::context::{Counted, NodeContext};
 use crate::failure;
-use crate::shared::{Counted, Shared};
+use crate::local::catalog::absorb::{Created, local_blobs};
+use crate::local::catalog::{BlobNode, Catalog, LostBlobs, Pattern, Texts, unknown_subtree};
 
-pub(super) async fn create_data(node: &Rc<Shared>, content: Tree) -> Result<Reply, Status> {
+pub(super) async fn create_data(node: &Rc<NodeContext>, content: Tree) -> Result<Reply, Status> {
     let mut made = create(node, vec![content]).await?;
     let created = made.pop().expect("one tree makes one object");
     Ok(Reply::CreateData {
@@ -27,7 +27,10 @@ pub(super) async fn create_data(node: &Rc<Shared>, content: Tree) -> Result<Repl
     })
 }
 
-pub(super) async fn create_datas(node: &Rc<Shared>, contents: Vec<Tree>) -> Result<Reply, Status> {
+pub(super) async fn create_datas(
+    node: &Rc<NodeContext>,
+    contents: Vec<Tree>,
+) -> Result<Reply, Status> {
     let made = create(node, contents).await?;
     Ok(Reply::CreateDatas {
         ids: made.iter().map(|created| created.id).collect(),
@@ -37,7 +40,10 @@ pub(super) async fn create_datas(node: &Rc<Shared>, contents: Vec<Tree>) -> Resu
 }
 
 /// All of `contents` or none. Once begun it must be carried through: between its two turns the objects stand unchecked.
-pub(super) async fn create(node: &Rc<Shared>, contents: Vec<Tree>) -> Result<Vec<Created>, Status> {
+pub(super) async fn create(
+    node: &Rc<NodeContext>,
+    contents: Vec<Tree>,
+) -> Result<Vec<Created>, Status> {
     let mut blobs = Vec::new();
     for content in &contents {
         local_blobs(content, node.instance, &mut blobs);
@@ -85,7 +91,7 @@ pub(crate) fn check_sealed(store: &Store, blobs: &[ObjectId]) -> Result<(), Stat
 }
 
 /// Clients ignore how it went, so a lost quorum only delays them.
-pub(super) async fn sync_meta(node: &Rc<Shared>) -> Result<Reply, Status> {
+pub(super) async fn sync_meta(node: &Rc<NodeContext>) -> Result<Reply, Status> {
     catch_up(node).await;
     let content = BTreeMap::new();
     Ok(Reply::GetData { content })
@@ -93,7 +99,7 @@ pub(super) async fn sync_meta(node: &Rc<Shared>) -> Result<Reply, Status> {
 
 /// With `wait`, answers only when every id is known.
 pub(super) async fn get_data(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     ids: Vec<ObjectId>,
     wait: bool,
 ) -> Result<Reply, Status> {
@@ -119,7 +125,7 @@ pub(super) async fn get_data(
 
 /// All of `ids`, for a reply with the payloads of what is here, or as many as there are; what is missing is missing in
 /// the cluster.
-pub(super) async fn texts(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<Texts, Status> {
+pub(super) async fn texts(node: &Rc<NodeContext>, ids: Vec<ObjectId>) -> Result<Texts, Status> {
     let ids: Arc<[ObjectId]> = ids.into();
     let found = read(node, &ids, Payloads::With).await?;
     if found.has(&ids) {
@@ -138,7 +144,7 @@ enum Payloads {
 
 /// Those of `ids` that can be read now.
 async fn read(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     ids: &Arc<[ObjectId]>,
     payloads: Payloads,
 ) -> Result<Texts, Status> {
@@ -158,7 +164,10 @@ async fn read(
 }
 
 /// Sealed blobs of this node, and blobs that persistent objects have elsewhere.
-async fn read_blobs(node: &Rc<Shared>, blobs: BTreeSet<ObjectId>) -> Result<Vec<BlobNode>, Status> {
+async fn read_blobs(
+    node: &Rc<NodeContext>,
+    blobs: BTreeSet<ObjectId>,
+) -> Result<Vec<BlobNode>, Status> {
     let (me, state) = (node.instance, node.meta.state());
     let read = move |store: &mut Store| {
         let found = blobs.into_iter().filter_map(|id| {
@@ -181,7 +190,7 @@ fn bare(instance: InstanceId, blob: &Blob) -> BlobNode {
 }
 
 pub(super) async fn list_data(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     pattern: &str,
     regex: bool,
     limit: u64,
@@ -206,7 +215,7 @@ pub(super) async fn list_data(
     Ok(found.reply())
 }
 
-pub(super) async fn exists(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
+pub(super) async fn exists(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     if is_here(node, id).await? {
         return Ok(Reply::Exists { exists: true });
     }
@@ -222,7 +231,7 @@ pub(super) async fn exists(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Sta
 }
 
 pub(super) async fn shallow_copy(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     id: ObjectId,
     extra: Tree,
 ) -> Result<Reply, Status> {
@@ -268,7 +277,7 @@ fn copy(
 }
 
 pub(super) async fn label(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     id: ObjectId,
     keys: Vec<String>,
     values: Vec<String>,

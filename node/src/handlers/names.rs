@@ -9,11 +9,11 @@ use vineyard_wire::request::{GetName, PutName};
 use vineyard_wire::{ObjectId, Reply, Status};
 
 use super::agree::{confirm, is_known, submit};
-use crate::catalog::Pattern;
+use crate::context::{Counted, NodeContext};
 use crate::failure;
-use crate::shared::{Counted, Shared};
+use crate::local::catalog::Pattern;
 
-pub(super) async fn put_name(node: &Rc<Shared>, request: PutName) -> Result<Reply, Status> {
+pub(super) async fn put_name(node: &Rc<NodeContext>, request: PutName) -> Result<Reply, Status> {
     let PutName {
         object_id: id,
         name,
@@ -55,7 +55,7 @@ pub(super) async fn put_name(node: &Rc<Shared>, request: PutName) -> Result<Repl
 }
 
 /// With `wait`, answers when the name appears: within `timeout_ms`, or else for as long as the client stays.
-pub(super) async fn get_name(node: &Rc<Shared>, request: GetName) -> Result<Reply, Status> {
+pub(super) async fn get_name(node: &Rc<NodeContext>, request: GetName) -> Result<Reply, Status> {
     let GetName {
         name,
         wait,
@@ -84,7 +84,7 @@ pub(super) async fn get_name(node: &Rc<Shared>, request: GetName) -> Result<Repl
     }
 }
 
-async fn appearance(node: &Shared, name: &str) -> ObjectId {
+async fn appearance(node: &NodeContext, name: &str) -> ObjectId {
     loop {
         let changed = node.changed.notified();
         if let Some(object_id) = node.meta.state().name(name) {
@@ -95,7 +95,7 @@ async fn appearance(node: &Shared, name: &str) -> ObjectId {
 }
 
 pub(super) async fn list_name(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     pattern: &str,
     regex: bool,
     limit: u64,
@@ -113,7 +113,7 @@ pub(super) async fn list_name(
     Ok(Reply::ListName { names })
 }
 
-pub(super) async fn drop_name(node: &Rc<Shared>, name: String) -> Result<Reply, Status> {
+pub(super) async fn drop_name(node: &Rc<NodeContext>, name: String) -> Result<Reply, Status> {
     confirm(node).await?;
     if node.meta.state().name(&name).is_some() {
         submit(node, Command::DropName { name }).await?;

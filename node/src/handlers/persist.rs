@@ -10,24 +10,27 @@ use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::agree::{confirm, is_here, is_known, settled};
 use super::to_its_end;
-use crate::catalog::{Catalog, PersistPlan, unknown_subtree};
-use crate::decision::{Undecided, decided};
+use crate::actors::proposal::{PendingProposal, decided};
+use crate::context::NodeContext;
 use crate::failure;
-use crate::shared::Shared;
+use crate::local::catalog::{Catalog, PersistPlan, unknown_subtree};
 
-pub(super) async fn persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
+pub(super) async fn persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     persist_all(node, vec![id]).await?;
     Ok(Reply::Persist)
 }
 
-pub(super) async fn persist_many(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<Reply, Status> {
+pub(super) async fn persist_many(
+    node: &Rc<NodeContext>,
+    ids: Vec<ObjectId>,
+) -> Result<Reply, Status> {
     persist_all(node, ids).await?;
     Ok(Reply::PersistMany)
 }
 
 /// One log entry for all of `ids` and everything transient below them: all or nothing. A persist that has begun goes on
 /// when its asker leaves.
-pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<(), Status> {
+pub(super) async fn persist_all(node: &Rc<NodeContext>, ids: Vec<ObjectId>) -> Result<(), Status> {
     for id in &ids {
         if id.is_blob() {
             let message = "!IsBlob(id): The blobs cannot be persisted";
@@ -43,7 +46,7 @@ pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result
 
 /// Submits what is transient of `ids` and below. While the cluster may still decide, it stays as it is, also after the
 /// deadline.
-async fn carry_out(node: Rc<Shared>, ids: Arc<[ObjectId]>) -> Result<(), Status> {
+async fn carry_out(node: Rc<NodeContext>, ids: Arc<[ObjectId]>) -> Result<(), Status> {
     let begin = || {
         let (ids, state) = (ids.clone(), node.meta.state());
         move |catalog: &mut Catalog| catalog.begin_persist(&state, &ids).transpose()
@@ -62,7 +65,7 @@ async fn carry_out(node: Rc<Shared>, ids: Arc<[ObjectId]>) -> Result<(), Status>
     };
     let ids = blobs.iter().map(|row| row.id);
     node.persisted_blobs.borrow_mut().extend(ids);
-    let persist = Undecided::begin(&node, plan.records, blobs);
+    let persist = PendingProposal::begin(&node, plan.records, blobs);
     let submitted = persist.submit().await;
     match decided(submitted.clone()) {
         Some(_) => end(&node, persisted).await?,
@@ -71,7 +74,7 @@ async fn carry_out(node: Rc<Shared>, ids: Arc<[ObjectId]>) -> Result<(), Status>
     submitted.map(drop).map_err(failure::from_raft)
 }
 
-async fn settle(node: Rc<Shared>, persist: Undecided, persisted: Vec<ObjectId>) {
+async fn settle(node: Rc<NodeContext>, persist: PendingProposal, persisted: Vec<ObjectId>) {
     if persist.keep_asking().await.is_some()
         && let Err(status) = end(&node, persisted).await
     {
@@ -80,7 +83,7 @@ async fn settle(node: Rc<Shared>, persist: Undecided, persisted: Vec<ObjectId>) 
 }
 
 /// The persist of these objects has ended, one way or the other.
-async fn end(node: &Shared, persisted: Vec<ObjectId>) -> Result<(), Status> {
+async fn end(node: &NodeContext, persisted: Vec<ObjectId>) -> Result<(), Status> {
     let state = node.meta.state();
     let end = move |catalog: &mut Catalog| catalog.end_persist(&state, &persisted);
     node.catalog.ask(end).await?;
@@ -89,7 +92,7 @@ async fn end(node: &Shared, persisted: Vec<ObjectId>) -> Result<(), Status> {
 }
 
 /// What the cluster will know of the plan's blobs. A local blob must be here and sealed.
-async fn blob_rows(node: &Rc<Shared>, plan: &PersistPlan) -> Result<Vec<BlobRow>, Status> {
+async fn blob_rows(node: &Rc<NodeContext>, plan: &PersistPlan) -> Result<Vec<BlobRow>, Status> {
     let (me, state) = (node.instance, node.meta.state());
     let blobs = plan.blobs.clone();
     let rows = move |store: &mut Store| {
@@ -129,7 +132,7 @@ async fn blob_rows(node: &Rc<Shared>, plan: &PersistPlan) -> Result<Vec<BlobRow>
     node.blobs.ask(rows).await?
 }
 
-pub(super) async fn if_persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
+pub(super) async fn if_persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     if id.is_blob() {
         return Ok(Reply::IfPersist { persist: false });
     }
@@ -141,7 +144,7 @@ pub(super) async fn if_persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply,
     })
 }
 
-pub(super) async fn migrate_object(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
+pub(super) async fn migrate_object(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     if is_here(node, id).await? {
         return Ok(Reply::MigrateObject { object_id: id });
     }

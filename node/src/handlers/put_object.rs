@@ -12,10 +12,10 @@ use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::{delete, metadata, persist, remote};
-use crate::actors::rpc_session::Connection;
-use crate::boot;
-use crate::decision::decided;
+use crate::actors::proposal::decided;
+use crate::boot::registration;
 use crate::failure;
+use crate::front::rpc::Connection;
 use crate::session::{self, Session};
 
 /// A put whose bytes, if any, are in its frame.
@@ -212,7 +212,7 @@ async fn publish(
         id,
         condition,
     };
-    let submitted = boot::submit(node, command).await;
+    let submitted = registration::submit(node, command).await;
     let refused = matches!(decided(submitted.clone()), Some(Err(_)));
     submitted.map(drop).map_err(|error| Unpublished {
         status: failure::from_raft(error),

@@ -12,8 +12,8 @@ use vineyard_store::{Blob, Store};
 use vineyard_wire::{ObjectId, Reply, Status};
 
 use super::blobs;
-use crate::actors::rpc_session::Connection;
-use crate::inbox::Inbox;
+use crate::front::rpc::Connection;
+use crate::session::frame_reader::FrameReader;
 use crate::session::{self, Session};
 
 pub(super) fn refuse_on_ipc() -> Result<Reply, Status> {
@@ -168,8 +168,8 @@ pub(super) async fn receive(
     compress: bool,
 ) -> io::Result<Connection> {
     let bytes = writers.iter().map(|writer| writer.len() as u64).sum();
-    let Connection { stream, mut inbox } = connection;
-    let first = inbox.take(usize::MAX);
+    let Connection { stream, mut reader } = connection;
+    let first = reader.take(usize::MAX);
     let node = &session.node;
     let filling = node
         .bulk
@@ -177,8 +177,8 @@ pub(super) async fn receive(
             Box::pin(fill(stream, first, writers, compress))
         });
     let (stream, left) = filling.await?;
-    let inbox = Inbox::new(left);
-    Ok(Connection { stream, inbox })
+    let reader = FrameReader::new(left);
+    Ok(Connection { stream, reader })
 }
 
 /// Reads every writer full, `first` before the stream; what of `first` is left belongs to the next frame.
@@ -214,7 +214,7 @@ pub(super) async fn send(
     compress: bool,
 ) -> io::Result<Connection> {
     let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
-    let Connection { stream, inbox } = connection;
+    let Connection { stream, reader } = connection;
     let node = &session.node;
     let pouring = node
         .bulk
@@ -222,7 +222,7 @@ pub(super) async fn send(
             Box::pin(pour(stream, head, slices, compress))
         });
     let (stream, ()) = pouring.await?;
-    Ok(Connection { stream, inbox })
+    Ok(Connection { stream, reader })
 }
 
 /// Small replies leave in one write, so that no second packet waits for the first one's acknowledgement.

@@ -8,15 +8,19 @@ use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::{InstanceId, ObjectId, Status};
 
 use super::transfer::{self, Fetched};
-use crate::catalog::Catalog;
-use crate::decision::{Undecided, decided};
+use crate::actors::migrator::plan::Copy;
+use crate::actors::proposal::{PendingProposal, decided};
+use crate::context::NodeContext;
 use crate::failure;
 use crate::handlers::metadata::check_sealed;
-use crate::plan::Copy;
-use crate::shared::Shared;
+use crate::local::catalog::Catalog;
 
 /// Copies the object `id` and what it consists of; answers the copy's id.
-pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result<ObjectId, Status> {
+pub(super) async fn bring(
+    node: &Rc<NodeContext>,
+    id: ObjectId,
+    copy: Copy,
+) -> Result<ObjectId, Status> {
     let Copy { records, blobs } = copy;
     let fetched = transfer::fetch_blobs(node, blobs).await?;
     let rows = fetched
@@ -39,7 +43,7 @@ pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result
     let records = records
         .into_iter()
         .map(|record| localize(record, node, &fresh, &fetched));
-    let persist = Undecided::begin(node, records.collect(), rows);
+    let persist = PendingProposal::begin(node, records.collect(), rows);
     land(node, persist, held).await?;
     Ok(fresh[&id])
 }
@@ -60,7 +64,11 @@ fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item 
 }
 
 /// Makes the copy's metadata the cluster's.
-async fn land(node: &Rc<Shared>, persist: Undecided, held: Vec<ObjectId>) -> Result<(), Status> {
+async fn land(
+    node: &Rc<NodeContext>,
+    persist: PendingProposal,
+    held: Vec<ObjectId>,
+) -> Result<(), Status> {
     let submitted = persist.submit().await;
     let Some(outcome) = decided(submitted.clone()) else {
         tokio::task::spawn_local(settle(node.clone(), persist, held));
@@ -70,7 +78,7 @@ async fn land(node: &Rc<Shared>, persist: Undecided, held: Vec<ObjectId>) -> Res
 }
 
 /// Keeps the copy until the cluster has decided about it. If the node stops first, the bytes go with the process.
-async fn settle(node: Rc<Shared>, persist: Undecided, held: Vec<ObjectId>) {
+async fn settle(node: Rc<NodeContext>, persist: PendingProposal, held: Vec<ObjectId>) {
     if let Some(outcome) = persist.keep_asking().await
         && let Err(status) = finish(&node, outcome, held).await
     {
@@ -79,7 +87,7 @@ async fn settle(node: Rc<Shared>, persist: Undecided, held: Vec<ObjectId>) {
 }
 
 async fn finish(
-    node: &Shared,
+    node: &NodeContext,
     outcome: Result<(), RaftError>,
     held: Vec<ObjectId>,
 ) -> Result<(), Status> {
@@ -101,7 +109,7 @@ async fn finish(
     }
 }
 
-async fn give_up(node: &Shared, held: Vec<ObjectId>) -> Result<(), Status> {
+async fn give_up(node: &NodeContext, held: Vec<ObjectId>) -> Result<(), Status> {
     let copies = held.clone();
     node.catalog
         .ask(move |catalog| catalog.disclaim(&copies))
@@ -111,7 +119,7 @@ async fn give_up(node: &Shared, held: Vec<ObjectId>) -> Result<(), Status> {
 
 /// A fresh id for each record. From now on whoever deletes one of the `copies` waits until the cluster has decided.
 async fn claim(
-    node: &Shared,
+    node: &NodeContext,
     records: &[Record],
     copies: &[ObjectId],
 ) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
@@ -128,7 +136,7 @@ async fn claim(
 /// The record as it stands here: fresh ids, this instance, the signature kept.
 fn localize(
     mut record: Record,
-    node: &Shared,
+    node: &NodeContext,
     objects: &BTreeMap<ObjectId, ObjectId>,
     blobs: &BTreeMap<ObjectId, ObjectId>,
 ) -> Record {

@@ -10,9 +10,9 @@ use vineyard_store::{HolderId, Store};
 use vineyard_wire::peer::Range;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
+use crate::actors::migrator::plan::{self, Wanted};
+use crate::context::NodeContext;
 use crate::peer::fetch::{self, Piece};
-use crate::plan::{self, Wanted};
-use crate::shared::Shared;
 
 /// The copy of a blob.
 pub(super) struct Fetched {
@@ -25,7 +25,7 @@ pub(super) struct Fetched {
 
 /// Copies of `blobs` here, sealed and held by this node, by their source's id. All or nothing.
 pub(super) async fn fetch_blobs(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     mut blobs: Vec<Wanted>,
 ) -> Result<BTreeMap<ObjectId, Fetched>, Status> {
     blobs.retain(|wanted| wanted.source != node.instance);
@@ -96,7 +96,7 @@ fn seal(store: &mut Store, holder: HolderId, ids: &[ObjectId]) -> Result<(), Sta
 
 /// From every source at once. Answers the xxh3 of each range.
 async fn fetch_all(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     blobs: &[Wanted],
     mut targets: BTreeMap<ObjectId, SliceMut>,
 ) -> Result<Vec<(Range, u64)>, Status> {
@@ -113,7 +113,11 @@ async fn fetch_all(
 }
 
 /// The asks for `blobs`, each with the part of the arena that it fills.
-fn cut(node: &Shared, blobs: &[Wanted], targets: &mut BTreeMap<ObjectId, SliceMut>) -> Vec<Piece> {
+fn cut(
+    node: &NodeContext,
+    blobs: &[Wanted],
+    targets: &mut BTreeMap<ObjectId, SliceMut>,
+) -> Vec<Piece> {
     let asks = plan::asks(blobs, node.config.limits.bulk_range_bytes);
     let mut piece = |ranges: Vec<Range>| {
         let take = |range: &Range| {
@@ -131,7 +135,7 @@ fn cut(node: &Shared, blobs: &[Wanted], targets: &mut BTreeMap<ObjectId, SliceMu
 }
 
 async fn fetch_from(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     source: InstanceId,
     pieces: Vec<Piece>,
 ) -> Result<Vec<(Range, u64)>, Status> {
@@ -181,7 +185,7 @@ async fn fetch_from(
 }
 
 /// The copies are the metadata's now; this node itself reads them no more.
-pub(super) async fn release(node: &Shared, held: Vec<ObjectId>) -> Result<(), Status> {
+pub(super) async fn release(node: &NodeContext, held: Vec<ObjectId>) -> Result<(), Status> {
     let holder = node.own_holder;
     let release = move |store: &mut Store| {
         for id in held {
@@ -192,7 +196,7 @@ pub(super) async fn release(node: &Shared, held: Vec<ObjectId>) -> Result<(), St
     node.blobs.ask(release).await
 }
 
-pub(super) async fn discard(node: &Shared, copies: Vec<ObjectId>) -> Result<(), Status> {
+pub(super) async fn discard(node: &NodeContext, copies: Vec<ObjectId>) -> Result<(), Status> {
     let holder = node.own_holder;
     let discard = move |store: &mut Store| {
         for id in copies {

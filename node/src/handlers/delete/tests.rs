@@ -13,21 +13,21 @@ use vineyard_wire::{Code, Tree};
 use super::super::metadata::{create, create_datas, shallow_copy};
 use super::super::persist::persist_all;
 use super::*;
-use crate::catalog::LostBlobs;
 use crate::config::Limits;
+use crate::local::catalog::LostBlobs;
 use crate::session::Kind;
 use crate::testing::with_node;
 
 /// More steps than any verb here takes.
 const STEPS_MAX: usize = 12;
 
-async fn session(node: &Rc<Shared>) -> Session {
+async fn session(node: &Rc<NodeContext>) -> Session {
     let session = Session::open(node.clone(), Kind::Ipc, None).await;
     session.unwrap_or_else(|status| panic!("{status}"))
 }
 
 /// A sealed blob that nobody holds.
-async fn blob(node: &Rc<Shared>) -> ObjectId {
+async fn blob(node: &Rc<NodeContext>) -> ObjectId {
     let holder = node.own_holder;
     let made = node.blobs.ask(move |store| {
         let id = store.create(holder, 8)?.id;
@@ -38,7 +38,7 @@ async fn blob(node: &Rc<Shared>) -> ObjectId {
     made.await.unwrap().unwrap()
 }
 
-fn over(node: &Rc<Shared>, blob: ObjectId) -> Tree {
+fn over(node: &Rc<NodeContext>, blob: ObjectId) -> Tree {
     let at = node.instance.0;
     let tree = json!({
         "typename": "vineyard::Thing", "instance_id": at, "nbytes": 8,
@@ -60,18 +60,18 @@ fn request(ids: &[ObjectId]) -> DelData {
     }
 }
 
-async fn object(node: &Rc<Shared>, blob: ObjectId) -> ObjectId {
+async fn object(node: &Rc<NodeContext>, blob: ObjectId) -> ObjectId {
     create(node, vec![over(node, blob)]).await.unwrap()[0].id
 }
 
-async fn is_here(node: &Rc<Shared>, blob: ObjectId) -> bool {
+async fn is_here(node: &Rc<NodeContext>, blob: ObjectId) -> bool {
     node.blobs
         .ask(move |store| store.exists(blob))
         .await
         .unwrap()
 }
 
-async fn transients(node: &Rc<Shared>) -> usize {
+async fn transients(node: &Rc<NodeContext>) -> usize {
     node.catalog.ask(|catalog| catalog.len()).await.unwrap()
 }
 
@@ -229,19 +229,19 @@ fn a_persist_on_its_way_is_waited_for() {
 }
 
 /// A tree whose only member is the object `id`.
-fn with_member(node: &Rc<Shared>, id: ObjectId) -> Tree {
+fn with_member(node: &Rc<NodeContext>, id: ObjectId) -> Tree {
     let member = json!({ "id": id.to_string() });
     let tree = json!({ "typename": "test::Parent", "instance_id": node.instance.0, "m": member });
     tree.as_object().unwrap().clone()
 }
 
-async fn persistent(node: &Rc<Shared>) -> ObjectId {
+async fn persistent(node: &Rc<NodeContext>) -> ObjectId {
     let id = object(node, blob(node).await).await;
     persist_all(node, vec![id]).await.unwrap();
     id
 }
 
-async fn is_readable(node: &Rc<Shared>, id: ObjectId) -> bool {
+async fn is_readable(node: &Rc<NodeContext>, id: ObjectId) -> bool {
     let state = node.meta.state();
     let read = move |catalog: &mut Catalog| catalog.expand(&state, &[id], LostBlobs::Here);
     let found = node.catalog.ask(read).await.unwrap();

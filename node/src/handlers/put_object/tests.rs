@@ -11,8 +11,8 @@ use vineyard_wire::meta::key;
 use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Request, Tree};
 
-use crate::catalog::blob_tree;
 use crate::config::Limits;
+use crate::local::catalog::blob_tree;
 use crate::session::{Kind, Session};
 use crate::testing::{Place, with_node};
 

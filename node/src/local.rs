@@ -1,0 +1,3 @@
+//! What is local.
+
+pub(crate) mod catalog;

@@ -18,8 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use vineyard_client::{SystemLocal, SystemNetwork};
 use vineyard_env::{Env, NoFaults};
+use vineyard_net::{SystemLocal, SystemNetwork};
 use vineyard_raft::disk::SledDisk;
 use vineyard_shm::MemfdMemory;
 

@@ -5,8 +5,8 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vineyard_client::compress::{Compressor, Decompressor};
 use vineyard_env::{Access, Stream};
+use vineyard_net::compress::{Compressor, Decompressor};
 use vineyard_raft::state::State;
 use vineyard_shm::{Slice, SliceMut};
 use vineyard_store::Blob;

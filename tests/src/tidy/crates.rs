@@ -3,18 +3,30 @@
 use super::Source;
 
 /// Which of our crates each of our crates may use in the product (design: direction of dependencies).
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("node/env", &[]),
     ("client/wire", &["vineyard-env"]),
     ("store/shm", &["vineyard-env"]),
     ("store", &["vineyard-env", "vineyard-shm", "vineyard-wire"]),
     ("raft", &["vineyard-env", "vineyard-wire"]),
-    ("client", &["vineyard-env", "vineyard-shm", "vineyard-wire"]),
+    (
+        "client/net",
+        &["vineyard-env", "vineyard-shm", "vineyard-wire"],
+    ),
+    (
+        "client",
+        &[
+            "vineyard-env",
+            "vineyard-net",
+            "vineyard-shm",
+            "vineyard-wire",
+        ],
+    ),
     (
         "node",
         &[
-            "vineyard-client",
             "vineyard-env",
+            "vineyard-net",
             "vineyard-raft",
             "vineyard-shm",
             "vineyard-store",
@@ -26,6 +38,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
         &[
             "vineyard-client",
             "vineyard-env",
+            "vineyard-net",
             "vineyard-node",
             "vineyard-wire",
         ],

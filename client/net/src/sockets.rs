@@ -56,6 +56,8 @@ mod busy_poll;
 mod local;
 mod network;
 mod owner;
+#[cfg(test)]
+mod tests;
 
 pub use local::SystemLocal;
 pub use network::SystemNetwork;

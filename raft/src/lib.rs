@@ -7,6 +7,7 @@
 pub mod command;
 pub mod disk;
 mod error;
+pub mod features;
 mod feed;
 mod group;
 mod keys;
@@ -24,6 +25,6 @@ mod types;
 
 pub use error::Error;
 pub use feed::{Feed, Update};
-pub use meta::{Founding, Member, Meta, Reader, Request, Status};
+pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status};
 pub use options::{Mutations, Options};
 pub use peers::Dial;

@@ -74,6 +74,8 @@ pub struct Options {
     /// Bytes of commands that the leader has taken and that are not yet committed and on its disk, and on every node of
     /// those that its raft thread has and has not answered; others wait.
     pub proposals_bytes_max: u64,
+    /// The highest feature level that this node says to know; see `features`.
+    pub feature_level: u8,
     pub mutations: Mutations,
     /// The replicated state's own planted bugs.
     pub state_mutations: crate::state::Mutations,
@@ -90,6 +92,7 @@ impl Default for Options {
             entries_kept: 500,
             append_entries_max: 512,
             proposals_bytes_max: 256 << 20,
+            feature_level: crate::features::LATEST,
             mutations: Mutations::default(),
             state_mutations: crate::state::Mutations::default(),
         }

@@ -76,6 +76,9 @@ pub struct State {
     /// The process that is each node's current instance, for those that `Boot` registered.
     #[serde(deserialize_with = "empty_if_absent")]
     lives: OrdMap<NodeId, u128>,
+    /// The feature levels that nodes knew when they were admitted.
+    #[serde(deserialize_with = "empty_if_absent")]
+    levels: OrdMap<NodeId, u8>,
     #[serde(skip)]
     mutations: Mutations,
 }
@@ -107,6 +110,7 @@ impl State {
             spaces: OrdMap::unit(Namespace::ROOT, Space::default()),
             edited: OrdSet::new(),
             lives: OrdMap::new(),
+            levels: OrdMap::new(),
             mutations,
         }
     }
@@ -131,10 +135,11 @@ impl State {
             spaces,
             edited,
             lives,
+            levels,
             mutations: _,
         } = self;
         let mut hasher = Xxh3Default::new();
-        let tables = (nodes, instances, dedup, spaces, edited, lives);
+        let tables = (nodes, instances, dedup, spaces, edited, lives, levels);
         (applied, cluster, tables).hash(&mut hasher);
         hasher.finish()
     }

@@ -130,6 +130,18 @@ fn commands() -> Vec<Command> {
             life: 1 << 100,
             before: vec![1, 2],
         },
+        Command::Publish {
+            records: vec![record()],
+            blobs: vec![blob()],
+            name: text("n"),
+            id,
+            condition: Condition::IfEquals(ObjectId(2)),
+        },
+        Command::AdmitAt {
+            key: 1 << 100,
+            endpoint: text("e:1"),
+            level: 2,
+        },
     ]
 }
 
@@ -144,7 +156,7 @@ fn every_command_has_the_bytes_it_always_had() {
         .into_iter()
         .map(|command| {
             let entry = Entry {
-                version: 1,
+                version: command.version(),
                 request: Some(request),
                 at_unix_ms: 1_000,
                 command,

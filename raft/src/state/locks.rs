@@ -3,6 +3,7 @@
 //! Promise: of two holders the later one has the greater token (the log index that gave it). Time is the time in the
 //! entries alone, so a lease ends at the same entry on every replica.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
@@ -34,6 +35,16 @@ impl Locks {
     /// In ascending order of names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Lock)> {
         self.rows.iter().map(|(name, lock)| (name.as_ref(), lock))
+    }
+
+    /// Those whose names begin with `prefix`, in ascending order of names.
+    pub(super) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &Lock)> {
+        let locks = self
+            .rows
+            .range::<_, str>((Bound::Included(prefix), Bound::Unbounded));
+        locks
+            .map(|(name, lock)| (name.as_ref(), lock))
+            .take_while(move |(name, _)| name.starts_with(prefix))
     }
 
     pub(super) fn acquire(&mut self, name: &str, lock: Lock) -> Result<(), Refusal> {

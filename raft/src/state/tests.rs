@@ -12,10 +12,12 @@ use crate::command::{Applied, Command, Condition, Entry, Outcome, RequestKey, VE
 
 mod deletes;
 mod dropping;
+mod levels;
 mod locking;
 mod membership;
 mod naming;
 mod persisting;
+mod publishing;
 mod random;
 mod retries;
 

@@ -124,9 +124,11 @@ impl Actor {
 async fn play(shared: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
     stream.read_exact(&mut [0; MAGIC.len()]).await.unwrap();
     let (credentials, random) = (shared.identity.credentials(), shared.env.random.clone());
-    handshake::accept(stream.as_mut(), &credentials, me, random.as_ref())
-        .await
-        .unwrap();
+    handshake::accept(stream.as_mut(), &credentials, me, random.as_ref(), |_| {
+        Ok(())
+    })
+    .await
+    .unwrap();
     while let Ok(Ask::Read { ranges }) =
         frames::read(stream.as_mut(), frames::MESSAGE_BYTES_MAX).await
     {

@@ -1,5 +1,5 @@
-//! What the cluster agrees on, one entry of the log each. This is the log format: fields are only ever appended, and
-//! `VERSION` names the layout.
+//! What the cluster agrees on, one entry of the log each. Members send each other commands in the form that is derived
+//! here: fields are only ever appended. What logs hold is `format::entry`.
 
 use std::collections::BTreeMap;
 
@@ -238,4 +238,4 @@ pub enum Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -198,7 +198,7 @@ impl Meta {
         deadline: Duration,
     ) -> Result<Applied, Error> {
         let until = Instant::now() + deadline;
-        let bytes = crate::keys::command_bytes(&command);
+        let bytes = crate::format::entry::command_bytes(&command);
         self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
             key: None,
             command: Arc::new(command),
@@ -234,7 +234,7 @@ impl Meta {
         command: Arc<Command>,
         deadline: Duration,
     ) -> Result<Applied, Error> {
-        let bytes = crate::keys::command_bytes(&command);
+        let bytes = crate::format::entry::command_bytes(&command);
         if bytes > PERSIST_BYTES_MAX {
             return Err(Error::TooLarge {
                 bytes,

@@ -30,7 +30,7 @@ use crate::peers::link::Links;
 use crate::peers::network::Network;
 use crate::peers::serve::{self, Arriving};
 use crate::runtime;
-use crate::types::{Place as Address, Raft};
+use crate::types::{Address, Raft};
 pub use sequences::Request;
 pub(crate) use shared::Shared;
 use shared::View;

@@ -7,12 +7,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use serde::{Deserialize, Serialize};
 use vineyard_wire::InstanceId;
 
 use crate::command::Refusal;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lock {
     pub owner: InstanceId,
     /// To be sent along with what the lock protects: greater means later.
@@ -21,10 +20,10 @@ pub struct Lock {
     pub until_unix_ms: u64,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-pub(super) struct Locks {
-    rows: OrdMap<Arc<str>, Lock>,
-    by_end: OrdSet<(u64, Arc<str>)>,
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Locks {
+    pub(crate) rows: OrdMap<Arc<str>, Lock>,
+    pub(crate) by_end: OrdSet<(u64, Arc<str>)>,
 }
 
 impl Locks {

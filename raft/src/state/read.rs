@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
 
 use super::State;
-use super::instances::Instance;
+use super::instances::{Instance, Liveness};
 use super::locks::Lock;
 use super::nodes::Node;
 use super::objects::{BlobRow, Record};

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
 
-use super::instances::Instance;
+use super::instances::{Instance, Liveness};
 use super::objects::{BlobRow, Link, Lost, Record};
 use super::{Event, Mutations, State};
 use crate::command::{Applied, Command, Condition, Entry, Outcome, RequestKey, VERSION};

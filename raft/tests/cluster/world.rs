@@ -17,9 +17,8 @@ use vineyard_env::{
 };
 use vineyard_raft::command::Command;
 use vineyard_raft::features::LATEST;
-use vineyard_raft::state::instances::Instance;
+use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_raft::{Dial, Error, Founding, Member, Meta, Options, Registered};
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::disk::Breakable;

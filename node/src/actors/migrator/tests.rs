@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vineyard_env::Stream;
 use vineyard_raft::command::{Applied, Command};
-use vineyard_raft::state::instances::Instance;
+use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::peer::{Answer, Ask, MAGIC, Range};
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{NodeId, Signature};
 use xxhash_rust::xxh3::xxh3_64;
 

@@ -12,11 +12,11 @@ use super::Driver;
 use crate::command::{Applied, Command, Entry, RequestKey};
 use crate::error::Error;
 use crate::features;
-use crate::keys::command_bytes;
+use crate::format::entry::command_bytes;
 use crate::options::{FORWARD_WITHIN, RETRY_PAUSE, WHO_LEADS_TIMEOUT};
 use crate::peers::message::{Answer, Question};
 use crate::runtime;
-use crate::types::Place;
+use crate::types::Address;
 
 /// What became of one try.
 enum Tried {
@@ -290,7 +290,11 @@ impl Driver {
         let status = self.shared.status();
         let known = status.voters.contains(&node) || status.learners.contains(&node);
         if !known {
-            if let Err(error) = self.raft.add_learner(node, Place { endpoint }, false).await {
+            if let Err(error) = self
+                .raft
+                .add_learner(node, Address { endpoint }, false)
+                .await
+            {
                 return Answer::Failed(error.to_string());
             }
             self.group_changed.notify_one();

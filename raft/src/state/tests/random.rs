@@ -4,13 +4,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::format::snapshot;
 
 const IDS: u64 = 12;
 
-/// A snapshot's way through the codec.
+/// A state out of its snapshot.
 fn reread(state: &State) -> State {
-    let bytes = vineyard_wire::peer::encode(state);
-    vineyard_wire::peer::decode(&bytes).expect("what was written can be read")
+    let bytes = snapshot::encode(state);
+    snapshot::decode(&bytes).expect("what was written can be read")
 }
 
 fn object() -> impl Strategy<Value = ObjectId> {

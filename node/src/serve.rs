@@ -64,6 +64,7 @@ struct Served {
 
 /// The request in `body`, if this connection may ask it now, and the trace that the client gave it.
 async fn admit(session: &Session, body: Vec<u8>) -> Result<(Request, Option<Trace>), Status> {
+    let body = session.node.env.faults.received(body);
     let (request, trace) = match body.len() < DECODE_HERE_BYTES_MAX {
         true => json::decode_traced_request(&body)?,
         false => {

@@ -18,7 +18,11 @@ pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<()
     match submitted {
         Ok(_) => Some(Ok(())),
         Err(RaftError::Refused(Refusal::Forgotten)) => None,
-        Err(error @ (RaftError::Refused(_) | RaftError::TooLarge { .. })) => Some(Err(error)),
+        Err(
+            error @ (RaftError::Refused(_)
+            | RaftError::TooLarge { .. }
+            | RaftError::FeatureLevel { .. }),
+        ) => Some(Err(error)),
         Err(_) => None,
     }
 }

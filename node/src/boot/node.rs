@@ -288,7 +288,7 @@ async fn assemble(
             key: identity.key,
         }),
     };
-    let boot = Arc::new(Boot::new(instance, &identity.lives));
+    let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));
     let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
     let meta = Meta::start(&env, raft_options(&config), member, dial).await?;
     boot.judge_by(meta.reader());
@@ -342,6 +342,7 @@ fn raft_options(config: &Config) -> vineyard_raft::Options {
         election_ms_min: limits.raft_election_min.as_millis() as u64,
         election_ms_max: limits.raft_election_max.as_millis() as u64,
         snapshot_after_entries: limits.raft_snapshot_entries,
+        feature_level: config.feature_level,
         ..vineyard_raft::Options::default()
     }
 }

@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use vineyard_raft::features::LATEST;
+
 use crate::config::size;
 
 mod table;
@@ -41,6 +43,7 @@ pub struct Flags {
     pub rpc: Option<bool>,
     pub rpc_open_to_anyone: Option<bool>,
     pub htpasswd: Option<PathBuf>,
+    pub feature_level: Option<u8>,
     /// Lines for the operator about flags that were accepted and mean nothing.
     pub notices: Vec<String>,
 }
@@ -211,6 +214,7 @@ impl Flags {
             }
             // Said to be empty it differs from not said: a data directory may remember one.
             Ours::Htpasswd => self.htpasswd = Some(PathBuf::from(value)),
+            Ours::FeatureLevel => self.feature_level = Some(feature_level(value).map_err(bad)?),
             Ours::FlagFile => unreachable!("flag files are read before values are set"),
         }
         Ok(())
@@ -223,6 +227,11 @@ fn log_format(value: &str) -> Result<LogFormat, String> {
         "json" => Ok(LogFormat::Json),
         _ => Err("write text or json".to_owned()),
     }
+}
+
+fn feature_level(value: &str) -> Result<u8, String> {
+    let level = value.parse().ok().filter(|level| *level <= LATEST);
+    level.ok_or_else(|| format!("write a level from 0 to {LATEST}"))
 }
 
 /// An argument is the one way to give a token that other users can watch.

@@ -157,6 +157,8 @@ pub fn config(
         .rpc_open_to_anyone
         .or(remembered.map(|r| r.rpc_open_to_anyone))
         .unwrap_or(config.rpc_open_to_anyone);
+    // Not remembered: the start that ends an upgrade only leaves the flag away.
+    config.feature_level = flags.feature_level.unwrap_or(config.feature_level);
     let compression = flags.compression.or(remembered.map(|r| r.compression));
     config.compression = compression.unwrap_or(config.compression);
     let deployment = flags

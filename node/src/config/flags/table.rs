@@ -47,6 +47,7 @@ pub(super) enum Ours {
     Rpc,
     RpcOpenToAnyone,
     Htpasswd,
+    FeatureLevel,
 }
 
 const fn ours(name: &'static str, takes: Takes, ours: Ours, about: &'static str) -> Spec {
@@ -83,7 +84,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 63] = [
+static TABLE: [Spec; 64] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -197,6 +198,12 @@ static TABLE: [Spec; 63] = [
         Takes::Value("FILE"),
         Ours::Htpasswd,
         "let in only these users, as `htpasswd -B` writes them",
+    ),
+    ours(
+        "feature-level",
+        Takes::Value("N"),
+        Ours::FeatureLevel,
+        "in a rolling upgrade: keep the cluster at this level, so that the node can go back [the newest]",
     ),
     ours(
         "flagfile",

@@ -33,7 +33,7 @@ mod world;
 pub use blob::{Blob, BlobWriter};
 pub use client::{Client, Created};
 pub use error::{Error, Result};
-pub use object::{Draft, Member, Object, Unread};
+pub use object::{Draft, Member, Object, RawObject};
 pub use options::{DeleteOptions, Options};
 pub use put::{GetOptions, PutBlob, PutObject};
 pub use world::World;

@@ -38,6 +38,9 @@ pub struct GetOptions {
     pub sync_remote: bool,
     /// Wait so long for what does not exist yet. `None`: it is an error at once.
     pub wait: Option<Duration>,
+    /// Copy an object of another instance to this node first, to stay, and get the copy: what is got has the copy's id.
+    /// One request on a second connection, which is kept; a node that does not offer that takes several.
+    pub fetch: bool,
 }
 
 impl Default for GetOptions {
@@ -45,6 +48,7 @@ impl Default for GetOptions {
         Self {
             sync_remote: true,
             wait: None,
+            fetch: false,
         }
     }
 }

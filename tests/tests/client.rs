@@ -100,10 +100,10 @@ macro_rules! use_every_verb {
         $wait!(client.complete(&mut found[0])).unwrap();
         assert_eq!(&found[0].blob("buffer_").unwrap()[..], &bytes[..]);
         assert_eq!($wait!(client.get_object_named(name, &options)).unwrap().id, put);
-        let unread = $wait!(client.get_unread(put, &options)).unwrap();
+        let unread = $wait!(client.get_raw(put, &options)).unwrap();
         assert_eq!(unread.tree.read().unwrap(), found[0].meta);
         assert_eq!(unread.blobs.keys().collect::<Vec<_>>(), found[0].blobs.keys().collect::<Vec<_>>());
-        assert_eq!($wait!(client.get_unread_named(name, &options)).unwrap().id, put);
+        assert_eq!($wait!(client.get_raw_named(name, &options)).unwrap().id, put);
         $wait!(client.drop_name(name)).unwrap();
 
         let tree = json!({"typename": "test::Plain", "instance_id": client.instance_id().0, "nbytes": 0,
@@ -205,8 +205,8 @@ const VERBS: [&str; 52] = [
     "put_object",
     "get_objects",
     "get_object_named",
-    "get_unread",
-    "get_unread_named",
+    "get_raw",
+    "get_raw_named",
     "complete",
     "clear",
     "memory_trim",
@@ -276,10 +276,8 @@ macro_rules! call_one {
             "get_object_named" => {
                 $wait!(client.get_object_named("n", &GetOptions::default())).map(drop)
             }
-            "get_unread" => $wait!(client.get_unread(NOTHING, &GetOptions::default())).map(drop),
-            "get_unread_named" => {
-                $wait!(client.get_unread_named("n", &GetOptions::default())).map(drop)
-            }
+            "get_raw" => $wait!(client.get_raw(NOTHING, &GetOptions::default())).map(drop),
+            "get_raw_named" => $wait!(client.get_raw_named("n", &GetOptions::default())).map(drop),
             "complete" => $wait!(client.complete(&mut partly_elsewhere())),
             "clear" => $wait!(client.clear()),
             "memory_trim" => $wait!(client.memory_trim()).map(drop),

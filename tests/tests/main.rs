@@ -9,6 +9,7 @@ mod client;
 mod data_dir;
 mod descriptors;
 mod failing_disk;
+mod fetch;
 mod files;
 mod founding;
 mod hostile;

@@ -6,14 +6,17 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use vineyard_env::Access;
+use vineyard_raft::state::objects::Record;
 use vineyard_store::Blob;
 use vineyard_wire::reply::{GotObjects, Payload};
 use vineyard_wire::request::{GetName, GetObject};
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::{agree, blobs, metadata, names, remote};
+use super::{agree, blobs, metadata, names, persist, remote};
+use crate::actors::migrator;
 use crate::context::NodeContext;
 use crate::front::rpc::Connection;
 use crate::local::catalog::{Catalog, Texts};
@@ -25,12 +28,19 @@ pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Repl
         mut ids,
         name,
         compress,
+        fetch,
     } = get;
     if let Some(name) = name {
         if !ids.is_empty() {
             return Err(Status::invalid("get_object takes ids or a name, not both"));
         }
         ids.push(resolve(session, name).await?);
+    }
+    if fetch {
+        let [id] = *ids else {
+            return Err(Status::invalid("get_object fetches one object at a time"));
+        };
+        ids = vec![fetched(&session.node, id).await?];
     }
     let texts = texts(session, ids).await?;
     let here: Vec<ObjectId> = texts.here.into_iter().flatten().collect();
@@ -53,6 +63,27 @@ pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Repl
         fds,
         compress: false,
     }))
+}
+
+/// The id of `id` on this node, after a migration if it is elsewhere.
+async fn fetched(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
+    let state = node.meta.state();
+    // An object of this node is answered without asking the cluster, as it is without `fetch`.
+    let is_own = |record: &Record| !record.global && record.instance == node.instance;
+    if state.object(id).is_some_and(|record| is_own(record)) {
+        return Ok(id);
+    }
+    match persist::bring_here(node, id).await {
+        // The caller refuses an unknown id in the words of `get_object`.
+        Err(status) if status.code == Code::MetaTreeSubtreeNotExists => Ok(id),
+        outcome => outcome,
+    }
+}
+
+/// By when a `get_object` with `fetch` is answered.
+pub(super) fn fetch_deadline(node: &NodeContext) -> Duration {
+    // A quorum confirms the id, or the name and the id, before the copy begins.
+    migrator::deadline(node) + 2 * node.config.limits.metadata_deadline
 }
 
 async fn resolve(session: &Session, name: String) -> Result<ObjectId, Status> {

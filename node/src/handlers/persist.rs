@@ -10,6 +10,7 @@ use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::agree::{confirm, is_here, is_known, settled};
 use super::to_its_end;
+use crate::actors::migrator;
 use crate::actors::proposal::{PendingProposal, decided};
 use crate::context::NodeContext;
 use crate::failure;
@@ -145,10 +146,15 @@ pub(super) async fn if_persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<R
 }
 
 pub(super) async fn migrate_object(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
+    let object_id = bring_here(node, id).await?;
+    Ok(Reply::MigrateObject { object_id })
+}
+
+/// The id under which `id` is on this node: its own, or that of a copy that is made if there is none.
+pub(super) async fn bring_here(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     if is_here(node, id).await? {
-        return Ok(Reply::MigrateObject { object_id: id });
+        return Ok(id);
     }
     confirm(node).await?;
-    let object_id = crate::actors::migrator::migrate(node, id).await?;
-    Ok(Reply::MigrateObject { object_id })
+    migrator::migrate(node, id).await
 }

@@ -291,6 +291,7 @@ class ClientBase:
         name: str | ObjectName | None = None,
         sync_remote: bool = True,
         wait: bool | float | None = None,
+        fetch: bool = False,
     ) -> ObjectMeta: ...
     def _complete(self, meta: ObjectMeta) -> None: ...
 

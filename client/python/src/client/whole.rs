@@ -7,7 +7,7 @@ use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Value, json};
-use vineyard_client::{Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, Unread};
+use vineyard_client::{Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, RawObject};
 use vineyard_wire::limits::INLINE_BYTES_MAX;
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{ObjectId, Tree};
@@ -79,8 +79,9 @@ impl PyClientBase {
 
     /// Reads an object with all its bytes that are on this instance, by `id` (ObjectID) or by `name`: its ObjectMeta.
     ///
-    /// sync_remote: as in `get_meta`. wait: True or a number of seconds: until it exists.
-    #[pyo3(signature = (id = None, name = None, sync_remote = true, wait = None))]
+    /// sync_remote: as in `get_meta`. wait: True or a number of seconds: until it exists. fetch: an object of another
+    /// instance is copied to this one first, and the copy is read.
+    #[pyo3(signature = (id = None, name = None, sync_remote = true, wait = None, fetch = false))]
     fn _get_tree<'py>(
         &self,
         py: Python<'py>,
@@ -88,6 +89,7 @@ impl PyClientBase {
         name: Option<&Bound<'py, PyAny>>,
         sync_remote: bool,
         wait: Option<&Bound<'py, PyAny>>,
+        fetch: bool,
     ) -> PyResult<Bound<'py, PyMeta>> {
         let wait = match wait {
             None => None,
@@ -96,13 +98,15 @@ impl PyClientBase {
             }
             Some(seconds) => Some(wait_within(Some(seconds.extract()?))?),
         };
-        let options = GetOptions { sync_remote, wait };
+        let options = GetOptions {
+            sync_remote,
+            wait,
+            fetch,
+        };
         let unread = match (id, name) {
             (Some(id), _) => {
                 let id = id_of(id)?;
-                self.call(py, async move |client| {
-                    client.get_unread(id, &options).await
-                })?
+                self.call(py, async move |client| client.get_raw(id, &options).await)?
             }
             (None, Some(name)) => {
                 let name = crate::id::name_of(name)?;
@@ -110,7 +114,7 @@ impl PyClientBase {
             }
             (None, None) => return Err(PyTypeError::new_err("an id or a name is needed")),
         };
-        let meta = PyMeta::of_unread(py, unread, Sight::of(self.channel()))?;
+        let meta = PyMeta::of_raw(py, unread, Sight::of(self.channel()))?;
         Bound::new(py, meta)
     }
 
@@ -132,12 +136,12 @@ impl PyClientBase {
 
 impl PyClientBase {
     /// The object of a name, when there is one.
-    fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<Unread> {
+    fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<RawObject> {
         let now = GetOptions {
             wait: None,
             ..*options
         };
-        let get = async |client: &Client| client.get_unread_named(name, &now).await;
+        let get = async |client: &Client| client.get_raw_named(name, &now).await;
         let Some(within) = options.wait else {
             return self.call(py, get);
         };

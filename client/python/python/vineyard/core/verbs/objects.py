@@ -183,12 +183,10 @@ class ObjectVerbs(Handles):
         progress: bool | None = None,
     ) -> Object:
         """The object of an id or name, every byte below it within reach; one round trip if it is
-        here.
+        here, or if it is fetched.
         """
-        meta = self._get_tree(object_id, name=name, sync_remote=sync_remote)
+        meta = self._get_tree(object_id, name=name, sync_remote=sync_remote, fetch=fetch)
         if not meta.islocal:
-            if fetch:
-                meta = self._get_tree(self.migrate(meta.id), sync_remote=sync_remote)
             remote.attach(self, meta, progress)
         if self.pickle == REFUSE:
             # For who resolves the object later, without this client.

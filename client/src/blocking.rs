@@ -15,7 +15,7 @@ use vineyard_wire::{InstanceId, ObjectId, Tree};
 
 use crate::{
     Blob, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject, RawObject,
-    Result, World,
+    ReadOptions, Result, World,
 };
 
 /// A connection to a node. Cloning it is cheap and shares the connection; threads may share it and take turns.
@@ -171,6 +171,7 @@ verbs! {
     get_raw(id: ObjectId, options: &GetOptions) -> Result<RawObject>;
     get_raw_named(name: &str, options: &GetOptions) -> Result<RawObject>;
     complete(object: &mut Object) -> Result<()>;
+    complete_with(object: &mut Object, options: &ReadOptions<'_>) -> Result<()>;
     read_blob(object: ObjectId, blob: ObjectId, instance: InstanceId) -> Result<Blob>;
 
     put_name(id: ObjectId, name: &str) -> Result<()>;

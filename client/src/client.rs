@@ -10,7 +10,7 @@ mod get;
 mod holds;
 mod metadata;
 mod names;
-mod objects;
+mod owners;
 mod put;
 mod remote;
 mod second;

@@ -35,5 +35,5 @@ pub use client::{Client, Created};
 pub use error::{Error, Result};
 pub use object::{Draft, Member, Object, RawObject};
 pub use options::{DeleteOptions, Options};
-pub use put::{GetOptions, PutBlob, PutObject};
+pub use put::{GetOptions, PutBlob, PutObject, ReadOptions};
 pub use world::World;

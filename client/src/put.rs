@@ -1,5 +1,6 @@
-//! What one put says: a whole tree and its bytes.
+//! What a put says, a whole tree and its bytes, and how objects are got.
 
+use std::fmt;
 use std::time::Duration;
 
 use vineyard_wire::Tree;
@@ -50,5 +51,25 @@ impl Default for GetOptions {
             wait: None,
             fetch: false,
         }
+    }
+}
+
+/// How bytes of other instances are read.
+#[derive(Clone, Copy, Default)]
+pub struct ReadOptions<'a> {
+    /// Whether their owners compress them; `None`: as [`Options::compression`](crate::Options::compression) says.
+    pub compression: Option<bool>,
+    /// Is told how many bytes came, after each batch.
+    pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
+}
+
+impl fmt::Debug for ReadOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let watched = self.progress.is_some();
+        write!(
+            f,
+            "ReadOptions(compression {:?}, watched {watched})",
+            self.compression
+        )
     }
 }

@@ -293,6 +293,14 @@ impl PyMeta {
         Ok(())
     }
 
+    /// Whether all bytes below are at hand, after those of this instance were asked for.
+    pub(crate) fn is_complete(&self, py: Python<'_>) -> PyResult<bool> {
+        self.fetch(py)?;
+        let (node, buffers) = (self.whole(py)?, self.buffers());
+        let mut blobs = node.blobs(None).into_iter();
+        Ok(blobs.all(|id| buffers.get(id).is_some()))
+    }
+
     /// A member as metadata of its own, with the same bytes at hand.
     fn member_meta(&self, py: Python<'_>, node: Arc<Node>) -> Self {
         let inner = self.inner();

@@ -13,7 +13,7 @@ use vineyard_wire::{InstanceId, ObjectId, Reply, Request, Tree, TreeText, reques
 use super::{Client, only};
 use crate::connection::{FETCH, OBJECTS, data_size};
 use crate::object::blobs_in;
-use crate::{Blob, Error, GetOptions, Object, RawObject, Result};
+use crate::{Blob, Error, GetOptions, Object, RawObject, ReadOptions, Result};
 
 /// Trees, and the blobs of this node below them.
 type Found = (BTreeMap<ObjectId, TreeText>, BTreeMap<ObjectId, Blob>);
@@ -259,17 +259,28 @@ impl Client {
         }
     }
 
-    /// Fetches the object's blobs that are on other instances.
+    /// Reads the object's blobs that are on other instances, from those. They are stored nowhere.
     pub async fn complete(&self, object: &mut Object) -> Result<()> {
+        self.complete_with(object, &ReadOptions::default()).await
+    }
+
+    /// As `complete`, with a choice of how.
+    pub async fn complete_with(
+        &self,
+        object: &mut Object,
+        options: &ReadOptions<'_>,
+    ) -> Result<()> {
         let mut by_owner: BTreeMap<InstanceId, Vec<ObjectId>> = BTreeMap::new();
         for (blob, instance) in blobs_in(&object.meta) {
-            if !object.blobs.contains_key(&blob) {
+            if blob == ObjectId::EMPTY_BLOB {
+                object.blobs.entry(blob).or_insert_with(Blob::empty);
+            } else if !object.blobs.contains_key(&blob) {
                 by_owner.entry(instance).or_default().push(blob);
             }
         }
         object
             .blobs
-            .extend(self.fetch_all(object.id, by_owner).await?);
+            .extend(self.fetch_all(object.id, by_owner, options).await?);
         Ok(())
     }
 }

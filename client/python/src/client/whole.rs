@@ -3,14 +3,18 @@
 //! Promise: a put makes all of a tree or nothing; its bytes are copied once, into the node's memory or into the message,
 //! with the interpreter free.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Value, json};
-use vineyard_client::{Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, RawObject};
+use vineyard_client::{
+    Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, RawObject, ReadOptions,
+};
 use vineyard_wire::limits::INLINE_BYTES_MAX;
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
-use vineyard_wire::{ObjectId, Tree};
+use vineyard_wire::{Code, ObjectId, Tree};
 
 use super::PyClientBase;
 use super::metadata::no_persistent_blob;
@@ -118,17 +122,49 @@ impl PyClientBase {
         Bound::new(py, meta)
     }
 
-    /// Reads all bytes below `meta` that are on other instances, over TCP from those that hold them, and attaches them.
-    fn _complete(&self, py: Python<'_>, meta: &Bound<'_, PyMeta>) -> PyResult<()> {
+    /// Reads all bytes below `meta` that are on other instances, over TCP from those, and attaches them.
+    ///
+    /// compression: whether they are compressed on the network. progress: called now and then with how many more bytes
+    /// came; what it raises ends the read.
+    #[pyo3(signature = (meta, compression = true, progress = None))]
+    fn _complete(
+        &self,
+        py: Python<'_>,
+        meta: &Bound<'_, PyMeta>,
+        compression: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let meta = meta.get();
-        meta.fetch(py)?;
+        if meta.is_complete(py)? {
+            return Ok(());
+        }
         let Some(mut object) = meta.to_object(py)? else {
             return Ok(());
         };
-        let object = self.call(py, async move |client| {
-            client.complete(&mut object).await?;
-            Ok(object)
+        let received = AtomicU64::new(0);
+        let count = |bytes| _ = received.fetch_add(bytes, Ordering::Relaxed);
+        let report = |py: Python<'_>| match (received.swap(0, Ordering::Relaxed), &progress) {
+            (0, _) | (_, None) => Ok(()),
+            (bytes, Some(progress)) => progress.call1(py, (bytes,)).map(drop),
+        };
+        let complete = async |client: &Client| {
+            let options = ReadOptions {
+                compression: Some(compression),
+                progress: Some(&count),
+            };
+            match client.complete_with(&mut object, &options).await {
+                Err(error @ Error::Lost { .. }) => Err(Error::Status {
+                    code: Code::ObjectNotExists,
+                    message: error.to_string(),
+                }),
+                done => done.map(|()| object),
+            }
+        };
+        let object = self.channel().call_watched(py, complete, |py| {
+            py.check_signals()?;
+            report(py)
         })?;
+        report(py)?;
         meta.attach_copies(object.blobs.into_values());
         Ok(())
     }

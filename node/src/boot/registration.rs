@@ -5,6 +5,7 @@
 //! refused, and none of its commands is taken for one of the other's.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -203,7 +204,8 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
 /// Asks the cluster to agree on `command` in the name of this boot; this node has applied it when the answer comes.
 pub(crate) async fn submit(node: &NodeContext, command: Command) -> Result<Applied, RaftError> {
     let left = node.boot.left_of(&node.config.limits).await?;
-    let submitted = node.meta.submit(node.instance, command, left);
+    let request = node.meta.request(node.instance).traced(call::trace());
+    let submitted = node.meta.submit_as(&request, Arc::new(command), left);
     call::waiting_for("the cluster to agree", submitted).await
 }
 

@@ -1,26 +1,27 @@
-//! What every session and handler of one node can reach: addresses to ask, and facts that never change.
+//! What every session and handler of one node can reach: handles to ask, and facts that do not change while it runs.
+//! State that has an owner is not kept here.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use vineyard_env::{Access, Env, MemoryHandle};
 use vineyard_raft::Meta;
-use vineyard_store::{HolderId, Store};
+use vineyard_raft::state::State;
+use vineyard_store::HolderId;
 use vineyard_wire::reply::Payload;
-use vineyard_wire::{Code, InstanceId, ObjectId, Status};
+use vineyard_wire::{Code, InstanceId, Status};
 
-use crate::actors::blobs::Blobs;
 use crate::actors::bulk::Bulk;
-use crate::actors::follow::{Catalog, Frees};
+use crate::actors::local::LocalHandle;
 use crate::actors::migrator::Migrator;
 use crate::boot::identity::Identity;
 use crate::boot::registration::Boot;
 use crate::config::Config;
 use crate::front::entry::Entry;
 use crate::front::logins::Logins;
+use crate::local::Local;
 use crate::peer::dial::Dialer;
 
 /// One running node, seen from its own thread.
@@ -35,8 +36,7 @@ pub(crate) struct NodeContext {
     /// `host:port` that was bound.
     pub(crate) endpoint: String,
     pub(crate) meta: Meta,
-    pub(crate) blobs: Blobs,
-    pub(crate) catalog: Catalog,
+    pub(crate) local: LocalHandle,
     pub(crate) migrator: Migrator,
     pub(crate) bulk: Bulk,
     /// `None` if everybody may register.
@@ -47,13 +47,8 @@ pub(crate) struct NodeContext {
     pub(crate) arena: SharedArena,
     /// Holds what the node itself writes or deletes.
     pub(crate) own_holder: HolderId,
-    /// Local blobs that persistent objects referred to when last looked.
-    pub(crate) persisted_blobs: RefCell<BTreeSet<ObjectId>>,
-    pub(crate) frees: Frees,
-    /// Rung after each change of the metadata this node can see.
-    pub(crate) changed: Notify,
     pub(crate) stopping: Stopping,
-    pub(crate) leavers: Leavers,
+    pub(crate) closed_sessions: ClosedSessions,
     pub(crate) counters: Counters,
 }
 
@@ -61,52 +56,52 @@ pub(crate) struct NodeContext {
 #[derive(Default)]
 pub(crate) struct Stopping {
     has_begun: Cell<bool>,
-    rang: Notify,
+    rung: Notify,
 }
 
 impl Stopping {
     pub(crate) fn begin(&self) {
         self.has_begun.set(true);
-        self.rang.notify_waiters();
+        self.rung.notify_waiters();
     }
 
     /// Returns when the stop has begun, at once if it has already.
     pub(crate) async fn begun(&self) {
-        // Made before the look, so that a stop between the two is heard.
-        let rang = self.rang.notified();
+        // Registered before the check, so that a stop between the two is not missed.
+        let rung = self.rung.notified();
         if !self.has_begun.get() {
-            rang.await;
+            rung.await;
         }
     }
 }
 
-/// Holders whose connections are gone, until the store has closed them. To leave never waits and never fails, so even
-/// a session that panics gives back what it held.
+/// Holders whose connections are gone, until the store has closed them. Adding one is synchronous and infallible, so a
+/// session may do it when it is dropped, also by a panic.
 #[derive(Default)]
-pub(crate) struct Leavers {
+pub(crate) struct ClosedSessions {
     holders: RefCell<Vec<HolderId>>,
-    rang: Notify,
+    added: Notify,
 }
 
-impl Leavers {
-    pub(crate) fn leave(&self, holder: HolderId) {
+impl ClosedSessions {
+    pub(crate) fn add(&self, holder: HolderId) {
         self.holders.borrow_mut().push(holder);
-        self.rang.notify_one();
+        self.added.notify_one();
     }
 }
 
-/// Closes the holders of those who leave, until the node stops.
-pub(crate) async fn see_off(node: Rc<NodeContext>) {
+/// Closes the holders of sessions that have ended, until the node stops.
+pub(crate) async fn reap(node: Rc<NodeContext>) {
     loop {
-        node.leavers.rang.notified().await;
-        let holders = node.leavers.holders.take();
-        let close = move |store: &mut Store| {
+        node.closed_sessions.added.notified().await;
+        let holders = node.closed_sessions.holders.take();
+        let close = move |local: &mut Local, _: &State| {
             for holder in holders {
-                store.close_holder(holder);
+                local.store.close_holder(holder);
             }
         };
-        if let Err(status) = node.blobs.ask(close).await {
-            tracing::error!(%status, "nobody is left to take back what connections held");
+        if let Err(status) = node.local.ask(close).await {
+            tracing::error!(%status, "what closed connections held is not released");
             return;
         }
     }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
-use vineyard_env::LocalBoxFuture;
+use vineyard_env::{Fault, LocalBoxFuture};
 use vineyard_store::HolderId;
 use vineyard_wire::{Code, ObjectId, Reply, Request, Status, frame, json, limits};
 
@@ -55,7 +55,10 @@ impl Session {
         kind: Kind,
         unregistered: Option<Counted>,
     ) -> Result<Self, Status> {
-        let holder = node.blobs.ask(|store| store.open_holder(false)).await?;
+        let holder = node
+            .local
+            .ask(|local, _| local.store.open_holder(false))
+            .await?;
         Ok(Self {
             register_by: Instant::now() + node.config.limits.register_deadline,
             node,
@@ -85,8 +88,8 @@ impl Session {
         let holder = self.holder.get();
         let noted = self
             .node
-            .blobs
-            .ask(move |store| store.let_go_all(holder, &ids));
+            .local
+            .ask(move |local, _| local.store.let_go_all(holder, &ids));
         if let Err(status) = noted.await {
             tracing::debug!(%status, "the store ended before it took note of a let_go_notice");
         }
@@ -116,6 +119,7 @@ impl Session {
 
     /// The request in `body`, if this connection may ask it now.
     pub(crate) async fn admit(&self, body: Vec<u8>) -> Result<Request, Status> {
+        let body = self.node.env.faults.received(body);
         let request = match body.len() < DECODE_HERE_BYTES_MAX {
             true => json::decode_request(&body)?,
             false => {
@@ -146,8 +150,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.node.env.host.planted() != Some("leaked_reference") {
-            self.node.leavers.leave(self.holder.get());
+        if !self.node.env.faults.has(Fault::LeakedReference) {
+            self.node.closed_sessions.add(self.holder.get());
         }
     }
 }

@@ -76,9 +76,6 @@ pub struct Options {
     pub proposals_bytes_max: u64,
     /// The highest feature level that this node says to know; see `features`.
     pub feature_level: u8,
-    pub mutations: Mutations,
-    /// The replicated state's own planted bugs.
-    pub state_mutations: crate::state::Mutations,
 }
 
 impl Default for Options {
@@ -93,17 +90,8 @@ impl Default for Options {
             append_entries_max: 512,
             proposals_bytes_max: 256 << 20,
             feature_level: crate::features::LATEST,
-            mutations: Mutations::default(),
-            state_mutations: crate::state::Mutations::default(),
         }
     }
-}
-
-/// Planted bugs, so that the simulator can show that it would find them. All off unless code switches them on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mutations {
-    /// Reports log entries as durable before they are.
-    pub ack_before_durable: bool,
 }
 
 impl Options {

@@ -43,14 +43,6 @@ impl Namespace {
     pub const ROOT: Self = Self(0);
 }
 
-/// Bugs the simulator plants to prove that it would notice. All off unless a constructor is told otherwise; never
-/// stored, never sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mutations {
-    pub put_name_ignores_condition: bool,
-    pub retry_applies_again: bool,
-}
-
 /// The tables of one namespace: the namespace is the first part of each of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub(crate) struct Space {
@@ -74,18 +66,11 @@ pub struct State {
     pub(crate) lives: OrdMap<NodeId, u128>,
     /// The feature levels that nodes knew when they were admitted.
     pub(crate) levels: OrdMap<NodeId, u8>,
-    pub(crate) mutations: Mutations,
 }
 
 impl Default for State {
-    fn default() -> Self {
-        Self::new(Mutations::default())
-    }
-}
-
-impl State {
     /// The state before the first entry.
-    pub fn new(mutations: Mutations) -> Self {
+    fn default() -> Self {
         Self {
             applied: 0,
             cluster: None,
@@ -96,18 +81,11 @@ impl State {
             edited: OrdSet::new(),
             lives: OrdMap::new(),
             levels: OrdMap::new(),
-            mutations,
         }
     }
+}
 
-    /// A state as a snapshot had it.
-    pub fn restored(snapshot: Self, mutations: Mutations) -> Self {
-        Self {
-            mutations,
-            ..snapshot
-        }
-    }
-
+impl State {
     /// A hash over all of it: replicas that applied the same entries agree, and a snapshot does not change it. Comparable
     /// between processes of one build only.
     pub fn digest(&self) -> u64 {
@@ -121,7 +99,6 @@ impl State {
             edited,
             lives,
             levels,
-            mutations: _,
         } = self;
         let mut hasher = Xxh3Default::new();
         let tables = (nodes, instances, dedup, spaces, edited, lives, levels);

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-# Every test that may be left out somewhere, with its reason.
+# Every test that may be skipped somewhere, with its reason.
 SKIPS = ROOT / "tests" / "skips.txt"
 READY_SECONDS = 30
 END_SECONDS = 20
@@ -85,12 +85,14 @@ class Node:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def assert_all_is_free(self) -> None:
-        """Puts as much as the whole arena holds: its figures do not say what readers still hold of
-        what was deleted. Clients say lazily what they let go, so it may take some tries.
+        """Waits until a blob as large as the whole arena can be created.
+
+        The status does not count deleted blobs that readers still refer to, and clients release
+        references with a delay, so this tries again until a deadline.
         """
         import vineyard
 
-        # Not closed: it may be the connection of the test that asks.
+        # Not closed: the test may share this connection.
         client = vineyard.connect(self.socket)
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
@@ -153,7 +155,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fails the session for tests that left themselves out and are not listed with their reason."""
+    """Fails the session if a test was skipped that is not listed with its reason."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
     listed = {line.split(" ", 1)[0] for line in SKIPS.read_text().splitlines()}
@@ -190,7 +192,7 @@ def cluster(short_folder: Path) -> Iterator[Cluster]:
 
 @pytest.fixture
 def fresh_node() -> Iterator[Node]:
-    """A node of this test's own: for what counts memory, or kills."""
+    """A node for one test: for tests that count memory or kill the node."""
     folder = Path(tempfile.mkdtemp(prefix="vy-"))
     one = Node(folder / "node")
     yield one

@@ -1,4 +1,4 @@
-"""What the released client cannot do of its own, by reason and by the name of the case."""
+"""What the released client cannot do, by reason and by the name of the case."""
 
 from __future__ import annotations
 

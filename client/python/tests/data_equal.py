@@ -1,4 +1,4 @@
-"""Whether a value came back as it was put: equal, and of the same type, dtype and layout."""
+"""Compares a value with the one that was put: equal, of the same type, dtype and layout."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Objects whose reading runs code, one for each road from the store to an unpickler.
+"""Objects whose reading runs code: one for each way from the store to an unpickler.
 
-Each attack takes a client that may do anything and a folder, and returns the id of an object. Who
-reads that object through an unpickler makes the folder.
+Each attack takes a client that allows pickles and a folder, and returns the id of an object.
+Unpickling that object makes the folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import scipy.sparse
 import vineyard
 from vineyard.data.dataframe import make_global_dataframe
 
-# What the protocol says of every object: it is not for builders to set.
+# Fields that the node sets for every object; builders must not set them.
 _OF_THE_PROTOCOL = ("id", "signature", "instance_id", "transient", "nbytes", "global", "timestamp")
 
 Attack = Callable[[Any, str], vineyard.ObjectID]
@@ -50,7 +50,7 @@ def attack(function: Attack) -> Attack:
 
 
 def value(name: str, make: Callable[[Trap], Any]) -> None:
-    """An attack that an ordinary put makes."""
+    """An attack that is put like any other value."""
     ATTACKS[name] = lambda client, folder: client.put(make(Trap(folder)))
 
 
@@ -119,7 +119,7 @@ field("a_schema_of_polars", lambda: pl.DataFrame({"a": [1]}), "polars_schema_")
 
 
 def blob_of(name: str, make: Callable[[], Any]) -> None:
-    """An attack that puts other bytes behind the fields of an object."""
+    """An attack that replaces the bytes of an object's blob."""
 
     def exchange(client: Any, folder: str) -> vineyard.ObjectID:
         blob = pickled_blob(client, folder)

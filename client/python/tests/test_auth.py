@@ -1,4 +1,4 @@
-"""A node with `--htpasswd` lets in who has the right password, over IPC and RPC."""
+"""A node with `--htpasswd` accepts clients with the right password only, over IPC and RPC."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def guarded() -> Iterator[Node]:
 
 @pytest.fixture(params=["ipc", "rpc"])
 def where(request, guarded, monkeypatch) -> dict:
-    """The arguments of connect that say where."""
+    """The arguments of connect that name the node."""
     monkeypatch.setenv("VINEYARD_IPC_SKIP_RETRY", "1")
     monkeypatch.setenv("VINEYARD_RPC_SKIP_RETRY", "1")
     if request.param == "ipc":
@@ -76,8 +76,8 @@ def test_a_refused_login_leaves_no_connection(guarded, monkeypatch):
         assert client.status.ipc_connections == before
 
 
-def test_a_connection_is_not_lent_to_who_has_no_password(guarded, monkeypatch):
-    """Connections are shared by socket, but none is given to who has not its password."""
+def test_a_shared_connection_is_not_given_to_a_client_without_the_password(guarded, monkeypatch):
+    """Clients of one socket share a connection only if they give the same password."""
     monkeypatch.setenv("VINEYARD_IPC_SKIP_RETRY", "1")
     with vineyard.connect(guarded.socket, username="ali", password=PASSWORD) as client:
         with pytest.raises(vineyard.ConnectionFailedException):

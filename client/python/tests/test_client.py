@@ -208,7 +208,7 @@ def test_memory_comes_back(fresh_node):
 
 def test_a_value_that_is_held_is_missing_from_the_arena(fresh_node):
     with vineyard.connect(fresh_node.socket) as client:
-        object_id = client.put(bytes(1 << 20))  # A small one is copied, and holds nothing.
+        object_id = client.put(bytes(1 << 20))  # A small one is copied, so nothing stays pinned.
         value = client.get(object_id)
         client.delete(object_id)
         with pytest.raises(vineyard.NotEnoughMemoryException):
@@ -218,7 +218,7 @@ def test_a_value_that_is_held_is_missing_from_the_arena(fresh_node):
         fresh_node.assert_all_is_free()
 
 
-def test_who_waits_keeps_nobody_waiting(node):
+def test_a_waiting_call_does_not_block_other_calls(node):
     with vineyard.connect(node.socket) as waiting, vineyard.connect(node.socket) as giving:
         assert waiting.ipc_client is giving.ipc_client
         found = []

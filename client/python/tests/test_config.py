@@ -1,4 +1,4 @@
-"""The configuration file: where it is looked for, what it may say, and what it must not break."""
+"""The configuration file: where it is searched for, and what is read from it."""
 
 from __future__ import annotations
 

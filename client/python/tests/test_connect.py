@@ -14,7 +14,7 @@ import time
 
 import pytest
 import vineyard
-from vineyard.core.configuration import from_arguments, from_surroundings, parse_endpoints
+from vineyard.core.connections.addresses import from_arguments, from_surroundings, parse_endpoints
 
 VARIABLES = ("VINEYARD_IPC_SOCKET", "VINEYARD_RPC_ENDPOINT", "VINEYARD_CONFIG")
 

@@ -1,4 +1,4 @@
-"""Builders, resolvers and drivers: which one is chosen, and until when it is there."""
+"""Builders, resolvers and drivers: which one is chosen, and how long it is registered."""
 
 from __future__ import annotations
 

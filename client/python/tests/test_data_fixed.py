@@ -1,5 +1,5 @@
 """The rows from 60 on of docs/python.md under *Fixed*: types of values that the released package
-loses, right here.
+does not give back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Frames are put together without pandas' constructor where there are only numbers: as it would."""
+"""Frames of numbers, which are made without pandas' constructor, equal those it makes."""
 
 from __future__ import annotations
 

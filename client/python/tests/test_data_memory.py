@@ -1,4 +1,4 @@
-"""What is got lies in the shared memory: no copy, read-only, there as long as the value is."""
+"""Values that are got are read-only views of the shared memory, which stays while they exist."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def address(array: np.ndarray) -> int:
 
 
 def addresses(value: Any) -> dict[str, int]:
-    """Where the bytes of a value are, by part."""
+    """The addresses of the bytes of a value, by part."""
     if isinstance(value, np.ndarray):
         return {"array": address(value)}
     if isinstance(value, dict):
@@ -151,7 +151,7 @@ def test_a_slice_of_an_arrow_array_leaves_the_rest_behind(ipc_client) -> None:
 
 
 class Counting:
-    """A client that counts what is sent."""
+    """A client that counts the bytes it sends."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

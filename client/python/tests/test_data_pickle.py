@@ -1,4 +1,4 @@
-"""Pickles with their buffers in place: plain pickles for everyone, views for us."""
+"""Pickles with their buffers in place: `pickle.loads` reads them, and this package gives views."""
 
 from __future__ import annotations
 

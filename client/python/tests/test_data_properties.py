@@ -1,4 +1,4 @@
-"""Whatever numpy, pandas and Arrow values there are, they come back as they were put.
+"""Random numpy, pandas and Arrow values come back as they were put.
 
 A failure prints the example and the seed: `pytest --hypothesis-seed=SEED` repeats it.
 """

@@ -1,4 +1,4 @@
-"""Lists that make no tree of a sensible size: many items, many levels, and those in themselves."""
+"""Lists that are too large for a tree: with many items, many levels, or with themselves inside."""
 
 from __future__ import annotations
 

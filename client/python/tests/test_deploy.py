@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import vineyard
 from vineyard.deploy import distributed
-from vineyard.deploy.invitation import Board, Invitation
+from vineyard.deploy.invitation import Invitation, InvitationFile
 from vineyard.deploy.local import start_vineyardd
 
 GONE_SECONDS = 30
@@ -88,7 +88,7 @@ def test_nodes_under_one_etcd_form_one_cluster():
 
 
 def meet(*sockets: str) -> None:
-    """What the first persists, the others read, once all know of each other."""
+    """Persists an object on the first node and reads it on the others."""
     clients = [vineyard.connect(socket) for socket in sockets]
     deadline = time.monotonic() + GONE_SECONDS
     while any(len(client.meta) != len(sockets) for client in clients):
@@ -102,13 +102,13 @@ def meet(*sockets: str) -> None:
 
 
 def test_a_board_keeps_only_who_listens():
-    board = Board(f"test {os.getpid()}")
-    with board.turn() as invitations:
+    invitation_file = InvitationFile(f"test {os.getpid()}")
+    with invitation_file.locked() as invitations:
         assert invitations == []
         invitations.append(Invitation("127.0.0.1:1", "token"))
-    with board.turn() as invitations:
+    with invitation_file.locked() as invitations:
         assert invitations == []
-    board._path.unlink()
+    invitation_file._path.unlink()
 
 
 def test_an_invitation_reads_as_it_was_written():

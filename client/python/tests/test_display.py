@@ -1,9 +1,9 @@
-"""What a notebook shows."""
+"""The tables that a notebook shows."""
 
 from __future__ import annotations
 
 import vineyard
-from vineyard.core.display import size_text
+from vineyard.core.extension.display import size_text
 
 
 def test_a_status_is_a_table(client):

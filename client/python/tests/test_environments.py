@@ -1,4 +1,4 @@
-"""What surrounds the package: each environment variable that is ours, the versions beside it."""
+"""The environment of the package: each variable that it reads, and the versions of libraries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VARIABLES = {
     "VINEYARD_LLM_CACHE_FILESYSTEM": "the LLM KV cache comes later",
     "__VINEYARD_INTERNAL_REGISTRY": "set by the released package for its own loader",
 }
-# What requirements-oldest.txt promises; the newest is whatever the registry has.
+# The versions of requirements-oldest.txt; the newest are the latest of the registry.
 OLDEST = {"numpy": "1.26", "pandas": "2.2", "pyarrow": "17"}
 NEWEST_AT_LEAST = {"numpy": 2, "pandas": 3, "pyarrow": 21}
 
@@ -104,7 +104,7 @@ def refused_after(**variables: str) -> float:
 
 
 def test_ipc_skip_retry(tmp_path):
-    nowhere = str(tmp_path / "nobody.sock")
+    nowhere = str(tmp_path / "absent.sock")
     assert refused_after(VINEYARD_IPC_SOCKET=nowhere, VINEYARD_IPC_SKIP_RETRY="1") < 2
     # Without it a node that is just starting is waited for.
     process = subprocess.Popen(
@@ -166,7 +166,7 @@ def test_importing_loads_no_library_of_values():
 
 @pytest.mark.parametrize("library", ["pandas", "pyarrow", "polars", "scipy"])
 def test_what_is_not_installed_is_not_needed(node, library):
-    """Values of the others come and go without `library`."""
+    """Values of other types can be put and got without `library`."""
     words = f"""
 import sys
 sys.modules[{library!r}] = None

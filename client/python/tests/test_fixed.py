@@ -1,5 +1,4 @@
-"""The rows of docs/python.md under *Fixed*, in its order: broken in the released package, right
-here.
+"""The rows of docs/python.md under *Fixed*, in its order: what the released package does wrong.
 
 Rows about the types of values are in the tests of those types.
 """

@@ -1,4 +1,4 @@
-"""`vineyard._C` alone: blobs in place, and copies between memories."""
+"""`vineyard._C` alone: blobs in place, and copies to and from them."""
 
 from __future__ import annotations
 

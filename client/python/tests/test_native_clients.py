@@ -125,7 +125,7 @@ def test_forked_children_use_the_client_and_leave_the_parents_alone(raw):
             if filling is not None:
                 with pytest.raises(_C.AssertionFailedException):
                     filling.seal(raw)
-            # What lies in the parent's memory goes here, and must stay there.
+            # The child drops its copies of the parent's objects; the parent's must stay.
             mine = value = filling = None
             gc.collect()
             raw.close()
@@ -150,11 +150,11 @@ def test_a_name_is_waited_for(raw, node):
     made = other._put_tree({"typename": "a"}, [], persist=True, name=name)
     waiter.join()
     assert found == [made.id]
-    with pytest.raises(TimeoutError, match="nobody-gives-this") as error:
-        raw.get_name("nobody-gives-this", wait=True, timeout=0.05)
+    with pytest.raises(TimeoutError, match="no-such-name") as error:
+        raw.get_name("no-such-name", wait=True, timeout=0.05)
     assert isinstance(error.value, _C.VineyardException)
     with pytest.raises(_C.ObjectNotExistsException):
-        raw.get_name("nobody-gives-this")
+        raw.get_name("no-such-name")
 
 
 def test_ctrl_c_ends_a_wait(node):
@@ -163,7 +163,7 @@ from vineyard import _C
 client = _C._connect({node.socket!r})
 try:
     print("ready", flush=True)
-    client.get_name("nobody-gives-this", wait=True)
+    client.get_name("no-such-name", wait=True)
 except KeyboardInterrupt:
     assert client.connected
     client._put_tree({{"typename": "a"}}, [])

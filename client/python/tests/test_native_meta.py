@@ -11,7 +11,7 @@ import pytest
 from vineyard import _C
 
 
-def test_an_id_prints_parses_and_travels():
+def test_an_id_prints_parses_and_can_be_pickled():
     one = _C.ObjectID("o000043c5c6d5e646")
     assert repr(one) == "o000043c5c6d5e646" and str(one) == 'ObjectID <"o000043c5c6d5e646">'
     assert one == _C.ObjectID("000043c5c6d5e646") == _C.ObjectID(int(one)) == _C.ObjectID(one)
@@ -40,7 +40,7 @@ def test_a_bad_uri_is_a_user_input_error():
             _C.ObjectID.from_uri(uri)
 
 
-def test_a_name_is_hashable_and_travels():
+def test_a_name_is_hashable_and_can_be_pickled():
     name = _C.ObjectName("abc")
     assert (repr(name), str(name), name.uri) == ("'abc'", "abc", "vineyard://abc")
     assert name == _C.ObjectName("abc") == pickle.loads(pickle.dumps(name))
@@ -116,7 +116,7 @@ def test_parts_become_text_and_other_values_type_errors():
             meta["x"] = value
 
 
-def test_a_meta_is_a_sorted_mapping_that_prints_and_travels():
+def test_a_meta_is_a_sorted_mapping_that_prints_and_can_be_pickled():
     meta = _C.ObjectMeta()
     meta["b"], meta["a"] = 1, "x"
     assert list(meta) == list(meta.keys()) == ["a", "b", "global"] and len(meta) == 3

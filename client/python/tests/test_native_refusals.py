@@ -1,4 +1,4 @@
-"""`vineyard._C` alone: what it refuses, in which words, and what an interrupted put leaves."""
+"""`vineyard._C` alone: its error texts, and the state after an interrupted put."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def blob(number: int) -> dict:
 
 
 def interrupted(call) -> None:
-    """Runs `call`, which a signal hits while it waits for the node."""
+    """Runs `call`, and sends a signal while it waits for the node."""
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     # `map` runs both without a step of the interpreter between them, which alone runs handlers: the
     # signal finds nothing but the call.

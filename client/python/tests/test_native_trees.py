@@ -95,7 +95,7 @@ def test_what_was_got_for_its_value_is_whole_metadata_too(raw):
     assert (got().instance_id, got().timestamp) == (expected.instance_id, expected.timestamp)
     assert got()["part"]["y"] == 2 and "x" in got() and len(got()) == len(expected)
     assert not _C.Object.from_(got()).ispersist
-    # A change before the rest was looked at stays, and nobody else sees it.
+    # A change that is made before the rest is read stays, in this copy only.
     changed = got()
     changed.set_global(True)
     changed["x"] = 5

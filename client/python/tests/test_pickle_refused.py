@@ -1,4 +1,4 @@
-"""With `pickle="refuse"` no code of a writer runs, whatever was written."""
+"""With `pickle="refuse"` no code that a writer chose runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from vineyard import _C
 from vineyard.data.pickle import PickledReader, PickledWriter
 
 PACKAGE = Path(vineyard.__file__).parent
-DOOR = "data/_door.py"
-# Names that make code or objects of bytes, wherever they come from.
+DOOR = "data/_unpickling.py"
+# Names of functions that make code or objects of bytes, in any module.
 UNPICKLERS = {"loads", "load", "Unpickler", "_Unpickler", "eval", "exec", "compile", "__import__"}
 HARMLESS_MODULES = {"json"}
 
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Path:
-    """A folder that is not there, unless something in the store was run."""
+    """A folder that exists only if code in the store was run."""
     return tmp_path / "made-by-a-pickle"
 
 
@@ -141,7 +141,7 @@ def test_old_pickled_labels_are_read_where_pickles_are_allowed(writer, refusing)
         refusing.get(old)
 
 
-# Who obeys whom.
+# Which setting holds.
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_a_client_that_moves_keeps_the_setting(cluster, trap):
     assert not trap.exists()
 
 
-def test_resolvers_that_do_not_hand_the_client_on_are_heeded(refusing, trapped, trap):
+def test_the_setting_holds_in_resolvers_that_do_not_pass_the_client(refusing, trapped, trap):
     def alone(obj):
         return vineyard.default_resolver_context(obj)
 
@@ -265,7 +265,7 @@ def test_blocks_without_a_client_obey_the_environment(trap, monkeypatch):
     assert not trap.exists()
 
 
-# One door.
+# Only one file calls an unpickler.
 
 
 def test_only_the_door_unpickles():

@@ -132,7 +132,7 @@ def test_a_dtype_comes_back_without_pickles(local, dtype) -> None:
     assert_same(value, local.get(local.put(value)))
     columns = np.asfortranarray(value)
     got = local.get(local.put(columns))
-    # Not byte by byte: what lies between fields is not kept.
+    # Not byte by byte: the padding between fields is not kept.
     assert (got.dtype, got.flags.f_contiguous) == (dtype, True)
     assert repr(got.tolist()) == repr(columns.tolist())
 

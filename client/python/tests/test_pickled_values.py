@@ -1,4 +1,4 @@
-"""What was got can be pickled and copied, although it says where it came from."""
+"""Values that were got can be pickled and copied, although they refer to their client."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_value_of_a_resolver_of_ones_own_is_pickled(client):
     assert pickle.loads(pickle.dumps(again)).size == 5
 
 
-def test_a_raw_client_does_not_travel(raw):
+def test_a_raw_client_is_not_pickled(raw):
     with pytest.raises(AttributeError, match=r"vineyard\.connect"):
         pickle.loads(pickle.dumps(raw)).put(1)
 

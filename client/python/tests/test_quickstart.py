@@ -1,7 +1,7 @@
 """The quick start of the README, run as it is written: its files, its commands, in a folder of its
 own.
 
-Only its two ports may be others: where they are taken, or several run the tests at once.
+Only its two ports are replaced, if they are taken: several may run the tests at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ END_SECONDS = 15
 
 
 def free(port: int) -> int:
-    """This port, or another that nobody listens on."""
+    """This port, or a free one if it is taken."""
     for wanted in (port, 0):
         with socket.socket() as one:
             try:
@@ -92,7 +92,7 @@ def test_the_quick_start_runs_as_written(folder):
 
 
 def _end(group: int) -> None:
-    """Ends the nodes, if a command before `kill` failed, and waits until they have ended."""
+    """Stops the nodes, in case a command before `kill` failed, and waits until they have ended."""
     for one in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + END_SECONDS
         while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Objects of other instances: read from their owners, or fetched to stay; and full instances."""
+"""Objects of other instances: read over the network, or copied here; and full instances."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 import vineyard
-from vineyard.core import progress, remote
+from vineyard.core.transfers import progress, remote
 
 
 @pytest.fixture

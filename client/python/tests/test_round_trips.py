@@ -1,5 +1,4 @@
-"""How often a caller waits for the node: at most twice for a put, once for a get, whatever the
-type.
+"""How often a caller waits for the node: at most twice for a put, once for a get, for all types.
 
 A proxy between client and node counts. Each case has connections of its own, so that the first
 transfer of the arena is in the count.
@@ -18,7 +17,7 @@ from tools.proxy import Proxy
 
 PUT_TRIPS_MAX = 2
 GET_TRIPS_MAX = 1
-# Over TCP, what does not fit the frame it comes with waits for a go-ahead.
+# Over TCP, a put too large for one frame waits for the node to accept it.
 LARGE_BYTES = 4 << 20
 
 
@@ -48,7 +47,7 @@ def connect(proxy: Proxy):
 
 
 def trips(proxy: Proxy, connect, value) -> tuple[int, int, int]:
-    """What a put, a first get elsewhere and a second get there cost."""
+    """The round trips of a put, and of a first and a second get by another client."""
     writer, reader = connect(), connect()
     for client in (writer, reader):
         assert client.connected

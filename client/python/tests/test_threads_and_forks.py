@@ -19,7 +19,7 @@ FORKS = 32
 VALUES = 4096
 SETTLE_SECONDS = 20
 
-# A process of its own: what the tests have loaded has threads, which a fork would leave behind.
+# Run in a process of its own: the test process has threads, which do not survive a fork.
 FORKING = """
 import os, sys
 import numpy as np
@@ -77,8 +77,8 @@ print("start", start)
 
 
 def memory_returns(node: Node, client: vineyard.Client, start: int) -> None:
-    """Waits until the node holds what it did, and no reader holds any of it: clients say lazily
-    what they let go.
+    """Waits until the node uses as much memory as at the start: clients release references with a
+    delay.
     """
     deadline = time.monotonic() + SETTLE_SECONDS
     while (usage := client.status.memory_usage) != start:
@@ -141,7 +141,7 @@ def test_memory_returns_when_values_go(fresh_node):
         values = client.get(ids[-1]), client.get(ids[0])
         assert client.status.memory_usage > start
         client.delete(ids)
-        # A value that is still there keeps its bytes; they are as they were.
+        # A value that still exists keeps its bytes unchanged.
         assert (values[0] == np.arange(199)).all()
         del values
         memory_returns(fresh_node, client, start)

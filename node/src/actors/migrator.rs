@@ -117,7 +117,9 @@ async fn bring_blob(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, St
         // It is here, or it is the empty blob, which is everywhere.
         return Ok(id);
     };
-    transfer::release(node, vec![copy]).await?;
+    node.local
+        .ask(move |local, _| local.release_own(&[copy]))
+        .await?;
     Ok(copy)
 }
 

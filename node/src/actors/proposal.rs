@@ -1,16 +1,17 @@
 //! What the cluster decided about a persist, also when the answer does not come in time.
 //!
-//! A submit that ends at its deadline may still take effect. Whoever keeps something for it (bytes, records that must not
-//! change) keeps it until the cluster has decided: metadata must never point at what was thrown away meanwhile.
+//! A submit that ends at its deadline may still take effect. What it needs (bytes, records that must not change) stays until
+//! the cluster has decided: metadata must never point at what was thrown away meanwhile.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use vineyard_raft::command::{Applied, Command, Refusal};
-use vineyard_raft::state::objects::{BlobRow, Record};
+use vineyard_raft::state::objects::BlobRow;
 use vineyard_raft::{Error as RaftError, Request};
 
 use crate::context::NodeContext;
+use crate::local::Proposal;
 
 /// What the cluster decided; `None` if it may decide later, or did and has forgotten.
 pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<(), RaftError>> {
@@ -26,7 +27,7 @@ pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<()
     }
 }
 
-/// A persist on its way. It is one request however often it is asked about: once it has taken effect it may be undone,
+/// A proposed persist. It is one request however often it is asked about: once it has taken effect it may be undone,
 /// by a delete that was acknowledged, and asking again must not carry it out again.
 pub(crate) struct PendingProposal {
     node: Rc<NodeContext>,
@@ -35,7 +36,8 @@ pub(crate) struct PendingProposal {
 }
 
 impl PendingProposal {
-    pub(crate) fn begin(node: &Rc<NodeContext>, records: Vec<Record>, blobs: Vec<BlobRow>) -> Self {
+    pub(crate) fn begin(node: &Rc<NodeContext>, proposal: Proposal) -> Self {
+        let Proposal { records, blobs } = proposal;
         Self {
             node: node.clone(),
             request: node.meta.request(node.instance),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
-use vineyard_client::text;
+use vineyard_net::text;
 
 /// Starts the log; a process that starts several nodes has one already.
 pub(crate) fn start(filter: EnvFilter) {

@@ -1,12 +1,10 @@
 //! A node: finds out who it is, opens its doors, starts its actors, and takes its place in the cluster.
 
-use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use vineyard_env::{Access, Env, Listener, LocalListener};
 use vineyard_raft::{Founding, Member, Meta};
@@ -15,16 +13,18 @@ use vineyard_wire::id::IdMaker;
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::actors::bulk::Bulk;
-use crate::actors::{blobs, follow, liveness, migrator};
+use crate::actors::local::LocalHandle;
+use crate::actors::{follow, liveness, migrator};
 use crate::boot::admission;
 use crate::boot::identity::{BOOTS_MAX, Identity};
 use crate::boot::registration::{self, Boot};
 use crate::boot::token::{ParseTokenError, Token};
 use crate::config::{Config, Listen, TooFewDescriptors};
-use crate::context::{Counters, Leavers, NodeContext, SharedArena, Stopping, see_off};
+use crate::context::{ClosedSessions, Counters, NodeContext, SharedArena, Stopping, reap};
 use crate::front;
 use crate::front::entry::Entry;
 use crate::front::logins::Logins;
+use crate::local::Local;
 use crate::local::catalog::Catalog;
 use crate::peer::dial::{Dialer, RaftDialer};
 use crate::peer::stats;
@@ -258,18 +258,18 @@ async fn assemble(
     let instance = identity.instance(node);
     // A counter that begins at random: an id that somebody kept from another cluster is hardly ever one of this.
     let ids = || IdMaker::new(instance, env.random.next_u64() as u32);
-    let mut store =
-        Store::new(env.memory.as_ref(), config.size_bytes, ids()).map_err(|source| {
-            Error::Arena {
-                bytes: config.size_bytes,
-                source,
-            }
-        })?;
+    let store = Store::new(env.memory.as_ref(), config.size_bytes, ids()).map_err(|source| {
+        Error::Arena {
+            bytes: config.size_bytes,
+            source,
+        }
+    })?;
     let arena = share(&store).map_err(|source| Error::Arena {
         bytes: config.size_bytes,
         source,
     })?;
-    let own_holder = store.open_holder(true);
+    let local = Local::new(store, Catalog::new(instance, ids()));
+    let own_holder = local.own_holder();
     let credentials = identity.credentials();
     let dialer = Dialer::new(&env, credentials, config.limits.connect_deadline);
     let member = Member {
@@ -282,7 +282,7 @@ async fn assemble(
     };
     let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));
     let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
-    let meta = Meta::start(&env, raft_options(&config, &env), member, dial).await?;
+    let meta = Meta::start(&env, raft_options(&config), member, dial).await?;
     boot.judge_by(meta.reader());
     let limits = &config.limits;
     Ok(Rc::new(NodeContext {
@@ -290,9 +290,13 @@ async fn assemble(
         hostname: env.host.hostname(),
         started_unix_ms: env.clock.unix_ms(),
         endpoint,
+        local: LocalHandle::start(
+            local,
+            meta.reader(),
+            limits.mailbox_capacity,
+            limits.page_decay,
+        ),
         meta,
-        blobs: blobs::start(store, limits.mailbox_capacity, limits.page_decay),
-        catalog: follow::start(Catalog::new(instance, ids()), limits.mailbox_capacity),
         boot,
         migrator: migrator::start(limits.mailbox_capacity, limits.migrations_max),
         logins: config
@@ -304,11 +308,8 @@ async fn assemble(
         dialer,
         arena,
         own_holder,
-        persisted_blobs: RefCell::default(),
-        frees: follow::Frees::default(),
-        changed: Notify::new(),
         stopping: Stopping::default(),
-        leavers: Leavers::default(),
+        closed_sessions: ClosedSessions::default(),
         counters: Counters::default(),
         config,
         env,
@@ -325,22 +326,14 @@ fn share(store: &Store) -> io::Result<SharedArena> {
     })
 }
 
-fn raft_options(config: &Config, env: &Env) -> vineyard_raft::Options {
+fn raft_options(config: &Config) -> vineyard_raft::Options {
     let limits = &config.limits;
-    let planted = |bug: &str| env.host.planted() == Some(bug);
     vineyard_raft::Options {
         heartbeat_ms: limits.raft_heartbeat.as_millis() as u64,
         election_ms_min: limits.raft_election_min.as_millis() as u64,
         election_ms_max: limits.raft_election_max.as_millis() as u64,
         snapshot_after_entries: limits.raft_snapshot_entries,
         feature_level: config.feature_level,
-        mutations: vineyard_raft::Mutations {
-            ack_before_durable: planted("ack_before_durable"),
-        },
-        state_mutations: vineyard_raft::state::Mutations {
-            put_name_ignores_condition: planted("put_name_ignores_condition"),
-            retry_applies_again: planted("retry_applies_again"),
-        },
         ..vineyard_raft::Options::default()
     }
 }
@@ -350,7 +343,7 @@ fn tend(shared: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
     vec![
         tokio::task::spawn_local(follow::follow(shared.clone())),
         tokio::task::spawn_local(liveness::watch(shared.clone())),
-        tokio::task::spawn_local(see_off(shared.clone())),
+        tokio::task::spawn_local(reap(shared.clone())),
     ]
 }
 

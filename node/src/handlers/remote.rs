@@ -5,14 +5,16 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vineyard_client::compress::{Compressor, Decompressor};
 use vineyard_env::{Access, Stream};
+use vineyard_net::compress::{Compressor, Decompressor};
+use vineyard_raft::state::State;
 use vineyard_shm::{Slice, SliceMut};
-use vineyard_store::{Blob, Store};
+use vineyard_store::Blob;
 use vineyard_wire::{ObjectId, Reply, Status};
 
 use super::blobs;
 use crate::front::rpc::Connection;
+use crate::local::Local;
 use crate::session::frame_reader::FrameReader;
 use crate::session::{self, Session};
 
@@ -76,10 +78,9 @@ async fn create(
     let ids: Vec<_> = blobs.iter().map(|blob| blob.id).collect();
     let sealed = session
         .node
-        .blobs
-        .ask(move |store| seal(store, holder, &ids))
+        .local
+        .ask(move |local, _| local.seal_and_release(holder, &ids))
         .await;
-    session.node.changed.notify_waiters();
     let outcome = sealed.and_then(|sealed| sealed).and(go_ahead);
     session::write(&mut connection.stream, &outcome).await?;
     Ok(connection)
@@ -91,26 +92,13 @@ pub(super) async fn allocate(
     sizes: Vec<u64>,
 ) -> Result<(Vec<Blob>, Vec<SliceMut>), Status> {
     let holder = session.holder.get();
-    let allocate = move |store: &mut Store| {
-        let blobs = store.create_many(holder, &sizes)?;
-        let writers = blobs.iter().map(|blob| store.writer(blob.id));
+    let allocate = move |local: &mut Local, _: &State| {
+        let blobs = local.store.create_many(holder, &sizes)?;
+        let writers = blobs.iter().map(|blob| local.store.writer(blob.id));
         let writers = writers.collect::<Result<Vec<_>, _>>()?;
         Ok((blobs, writers))
     };
-    session.node.blobs.ask(allocate).await?
-}
-
-/// Seals, and holds nothing: an RPC client reads copies.
-fn seal(
-    store: &mut Store,
-    holder: vineyard_store::HolderId,
-    ids: &[ObjectId],
-) -> Result<(), Status> {
-    for id in ids.iter().filter(|id| **id != ObjectId::EMPTY_BLOB) {
-        store.seal(holder, *id)?;
-        store.release(holder, *id)?;
-    }
-    Ok(())
+    session.node.local.ask(allocate).await?
 }
 
 pub(crate) async fn get_remote_buffers(
@@ -142,13 +130,14 @@ pub(super) async fn read(
     ids: Vec<ObjectId>,
 ) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
     // A slice keeps its bytes in place: the session, which sends copies, needs no hold.
-    let pin = move |store: &mut Store| {
+    let pin = move |local: &mut Local, _: &State| {
+        let store = &local.store;
         let blobs: Vec<_> = ids.iter().filter_map(|id| store.info(*id)).collect();
         let slices = blobs.iter().map(|blob| store.reader(blob.id));
         let slices = slices.collect::<Result<_, _>>()?;
         Ok::<_, Status>((blobs, slices, blobs::missing(store, &ids)))
     };
-    let (blobs, slices, missing) = session.node.blobs.ask(pin).await??;
+    let (blobs, slices, missing) = session.node.local.ask(pin).await??;
     blobs::check_lost(&session.node, &missing).await?;
     Ok((blobs, slices))
 }

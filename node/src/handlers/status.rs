@@ -40,7 +40,7 @@ fn info(instance: &Instance) -> InstanceInfo {
 }
 
 pub(super) async fn instance_status(node: &Rc<NodeContext>) -> Result<Reply, Status> {
-    let usage = node.blobs.ask(|store| store.usage()).await?;
+    let usage = node.local.ask(|local, _| local.store.usage()).await?;
     Ok(Reply::InstanceStatus(InstanceStatus {
         deployment: node.config.deployment.clone(),
         instance_id: node.instance,

@@ -7,7 +7,6 @@
 pub(crate) mod absorb;
 mod complete;
 mod delete;
-mod doom;
 mod expand;
 mod list;
 mod pattern;
@@ -25,6 +24,7 @@ use vineyard_wire::id::IdMaker;
 use vineyard_wire::meta::BLOB_TYPENAME;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status, Tree};
 
+use super::pending::Pending;
 pub(crate) use delete::DeletePlan;
 pub(crate) use expand::{BlobNode, LostBlobs, Texts, blob_tree, copy_here, is_up};
 pub(crate) use pattern::Pattern;
@@ -35,12 +35,6 @@ pub(crate) struct Catalog {
     me: InstanceId,
     ids: IdMaker,
     transients: BTreeMap<ObjectId, Arc<Record>>,
-    /// Transient objects whose persist is on its way; they do not change until it is known how it ended.
-    in_flight: BTreeSet<ObjectId>,
-    /// Blobs that migrations have brought here and whose metadata is on its way.
-    copies: BTreeSet<ObjectId>,
-    /// Blobs and objects that are about to be deleted, and how many deletes say so.
-    doomed: BTreeMap<ObjectId, u32>,
     /// For each object or blob, the transient objects that refer to it.
     parents: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
 }
@@ -51,11 +45,18 @@ impl Catalog {
             me,
             ids,
             transients: BTreeMap::new(),
-            in_flight: BTreeSet::new(),
-            copies: BTreeSet::new(),
-            doomed: BTreeMap::new(),
             parents: BTreeMap::new(),
         }
+    }
+
+    /// The instance whose catalog it is.
+    pub(crate) fn me(&self) -> InstanceId {
+        self.me
+    }
+
+    /// Whether a transient object refers to `id`.
+    pub(crate) fn is_referred_to(&self, id: ObjectId) -> bool {
+        self.parents.contains_key(&id)
     }
 
     /// Transient objects.
@@ -92,13 +93,14 @@ impl Catalog {
     /// A copy of `id`'s record under a new id, with `extra` attributes set over it.
     pub(crate) fn shallow_copy(
         &mut self,
+        pending: &Pending,
         state: &State,
         id: ObjectId,
         extra: &Tree,
     ) -> Result<Record, Status> {
         let source = self.record(state, id).ok_or_else(|| unknown_subtree(id))?;
         for child in children(source) {
-            self.refuse_doomed(child)?;
+            pending.check_member(child)?;
         }
         let mut copy = Record::clone(source);
         for (key, value) in extra {

@@ -134,7 +134,11 @@ async fn read(
     mut stream: Box<dyn Stream>,
     ranges: Vec<Range>,
 ) -> io::Result<Box<dyn Stream>> {
-    let slices = match node.blobs.ask(move |store| pin(store, &ranges)).await {
+    let slices = match node
+        .local
+        .ask(move |local, _| pin(&local.store, &ranges))
+        .await
+    {
         Ok(Ok(slices)) => slices,
         Ok(Err(status)) | Err(status) => {
             frames::write(stream.as_mut(), &Answer::Refused(status)).await?;
@@ -152,7 +156,7 @@ async fn read(
     Ok(stream)
 }
 
-fn pin(store: &mut Store, ranges: &[Range]) -> Result<Vec<Slice>, Status> {
+fn pin(store: &Store, ranges: &[Range]) -> Result<Vec<Slice>, Status> {
     let slice = |range: &Range| {
         let whole = store.reader(range.blob)?;
         let end = range

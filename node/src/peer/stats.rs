@@ -2,12 +2,14 @@
 
 use std::rc::Rc;
 
+use vineyard_raft::state::State;
 use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::peer::{Answer, Ask};
 use vineyard_wire::reply::NodeFigures;
 use vineyard_wire::{NodeId, Status};
 
 use crate::context::NodeContext;
+use crate::local::Local;
 
 /// The figures of `instance`; `None` when it does not answer in time.
 pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<NodeFigures> {
@@ -44,8 +46,8 @@ pub(crate) fn tolerates(node: &NodeContext) -> usize {
 
 /// This node's own.
 pub(crate) async fn here(node: &NodeContext) -> Result<NodeFigures, Status> {
-    let usage = node.blobs.ask(|store| store.usage()).await?;
-    let transients = node.catalog.ask(|catalog| catalog.len()).await?;
+    let count = |local: &mut Local, _: &State| (local.store.usage(), local.catalog.len());
+    let (usage, transients) = node.local.ask(count).await?;
     let state = node.meta.state();
     let persistent = state
         .objects()

@@ -27,7 +27,7 @@ use crate::state::locks::{Lock, Locks};
 use crate::state::names::{Names, Target};
 use crate::state::nodes::{Node, Nodes};
 use crate::state::objects::{self, Objects};
-use crate::state::{Mutations, Namespace, Space, State};
+use crate::state::{Namespace, Space, State};
 
 /// The newest version.
 pub(crate) const VERSION: u8 = 2;
@@ -53,7 +53,6 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         edited,
         lives,
         levels,
-        mutations: _,
     } = state;
     let version = match lives.is_empty() && levels.is_empty() {
         true => 1,
@@ -99,7 +98,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<State, Malformed> {
         dedup: take_dedup(&mut input)?,
         spaces: take_spaces(&mut input)?,
         edited: input.rows(|(space, id)| (Namespace(space), ObjectId(id)))?,
-        ..State::new(Mutations::default())
+        ..State::default()
     };
     if version > 1 || !input.is_empty() {
         state.lives = input.rows(|(node, life): (u64, u128)| (NodeId(node), life))?;

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use vineyard_tests::tidy;
 
-use crate::shell;
+use crate::{python, shell};
 
 pub(crate) fn run() -> Result<()> {
     shell::run(&mut shell::cargo(&["fmt", "--all", "--check"]))?;
@@ -25,5 +25,6 @@ pub(crate) fn run() -> Result<()> {
         "-D",
         "warnings",
     ];
-    shell::run(&mut shell::cargo(&lint))
+    shell::run(&mut shell::cargo(&lint))?;
+    python::check()
 }

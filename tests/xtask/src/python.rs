@@ -18,6 +18,7 @@ use crate::suite::{self, Served, Tester};
 
 /// What the README says, word by word.
 const INSTALL: [&str; 2] = ["install", "./client/python"];
+const PACKAGE: &str = "client/python";
 const REFERENCE: &str = "client/python/tests/tools/reference.py";
 const RELEASED_ARENA: &str = "2G";
 /// Variables that would lead a client or the tests elsewhere.
@@ -65,6 +66,11 @@ impl Environment {
             .context("the libraries that the package is tested with cannot be had")?;
         fs::write(&stamp, &recipe)?;
         Ok(environment)
+    }
+
+    /// The linter and the type checker, at the versions that are pinned; the package itself is not in it.
+    fn lint() -> Result<Self> {
+        Self::ready("lint")
     }
 
     /// Installs the package as it is now.
@@ -115,6 +121,24 @@ impl Environment {
         };
         shell::run(&mut command)
     }
+}
+
+/// What must hold of the Python source before anybody runs it. Nothing is built, and nothing is written but caches.
+pub(crate) fn check() -> Result<()> {
+    let environment = Environment::lint()?;
+    for (tool, arguments) in [
+        ("ruff", &["check"][..]),
+        ("ruff", &["format", "--check"]),
+        ("mypy", &[]),
+    ] {
+        let mut command = environment.run();
+        command.current_dir(shell::root().join(PACKAGE));
+        command.args(["-m", tool]).args(arguments);
+        command.env("RUFF_CACHE_DIR", environment.folder.join("ruff"));
+        command.env("MYPY_CACHE_DIR", environment.folder.join("mypy"));
+        shell::run(&mut command)?;
+    }
+    Ok(())
 }
 
 /// Everything about the package; what needs the released package only if there is one.

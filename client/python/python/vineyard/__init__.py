@@ -79,8 +79,8 @@ from vineyard.core import (
 )
 from vineyard.core.builder import BuilderContext
 from vineyard.core.connect import connect, get, put
-from vineyard.core.faces import IPCClient, RPCClient
-from vineyard.core.pickles import PickleRefused
+from vineyard.core.contexts.pickle_setting import PickleRefused
+from vineyard.core.extension.instance_checks import IPCClient, RPCClient
 from vineyard.core.resolver import ResolverContext
 from vineyard.core.utils import envvars
 from vineyard.core.version import __version__
@@ -122,13 +122,12 @@ def __dir__() -> list[str]:
 
 def _start() -> None:
     """What importing does besides defining names."""
-    from vineyard.core import display, faces, neighbours, plugins, travel
+    from vineyard.core.extension import install
+    from vineyard.core.startup import import_conflicts, plugins
 
-    faces.complete_raw_clients()
-    travel.let_travel()
-    display.install()
+    install.install()
     register_builtin_types(default_builder_context, default_resolver_context)
-    neighbours.warn_of_released_package()
+    import_conflicts.warn_of_released_package()
     plugins.load_plugins(list(__path__))
 
 

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
 def run(*arguments: str) -> str:
     """Runs one command in a process of its own.
 
-    >>> vineyard.cli.run("--socket", "/tmp/vineyard.sock", "status")
+    >>> status = vineyard.cli.run("--socket", client.ipc_socket, "status")
 
     Parameters:
         *arguments: str

@@ -45,9 +45,7 @@ def covered(names: Iterable[Name], folder: Path = TESTS) -> dict[str, str]:
 
 
 def unknown_marks(names: Iterable[Name], folder: Path = TESTS) -> list[str]:
-    """Marks that name nothing the reference has: a slip of the pen would otherwise cover nothing,
-    unseen.
-    """
+    """Marks with names that the reference does not have: a misspelt one would cover nothing."""
     known = {name.path for name in names}
     found = []
     for file in sorted(folder.glob("test_*.py")):

@@ -1,4 +1,4 @@
-"""The rule for docstrings, as far as a machine can judge.
+"""The rule for docstrings, as far as a program can check it.
 
 1. Everything has a docstring of its own, whose first paragraph is one or more whole sentences.
 2. A function names each of its parameters below `Parameters:`, as `name: type`.
@@ -8,8 +8,7 @@
 4. A function with parameters has `Raises:`, with an exception that exists, or the word nothing.
 5. What measures memory, time or a place says its unit: bytes, seconds, milliseconds.
 
-Slots of the interpreter (`__eq__`, ...) owe the first only. Their docstring may be the
-interpreter's.
+Special methods (`__eq__`, ...) need the first only, and may have the docstring of the interpreter.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ MEASURES = (
     "timeout",
     "timeout_seconds",
 )
-# Whatever else a caller passes has no name to be listed under.
+# Variable arguments have no names of their own to be listed under.
 UNNAMED = ("args", "arguments", "kw", "kwargs")
 UNITS = re.compile(r"\b(bytes?|seconds?|milliseconds?)\b", re.IGNORECASE)
 SECTION = re.compile(

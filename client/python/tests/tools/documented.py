@@ -1,7 +1,7 @@
 """Reads the reference: which names it documents, and with which signatures.
 
-Promise: every name of the text that is not in a section left out by name is found once, with all
-overloads the text gives. This file must never know the package: it reads a text.
+Promise: every name of the text is found once, with all overloads that the text gives, unless its
+section is listed as left out. This file never imports the package: it reads a text.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """A proxy between a client and a node that counts the round trips.
 
-Promise: what goes through arrives unchanged and in order, descriptors too. A round trip is counted
-when the node answers after the client has spoken, however many pieces either used: it is what a
-caller waits for. The proxy knows nothing of the protocol. It is a process of its own: a client that
-held the interpreter while it waits for the proxy would wait for ever.
+Promise: bytes and descriptors arrive unchanged and in order. A round trip is counted when the node
+sends after the client has sent, in any number of pieces: it is what a caller waits for. The proxy
+knows nothing of the protocol. It is a process of its own, because a client that holds the
+interpreter while it waits would block a proxy in the same process.
 """
 
 from __future__ import annotations
@@ -136,13 +136,13 @@ class _Server:
 
 
 class _Conversation:
-    """Who spoke last on one connection."""
+    """Which side of one connection sent last."""
 
     def __init__(self) -> None:
         self._asked = False
 
     def heard(self, answers: bool) -> int:
-        """Notes who spoke; one if that was the answer to something."""
+        """Notes which side sent; returns 1 if that was an answer, else 0."""
         trips = int(answers and self._asked)
         self._asked = not answers
         return trips
@@ -160,7 +160,7 @@ def _receive(source: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def _send(sink: socket.socket, data: bytes, fds: list[int]) -> None:
-    """Sends descriptors with the last byte, and what the kernel glued before it without them."""
+    """Sends descriptors with the last byte, and the bytes before it without them."""
     if not fds:
         sink.sendall(data)
         return
@@ -174,7 +174,7 @@ def _start(function: object, *arguments: object) -> None:
 
 
 def main() -> None:
-    """Says the address, then the count for each line it reads, until there are no more."""
+    """Prints the address, then the count for each line it reads, until the end of its input."""
     arguments = json.loads(sys.argv[1])
     target = arguments["target"]
     folder = Path(arguments["folder"])
@@ -184,7 +184,7 @@ def main() -> None:
         print(server.trips, flush=True)
     if isinstance(server.address, str):
         os.unlink(server.address)
-    # Its threads wait for ever.
+    # The threads of the proxy never end by themselves.
     os._exit(0)
 
 

@@ -2,7 +2,7 @@
 on purpose.
 
 Promise: every parameter the reference gives is there, in its place, under its name, with its
-default; whatever ours has beyond that may be left out by a caller. Where one name has several
+default; every further parameter of ours has a default. Where one name has several
 overloads in the reference, a parameter may have the name that any of them gives to its place, and
 one that not all of them have must have a default.
 """
@@ -33,7 +33,7 @@ DECIDED: dict[str, tuple[str, str]] = {
     "BlobBuilder.abort": ("(client=None)", "the reference gives no signature"),
     "BlobBuilder.shrink": ("(*args)", "shrink(size), and the released shrink(client, size)"),
     "RemoteBlobBuilder.abort": ("(client=None)", "the reference gives no signature"),
-    "InstanceStatus.__init__": ("()", "a node makes it; nobody else can"),
+    "InstanceStatus.__init__": ("()", "only a node makes it"),
 }
 # Slots of the interpreter, whose parameters have no names worth giving.
 NAMELESS = (

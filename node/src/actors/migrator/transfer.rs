@@ -5,13 +5,14 @@ use std::io;
 use std::rc::Rc;
 
 use futures::future::try_join_all;
+use vineyard_raft::state::State;
 use vineyard_shm::SliceMut;
-use vineyard_store::{HolderId, Store};
 use vineyard_wire::peer::Range;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 use crate::actors::migrator::plan::{self, Wanted};
 use crate::context::NodeContext;
+use crate::local::Local;
 use crate::peer::fetch::{self, Piece};
 
 /// The copy of a blob.
@@ -36,7 +37,8 @@ pub(super) async fn fetch_blobs(
     let _place = places.await.expect("the semaphore is never closed");
     let holder = node.own_holder;
     let sizes: Vec<_> = blobs.iter().map(|wanted| wanted.size).collect();
-    let allocate = move |store: &mut Store| {
+    let allocate = move |local: &mut Local, _: &State| {
+        let store = &mut local.store;
         let made = store.create_many(holder, &sizes)?;
         let writers = made.iter().map(|blob| store.writer(blob.id));
         match writers.collect::<Result<Vec<_>, _>>() {
@@ -49,7 +51,7 @@ pub(super) async fn fetch_blobs(
             }
         }
     };
-    let (made, writers) = node.blobs.ask(allocate).await??;
+    let (made, writers) = node.local.ask(allocate).await??;
     let targets = blobs
         .iter()
         .map(|wanted| wanted.blob)
@@ -59,13 +61,16 @@ pub(super) async fn fetch_blobs(
     let mut fetched = fetch_all(node, &blobs, targets).await;
     if fetched.is_ok() {
         let ids = here.clone();
-        let sealed = node.blobs.ask(move |store| seal(store, holder, &ids));
-        fetched = sealed.await?.and(fetched);
+        let seal = move |local: &mut Local, _: &State| {
+            ids.iter().try_for_each(|id| local.seal(holder, *id))
+        };
+        let sealed = node.local.ask(seal).await?.map_err(Status::from);
+        fetched = sealed.and(fetched);
     }
     match fetched {
         Ok(checksums) => Ok(copies(&blobs, here, &checksums)),
         Err(status) => {
-            discard(node, here).await?;
+            node.local.ask(move |local, _| local.discard(&here)).await?;
             Err(status)
         }
     }
@@ -87,11 +92,6 @@ fn copies(
         (wanted.blob, Fetched { id, size, checksum })
     };
     blobs.iter().zip(here).map(copy).collect()
-}
-
-fn seal(store: &mut Store, holder: HolderId, ids: &[ObjectId]) -> Result<(), Status> {
-    ids.iter().try_for_each(|id| store.seal(holder, *id))?;
-    Ok(())
 }
 
 /// From every source at once. Answers the xxh3 of each range.
@@ -182,26 +182,4 @@ async fn fetch_from(
         checksums.extend(fetched.map_err(failed)?);
     }
     Ok(checksums)
-}
-
-/// The copies are the metadata's now; this node itself reads them no more.
-pub(super) async fn release(node: &NodeContext, held: Vec<ObjectId>) -> Result<(), Status> {
-    let holder = node.own_holder;
-    let release = move |store: &mut Store| {
-        for id in held {
-            // Somebody may have deleted the copy meanwhile, which released it.
-            let _ = store.release(holder, id);
-        }
-    };
-    node.blobs.ask(release).await
-}
-
-pub(super) async fn discard(node: &NodeContext, copies: Vec<ObjectId>) -> Result<(), Status> {
-    let holder = node.own_holder;
-    let discard = move |store: &mut Store| {
-        for id in copies {
-            store.delete(holder, id, false);
-        }
-    };
-    node.blobs.ask(discard).await
 }

@@ -262,7 +262,8 @@ fn a_session_that_goes_gives_back_what_it_held_and_a_reader_holds_nothing() {
         let node = &place.node.shared;
         let references = async || stats::here(node).await.unwrap().references;
         let own = node.own_holder;
-        let made = node.blobs.ask(move |store| {
+        let made = node.local.ask(move |local, _| {
+            let store = &mut local.store;
             let blob = store.create(own, 5)?;
             store.seal(own, blob.id)?;
             store.release(own, blob.id)?;

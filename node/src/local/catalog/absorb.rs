@@ -9,6 +9,7 @@ use vineyard_raft::state::objects::{Link, Record, is_reserved};
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{Code, InstanceId, ObjectId, Signature, Status, Tree};
 
+use super::super::pending::Pending;
 use super::Catalog;
 
 /// Deepest tree a client may create.
@@ -27,20 +28,21 @@ pub(crate) struct Created {
 }
 
 impl Catalog {
-    /// Stores the trees as new transient objects, all or none. Whether their blobs are here and sealed is for the
-    /// caller to ask the store afterwards: what the catalog refers to is not freed any more.
+    /// Stores the trees as new transient objects, all or none. Whether their blobs are here and sealed is for the caller
+    /// to check.
     pub(crate) fn create_all(
         &mut self,
+        pending: &Pending,
         state: &State,
         contents: &[Tree],
         now_ms: u64,
     ) -> Result<Vec<Created>, Status> {
         let mut made = Vec::with_capacity(contents.len());
         for content in contents {
-            match self.create(state, content, now_ms) {
+            match self.create(pending, state, content, now_ms) {
                 Ok(created) => made.push(created),
                 Err(status) => {
-                    self.take_back(&made);
+                    self.rollback(&made);
                     return Err(status);
                 }
             }
@@ -48,8 +50,8 @@ impl Catalog {
         Ok(made)
     }
 
-    /// Forgets what was just created, because it does not hold.
-    pub(crate) fn take_back(&mut self, made: &[Created]) {
+    /// Removes what was just created.
+    pub(crate) fn rollback(&mut self, made: &[Created]) {
         for created in made {
             self.remove(created.id);
             for member in &created.brought {
@@ -61,6 +63,7 @@ impl Catalog {
     /// Stores the tree as a new transient object. All or nothing: a refused member leaves nothing behind.
     pub(crate) fn create(
         &mut self,
+        pending: &Pending,
         state: &State,
         content: &Tree,
         now_ms: u64,
@@ -74,6 +77,7 @@ impl Catalog {
         let mut root = blank_record(content, id, signature, instance, now_ms)?;
         let mut walk = Walk {
             catalog: self,
+            pending,
             state,
             now_ms,
             records: BTreeMap::new(),
@@ -98,6 +102,7 @@ impl Catalog {
 /// One walk down a client's tree. It only reads the catalog, so a refusal anywhere leaves nothing to undo.
 struct Walk<'a> {
     catalog: &'a Catalog,
+    pending: &'a Pending,
     state: &'a State,
     now_ms: u64,
     /// Members that were not known before.
@@ -145,7 +150,7 @@ impl Walk<'_> {
             ))
         })?;
         let id = member_id(name, node)?;
-        self.catalog.refuse_doomed(id)?;
+        self.pending.check_member(id)?;
         if id.is_blob() {
             return blob_member(name, node, id, home);
         }
@@ -332,17 +337,16 @@ pub(crate) fn local_blobs(content: &Tree, me: InstanceId, found: &mut Vec<Object
     }
 }
 
-/// Whether `content` names an object, at any depth, of which `wanted` is true.
-pub(super) fn names_any(content: &Tree, wanted: impl Fn(ObjectId) -> bool) -> bool {
+/// The first object that `content` names, at any depth, of which `wanted` is true.
+pub(crate) fn named_object(content: &Tree, wanted: impl Fn(ObjectId) -> bool) -> Option<ObjectId> {
     let mut left = vec![content];
     while let Some(content) = left.pop() {
-        let nodes = content.values().filter_map(Value::as_object);
-        for node in nodes {
-            if member_id("", node).is_ok_and(&wanted) {
-                return true;
+        for node in content.values().filter_map(Value::as_object) {
+            match member_id("", node) {
+                Ok(id) if wanted(id) => return Some(id),
+                _ => left.push(node),
             }
-            left.push(node);
         }
     }
-    false
+    None
 }

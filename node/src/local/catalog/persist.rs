@@ -16,38 +16,8 @@ pub(crate) struct PersistPlan {
 }
 
 impl Catalog {
-    /// The plan for `ids`, whose objects do not change until `end_persist`. `None` while another persist or a delete has
-    /// one of them.
-    pub(crate) fn begin_persist(
-        &mut self,
-        state: &State,
-        ids: &[ObjectId],
-    ) -> Result<Option<PersistPlan>, Status> {
-        let plan = self.persist_plan(state, ids)?;
-        let mut records = plan.records.iter().map(|record| record.id);
-        if records.any(|id| self.in_flight.contains(&id) || self.dooms_object(id)) {
-            return Ok(None);
-        }
-        for id in plan.blobs.keys() {
-            self.refuse_doomed(*id)?;
-        }
-        let records = plan.records.iter().map(|record| record.id);
-        self.in_flight.extend(records);
-        Ok(Some(plan))
-    }
-
-    /// The persist of `ids` has ended; what the cluster took is no longer kept here.
-    pub(crate) fn end_persist(&mut self, state: &State, ids: &[ObjectId]) {
-        for id in ids {
-            self.in_flight.remove(id);
-            if state.contains(*id) {
-                self.remove(*id);
-            }
-        }
-    }
-
     /// Everything transient that `ids` reach; empty when all is persistent already.
-    pub(super) fn persist_plan(
+    pub(crate) fn persist_plan(
         &self,
         state: &State,
         ids: &[ObjectId],

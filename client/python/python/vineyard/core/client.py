@@ -1,23 +1,31 @@
 """`vineyard.Client`: what `vineyard.connect` returns. One or two connections, and every verb on
 them.
 
-Promise: a verb goes to the Unix socket if there is one. What needs the other connection says so.
+Promise: a verb uses the Unix socket if there is one; one that needs the other connection says so.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self
 
-from vineyard._C import ConnectionFailedException, IPCClient, ObjectMeta, RPCClient
-from vineyard.core import pickles
-from vineyard.core.configuration import Addresses, Endpoint, from_arguments, from_surroundings
-from vineyard.core.connections import open_ipc, open_rpc
+from vineyard._C import ConnectionFailedException, IPCClient, RPCClient
+from vineyard.core.connections.addresses import (
+    Addresses,
+    Endpoint,
+    from_arguments,
+    from_surroundings,
+)
+from vineyard.core.connections.open import open_ipc, open_rpc
+from vineyard.core.contexts import pickle_setting
+from vineyard.core.extension import pickling
+from vineyard.core.transfers import upload
 from vineyard.core.verbs.blobs import BlobVerbs
 from vineyard.core.verbs.instance import InstanceVerbs
 from vineyard.core.verbs.metadata import MetadataVerbs
@@ -39,8 +47,8 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
     Threads may share a client; a process that was forked uses :meth:`fork`.
     """
 
-    _put_tree: Callable[..., ObjectMeta]
-    _get_tree: Callable[..., ObjectMeta]
+    __reduce__ = pickling.reduce_client
+    __copy__ = __deepcopy__ = pickling.itself
 
     def __init__(
         self,
@@ -73,9 +81,9 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
             session: int or None
                 Ignored over IPC; over RPC no node has sessions.
             username: str or None
-                Who logs in, if the node asks.
+                The user name, for nodes that ask for one.
             password: str or None
-                Their password.
+                The password of that user.
             config: str or None
                 A configuration file, or the folder of one, with ``IPCSocket`` and ``RPCEndpoint``
                 below ``Vineyard``.
@@ -85,12 +93,11 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
         Raises:
             ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses.
-            It is a
-                ConnectionError, too.
+                It is a ConnectionError, too.
             ValueError: an endpoint is not ``host:port``, or `pickle` (or VINEYARD_PICKLE) is
                 neither ``"allow"`` nor ``"refuse"``.
         """
-        self._pickle = pickles.chosen(pickle)
+        self._pickle = pickle_setting.chosen(pickle)
         addresses = Addresses() if config else from_arguments(socket, port, host, endpoint)
         addresses = addresses or from_surroundings(config)
         if not addresses:
@@ -108,7 +115,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         _open_clients.add(self)
 
     def _open(self, addresses: Addresses) -> tuple[IPCClient | None, RPCClient | None]:
-        """Connects to all that answers of `addresses`; fails if nothing does."""
+        """Connects to the socket and to one endpoint; fails if neither answers."""
         ipc: IPCClient | None = None
         rpc: RPCClient | None = None
         failures: list[ConnectionFailedException] = []
@@ -119,8 +126,8 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
                 failures.append(error)
         for number, endpoint in enumerate(addresses.endpoints, 1):
             try:
-                is_last_hope = number == len(addresses.endpoints) and ipc is None
-                rpc = open_rpc(endpoint, patient=is_last_hope, **self._login)
+                is_last = number == len(addresses.endpoints) and ipc is None
+                rpc = open_rpc(endpoint, patient=is_last, **self._login)
                 break
             except ConnectionFailedException as error:
                 failures.append(error)
@@ -135,12 +142,15 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
     def _use(self, ipc: IPCClient | None, rpc: RPCClient | None) -> None:
         self._ipc_client, self._rpc_client = ipc, rpc
-        raw = self.default_client()
-        # Bound once: each put and get passes here.
-        self._put_tree, self._get_tree = raw._put_tree, raw._get_tree
+        # Bound once, because every put and get calls them.
+        self._get_tree = self.default_client()._get_tree
+        if ipc is not None:
+            self._put_tree = ipc._put_tree
+        elif rpc is not None:
+            self._put_tree = functools.partial(upload.put_tree, rpc)
         for client in (ipc, rpc):
             if client is not None:
-                pickles.bind(client, self._pickle)
+                pickle_setting.bind(client, self._pickle)
 
     def _configure(self, client: IPCClient | RPCClient) -> None:
         """Gives another raw client this one's settings. A change makes it connect anew."""
@@ -179,7 +189,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         trace: TracebackType | None,
     ) -> None:
         _open_clients.discard(self)
-        # Who connects to the same place shares the connection: the last block to end closes it.
+        # Clients of one node share its connection: it is closed when the last block ends.
         mine = {self._ipc_client, self._rpc_client} - {None}
         if not any({one._ipc_client, one._rpc_client} & mine for one in list(_open_clients)):
             self.close()

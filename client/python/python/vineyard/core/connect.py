@@ -1,4 +1,4 @@
-"""`vineyard.connect`, and put and get for those who do not keep a client."""
+"""`vineyard.connect`, and a put and get that connect by themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from vineyard._C import ObjectID
 from vineyard.core.client import Client
-from vineyard.core.configuration import from_surroundings
+from vineyard.core.connections.addresses import from_surroundings
 
 
 def connect(*args: Any, **kwargs: Any) -> Client:
@@ -43,9 +43,9 @@ def connect(*args: Any, **kwargs: Any) -> Client:
         session: int or None
             Accepted over IPC and not used.
         username: str or None
-            Who logs in, if the node asks.
+            The user name, for nodes that ask for one.
         password: str or None
-            Their password.
+            The password of that user.
         config: str or None
             A configuration file or the folder of one.
         pickle: str or None
@@ -57,8 +57,7 @@ def connect(*args: Any, **kwargs: Any) -> Client:
 
     Raises:
         ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses. It
-        is a
-            ConnectionError, too.
+            is a ConnectionError, too.
         ValueError: an endpoint is not ``host:port``, or `pickle` is neither of the two.
         TypeError: an unknown argument.
     """

@@ -14,8 +14,9 @@ def envvars(
 ) -> Generator[Any, Any, Any]:
     """Sets environment variables for a while.
 
-    >>> with vineyard.envvars("VINEYARD_IPC_SOCKET", "/tmp/vineyard.sock"):
-    ...     client = vineyard.connect()
+    >>> with vineyard.envvars("VINEYARD_IPC_SOCKET", client.ipc_socket):
+    ...     vineyard.connect().ipc_socket == client.ipc_socket
+    True
 
     Parameters:
         key: str, or dict of str to str or None

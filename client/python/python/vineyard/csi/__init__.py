@@ -15,7 +15,8 @@ SOCKET_NAME = "vineyard.sock"
 def read(path: str | os.PathLike[str]) -> Any:
     """Reads the value that was written to a path of a CSI volume.
 
-    >>> vineyard.csi.read("/mnt/volume/array")
+    >>> vineyard.csi.write(numpy.arange(8), f"{volume}/array")
+    >>> vineyard.csi.read(f"{volume}/array")
     array([0, 1, 2, 3, 4, 5, 6, 7])
 
     Parameters:
@@ -41,7 +42,7 @@ def read(path: str | os.PathLike[str]) -> Any:
 def write(value: Any, path: str | os.PathLike[str]) -> None:
     """Writes a value to a path of a CSI volume: it is persisted, and named by the path.
 
-    >>> vineyard.csi.write(numpy.arange(8), "/mnt/volume/array")
+    >>> vineyard.csi.write(numpy.arange(8), f"{volume}/array")
 
     Parameters:
         value: object

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow
 
-from vineyard.core.pickles import PickleRefused
+from vineyard.core.contexts.pickle_setting import PickleRefused
 from vineyard.data._plain import NotPlain
 from vineyard.data.arrow import type_from_text, type_to_text
 

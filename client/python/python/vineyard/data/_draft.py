@@ -1,4 +1,4 @@
-"""A put in the making: the metadata tree of a value, and the buffers its blobs will hold.
+"""What a put will send: the metadata tree of a value, and the buffers for its blobs.
 
 Promise: nothing is sent while a value of a type of ours is described. It knows no type of value.
 """
@@ -14,7 +14,7 @@ Tree = dict[str, Any]
 BLOB = "vineyard::Blob"
 
 
-class Draft:
+class PutDraft:
     """Collects the buffers of one put, and says how the parts of a value are built."""
 
     __slots__ = ("_address_of", "buffers", "client", "context", "kwargs", "links", "measured")
@@ -26,7 +26,7 @@ class Draft:
         self.kwargs = kwargs
         self.buffers: list[Any] = []
         self.links = 0
-        # Whether the value that is being described is known to make a tree of a sensible size.
+        # Whether the size of the tree of the current value was checked already.
         self.measured = False
         self._address_of = client.find_shared_memory if reuse and client.is_ipc else None
 
@@ -43,7 +43,7 @@ class Draft:
         if object_id is None:
             return None
         self.links += 1
-        # The released server asks where a blob is that is only linked.
+        # The released server needs the instance of a blob that is only linked.
         return link(object_id) | {"instance_id": self.client.instance_id}
 
     def describes(self, kind: type) -> bool:
@@ -63,7 +63,8 @@ class Draft:
         builder = self.context.find(type(value))
         describe = getattr(builder, "describe", None)
         if describe is not None:
-            return describe(self, value)
+            tree: Tree = describe(self, value)
+            return tree
         from vineyard.core.builder import id_of_built
 
         return link(id_of_built(self.context.run(self.client, value), builder))

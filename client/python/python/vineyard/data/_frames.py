@@ -1,9 +1,9 @@
-"""Frames of columns that are ready: what `pandas.DataFrame` makes of a dict of them, sooner.
+"""Makes a `pandas.DataFrame` of its columns faster than the constructor, if they are all numbers.
 
-Promise: the same frame, column by column on the same memory, as the public constructor gives, which
-is also what makes it where pandas offers no shorter way. It knows no tree and no blob.
+Promise: the frame is the same, on the same memory, as that of the public constructor, which is used
+where pandas offers no faster way. This file knows no tree and no blob.
 
-Why: the constructor looks at each column for what it may have to convert. Numbers need nothing.
+Why: the constructor checks each column for conversions, and columns of numbers need none.
 """
 
 from __future__ import annotations
@@ -49,13 +49,14 @@ def _way_of_pandas_3() -> _Way | None:
         blocks = [
             (value.reshape(1, -1), place) for value, place in zip(values, places, strict=True)
         ]
-        return create_dataframe_from_blocks(blocks, index, columns)
+        frame: pandas.DataFrame = create_dataframe_from_blocks(blocks, index, columns)
+        return frame
 
     return of_numbers
 
 
 def _way_of_pandas_2() -> _Way | None:
-    """It has no public name there, but pandas 2 does not change any more."""
+    """Not a public name, but pandas 2 does not change any more."""
     if not pandas.__version__.startswith("2."):
         return None
     try:
@@ -72,10 +73,11 @@ def _way_of_pandas_2() -> _Way | None:
         manager = create_block_manager_from_column_arrays(
             values, [columns, index], consolidate=False, refs=[None] * len(values)
         )
-        return from_manager(manager, manager.axes)
+        frame: pandas.DataFrame = from_manager(manager, manager.axes)
+        return frame
 
     return of_numbers
 
 
-# Without looking at the columns; None if the pandas that is installed offers no way.
+# Makes a frame without checking the columns; None if the installed pandas offers no way.
 _of_numbers = _way_of_pandas_3() or _way_of_pandas_2()

@@ -26,6 +26,6 @@ def make_global(
         object_id = block if isinstance(block, ObjectID) else block.id
         client.persist(object_id)
         meta.add_member(f"partitions_-{at}", object_id)
-    created = client.create_metadata(meta)
+    created: ObjectMeta = client.create_metadata(meta)
     client.persist(created.id)
     return created

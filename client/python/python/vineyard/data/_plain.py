@@ -20,8 +20,8 @@ from vineyard.data._zones import of_pytz
 
 # Python refuses to print or parse longer integers as decimals unless told otherwise.
 _DECIMAL_BITS_MAX = 10_000
-# A description stands beside what it describes, and readers who allow pickles gain nothing from it:
-# past these it would cost them too much. An item takes about a microsecond.
+# Larger values get no description: clients that allow pickles do not need it, and would pay for it
+# with about a microsecond per item in every put.
 _ITEMS_MAX = 1_000
 _LENGTH_MAX = 64 * 1024
 # What JSON gives back as it was.
@@ -202,7 +202,7 @@ def _read_scalar(name: str, content: str) -> Any:
 
 @functools.cache
 def _pandas_writers() -> list[tuple[type, _Write]]:
-    """For whatever is a value of these classes; subclasses that users made are no plain values."""
+    """Writers of values of exactly these classes; values of subclasses are not plain."""
     import pandas
 
     return [
@@ -228,7 +228,7 @@ def _write_interval(value: Any) -> list[Any]:
 def _write_frequency(value: Any) -> list[Any]:
     text = value.freqstr
     again = _read_frequency(text)
-    # Calendars of holidays have the name of an offset without any.
+    # An offset with holidays has the same name as one without.
     if type(again) is not type(value) or again != value:
         raise NotPlain(text)
     return ["frequency", text]
@@ -244,7 +244,8 @@ def _read_timestamp(ticks: int, unit: str, zone: list[Any] | None) -> Any:
     import numpy
     import pandas
 
-    value = pandas.Timestamp(numpy.datetime64(ticks, unit))
+    # The stubs list the units; a text from a description is checked by numpy when it runs.
+    value = pandas.Timestamp(numpy.datetime64(ticks, unit))  # type: ignore[call-overload]
     return value if zone is None else value.tz_localize("UTC").tz_convert(read_zone(zone))
 
 
@@ -260,7 +261,8 @@ def _of_pandas(make: Callable[..., Any]) -> Callable[..., Any]:
 def _read_ticks(pandas: Any, ticks: int, unit: str) -> Any:
     import numpy
 
-    return pandas.Timedelta(numpy.timedelta64(ticks, unit))
+    # As in `_read_timestamp`: numpy checks the unit.
+    return pandas.Timedelta(numpy.timedelta64(ticks, unit))  # type: ignore[call-overload]
 
 
 _WRITERS: dict[type, _Write] = {

@@ -1,8 +1,8 @@
-"""What a pickle would make, said plainly: calls of functions that are listed here, on plain values
-and on the buffers that lie in the pickle.
+"""Plain descriptions of pickled values: calls of the functions listed here, with plain values and
+the buffers of the pickle as arguments.
 
-Promise: reading calls nothing but what `_NAMES` lists, with buffers that lie within the payload. A
-value that cannot be said this way has no description, and is a pickle alone.
+Promise: reading calls only what `_NAMES` lists, with buffers within the payload. A value that
+cannot be described this way is stored as a pickle without a description.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vineyard.core.pickles import PickleRefused
+from vineyard.core.contexts.pickle_setting import PickleRefused
 from vineyard.data import _plain
-from vineyard.data._door import first
 from vineyard.data._plain import NotPlain
 from vineyard.data._reduce import Call
+from vineyard.data._unpickling import first
 
 # All that a description may call. Each makes a value of its arguments and does nothing else; none
 # takes the name of something to import, or an address.
@@ -54,7 +54,7 @@ _LIBRARIES = frozenset(name.partition(".")[0] for name in _NAMES)
 def describe(value: Any, buffers: Sequence[pickle.PickleBuffer], reduced: dict[int, Any]) -> bytes:
     """The description of `value`, whose pickle has `buffers`; empty if there is none.
 
-    `reduced`: what each array and matrix was reduced to, by its id and beside itself.
+    `reduced`: by the id of each array and matrix, the object itself and what it was reduced to.
     """
     try:
         return _Writer(buffers, reduced).text(value).encode("ascii")
@@ -63,7 +63,7 @@ def describe(value: Any, buffers: Sequence[pickle.PickleBuffer], reduced: dict[i
 
 
 def restore(text: bytes, buffers: Sequence[memoryview], refusal: PickleRefused, peel: bool) -> Any:
-    """The value of a description; `peel` as in :func:`vineyard.data._door.unpickle`."""
+    """The value of a description; `peel` as in :func:`vineyard.data._unpickling.unpickle`."""
     return _Reader(buffers, refusal, peel).value(text)
 
 
@@ -189,7 +189,7 @@ def _find(name: str) -> Any:
     library, *path = name.split(".")
     if library == "scipy":
         library, path = "scipy.sparse", path[1:]
-    found = importlib.import_module(library)
+    found: Any = importlib.import_module(library)
     for part in path:
         found = getattr(found, part, None)
     return found

@@ -1,4 +1,4 @@
-"""A get in the making: the tree of an object that is here already, with its blobs.
+"""What a get reads: the tree of an object that was fetched already, with its blobs.
 
 Promise: no round trips. It knows no type of value.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from vineyard._C import ObjectNotExistsException
-from vineyard.core.pickles import PickleRefused, setting_of
+from vineyard.core.contexts.pickle_setting import PickleRefused, setting_of
 from vineyard.data._draft import Tree
 
 # The blob without bytes, the same on every instance.
@@ -34,15 +34,15 @@ class Reader:
         self._path: list[str] = []
 
     def blob(self, node: Tree) -> Any:
-        """The bytes of a blob: an object with the buffer protocol, read-only. It keeps the memory
-        alive.
+        """The bytes of a blob: an object with the buffer protocol, read-only. The memory stays
+        mapped while it exists.
         """
         blob = self._buffer(node["id"])
         if blob is not None:
             return blob
         if node["id"] == _EMPTY:
             return b""
-        from vineyard.core.remote import instance_of
+        from vineyard.core.transfers.remote import instance_of
 
         holder = instance_of(self.meta, node["id"])
         what = f"the bytes of blob {node['id']} of {self.meta.id!r}"

@@ -50,7 +50,8 @@ def _choose(kind: type) -> Reducer | None:
     if module.startswith("scipy.sparse."):
         family, _, suffix = name.partition("_")
         if family in _SPARSE_KINDS and suffix in ("array", "matrix"):
-            return globals()[f"_reduce_{_SPARSE_REDUCERS[family]}"]
+            reducer: Reducer = globals()[f"_reduce_{_SPARSE_REDUCERS[family]}"]
+            return reducer
     return None
 
 

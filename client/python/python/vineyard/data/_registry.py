@@ -1,7 +1,7 @@
 """Builders and resolvers as the contexts see them: names of functions, found at the first call.
 
-Promise: one put sends one tree, whatever is nested in the value; one get reads one tree. A builder
-calls its module's `describe(draft, value)`, a resolver its `restore(reader, tree)`.
+Promise: one put sends one tree, also of a nested value; one get reads one tree. A builder calls
+its module's `describe(draft, value)`, a resolver its `restore(reader, tree)`.
 """
 
 from __future__ import annotations
@@ -11,30 +11,32 @@ from importlib import import_module
 from typing import Any
 
 from vineyard._C import VineyardException
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 
 
 def _load(place: str, default: str) -> Callable[..., Any]:
     module, _, function = place.partition(":")
-    return getattr(import_module(f"vineyard.data.{module}"), function or default)
+    loaded = import_module(f"vineyard.data.{module}")
+    found: Callable[..., Any] = getattr(loaded, function or default)
+    return found
 
 
 class Builder:
     """Builds values of one type; `place` is ``module`` or ``module:function`` in this package."""
 
-    # The context may hand over `persist` and `name`: they travel with the put.
+    # The context may pass `persist` and `name`: they are part of the put request.
     publishes = True
 
     def __init__(self, place: str) -> None:
         self._place = place
-        self._describe: Callable[[Draft, Any], Tree] | None = None
+        self._describe: Callable[[PutDraft, Any], Tree] | None = None
 
     def __repr__(self) -> str:
         return f"<builder vineyard.data.{self._place}>"
 
     @property
-    def describe(self) -> Callable[[Draft, Any], Tree]:
+    def describe(self) -> Callable[[PutDraft, Any], Tree]:
         """What makes the tree of a value."""
         if self._describe is None:
             self._describe = _load(self._place, "describe")
@@ -54,7 +56,7 @@ class Builder:
             from vineyard.core.builder import get_current_builders
 
             builder = get_current_builders()
-        draft = Draft(client, builder, kwargs)
+        draft = PutDraft(client, builder, kwargs)
         tree = self._tree(draft, value)
         if not draft.links:
             return client._put_tree(tree, draft.buffers, persist, name)
@@ -63,10 +65,10 @@ class Builder:
         except VineyardException:
             # A blob the value lives in may have been deleted since: its bytes are still mapped, so
             # copy them.
-            draft = Draft(client, builder, kwargs, reuse=False)
+            draft = PutDraft(client, builder, kwargs, reuse=False)
             return client._put_tree(self._tree(draft, value), draft.buffers, persist, name)
 
-    def _tree(self, draft: Draft, value: Any) -> Tree:
+    def _tree(self, draft: PutDraft, value: Any) -> Tree:
         """The tree of the whole value; `global_=True` lets its parts lie on several instances."""
         tree = self.describe(draft, value)
         if draft.kwargs.get("global_") and "_buffer" not in tree:

@@ -1,29 +1,31 @@
 """Pickles whose large buffers lie in them as they are, to be used in place.
 
 Promise: the bytes are a complete pickle of protocol 5 that `pickle.loads` reads, without knowing
-this file. Whoever knows it finds the raw buffers by the table behind the pickle and maps them
-instead of copying them. Who may not unpickle finds a plain description of the value before the
-table, if it has one.
+this file. This package finds the raw buffers by the table behind the pickle and maps them instead
+of copying them. A client that refuses pickles reads the plain description of the value before the
+table, if there is one.
 
 How: the value is pickled with its buffers out of band, which leaves a NEXT_BUFFER opcode for each.
 Each is replaced by a BYTEARRAY8 opcode, its length and the raw bytes, after opcodes that do nothing
 but bring the bytes to an aligned offset. What follows the STOP opcode is ignored by every
-unpickler: there lie the description, JSON of `_program`, and the table, two little-endian 64-bit
-numbers for each buffer: offset and length.
+unpickler: there are the description, JSON of `_program`, and the table, two little-endian 64-bit
+numbers for each buffer: its offset and its length.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import io
 import pickle
 import pickletools
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 from vineyard.data import _program
-from vineyard.data._door import Source, unpickle
 from vineyard.data._reduce import reducer_of
+from vineyard.data._unpickling import Source, unpickle
 
 _NEXT_BUFFER = b"\x97"
 _BYTEARRAY8 = b"\x96"
@@ -42,8 +44,8 @@ _PAD_ODD = b"K\x000"
 class Pickler(pickle.Pickler):
     """Pickles values of libraries by their public constructors.
 
-    `reduced`: what each object was reduced to, by its id, and beside itself, so that no
-    other gets that id.
+    `reduced`: by the id of each object, the object itself, so that its id is not used
+    again, and what it was reduced to.
     """
 
     reduced: dict[int, Any]
@@ -154,14 +156,13 @@ def dump(
     except (pickle.PicklingError, AttributeError, TypeError):
         # Functions and classes of a script or notebook: cloudpickle carries their code, if it is
         # installed.
-        try:
-            import cloudpickle
-        except ImportError:
-            cloudpickle = None
-        if cloudpickle is None:
+        if importlib.util.find_spec("cloudpickle") is None:
             raise
+    import cloudpickle
+
     buffers.clear()
-    return cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    pickled: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
+    return pickled
 
 
 def _unframed(stream: bytes) -> bytes:
@@ -171,8 +172,8 @@ def _unframed(stream: bytes) -> bytes:
         return stream[:_PROTO_BYTES] + stream[first:]
     kept = []
     begin = 0
-    for opcode, _, at in pickletools.genops(stream):
-        if opcode.name == "FRAME":
+    for name, at in _opcodes(stream):
+        if name == "FRAME":
             kept.append(stream[begin:at])
             begin = at + _FRAME.size
     return b"".join([*kept, stream[begin:]])
@@ -187,7 +188,14 @@ def _placeholders(stream: bytes, count: int) -> list[int]:
             at = stream.index(_NEXT_BUFFER, at + 1)
             found.append(at)
         return found
-    return [at for opcode, _, at in pickletools.genops(stream) if opcode.name == "NEXT_BUFFER"]
+    return [at for name, at in _opcodes(stream) if name == "NEXT_BUFFER"]
+
+
+def _opcodes(stream: bytes) -> Iterator[tuple[str, int]]:
+    """The names of the opcodes, and where each begins."""
+    for opcode, _, at in pickletools.genops(stream):
+        assert at is not None, "bytes have positions"
+        yield opcode.name, at
 
 
 def _padding(size: int) -> bytes:

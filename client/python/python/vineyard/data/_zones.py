@@ -31,4 +31,5 @@ def of_pytz(zone: str) -> datetime.tzinfo:
         import pytz
     except ImportError:
         return _named(zone)
-    return pytz.timezone(zone)
+    found: datetime.tzinfo = pytz.timezone(zone)
+    return found

@@ -2,8 +2,8 @@
 
 Promise: an array comes back equal and of its type, as a view of the shared memory, with these
 widenings: offsets of text and lists are stored with 64 bits, and a bare StringArray comes back as
-LargeStringArray, as with the released client. Slices are stored without what they leave out. Nested
-and rarer types are pickled with their buffers in place.
+LargeStringArray, as with the released client. Of a slice only its own items are stored. Nested and
+rarer types are pickled with their buffers in place.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow
 
-from vineyard.core.pickles import REFUSE, PickleRefused
+from vineyard.core.contexts.pickle_setting import REFUSE, PickleRefused
 from vineyard.data import default
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 
 _FIXED_TYPES: dict[str, pyarrow.DataType] = {
@@ -41,7 +41,7 @@ _UNSAFE_TYPES = (b"arrow.py_extension_type", b"POLARS_EXTENSION_TYPE")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
 
 
-def describe(draft: Draft, value: pyarrow.Array) -> Tree:
+def describe(draft: PutDraft, value: pyarrow.Array) -> Tree:
     """The tree of an array, by its type."""
     kind = value.type
     name = str(kind)
@@ -68,16 +68,16 @@ def compact(value: pyarrow.Array) -> pyarrow.Array:
 
 
 def nbytes(value: Any) -> int:
-    """The bytes of an array, batch or table; for views, which old pyarrow cannot tell, of all their
+    """The bytes of an array, batch or table. Old pyarrow cannot say it of views: then of all their
     buffers.
     """
     try:
-        return value.nbytes
+        return int(value.nbytes)
     except pyarrow.ArrowTypeError:
-        return value.get_total_buffer_size()
+        return int(value.get_total_buffer_size())
 
 
-def _describe_fixed(draft: Draft, value: pyarrow.Array, typename: str) -> Tree:
+def _describe_fixed(draft: PutDraft, value: pyarrow.Array, typename: str) -> Tree:
     bitmap, data = value.buffers()
     offset = value.offset
     stored = _stored(draft, data)
@@ -96,7 +96,7 @@ def _describe_fixed(draft: Draft, value: pyarrow.Array, typename: str) -> Tree:
     }
 
 
-def _common(draft: Draft, value: pyarrow.Array, bitmap: Any, offset: int) -> Tree:
+def _common(draft: PutDraft, value: pyarrow.Array, bitmap: Any, offset: int) -> Tree:
     nulls = value.null_count
     return {
         "nbytes": value.nbytes,
@@ -107,7 +107,7 @@ def _common(draft: Draft, value: pyarrow.Array, bitmap: Any, offset: int) -> Tre
     }
 
 
-def _stored(draft: Draft, buffer: Any) -> Tree | None:
+def _stored(draft: PutDraft, buffer: Any) -> Tree | None:
     """The blob that `buffer` lies in, from its first byte."""
     return draft.shared(buffer.address) if buffer is not None and buffer.size else None
 
@@ -119,7 +119,7 @@ def _cut(buffer: Any, begin: int, end: int) -> Any:
 
 
 def _describe_binary(
-    draft: Draft, value: pyarrow.Array, kind: pyarrow.DataType, cpp_name: str
+    draft: PutDraft, value: pyarrow.Array, kind: pyarrow.DataType, cpp_name: str
 ) -> Tree:
     if value.type != kind:
         value = value.cast(kind)
@@ -157,7 +157,7 @@ def _bounds(value: pyarrow.Array) -> tuple[int, int]:
     return offsets[value.offset], offsets[value.offset + len(value)]
 
 
-def _describe_list(draft: Draft, value: pyarrow.Array) -> Tree:
+def _describe_list(draft: PutDraft, value: pyarrow.Array) -> Tree:
     kind = value.type
     if value.offset:
         value = pyarrow.concat_arrays([value, value.slice(0, 0)])

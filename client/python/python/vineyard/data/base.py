@@ -12,7 +12,7 @@ import pickle
 from typing import Any
 
 from vineyard.data import default
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
 
@@ -29,7 +29,7 @@ _ITEMS_MAX = 10_000
 _LEVELS_MAX = 60
 
 
-def describe_int(draft: Draft, value: int) -> Tree:
+def describe_int(draft: PutDraft, value: int) -> Tree:
     """The tree of an int of any size."""
     if type(value) is not int:
         return default.describe(draft, value)
@@ -40,12 +40,12 @@ def describe_int(draft: Draft, value: int) -> Tree:
     return _scalar("int", str(value), "int")
 
 
-def describe_bool(draft: Draft, value: bool) -> Tree:
+def describe_bool(draft: PutDraft, value: bool) -> Tree:
     """The tree of a bool."""
     return _scalar("int", value, "bool")
 
 
-def describe_float(draft: Draft, value: float) -> Tree:
+def describe_float(draft: PutDraft, value: float) -> Tree:
     """The tree of a float or numpy.float64; NaN and infinities are written as text."""
     kind = type(value).__name__
     if type(value) is not float and kind != "float64":
@@ -54,7 +54,7 @@ def describe_float(draft: Draft, value: float) -> Tree:
     return _scalar("double", plain if math.isfinite(plain) else str(plain), kind)
 
 
-def describe_str(draft: Draft, value: str) -> Tree:
+def describe_str(draft: PutDraft, value: str) -> Tree:
     """The tree of a str; long text, and text that UTF-8 cannot carry, is pickled into a blob."""
     if type(value) is not str:
         return default.describe(draft, value)
@@ -68,7 +68,7 @@ def describe_str(draft: Draft, value: str) -> Tree:
     return _scalar("std::string", value, "str")
 
 
-def _describe_text(draft: Draft, value: str) -> Tree:
+def _describe_text(draft: PutDraft, value: str) -> Tree:
     """As the call that makes it of its bytes, which lie in the pickle once."""
     utf8 = pickle.PickleBuffer(value.encode("utf-8", "surrogatepass"))
     return default.describe(draft, Call(str, utf8, "utf-8", "surrogatepass"))
@@ -100,7 +100,7 @@ def restore_scalar(reader: Reader, tree: Tree) -> Any:
     return value
 
 
-def describe_bytes(draft: Draft, value: Any) -> Tree:
+def describe_bytes(draft: PutDraft, value: Any) -> Tree:
     """A bare blob with the bytes of `value`: bytes, memoryview or pyarrow.Buffer."""
     if type(value) is bytes:
         return draft.blob(value)
@@ -121,7 +121,7 @@ def restore_bytes(reader: Reader, tree: Tree) -> memoryview:
     return view if view.format == "B" else view.cast("B")
 
 
-def describe_sequence(draft: Draft, value: Any) -> Tree:
+def describe_sequence(draft: PutDraft, value: Any) -> Tree:
     """The tree of a tuple or list with its items. Pickled are: a subclass, like a named tuple; many
     items, many levels, and what contains itself, unless a part has to be linked.
     """
@@ -139,7 +139,7 @@ def describe_sequence(draft: Draft, value: Any) -> Tree:
         draft.measured = False
 
 
-def _sequence(draft: Draft, value: Any, kind: type) -> Tree:
+def _sequence(draft: PutDraft, value: Any, kind: type) -> Tree:
     tree: Tree = {
         "typename": "vineyard::Sequence",
         "nbytes": 0,
@@ -165,7 +165,7 @@ def _items(value: Any, level: int) -> int:
     return count
 
 
-def _links(draft: Draft, value: Any) -> bool:
+def _links(draft: PutDraft, value: Any) -> bool:
     """Whether an item on any level is an object already, or has a builder that is not ours."""
     seen: set[int] = set()
     kinds: set[type] = set()
@@ -191,7 +191,7 @@ class StoredList(list[Any]):
     so that code which compares with that goes on working.
     """
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, tuple):

@@ -15,7 +15,7 @@ import pandas
 
 from vineyard._C import ObjectMeta
 from vineyard.data import _frames, default, extension, strings
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._global import make_global
 from vineyard.data._reader import Reader
 from vineyard.data.ndarrays import NDArrayArray, NDArrayDtype
@@ -23,11 +23,11 @@ from vineyard.data.utils import as_label, from_text, is_exact_json, to_json, to_
 
 __all__ = ["NDArrayArray", "NDArrayDtype", "make_global_dataframe"]
 
-# Labels are as a rule the same in many frames, and pandas looks long at what they are.
+# Many frames have the same labels, and making an index of labels is slow.
 _REMEMBERED_LENGTH_MAX = 4096
 
 
-def describe(draft: Draft, value: pandas.DataFrame) -> Tree:
+def describe(draft: PutDraft, value: pandas.DataFrame) -> Tree:
     """The tree of a frame; a subclass is pickled."""
     if type(value) is not pandas.DataFrame:
         return default.describe(draft, value)
@@ -56,8 +56,10 @@ def describe(draft: Draft, value: pandas.DataFrame) -> Tree:
     return tree
 
 
-def _describe_columns(draft: Draft, tree: Tree, columns: pandas.Index, labels: list[Any]) -> None:
-    """Says exactly what the columns are, unless their labels as JSON say it."""
+def _describe_columns(
+    draft: PutDraft, tree: Tree, columns: pandas.Index, labels: list[Any]
+) -> None:
+    """Stores the columns exactly, unless their labels as JSON are exact."""
     if type(columns) is pandas.RangeIndex and columns.name is None:
         tree["columns_range_"] = json.dumps((columns.start, columns.stop, columns.step))
     elif not _says_all(columns, labels):
@@ -73,7 +75,7 @@ def _says_all(columns: pandas.Index, labels: list[Any]) -> bool:
     )
 
 
-def _describe_column(draft: Draft, column: pandas.Series) -> Tree:
+def _describe_column(draft: PutDraft, column: pandas.Series) -> Tree:
     dtype = column.dtype
     if isinstance(dtype, numpy.dtype) and dtype.kind not in "mM":
         return draft.part(column.to_numpy())
@@ -126,16 +128,18 @@ def _restore_columns(reader: Reader, tree: Tree) -> pandas.Index:
     if bounds is not None:
         return pandas.RangeIndex(*json.loads(bounds))
     if "columns_index_" in tree:
-        return reader.part(tree, "columns_index_")
+        columns: pandas.Index = reader.part(tree, "columns_index_")
+        return columns
     text = tree["columns_"]
     if len(text) > _REMEMBERED_LENGTH_MAX:
         return _labels(text)
-    # A copy, because some write into `columns.values`.
+    # A copy, because callers may write into `columns.values`.
     return _remembered_labels(text).copy(deep=True)
 
 
 def _labels(text: str) -> pandas.Index:
-    return pandas.Index([as_label(label) for label in json.loads(text)])
+    labels: pandas.Index = pandas.Index([as_label(label) for label in json.loads(text)])
+    return labels
 
 
 _remembered_labels = functools.lru_cache(maxsize=64)(_labels)

@@ -1,22 +1,21 @@
-"""Everything without a type of its own: pickled, with the bytes of arrays where they can be used in
-place.
+"""Values without a type of their own: pickled, with the bytes of arrays in place.
 
 Promise: arrays inside a pickled value are read-only views of the shared memory when it is got; the
-released client reads the same blob as a plain pickle. Where pickles are refused, a value that has a
-plain description is made of that.
+released client reads the same blob as a plain pickle. Where pickles are refused, the value is made
+of its plain description, if it has one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from vineyard.core.pickles import REFUSE
+from vineyard.core.contexts.pickle_setting import REFUSE
 from vineyard.data import _splice
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 
 
-def describe(draft: Draft, value: Any) -> Tree:
+def describe(draft: PutDraft, value: Any) -> Tree:
     """The tree of any value that can be pickled."""
     tree: Tree = {"typename": "vineyard::PickleBuffer"}
     pack(draft, tree, value)
@@ -29,7 +28,7 @@ def restore(reader: Reader, tree: Tree) -> Any:
     return unpack(reader, tree)
 
 
-def pack(draft: Draft, tree: Tree, value: Any) -> None:
+def pack(draft: PutDraft, tree: Tree, value: Any) -> None:
     """Writes the pickle of `value` into `tree`: `buffer_`, `size_`, with buffers inside `spans_`,
     and with a plain description `plain_`, its size.
     """

@@ -15,13 +15,13 @@ import numpy
 import pandas
 
 from vineyard.data import default, strings
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
 from vineyard.data.utils import from_text, to_text
 
 
-def describe(draft: Draft, values: Any) -> Tree:
+def describe(draft: PutDraft, values: Any) -> Tree:
     """The tree of a pandas extension array as a column of a frame."""
     if isinstance(values, pandas.arrays.SparseArray):
         return draft.part(values)
@@ -109,14 +109,15 @@ _PROGRAMS = {
 
 def index_program(index: Any) -> Any:
     """What pickles as calls that make a pandas index again, with its names."""
-    kind, name = type(index), index.name
+    kind: Any = type(index)
+    name = index.name
     if kind is pandas.RangeIndex:
-        make = functools.partial(pandas.RangeIndex, name=name)
-        return Call(make, index.start, index.stop, index.step)
+        of_range = functools.partial(pandas.RangeIndex, name=name)
+        return Call(of_range, index.start, index.stop, index.step)
     if kind is pandas.MultiIndex:
-        make = functools.partial(pandas.MultiIndex, names=list(index.names))
         levels = [index_program(level) for level in index.levels]
-        return Call(make, levels, [numpy.asarray(codes) for codes in index.codes])
+        codes = [numpy.asarray(level_codes) for level_codes in index.codes]
+        return Call(functools.partial(pandas.MultiIndex, names=list(index.names)), levels, codes)
     if isinstance(index.dtype, pandas.StringDtype):
         text = "str" if index.dtype.na_value is not pandas.NA else str(index.dtype)
         return Call(functools.partial(pandas.Index, dtype=text, name=name), index.to_numpy(object))
@@ -144,7 +145,7 @@ _INDEX_KINDS = (
 )
 
 
-def describe_sparse(draft: Draft, value: Any) -> Tree:
+def describe_sparse(draft: PutDraft, value: Any) -> Tree:
     """The tree of a SparseArray: its stored values, and where they are."""
     index = value.sp_index
     dtype = value.dtype
@@ -174,7 +175,7 @@ def restore_sparse(reader: Reader, tree: Tree) -> Any:
 
 def sparse_array(values: Any, indices: Any, size: int, fill: Any, index_kind: str) -> Any:
     """The SparseArray of its stored values and where they are."""
-    sparse = pandas.arrays.SparseArray
+    sparse: Any = pandas.arrays.SparseArray
     if hasattr(sparse, "from_indices"):
         return sparse.from_indices(values, indices, size, fill, kind=index_kind)
     # Before pandas 3.1. The class of indices has no public name, but every sparse array has one.

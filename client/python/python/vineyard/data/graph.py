@@ -9,7 +9,7 @@ from vineyard.data._reader import Reader
 
 
 class Graph:
-    """A graph stored in vineyard; what is in it is read as attributes of its metadata."""
+    """A graph stored in vineyard. Its content is read by the keys of its metadata."""
 
     def __init__(self, meta: Any) -> None:
         """`meta`: the ObjectMeta of the graph."""

@@ -13,7 +13,7 @@ import numpy
 import pandas
 
 from vineyard.data import default, strings, tensor
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
 from vineyard.data.extension import index_program
@@ -22,7 +22,7 @@ from vineyard.data.utils import from_text, get_label, put_label, to_text
 _PLAIN_KINDS = (pandas.Index, pandas.DatetimeIndex, pandas.TimedeltaIndex)
 
 
-def describe(draft: Draft, value: pandas.Index) -> Tree:
+def describe(draft: PutDraft, value: pandas.Index) -> Tree:
     """The tree of an index."""
     tree: Tree = {"typename": "vineyard::Index", "nbytes": 0}
     put_label(tree, "name", value.name)
@@ -54,7 +54,7 @@ def _released_name(dtype: Any) -> str:
     return "interval" if isinstance(dtype, pandas.IntervalDtype) else str(dtype)
 
 
-def restore(reader: Reader, tree: Tree) -> pandas.Index:
+def restore(reader: Reader, tree: Tree) -> Any:
     """The index of a tree."""
     bounds = tree.get("range_")
     if bounds is not None:

@@ -17,6 +17,7 @@ class NDArrayDtype(ExtensionDtype):
     type = numpy.ndarray
 
     @classmethod
+    # The attribute `type` above, which pandas asks for, hides the builtin from the checker.
     def construct_array_type(cls) -> type[NDArrayArray]:  # type: ignore[valid-type]
         """The array class of this dtype."""
         return NDArrayArray
@@ -27,7 +28,7 @@ class NDArrayArray(ExtensionArray):
 
     def __init__(self, array: Any) -> None:
         """`array`: numpy array or NDArrayArray whose first dimension is the rows."""
-        self._rows = array._rows if isinstance(array, NDArrayArray) else numpy.asarray(array)
+        self._rows: Any = array._rows if isinstance(array, NDArrayArray) else numpy.asarray(array)
 
     @classmethod
     def _from_sequence(cls, scalars: Any, *, dtype: Any = None, copy: bool = False) -> Self:
@@ -65,7 +66,7 @@ class NDArrayArray(ExtensionArray):
     @property
     def nbytes(self) -> int:
         """The bytes of all rows."""
-        return self._rows.nbytes
+        return int(self._rows.nbytes)
 
     def isna(self) -> numpy.ndarray[Any, Any]:
         """False for every row: there are no missing rows."""
@@ -85,5 +86,5 @@ class NDArrayArray(ExtensionArray):
         self, dtype: Any = None, copy: bool = False, na_value: Any = None
     ) -> numpy.ndarray[Any, Any]:
         """The rows as one numpy array."""
-        rows = self._rows if dtype is None else self._rows.astype(dtype)
+        rows: numpy.ndarray[Any, Any] = self._rows if dtype is None else self._rows.astype(dtype)
         return rows.copy() if copy else rows

@@ -11,9 +11,9 @@ import pickle
 import struct
 from typing import Any
 
-from vineyard.core.pickles import PickleRefused, chosen
+from vineyard.core.contexts.pickle_setting import PickleRefused, chosen
 from vineyard.data import _splice
-from vineyard.data._door import unpickle
+from vineyard.data._unpickling import unpickle
 
 _MAGIC = b"__VINEYARD__"
 _COUNT = struct.Struct(">Q")

@@ -12,7 +12,7 @@ import polars
 import pyarrow
 
 from vineyard.data import default
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._plain import NotPlain, Writer
 from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
@@ -22,7 +22,7 @@ from vineyard.data.utils import from_text, to_text
 _NO_ARROW = (pyarrow.ArrowException, polars.exceptions.PolarsError)
 
 
-def describe(draft: Draft, value: polars.DataFrame) -> Tree:
+def describe(draft: PutDraft, value: polars.DataFrame) -> Tree:
     """The tree of a frame."""
     if polars.Object in value.dtypes or value.width == 0:
         return default.describe(draft, value)
@@ -33,13 +33,14 @@ def describe(draft: Draft, value: polars.DataFrame) -> Tree:
     tree = draft.part(table)
     if "typename" in tree:
         tree["from_polars"] = True
-        # Categories, enumerations and the like: Arrow knows them by less than polars does.
-        if polars.from_arrow(table.schema.empty_table()).schema != value.schema:
+        # Categories, enumerations and the like: Arrow has less of their type than polars.
+        empty: Any = polars.from_arrow(table.schema.empty_table())
+        if empty.schema != value.schema:
             tree["polars_schema_"] = _schema_to_text(value.schema)
     return tree
 
 
-def describe_series(draft: Draft, value: polars.Series) -> Tree:
+def describe_series(draft: PutDraft, value: polars.Series) -> Tree:
     """The tree of a series: the pickled call that makes it of its Arrow array, buffers in place."""
     if value.dtype == polars.Object:
         return default.describe(draft, value)
@@ -54,9 +55,12 @@ def describe_series(draft: Draft, value: polars.Series) -> Tree:
 
 def restore(reader: Reader, table: pyarrow.Table, tree: Tree) -> polars.DataFrame:
     """The frame that was put, of the table it was stored as."""
-    frame = polars.from_arrow(table)
+    frame: Any = polars.from_arrow(table)
     schema = tree.get("polars_schema_")
-    return frame if schema is None else frame.cast(_schema_from_text(reader, schema))
+    whole: polars.DataFrame = (
+        frame if schema is None else frame.cast(_schema_from_text(reader, schema))
+    )
+    return whole
 
 
 def _schema_to_text(schema: polars.Schema) -> str:

@@ -11,14 +11,14 @@ import numpy
 import pandas
 
 from vineyard.data import default, strings, tensor
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
 from vineyard.data.extension import program
 from vineyard.data.utils import from_text, get_label, put_label, to_text
 
 
-def describe(draft: Draft, value: pandas.Series) -> Tree:
+def describe(draft: PutDraft, value: pandas.Series) -> Tree:
     """The tree of a series; a subclass is pickled."""
     if type(value) is not pandas.Series:
         return default.describe(draft, value)
@@ -40,7 +40,7 @@ def describe(draft: Draft, value: pandas.Series) -> Tree:
 
 
 def _plain_dtype(dtype: Any) -> Any:
-    """What the released client gets the values as."""
+    """The dtype that the released client gives the values."""
     return dtype.subtype if isinstance(dtype, pandas.SparseDtype) else object
 
 
@@ -55,8 +55,8 @@ def restore(reader: Reader, tree: Tree) -> pandas.Series:
     else:
         values = reader.part(tree, "value_")
     index = reader.part(tree, "index_")
-    # The dtype is said, or else text objects would become strings.
-    series = pandas.Series(
+    # Without the dtype, pandas would make strings of text objects.
+    series: pandas.Series = pandas.Series(
         values, index=index, dtype=values.dtype, name=get_label(reader, tree, "name"), copy=False
     )
     if "attrs_exact_" in tree:

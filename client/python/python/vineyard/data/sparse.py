@@ -13,7 +13,7 @@ from typing import Any
 import scipy.sparse
 
 from vineyard.data import default
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 
 _PARTS = {
@@ -25,7 +25,7 @@ _PARTS = {
 }
 
 
-def describe(draft: Draft, value: Any) -> Tree:
+def describe(draft: PutDraft, value: Any) -> Tree:
     """The tree of a matrix with its arrays."""
     kind = value.format
     if type(value) is not getattr(scipy.sparse, f"{kind}_matrix"):

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy
 
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 
 
-def describe_objects(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree | None:
+def describe_objects(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree | None:
     """The text of a numpy array of str or of objects that are all exactly str; None if that cannot
     be done.
     """
@@ -34,10 +34,11 @@ def describe_objects(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree | Non
 
 def to_objects(text: Any) -> numpy.ndarray[Any, Any]:
     """A numpy array of str objects, None where the Arrow array `text` has null."""
-    return text.to_numpy(zero_copy_only=False)
+    objects: numpy.ndarray[Any, Any] = text.to_numpy(zero_copy_only=False)
+    return objects
 
 
-def describe_strings(draft: Draft, value: Any) -> Tree:
+def describe_strings(draft: PutDraft, value: Any) -> Tree:
     """The tree of a pandas array of dtype string, as a text tensor that says which kind of string
     dtype it is.
     """

@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow
 
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data.arrow import nbytes, parse_schema, refusal_of
 
 
-def describe_schema(draft: Draft, value: pyarrow.Schema) -> Tree:
+def describe_schema(draft: PutDraft, value: pyarrow.Schema) -> Tree:
     """The tree of a schema."""
     return schema_tree(value)
 
@@ -57,12 +57,12 @@ def restore_schema(reader: Reader, tree: Tree) -> pyarrow.Schema:
     return parse_schema(bytes(json.loads(tree["schema_binary_"])["bytes"]), refusal_of(reader))
 
 
-def describe_batch(draft: Draft, value: pyarrow.RecordBatch) -> Tree:
+def describe_batch(draft: PutDraft, value: pyarrow.RecordBatch) -> Tree:
     """The tree of a record batch with its columns."""
     return _batch_tree(draft, value, draft.part(value.schema))
 
 
-def _batch_tree(draft: Draft, value: pyarrow.RecordBatch, schema: Tree) -> Tree:
+def _batch_tree(draft: PutDraft, value: pyarrow.RecordBatch, schema: Tree) -> Tree:
     tree: Tree = {
         "typename": "vineyard::RecordBatch",
         "nbytes": nbytes(value),
@@ -98,7 +98,7 @@ def as_type(column: Any, kind: pyarrow.DataType) -> Any:
     return column.cast(kind)
 
 
-def describe_table(draft: Draft, value: pyarrow.Table) -> Tree:
+def describe_table(draft: PutDraft, value: pyarrow.Table) -> Tree:
     """The tree of a table: one partition for each record batch it consists of."""
     batches = value.to_batches()
     schema = draft.part(value.schema)
@@ -112,7 +112,7 @@ def describe_table(draft: Draft, value: pyarrow.Table) -> Tree:
         "schema_": schema,
     }
     for at, batch in enumerate(batches):
-        # The schema of a batch lacks nothing that the table's has.
+        # The schema of a batch is that of the table.
         tree[f"partitions_-{at}"] = _batch_tree(draft, batch, dict(schema))
     return tree
 

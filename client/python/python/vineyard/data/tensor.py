@@ -15,7 +15,7 @@ import numpy
 
 from vineyard._C import Blob, ObjectMeta, RemoteBlob
 from vineyard.data import _dtypes, default, strings
-from vineyard.data._draft import Draft, Tree
+from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data.utils import (
     from_text,
@@ -32,7 +32,7 @@ _EXPORTABLE_KINDS = "biuf"
 _named: dict[str, numpy.dtype[Any]] = {}
 
 
-def describe(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
+def describe(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree:
     """The tree of an array; a subclass, such as a masked array, is pickled."""
     if type(value) is not numpy.ndarray:
         return default.describe(draft, value)
@@ -41,7 +41,7 @@ def describe(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
         return _describe_objects(draft, value)
     if not value.flags.c_contiguous:
         if value.flags.f_contiguous:
-            # Elsewhere the bytes of a tensor lie in C order, whatever `order_` says.
+            # Other clients read the bytes of a tensor in C order and ignore `order_`.
             return describe_pickled(draft, value.shape, value) | {"order_": '"F"'}
         value = numpy.ascontiguousarray(value)
     name = dtype.name
@@ -54,7 +54,7 @@ def describe(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
     return tree
 
 
-def _header(draft: Draft, value: numpy.ndarray[Any, Any], typename: str) -> Tree:
+def _header(draft: PutDraft, value: numpy.ndarray[Any, Any], typename: str) -> Tree:
     return {
         "typename": typename,
         "nbytes": value.nbytes,
@@ -65,13 +65,13 @@ def _header(draft: Draft, value: numpy.ndarray[Any, Any], typename: str) -> Tree
 
 
 def _raw(value: numpy.ndarray[Any, Any]) -> Any:
-    """The array as a C-contiguous buffer. numpy exports no dates, some kinds not to everyone."""
+    """The array as a C-contiguous buffer, of bytes if numpy exports no buffer of its dtype."""
     if value.dtype.kind in _EXPORTABLE_KINDS and value.ndim:
         return value
     return value.reshape(-1).view("u1") if value.nbytes else b""
 
 
-def _shared(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree | None:
+def _shared(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree | None:
     """The blob that the array is a view of, whole."""
     owner: Any = value.base
     while type(owner) is numpy.ndarray:
@@ -84,7 +84,7 @@ def _shared(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree | None:
     return draft.shared(address) if owner.address == address else None
 
 
-def _describe_objects(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
+def _describe_objects(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree:
     text = strings.describe_objects(draft, value) if value.ndim == 1 else None
     if text is not None:
         tree = _header(draft, value, "vineyard::Tensor<std::string>")
@@ -97,7 +97,7 @@ def _describe_objects(draft: Draft, value: numpy.ndarray[Any, Any]) -> Tree:
     return describe_pickled(draft, value.shape, value)
 
 
-def describe_pickled(draft: Draft, shape: tuple[int, ...], value: Any) -> Tree:
+def describe_pickled(draft: PutDraft, shape: tuple[int, ...], value: Any) -> Tree:
     """An array of objects; `value` is pickled, and must be an array once it is unpickled."""
     tree: Tree = {
         "typename": "vineyard::Tensor<object>",

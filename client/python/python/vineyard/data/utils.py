@@ -9,8 +9,8 @@ import pickle
 from typing import Any
 
 from vineyard.data import _plain as plain
-from vineyard.data._door import unpickle
 from vineyard.data._reader import Reader
+from vineyard.data._unpickling import unpickle
 
 # How every pickle of protocol 5 begins in base 64; no JSON text begins with it.
 _PICKLED = "gA"

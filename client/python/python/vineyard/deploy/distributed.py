@@ -1,7 +1,7 @@
 """Nodes on other machines, started over ssh as one cluster.
 
-Promise: the nodes end with the with block, and also when this process dies: each hangs on its ssh
-connection's input.
+Promise: the nodes end with the with block, and also when this process is killed: each reads from
+its ssh connection and ends when that is closed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import IO
 from vineyard.deploy.invitation import Invitation
 from vineyard.deploy.process import LOG_BYTES_SHOWN, READY_SECONDS, STOP_SECONDS
 
-# The token comes in by standard input, so that no process list shows it. What follows on it is only
-# its end, which stops the node. The first line of standard output says that the node serves, and
-# the token for the next ones.
+# The token is read from standard input, so that no process list shows it. Nothing else is written
+# there; when it is closed, the node is stopped. The first line of standard output says that the
+# node serves, and the token for the next ones.
 SCRIPT = """
 program=$1; control=$2; socket=$3; shift 3
 exec 3<&0
@@ -60,7 +60,8 @@ class _Remote:
             stdout=subprocess.PIPE,
             stderr=None if debug else self._log,
         )
-        with contextlib.suppress(BrokenPipeError):  # It ended already; waiting for it tells why.
+        # It may have ended already: waiting for it gives the reason.
+        with contextlib.suppress(BrokenPipeError):
             self._input.write(f"{token}\n".encode())
             self._input.flush()
 
@@ -81,14 +82,14 @@ class _Remote:
         self.stop()
         raise RuntimeError(
             f"vineyardd on {self._host} did not serve; ssh ended with code "
-            f"{self.process.returncode}, error is:\n{self._last_words()}"
+            f"{self.process.returncode}, error is:\n{self._end_of_log()}"
         )
 
     def _first_line(self) -> bytes:
         assert self.process.stdout is not None, "started with a pipe"
         return self.process.stdout.readline()
 
-    def _last_words(self) -> str:
+    def _end_of_log(self) -> str:
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - LOG_BYTES_SHOWN))
         return self._log.read().decode(errors="replace")
@@ -121,11 +122,12 @@ def start_vineyardd(
     """Starts a node on each of several machines, over ssh, as one cluster, for the time of a with
     block.
 
-    Each machine must let this user in without a question, and have this package or `vineyardd` and
-    `vineyardctl`.
+    ssh must log this user in on each machine without asking anything, and each must have this
+    package or `vineyardd` and `vineyardctl`.
 
-    >>> with start_vineyardd(["node1", "node2", "node3"], size="8G") as (procs, socket, cluster):
-    ...     ...
+    >>> hosts = ["node1", "node2", "node3"]
+    >>> with start_vineyardd(hosts) as (processes, socket, cluster):  # doctest: +SKIP
+    ...     client = vineyard.connect(socket)
 
     Parameters:
         hosts: list of str or None
@@ -153,7 +155,7 @@ def start_vineyardd(
         password.
 
     Raises:
-        RuntimeError: a node did not come up; the message has the host and the end of its log.
+        RuntimeError: a node did not start; the message has the host and the end of its log.
         FileNotFoundError: there is no ssh.
     """
     hosts = list(hosts) if hosts is not None else ["localhost"]
@@ -185,7 +187,7 @@ def start_vineyardd(
 def _command(
     host: str, program: str | None, size: str, socket: str, port: int, join: Invitation | None
 ) -> list[str]:
-    """What the shell of the host shall run; no secret is in it."""
+    """The command for the shell of the host; it has no secret in it."""
     control = os.path.join(os.path.dirname(program), "vineyardctl") if program else "vineyardctl"
     path = f"PATH=$PATH:{shlex.quote(os.path.dirname(sys.executable))}\n"
     arguments = [program or "vineyardd", control, socket]

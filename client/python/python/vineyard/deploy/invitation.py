@@ -1,5 +1,4 @@
-"""How the nodes of one script find each other: an invitation, and a place where invitations are
-kept.
+"""How the nodes of one script find each other: by invitations, which are kept in a file per name.
 
 An invitation is text with a node's address and its cluster's join token; `start_vineyardd` yields
 it where the released package yields the address of an etcd. Where a script names an etcd itself,
@@ -45,7 +44,7 @@ class Invitation:
         return cls(endpoint, token) if text.startswith(SCHEME) and at else None
 
     def is_open(self) -> bool:
-        """Whether somebody listens at the address (bool)."""
+        """Whether a node listens at the address (bool)."""
         host, _, port = self.endpoint.rpartition(":")
         try:
             socket.create_connection((host, int(port)), PROBE_SECONDS).close()
@@ -54,18 +53,18 @@ class Invitation:
         return True
 
 
-class Board:
-    """The invitations of the living nodes that were started under one name."""
+class InvitationFile:
+    """The invitations of the running nodes that were started under one name."""
 
     def __init__(self, name: str) -> None:
-        """Opens the board of a name.
+        """Finds the file of a name.
 
         Parameters:
             name: str
                 Any text, such as an etcd's address and a prefix.
 
         Raises:
-            PermissionError: the folder for boards belongs to somebody else.
+            PermissionError: the folder for these files belongs to another user.
         """
         folder = Path(tempfile.gettempdir()) / f"vineyard-clusters-{os.getuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -76,12 +75,13 @@ class Board:
         self._path = folder / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     @contextmanager
-    def turn(self) -> Iterator[list[Invitation]]:
-        """Holds the board while a node starts, so that two first nodes are not two clusters.
+    def locked(self) -> Iterator[list[Invitation]]:
+        """Locks the file while a node starts: of two nodes started at once, one founds the cluster
+        and the other joins it.
 
         Yields:
-            The invitations (list of Invitation) of nodes that still listen; what the caller changes
-            in it is kept.
+            The invitations (list of Invitation) of nodes that still listen; changes of the list are
+            written to the file.
         """
         with open(
             os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8"

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Generator
 
-from vineyard.deploy.invitation import Board, Invitation
+from vineyard.deploy.invitation import Invitation, InvitationFile
 from vineyard.deploy.process import Flags, NodeProcess
 
 METAS = ("etcd", "local")
@@ -33,9 +33,11 @@ def start_vineyardd(
 ) -> Generator[tuple[subprocess.Popen[bytes], str, str], None, None]:
     """Starts a node on this machine, for the time of a with block.
 
-    >>> with start_vineyardd(rpc_socket_port=0) as (proc, socket, cluster):
+    >>> with start_vineyardd(rpc_socket_port=0) as (process, socket, cluster):
     ...     with start_vineyardd(etcd_endpoints=cluster, rpc_socket_port=0) as (_, second, _):
-    ...         client = vineyard.connect(second)
+    ...         with vineyard.connect(second) as client:
+    ...             len(client.meta)
+    2
 
     Parameters:
         meta: str or None
@@ -105,7 +107,7 @@ def _start(
     invitation = Invitation.parse(etcd_endpoints)
     if invitation is not None:
         return _join(flags, [invitation])
-    with Board(f"{etcd_endpoints} {etcd_prefix or ''}").turn() as invitations:
+    with InvitationFile(f"{etcd_endpoints} {etcd_prefix or ''}").locked() as invitations:
         node, mine = _join(flags, invitations)
         invitations.append(mine)
         return node, mine

@@ -1,7 +1,7 @@
-"""One `vineyardd` as a child process: started, waited for until it serves, ended.
+"""One `vineyardd` as a child process: started, waited for until it serves, stopped.
 
-Promise: a node started here does not outlive this process (unless its program is another one than
-ours), and a node that does not come up is ended and its last words are in the error.
+Promise: a node started here ends when this process ends (unless its program is not the one of this
+package). A node that does not start is stopped, and the end of its log is in the error.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ STOP_SECONDS = 20
 POLL_SECONDS = 0.02
 LOG_BYTES_SHOWN = 8192
 
-# The child ends when this descriptor, which only its parent's side keeps open, reaches its end.
+# The read end of a pipe whose write end the parent keeps open: the child ends when that is closed.
 PARENT_VARIABLE = "VINEYARD_PARENT_FD"
-# A temporary folder that the child removes at its end: its parent may not live to do it.
+# A temporary folder that the child removes at its end, because the parent may have been killed.
 FOLDER_VARIABLE = "VINEYARD_PARENT_FOLDER"
 
 
@@ -101,11 +101,11 @@ class NodeProcess:
                 stderr=log,
                 env=environment,
                 pass_fds=(reader,),
-                # Ctrl-C is for the parent, which ends the node when it has let go of it.
+                # Ctrl-C goes to the parent alone; closing the lifeline then ends the node.
                 start_new_session=True,
             )
         except BaseException:
-            self._let_go()
+            self._close_lifeline()
             raise
         finally:
             os.close(reader)
@@ -148,17 +148,17 @@ class NodeProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        self._let_go()
+        self._close_lifeline()
         self._log.close()
 
-    def _let_go(self) -> None:
+    def _close_lifeline(self) -> None:
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
 
 
 def end_with_parent() -> str | None:
-    """In the child: ends this process when the one that started it has ended, however it ended.
+    """In the child: ends this process when its parent has ended, even if the parent was killed.
 
     Returns:
         str or None: the folder to remove at the end.
@@ -170,7 +170,7 @@ def end_with_parent() -> str | None:
 
     def watch(descriptor: int) -> None:
         while os.read(descriptor, 1):
-            pass  # Nobody writes; an end is all that comes.
+            pass  # The parent writes nothing: a read returns when the pipe is closed.
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, args=(int(number),), daemon=True).start()

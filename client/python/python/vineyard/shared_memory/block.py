@@ -1,4 +1,4 @@
-"""A block of shared memory: one blob, written by its creator, then frozen and read by everybody."""
+"""A block of shared memory: one blob, written by its creator, then frozen and read by all."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ class SharedMemory:
                 Bytes of the one to create.
 
         Raises:
-            ValueError: a size that is not positive, or a name where none may be, or none where one
-            must.
+            ValueError: a size that is not positive; or a name with ``create``, or no name without.
             ObjectNotExistsException: there is no such block, or it is not frozen yet.
             NotEnoughMemoryException: there is no room.
         """
@@ -63,7 +62,7 @@ class SharedMemory:
 
     def _open(self, name: str) -> Blob:
         try:
-            blob = self._client.get_blob(self._id)
+            blob: Blob | None = self._client.get_blob(self._id)
         except ObjectNotSealedException:
             raise ObjectNotExistsException(
                 f"Object not exists: the shared memory {name} is not frozen yet: its creator "
@@ -117,8 +116,8 @@ class SharedMemory:
         self.freeze()
 
     def unlink(self) -> None:
-        """Destroys the block; who has it open still reads it. A block that is not frozen is given
-        up.
+        """Destroys the block. Processes that have it open can still read it; a block that is not
+        frozen is freed.
         """
         if self._builder is not None:
             self._builder.abort(self._client)
@@ -128,7 +127,7 @@ class SharedMemory:
 
 
 def _reopen(ipc_socket: str, name: str) -> SharedMemory:
-    """A block that came out of a pickle."""
+    """Opens the block of a pickle."""
     from vineyard.core.client import Client
 
     return SharedMemory(Client(ipc_socket), name=name)

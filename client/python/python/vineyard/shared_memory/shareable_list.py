@@ -1,8 +1,9 @@
 """A list of numbers and short texts in one block of shared memory, in the layout of the standard
 library.
 
-The layout, in little pieces of 8 bytes: the length; the offset of each item and of the end; the
-items; the struct format of each item; then one byte for each, which tells what to make of it.
+The layout, in units of 8 bytes: the length; the offset of each item and of the end; the items; the
+struct format of each item. Then one byte for each item, which says whether it is text, bytes, None
+or a number.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ class ShareableList:
     :class:`multiprocessing.shared_memory.ShareableList`.
 
     Items are int (64 bits), float, bool, str, bytes and None. Its creator may assign items until
-    :meth:`freeze`; who opens it by name reads only. A text may become as long as the first one at
-    its place, rounded up to 8 bytes.
+    :meth:`freeze`; a list that is opened by name is read-only. An assigned text may be as long as
+    the first one at its place, rounded up to 8 bytes.
     """
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(
         self,
@@ -109,13 +110,14 @@ class ShareableList:
         """
         position = self._place(position, "index out of range")
         at = self._data_start + self._offsets[position]
-        (value,) = struct.unpack_from(self._format(position), self.shm.buf, at)
+        value: Item = struct.unpack_from(self._format(position), self.shm.buf, at)[0]
         (meaning,) = struct.unpack_from("b", self.shm.buf, self._codes_start + position)
-        if meaning == TEXT:
-            return value.rstrip(b"\x00").decode()
-        if meaning == BYTES:
-            return value.rstrip(b"\x00")
-        return None if meaning == NONE else value
+        if meaning == NONE:
+            return None
+        if isinstance(value, bytes):
+            packed = value.rstrip(b"\x00")
+            return packed.decode() if meaning == TEXT else packed
+        return value
 
     def __setitem__(self, position: int, value: Item) -> None:
         """Replaces the item at `position` (int).
@@ -194,5 +196,5 @@ def _format_of(value: Item) -> str:
 
 
 def _reopen(block: SharedMemory) -> ShareableList:
-    """A list that came out of a pickle."""
+    """Opens the list of a pickle."""
     return ShareableList(block._client, name=block.name)

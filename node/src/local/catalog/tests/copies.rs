@@ -5,11 +5,14 @@ use vineyard_wire::{Code, Status};
 
 use super::world::{A, World, b, blob, o, object};
 use super::{code, family, just, with};
+use crate::local::pending::Pending;
 use vineyard_wire::{ObjectId, Tree};
 
 impl World {
     fn copy(&mut self, id: ObjectId, extra: serde_json::Value) -> Result<Tree, Status> {
-        let copy = self.catalog.shallow_copy(&self.state, id, &object(extra))?;
+        let copy =
+            self.catalog
+                .shallow_copy(&Pending::default(), &self.state, id, &object(extra))?;
         let id = copy.id;
         self.catalog.insert(copy);
         Ok(self.tree(id))
@@ -79,9 +82,12 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
 fn a_copy_of_a_persistent_object_can_be_persisted() {
     let (mut world, _, parent) = family();
     world.persist(parent);
-    let copy = world
-        .catalog
-        .shallow_copy(&world.state, parent, &object(json!({ "x": 1 })));
+    let copy = world.catalog.shallow_copy(
+        &Pending::default(),
+        &world.state,
+        parent,
+        &object(json!({ "x": 1 })),
+    );
     let copy = copy.unwrap();
     let id = copy.id;
     world.catalog.insert(copy);

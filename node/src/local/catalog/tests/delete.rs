@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 use vineyard_raft::command::Command;
-use vineyard_wire::{Code, ObjectId, Tree};
+use vineyard_wire::ObjectId;
 
 use super::world::{A, World, b, blob, o, record, thing};
-use super::{code, family, just, with};
+use super::{family, just, with};
 use crate::local::catalog::DeletePlan;
 
 fn set(ids: &[ObjectId]) -> BTreeSet<ObjectId> {
@@ -292,31 +292,4 @@ fn deleting_leaves_no_edges() {
     }
     assert_eq!(world.catalog.len(), 0);
     assert!(!world.catalog.is_referred_to(child));
-}
-
-#[test]
-fn nothing_new_refers_to_what_a_delete_has_decided_about_unless_it_stays_after_all() {
-    let (mut world, child, parent) = family();
-    let over = with(json!({ "child": just(child) }));
-    let state = world.state.clone();
-    // By two deletes, of which one goes on.
-    world.catalog.doom(&[child]);
-    world.catalog.doom(&[child]);
-    world.catalog.undoom(&[child]);
-    let refused = Code::MetaTreeSubtreeNotExists;
-    assert!(world.catalog.names_doomed(std::slice::from_ref(&over)));
-    assert!(world.catalog.has_doomed_member(&state, parent));
-    assert_eq!(code(world.try_create(&over)), refused);
-    let begun = world.catalog.begin_persist(&state, &[child]);
-    assert!(begun.unwrap().is_none());
-    let copied = world.catalog.shallow_copy(&state, parent, &Tree::new());
-    assert_eq!(code(copied), refused);
-    world.catalog.undoom(&[child]);
-    assert!(!world.catalog.names_doomed(std::slice::from_ref(&over)));
-    assert!(!world.catalog.has_doomed_member(&state, parent));
-    world.create(&over);
-    let copied = world.catalog.shallow_copy(&state, parent, &Tree::new());
-    assert!(copied.is_ok());
-    let begun = world.catalog.begin_persist(&state, &[child]);
-    assert_eq!(begun.unwrap().unwrap().records.len(), 1);
 }

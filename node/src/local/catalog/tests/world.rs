@@ -11,6 +11,7 @@ use vineyard_wire::id::IdMaker;
 use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, TreeText};
 
 use crate::local::catalog::{Catalog, DeletePlan, LostBlobs};
+use crate::local::pending::Pending;
 
 /// The instance whose catalog it is.
 pub(crate) const A: InstanceId = InstanceId(0);
@@ -23,6 +24,7 @@ pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
 pub(crate) struct World {
     pub(crate) state: State,
     pub(crate) catalog: Catalog,
+    pending: Pending,
     index: u64,
 }
 
@@ -32,6 +34,7 @@ impl World {
         let mut world = Self {
             state: State::default(),
             catalog: Catalog::new(A, IdMaker::new(A, 1)),
+            pending: Pending::default(),
             index: 0,
         };
         world.run(Command::Found {
@@ -56,7 +59,9 @@ impl World {
             at_unix_ms: self.index,
             command,
         };
-        let (outcome, _) = self.state.apply(self.index, &entry);
+        let (outcome, _) = self
+            .state
+            .apply(self.index, &entry, &vineyard_env::NoFaults);
         self.state.assert_invariants();
         outcome.expect("the state agrees")
     }
@@ -95,7 +100,8 @@ impl World {
         &mut self,
         tree: &Tree,
     ) -> Result<crate::local::catalog::absorb::Created, Status> {
-        self.catalog.create(&self.state, tree, NOW_MS)
+        self.catalog
+            .create(&self.pending, &self.state, tree, NOW_MS)
     }
 
     /// What a client on this node reads; fails the test when the object cannot be read.

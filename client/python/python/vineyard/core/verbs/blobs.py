@@ -17,7 +17,7 @@ from vineyard.core.verbs.handles import Handles
 
 
 class BlobVerbs(Handles):
-    """Create and read blobs, and ask where memory belongs."""
+    """Create and read blobs, and find the blob at an address."""
 
     @overload
     def create_blob(self, size: int) -> BlobBuilder: ...
@@ -34,7 +34,7 @@ class BlobVerbs(Handles):
             BlobBuilder, or a list of them.
 
         Raises:
-            NotEnoughMemoryException: the node has no room; the message has the figures.
+            NotEnoughMemoryException: the node has no room; the message says how much is free.
             AssertionError: the client has no IPC connection.
         """
         return self.ipc_client.create_blob(size)

@@ -1,14 +1,13 @@
-"""What every kind of verb needs of the wrapper: its connections, and ids out of whatever names an
-object.
-"""
+"""What every kind of verb needs of the wrapper: its connections, and the id of a target."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from vineyard._C import IPCClient, Object, ObjectID, ObjectMeta, RPCClient
 
 Target = ObjectID | Object | ObjectMeta
+Targets = list[Target] | tuple[Target, ...] | set[Target] | frozenset[Target]
 
 
 class Handles:
@@ -16,6 +15,19 @@ class Handles:
 
     _ipc_client: IPCClient | None = None
     _rpc_client: RPCClient | None = None
+    # Whether a get reads pickles: "allow" or "refuse".
+    _pickle: str
+    # The verbs that put and get whole trees, of the connection that most verbs use.
+    _put_tree: Callable[..., ObjectMeta]
+    _get_tree: Callable[..., ObjectMeta]
+
+    def _rpc_to(self, endpoint: tuple[str, int]) -> RPCClient:
+        """A connection to another node."""
+        raise NotImplementedError
+
+    def _reconnect(self, socket: str | None, endpoint: tuple[str, int]) -> None:
+        """Replaces the connections by those to another node."""
+        raise NotImplementedError
 
     @property
     def ipc_client(self) -> IPCClient:
@@ -62,6 +74,12 @@ class Handles:
             return self._ipc_client
         return self.rpc_client
 
+    def _connected_instance(self) -> int:
+        """The instance that most verbs go to."""
+        if self._ipc_client is not None:
+            return self._ipc_client.instance_id
+        return self.rpc_client.remote_instance_id
+
 
 def id_of(target: Target) -> ObjectID:
     """The id of an ObjectID, Object or ObjectMeta.
@@ -79,8 +97,8 @@ def id_of(target: Target) -> ObjectID:
     )
 
 
-def ids_of(targets: Target | Iterable[Target]) -> list[ObjectID]:
+def ids_of(targets: Target | Targets) -> list[ObjectID]:
     """The ids of one target or of several."""
     if isinstance(targets, list | tuple | set | frozenset):
         return [id_of(target) for target in targets]
-    return [id_of(targets)]  # type: ignore[arg-type]
+    return [id_of(targets)]

@@ -1,4 +1,4 @@
-"""Verbs on the connected instance: who it is, how it does, what the cluster is."""
+"""Verbs on the connected instance: its id, its status, and the cluster it is in."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ class InstanceVerbs(Handles):
         return self.default_client().memory_trim()
 
     def debug(self, debug: dict[str, Any]) -> Any:
-        """Asks the instance for what its developers want to know.
+        """Sends a debug request to the instance.
 
         Parameters:
             debug: dict
-                The question.
+                The request.
 
         Returns:
-            What the instance says; None for now.
+            The answer of the instance; None for now.
         """
         return self.default_client().debug(debug)

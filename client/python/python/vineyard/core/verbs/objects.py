@@ -1,28 +1,27 @@
-"""Verbs on values and whole objects: put, get, migrate. Here remote objects get their bytes."""
+"""Verbs on values and whole objects: put, get, migrate. Here the bytes of remote objects are
+fetched.
+"""
 
 from __future__ import annotations
 
 import os
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vineyard._C import NotEnoughMemoryException, Object, ObjectID, ObjectMeta
-from vineyard.core import builder as builders
-from vineyard.core import failover, remote, resolver, upload
-from vineyard.core.pickles import REFUSE
-from vineyard.core.progress import is_shown
+from vineyard._C import NotEnoughMemoryException, Object, ObjectID
+from vineyard.core.connections import failover
+from vineyard.core.connections.addresses import endpoint_of
+from vineyard.core.contexts.builders import Builder
+from vineyard.core.contexts.pickle_setting import REFUSE
+from vineyard.core.contexts.resolvers import Resolver
+from vineyard.core.transfers import progress as progress_bars
+from vineyard.core.transfers import remote
+from vineyard.core.verbs import values
 from vineyard.core.verbs.handles import Handles
-
-if TYPE_CHECKING:
-    from vineyard.core.builder import Builder
-    from vineyard.core.resolver import Resolver
 
 
 class ObjectVerbs(Handles):
     """Values in, values out."""
-
-    # Whether pickles are read: as `vineyard.connect` was told.
-    pickle: str
 
     def put(
         self,
@@ -36,8 +35,7 @@ class ObjectVerbs(Handles):
     ) -> ObjectID:
         """Puts a Python value into vineyard.
 
-        >>> client.put(numpy.arange(8))
-        o00002ec13bc81226
+        >>> object_id = client.put(numpy.arange(8))
 
         If the instance is full and another one has room, this client moves to that one, for good,
         with a warning.
@@ -65,14 +63,16 @@ class ObjectVerbs(Handles):
             NotEnoughMemoryException: no instance has room for the value.
             RuntimeError: the context has no builder for the type.
         """
-        client = _Watched(self, progress) if is_shown(None, progress) else self
-        try:
-            return builders.put(client, value, builder, persist, name, **kwargs)
-        except NotEnoughMemoryException:
-            if not self._move_to_roomiest():
-                warnings.warn("No other vineyard instance available", stacklevel=2)
-                raise
-        return builders.put(client, value, builder, persist, name, **kwargs)
+        with progress_bars.asked_for(progress):
+            try:
+                built: ObjectID = values.put(self, value, builder, persist, name, **kwargs)
+                return built
+            except NotEnoughMemoryException:
+                if not self._move_to_roomiest():
+                    warnings.warn("No other vineyard instance available", stacklevel=2)
+                    raise
+            built = values.put(self, value, builder, persist, name, **kwargs)
+            return built
 
     def get(
         self,
@@ -87,7 +87,8 @@ class ObjectVerbs(Handles):
         """Gets an object as a Python value. Arrays and tables are read-only views of the shared
         memory.
 
-        >>> client.get(vineyard.ObjectID("o00002ec13bc81226"))
+        >>> object_id = client.put(numpy.arange(8))
+        >>> client.get(object_id)
         array([0, 1, 2, 3, 4, 5, 6, 7])
 
         Parameters:
@@ -115,8 +116,8 @@ class ObjectVerbs(Handles):
             ValueError: a text that is no id.
             TypeError: neither an id nor a name was given.
         """
-        client = self if progress is None else _Watched(self, progress)
-        return _get(client, object_id, name, resolver, fetch, **kwargs)
+        with progress_bars.asked_for(progress):
+            return values.get(self, object_id, name, resolver, fetch, **kwargs)
 
     def get_object(
         self, object_id: ObjectID, sync_remote: bool = True, fetch: bool = False
@@ -180,68 +181,35 @@ class ObjectVerbs(Handles):
         name: str | None,
         fetch: bool,
         sync_remote: bool = True,
-        progress: bool | None = None,
     ) -> Object:
-        """The object of an id or name, every byte below it within reach; one round trip if it is
-        here.
-        """
+        """The object of an id or name, with all bytes below it; one round trip if it is here."""
         meta = self._get_tree(object_id, name=name, sync_remote=sync_remote)
         if not meta.islocal:
             if fetch:
                 meta = self._get_tree(self.migrate(meta.id), sync_remote=sync_remote)
-            remote.attach(self, meta, progress)
-        if self.pickle == REFUSE:
-            # For who resolves the object later, without this client.
+            remote.attach(self, meta, progress_bars.wanted())
+        if self._pickle == REFUSE:
+            # The object may be resolved later, without this client.
             meta._client = self
         return Object.from_(meta)
 
     def _move_to_roomiest(self) -> bool:
         """Reconnects to the instance with the most free memory; False if there is no other."""
-        instance = failover.roomiest(self)
+        instances = self.default_client().meta
+        instance = failover.roomiest(
+            instances,
+            self._connected_instance(),
+            lambda endpoint: self._rpc_to(endpoint).status,
+        )
         if instance is None:
             return False
         warnings.warn(
             f"Put object to the vineyard instance {instance} with the most available memory.",
             stacklevel=3,
         )
-        described = self.meta[instance]
+        described = instances[instance]
         socket = described["ipc_socket"]
         self._reconnect(
-            socket if socket and os.path.exists(socket) else None, remote.endpoint_of(described)
+            socket if socket and os.path.exists(socket) else None, endpoint_of(described)
         )
         return True
-
-
-# Within the class the parameter `resolver` hides the module of that name.
-_get = resolver.get
-
-
-class _Watched:
-    """A client whose transfers show a bar. All else is the client's own."""
-
-    def __init__(self, client: Any, progress: bool | None) -> None:
-        self._client = client
-        self._progress = progress
-
-    @property
-    def __class__(self) -> type:
-        # A builder may ask what kind of client it was given.
-        return type(self._client)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    def _put_tree(
-        self,
-        tree: dict[str, Any],
-        buffers: list[Any],
-        persist: bool = False,
-        name: str | None = None,
-    ) -> ObjectMeta:
-        client = self._client
-        if not client.has_ipc_client() and upload.worth_watching(buffers, self._progress):
-            return upload.put_watched(client.rpc_client, tree, buffers, persist, name)
-        return client._put_tree(tree, buffers, persist, name)
-
-    def _object(self, object_id: ObjectID | None, name: str | None, fetch: bool) -> Object:
-        return self._client._object(object_id, name, fetch, progress=self._progress)

@@ -1,0 +1,1 @@
+"""What the classes of the extension `vineyard._C` get from Python."""

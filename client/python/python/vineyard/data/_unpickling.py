@@ -1,0 +1,70 @@
+"""Every pickle that this package reads is read here, or refused here.
+
+Promise: with the setting "refuse" the bytes are not read at all. No other file of the package calls
+an unpickler; a test reads the sources for that.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any, Protocol
+
+from vineyard.core.contexts.pickle_setting import ALLOW, PickleRefused
+from vineyard.data._zones import ZONES
+
+
+class Source(Protocol):
+    """Where a pickle comes from."""
+
+    pickle: str
+
+    def refusal(self) -> PickleRefused:
+        """The error that names the object."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """The usual unpickler, but without pytz its time zones are those of the standard library."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return super().find_class(module, name)
+        except ModuleNotFoundError as error:
+            if error.name != "pytz":
+                raise
+        return ZONES[name]
+
+
+class _Peeler(_Unpickler):
+    """Leaves out the conversion to an array that was put around a value for the released client."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name == "asanyarray" and module == "numpy":
+            return first
+        return super().find_class(module, name)
+
+
+def first(value: Any, *_: Any) -> Any:
+    """What stands in for a conversion that is left out."""
+    return value
+
+
+def unpickle(stream: Any, source: Source, buffers: Any = (), peel: bool = False) -> Any:
+    """The value of a pickle.
+
+    `peel`: leave out calls of `numpy.asanyarray` and give what would have been converted.
+
+    Raises:
+        PickleRefused: the source refuses pickles.
+    """
+    if source.pickle != ALLOW:
+        raise source.refusal()
+    if peel:
+        return _Peeler(io.BytesIO(stream), buffers=buffers).load()
+    try:
+        # Several times as fast as an unpickler written in Python.
+        return pickle.loads(stream, buffers=buffers)
+    except ModuleNotFoundError as error:
+        if error.name != "pytz":
+            raise
+    return _Unpickler(io.BytesIO(stream), buffers=buffers).load()

@@ -20,7 +20,7 @@ pub mod resolve;
 pub mod size;
 
 pub use descriptors::TooFewDescriptors;
-pub use flags::{FlagError, Flags};
+pub use flags::{FlagError, Flags, LogFormat};
 pub use limits::Limits;
 pub use load::{LoadError, Loaded, Startup, load};
 pub use machine::Machine;

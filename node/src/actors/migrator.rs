@@ -17,7 +17,7 @@ use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 use self::plan::Plan;
 use super::owner::Handle;
-use crate::context::NodeContext;
+use crate::context::{NodeContext, call};
 use crate::failure;
 
 /// Who else waits for a copy that is on its way.
@@ -53,8 +53,9 @@ pub(crate) fn migrate(
         if node.migrator.flights.ask(board).await? {
             tokio::task::spawn_local(fly(node.clone(), id));
         }
-        let deadline = landing_deadline(&node);
-        match tokio::time::timeout(deadline, landed).await {
+        let deadline = deadline(&node);
+        let landed = tokio::time::timeout(deadline, landed);
+        match call::waiting_for("the bytes of another node", landed).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(abandoned(id)),
             Err(_) => Err(failure::deadline(
@@ -65,8 +66,8 @@ pub(crate) fn migrate(
     })
 }
 
-/// No copy takes longer: what does not fit into the arena never lands here.
-fn landing_deadline(node: &NodeContext) -> std::time::Duration {
+/// No copy takes longer: no object that is copied here is larger than the arena.
+pub(crate) fn deadline(node: &NodeContext) -> std::time::Duration {
     let limits = &node.config.limits;
     limits.transfer_deadline(node.config.size_bytes) + limits.metadata_deadline
 }

@@ -167,6 +167,14 @@ impl Node {
         {
             tracing::warn!("the metadata group did not stop in time");
         }
+        let counters = &node.counters;
+        tracing::info!(
+            sessions = counters.sessions.get(),
+            requests = counters.requests.get(),
+            failed = counters.failed.get(),
+            slow = counters.slow.get(),
+            "stopped"
+        );
     }
 
     /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
@@ -311,6 +319,7 @@ async fn assemble(
         stopping: Stopping::default(),
         closed_sessions: ClosedSessions::default(),
         counters: Counters::default(),
+        first_trace: env.random.next_u64(),
         config,
         env,
         identity,

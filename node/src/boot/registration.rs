@@ -18,7 +18,7 @@ use vineyard_wire::{InstanceId, NodeId};
 
 use crate::boot::identity::Identity;
 use crate::config::Limits;
-use crate::context::NodeContext;
+use crate::context::{NodeContext, call};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
@@ -212,7 +212,8 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
 /// Asks the cluster to agree on `command` in the name of this boot; this node has applied it when the answer comes.
 pub(crate) async fn submit(node: &NodeContext, command: Command) -> Result<Applied, RaftError> {
     let left = node.boot.left_of(&node.config.limits).await?;
-    node.meta.submit(node.instance, command, left).await
+    let submitted = node.meta.submit(node.instance, command, left);
+    call::waiting_for("the cluster to agree", submitted).await
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub struct Flags {
     pub token: Option<String>,
     pub token_file: Option<PathBuf>,
     pub log: Option<String>,
+    pub log_format: Option<LogFormat>,
+    pub slow_request_ms: Option<u64>,
     pub deployment: Option<String>,
     pub compression: Option<bool>,
     pub rpc: Option<bool>,
@@ -44,6 +46,14 @@ pub struct Flags {
     pub feature_level: Option<u8>,
     /// Lines for the operator about flags that were accepted and mean nothing.
     pub notices: Vec<String>,
+}
+
+/// How the log on stderr is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
 }
 
 /// A command line that cannot be followed.
@@ -184,6 +194,13 @@ impl Flags {
             }
             Ours::TokenFile => self.token_file = text().map(PathBuf::from),
             Ours::Log => self.log = text(),
+            Ours::LogFormat => self.log_format = Some(log_format(value).map_err(bad)?),
+            Ours::SlowRequestMs => {
+                let ms = value
+                    .parse()
+                    .map_err(|_| bad("write milliseconds".to_owned()))?;
+                self.slow_request_ms = Some(ms);
+            }
             Ours::Deployment => self.deployment = Some(deployment(value).map_err(bad)?),
             Ours::Compression => {
                 self.compression = Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?);
@@ -201,6 +218,14 @@ impl Flags {
             Ours::FlagFile => unreachable!("flag files are read before values are set"),
         }
         Ok(())
+    }
+}
+
+fn log_format(value: &str) -> Result<LogFormat, String> {
+    match value {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".to_owned()),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::flags::{Flags, NOT_A_SWITCH, endpoints, mode, switch};
 use crate::config::size::{self, SizeError};
@@ -165,6 +166,9 @@ pub fn config(
         .clone()
         .or(remembered.map(|r| r.deployment.clone()));
     config.deployment = deployment.unwrap_or(config.deployment);
+    if let Some(ms) = flags.slow_request_ms {
+        config.limits.slow_request = Duration::from_millis(ms);
+    }
     Ok(config)
 }
 

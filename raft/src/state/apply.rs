@@ -97,11 +97,7 @@ impl State {
                 name,
                 id,
                 condition,
-            } => {
-                let checks = !faults.has(Fault::PutNameIgnoresCondition);
-                let condition = checks.then_some(*condition);
-                self.put_name(name, *id, condition, events)
-            }
+            } => self.put_name(name, *id, checked(*condition, faults), events),
             Command::DropName { name } => self.drop_name(name, events),
             Command::AcquireLock {
                 name,
@@ -137,8 +133,7 @@ impl State {
                 id,
                 condition,
             } => {
-                let checks = !faults.has(Fault::PutNameIgnoresCondition);
-                let condition = checks.then_some(*condition);
+                let condition = checked(*condition, faults);
                 self.publish(records, blobs, (name, *id, condition), events)
             }
             Command::AdmitAt {
@@ -287,9 +282,7 @@ impl State {
         if !plan.makes(id) && !self.root().objects.contains(id) {
             return Err(Refusal::NoObject { id });
         }
-        if let Some(condition) = condition {
-            self.root().names.check(name, condition)?;
-        }
+        self.check_name(name, condition)?;
         let outcome = self.write_plan(plan, events);
         self.set_name(name, id, events);
         Ok(outcome)
@@ -396,11 +389,17 @@ impl State {
         if !self.root().objects.contains(id) {
             return Err(Refusal::NoObject { id });
         }
-        if let Some(condition) = condition {
-            self.root().names.check(name, condition)?;
-        }
+        self.check_name(name, condition)?;
         self.set_name(name, id, events);
         Ok(Applied::Done)
+    }
+
+    /// `None` is met by every name.
+    fn check_name(&self, name: &str, condition: Option<Condition>) -> Result<(), Refusal> {
+        let Some(condition) = condition else {
+            return Ok(());
+        };
+        self.root().names.check(name, condition)
     }
 
     fn set_name(&mut self, name: &str, id: ObjectId, events: &mut Vec<Event>) {
@@ -445,4 +444,10 @@ impl State {
         });
         Ok(Applied::Done)
     }
+}
+
+/// The condition, unless the fault is to have none.
+fn checked(condition: Condition, faults: &dyn Faults) -> Option<Condition> {
+    let checks = !faults.has(Fault::PutNameIgnoresCondition);
+    checks.then_some(condition)
 }

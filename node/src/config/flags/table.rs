@@ -40,6 +40,8 @@ pub(super) enum Ours {
     Token,
     TokenFile,
     Log,
+    LogFormat,
+    SlowRequestMs,
     Deployment,
     Compression,
     Rpc,
@@ -82,7 +84,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 62] = [
+static TABLE: [Spec; 64] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -154,6 +156,18 @@ static TABLE: [Spec; 62] = [
         Takes::Value("FILTER"),
         Ours::Log,
         "what to log on stderr, as in info or vineyard_node=debug [info]",
+    ),
+    ours(
+        "log-format",
+        Takes::Value("FORMAT"),
+        Ours::LogFormat,
+        "text or json, one line an event [text]",
+    ),
+    ours(
+        "slow-request-ms",
+        Takes::Value("MS"),
+        Ours::SlowRequestMs,
+        "log requests that take longer, with what they waited for [1000]",
     ),
     ours(
         "deployment",

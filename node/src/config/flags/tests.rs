@@ -69,6 +69,8 @@ fn our_own_flags_are_read() {
         "--moved",
         "--token-file=t",
         "--log=debug",
+        "--log-format=json",
+        "--slow-request-ms=250",
         "--htpasswd=users",
         "--feature-level=1",
     ])
@@ -84,6 +86,8 @@ fn our_own_flags_are_read() {
         moved: true,
         token_file: Some("t".into()),
         log: Some("debug".into()),
+        log_format: Some(LogFormat::Json),
+        slow_request_ms: Some(250),
         htpasswd: Some("users".into()),
         feature_level: Some(1),
         ..Flags::default()

@@ -75,6 +75,8 @@ impl Boot {
     /// of a build that cannot.
     pub(crate) fn takes_strangers(&self) -> bool {
         let known = self.known.get().map(Reader::state);
+        // One that has just been admitted knows no member yet.
+        let known = known.filter(|state| state.nodes().next().is_some());
         let level = known.map_or(features::BASE, |state| state.feature_level());
         level.min(self.level_max) < features::LIVES
     }
@@ -162,7 +164,14 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
             .meta
             .boot(instance, key, before, limits.metadata_deadline);
         match registering.await {
-            Ok(Registered::WithLife) => return node.boot.advance(Stage::Registered),
+            Ok(Registered::WithLife) => {
+                let level = node.meta.feature_level();
+                tracing::info!(
+                    level,
+                    "registered; all nodes of the cluster know this feature level"
+                );
+                return node.boot.advance(Stage::Registered);
+            }
             Ok(Registered::WithoutLife) => {
                 node.boot.advance(Stage::Registered);
                 node.meta.level_reached(features::LIVES).await;

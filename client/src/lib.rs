@@ -22,6 +22,7 @@ mod blob;
 pub mod blocking;
 mod client;
 mod connection;
+mod copy;
 mod error;
 mod object;
 mod options;

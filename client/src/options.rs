@@ -18,6 +18,8 @@ pub struct Options {
     /// Use what the protocol has beyond vineyard 0.24's, where the node offers it. Off: speak as the released client
     /// does, which takes more messages.
     pub additions: bool,
+    /// The most threads that copy one blob into the node's memory; small ones are copied by the calling thread alone.
+    pub copy_threads_max: usize,
 }
 
 impl Default for Options {
@@ -30,6 +32,7 @@ impl Default for Options {
             password: String::new(),
             compression: false,
             additions: true,
+            copy_threads_max: 1,
         }
     }
 }

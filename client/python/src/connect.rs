@@ -53,13 +53,11 @@ pub(crate) fn _connect<'py>(
             format!("vineyardd at {target} has no sessions, and session {session:?} was asked for");
         return Err(refuse(py, Code::ConnectionFailed, text));
     }
-    let options = Options {
-        username: username.unwrap_or_default(),
-        password: password.unwrap_or_default(),
-        compression: port.is_some(),
-        copy_threads_max: COPY_THREADS_MAX,
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.username = username.unwrap_or_default();
+    options.password = password.unwrap_or_default();
+    options.compression = port.is_some();
+    options.copy_threads_max = COPY_THREADS_MAX;
     let key = (
         target.clone(),
         options.username.clone(),

@@ -102,11 +102,10 @@ impl PyClientBase {
             }
             Some(seconds) => Some(wait_within(Some(seconds.extract()?))?),
         };
-        let options = GetOptions {
-            sync_remote,
-            wait,
-            fetch,
-        };
+        let mut options = GetOptions::default();
+        options.sync_remote = sync_remote;
+        options.wait = wait;
+        options.fetch = fetch;
         let unread = match (id, name) {
             (Some(id), _) => {
                 let id = id_of(id)?;
@@ -148,10 +147,9 @@ impl PyClientBase {
             (bytes, Some(progress)) => progress.call1(py, (bytes,)).map(drop),
         };
         let complete = async |client: &Client| {
-            let options = ReadOptions {
-                compression: Some(compression),
-                progress: Some(&count),
-            };
+            let mut options = ReadOptions::default();
+            options.compression = Some(compression);
+            options.progress = Some(&count);
             match client.complete_with(&mut object, &options).await {
                 Err(error @ Error::Lost { .. }) => Err(Error::Status {
                     code: Code::ObjectNotExists,
@@ -173,10 +171,8 @@ impl PyClientBase {
 impl PyClientBase {
     /// The object of a name, when there is one.
     fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<RawObject> {
-        let now = GetOptions {
-            wait: None,
-            ..*options
-        };
+        let mut now = *options;
+        now.wait = None;
         let get = async |client: &Client| client.get_raw_named(name, &now).await;
         let Some(within) = options.wait else {
             return self.call(py, get);

@@ -6,11 +6,12 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vineyard_raft::command::{Applied, Command, Refusal};
+use vineyard_raft::command::{Applied, Command, Condition, Refusal};
 use vineyard_raft::state::objects::BlobRow;
 use vineyard_raft::{Error as RaftError, Request};
+use vineyard_wire::ObjectId;
 
-use crate::context::NodeContext;
+use crate::context::{NodeContext, call};
 use crate::local::Proposal;
 
 /// What the cluster decided; `None` if it may decide later, or did and has forgotten.
@@ -18,9 +19,20 @@ pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<()
     match submitted {
         Ok(_) => Some(Ok(())),
         Err(RaftError::Refused(Refusal::Forgotten)) => None,
-        Err(error @ (RaftError::Refused(_) | RaftError::TooLarge { .. })) => Some(Err(error)),
+        Err(
+            error @ (RaftError::Refused(_)
+            | RaftError::TooLarge { .. }
+            | RaftError::FeatureLevel { .. }),
+        ) => Some(Err(error)),
         Err(_) => None,
     }
+}
+
+/// A name that an object is to have.
+#[derive(Clone, Debug)]
+pub(crate) struct Naming {
+    pub(crate) name: String,
+    pub(crate) id: ObjectId,
 }
 
 /// A proposed persist. It is one request however often it is asked about: once it has taken effect it may be undone,
@@ -32,20 +44,35 @@ pub(crate) struct PendingProposal {
 }
 
 impl PendingProposal {
-    pub(crate) fn begin(node: &Rc<NodeContext>, proposal: Proposal) -> Self {
+    /// With `naming`, the name is part of the same entry; the cluster must know how to `Publish`.
+    pub(crate) fn begin(
+        node: &Rc<NodeContext>,
+        proposal: Proposal,
+        naming: Option<Naming>,
+    ) -> Self {
         let Proposal { records, blobs } = proposal;
+        let command = match naming {
+            None => Command::Persist { records, blobs },
+            Some(Naming { name, id }) => Command::Publish {
+                records,
+                blobs,
+                name,
+                id,
+                condition: Condition::Always,
+            },
+        };
         Self {
             node: node.clone(),
             request: node.meta.request(node.instance),
-            command: Arc::new(Command::Persist { records, blobs }),
+            command: Arc::new(command),
         }
     }
 
     pub(crate) async fn submit(&self) -> Result<Applied, RaftError> {
         let left = self.node.boot.left_of(&self.node.config.limits).await?;
         let meta = &self.node.meta;
-        meta.submit_as(&self.request, self.command.clone(), left)
-            .await
+        let submitted = meta.submit_as(&self.request, self.command.clone(), left);
+        call::waiting_for("the cluster to agree", submitted).await
     }
 
     /// Asks until the cluster has decided; `None` if this node stops first.
@@ -71,7 +98,9 @@ impl PendingProposal {
 
     /// Whether any of it is left in the cluster's metadata. What has no trace there never came, or is gone again.
     fn took_effect(&self) -> bool {
-        let Command::Persist { records, blobs } = self.command.as_ref() else {
+        let (Command::Persist { records, blobs } | Command::Publish { records, blobs, .. }) =
+            self.command.as_ref()
+        else {
             unreachable!("`begin` makes a persist")
         };
         let (me, state) = (self.node.instance, self.node.meta.state());

@@ -12,9 +12,11 @@ const PROTOCOL_VERSION: &str = "0.24.2";
 /// A client that says this releases what it no longer reads, so its holds are never taken away.
 const RELEASES: &str = "release";
 /// What a client is told that this node offers, if it asked for it: old clients never see it.
-const FEATURES: [&str; 3] = [RELEASES, "objects", FETCH];
+const FEATURES: [&str; 4] = [RELEASES, "objects", FETCH, TRACE];
 /// `get_object` with `fetch`.
 const FETCH: &str = "fetch";
+/// A request says which `trace` it belongs to.
+const TRACE: &str = "trace";
 /// `store_type` of a plasma client, which this node does not serve.
 const PLASMA: u64 = 2;
 

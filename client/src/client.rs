@@ -65,20 +65,20 @@ type Exchange<'a> = Call<'a, MappedMutexGuard<'a, Connection>>;
 
 impl Client {
     /// Connects to the node that listens on the Unix socket `path`.
-    pub async fn connect_ipc(world: &World, path: &str, options: &Options) -> Result<Self> {
-        Self::connect(world, Target::Ipc(path.to_owned()), options).await
+    pub async fn connect_ipc(path: &str, options: &Options) -> Result<Self> {
+        World::system().connect_ipc(path, options).await
     }
 
     /// Connects to the node that listens on `endpoint`, `host:port`.
-    pub async fn connect_rpc(world: &World, endpoint: &str, options: &Options) -> Result<Self> {
-        Self::connect(world, Target::Rpc(endpoint.to_owned()), options).await
+    pub async fn connect_rpc(endpoint: &str, options: &Options) -> Result<Self> {
+        World::system().connect_rpc(endpoint, options).await
     }
 
     /// Connects to the node that `VINEYARD_IPC_SOCKET` names, or else to the first that answers of the comma list in
     /// `VINEYARD_RPC_ENDPOINT`.
-    pub async fn connect_default(world: &World, options: &Options) -> Result<Self> {
+    pub async fn connect_default(options: &Options) -> Result<Self> {
         if let Some(path) = variable("VINEYARD_IPC_SOCKET") {
-            return Self::connect_ipc(world, &path, options).await;
+            return Self::connect_ipc(&path, options).await;
         }
         let mut failure = Error::NoAddress;
         let endpoints = variable("VINEYARD_RPC_ENDPOINT").unwrap_or_default();
@@ -87,7 +87,7 @@ impl Client {
             .map(str::trim)
             .filter(|one| !one.is_empty())
         {
-            match Self::connect_rpc(world, endpoint, options).await {
+            match Self::connect_rpc(endpoint, options).await {
                 Ok(client) => return Ok(client),
                 Err(error) => failure = error,
             }
@@ -95,7 +95,7 @@ impl Client {
         Err(failure)
     }
 
-    async fn connect(world: &World, target: Target, options: &Options) -> Result<Self> {
+    pub(crate) async fn connect(world: &World, target: Target, options: &Options) -> Result<Self> {
         let (connection, registered) = Connection::open(world, &target, options).await?;
         let inner = Inner {
             world: world.clone(),

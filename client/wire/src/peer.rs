@@ -4,6 +4,11 @@
 //! itself never travels. After that the connection serves one `Purpose`; for `IntroducedRaft`, both sides first say which
 //! process of their node they are. Raft's own messages are the raft crate's; they use `encode` and `decode` from here.
 
+#![allow(
+    missing_docs,
+    reason = "most messages and fields are named as on the wire, and docs/protocol.md says what they mean"
+)]
+
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,5 +1,10 @@
 //! Replies of the client protocol. An error reply is a `Status` and has no `type`.
 
+#![allow(
+    missing_docs,
+    reason = "most messages and fields are named as on the wire, and docs/protocol.md says what they mean"
+)]
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -94,10 +94,8 @@ async fn check_round_trip(client: &Client, sizes: &[usize], name: &str) {
 fn what_is_put_is_got_by_every_kind_of_client() {
     with_node(Limits::default(), async |place| {
         for compression in [false, true] {
-            let options = Options {
-                compression,
-                ..Options::default()
-            };
+            let mut options = Options::default();
+            options.compression = compression;
             for (which, client) in place.clients(&options).await.iter().enumerate() {
                 for (at, sizes) in SIZES.iter().enumerate() {
                     let name = format!("{compression} {which} {at}");
@@ -272,10 +270,8 @@ fn a_get_that_waits_is_answered_when_the_object_is_there() {
         let clients = place.clients(&Options::default()).await;
         for (at, client) in clients.iter().enumerate() {
             let name = format!("later {at}");
-            let options = GetOptions {
-                wait: Some(std::time::Duration::from_secs(20)),
-                ..GetOptions::default()
-            };
+            let mut options = GetOptions::default();
+            options.wait = Some(std::time::Duration::from_secs(20));
             let put = Put {
                 content: tree(json!({"typename": "test::T"})),
                 persist: true,

@@ -1,4 +1,4 @@
-//! The Rust client of a vineyard node: the async SDK, its blocking face, and the real sockets.
+//! The Rust client of a vineyard node: the async SDK and its blocking face.
 //!
 //! Promise: every call ends within its deadline and says what it waited for; a connection that was left in the middle
 //! of an exchange is never used again. Reads over the Unix socket are zero copy. What a call does to the cluster is the
@@ -21,10 +21,6 @@
 mod blob;
 pub mod blocking;
 mod client;
-pub mod compress;
-#[doc(hidden)]
-pub mod conformance;
-mod connect;
 mod connection;
 mod error;
 mod object;
@@ -32,12 +28,10 @@ mod options;
 mod put;
 #[cfg(test)]
 mod tests;
-pub mod text;
 mod world;
 
 pub use blob::{Blob, BlobWriter};
 pub use client::{Client, Created};
-pub use connect::{SystemLocal, SystemNetwork};
 pub use error::{Error, Result};
 pub use object::{Draft, Member, Object, Unread};
 pub use options::{DeleteOptions, Options};

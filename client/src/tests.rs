@@ -6,8 +6,6 @@ mod holds;
 mod local;
 mod objects;
 mod remote;
-mod sockets;
-mod streams;
 mod whole;
 
 use crate::{Client, Draft, GetOptions, PutObject, World};

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use vineyard_env::{Local, Memory, Network};
+use vineyard_net::{SystemLocal, SystemNetwork};
 use vineyard_shm::MemfdMemory;
-
-use crate::connect::{SystemLocal, SystemNetwork};
 
 /// The sockets and the memory a client runs on: the machine's, or the simulator's.
 #[derive(Clone)]

@@ -1,12 +1,13 @@
-//! Every mailbox of a node. `ls actors/` is the list.
+//! What owns state or runs for the node's whole life, beside the connections.
 //!
-//! All actors of a node share one thread. State has one owner: blobs belong to `blobs`, transient metadata to `catalog`,
-//! copies in flight to `migrator`, a connection to its session. Others hold an address and ask.
+//! All actors of a node share one thread. `owner` is an actor around one value; `local` owns a `crate::local::Local`, and
+//! `follow` tells it what the cluster has applied; `migrator` has the copies in flight and `liveness` what the leader knows of the other nodes.
+//! Others hold a handle and ask. `bulk` is the pool of threads that moves bytes, so that no mailbox ever does.
 
-pub(crate) mod blobs;
-pub(crate) mod catalog;
-pub(crate) mod ipc_session;
+pub(crate) mod bulk;
+pub(crate) mod follow;
 pub(crate) mod liveness;
+pub(crate) mod local;
 pub(crate) mod migrator;
 pub(crate) mod owner;
-pub(crate) mod rpc_session;
+pub(crate) mod proposal;

@@ -7,7 +7,12 @@
 //! have said nothing, or have not proved to be a node, the oldest makes room for the next: a node or a client speaks at
 //! once, so it gets in.
 
-mod room;
+pub(crate) mod entry;
+mod ipc;
+mod limit;
+pub(crate) mod logins;
+pub(crate) mod rights;
+pub(crate) mod rpc;
 
 use std::io;
 use std::rc::Rc;
@@ -17,17 +22,17 @@ use vineyard_env::{Listener, LocalListener, Stream};
 use vineyard_wire::Status;
 use vineyard_wire::peer::MAGIC;
 
-use crate::actors::ipc_session::IpcSession;
-use crate::actors::rpc_session::RpcSession;
+use self::ipc::IpcSession;
+use self::rpc::RpcSession;
+use crate::context::{Counted, NodeContext};
 use crate::peer;
 use crate::session;
-use crate::shared::{Counted, Shared};
 
-pub(crate) use room::Displaced;
-use room::{Room, Silent};
+pub(crate) use limit::Displaced;
+use limit::{Room, Silent};
 
 /// Accepts clients of this machine until the node stops.
-pub(crate) async fn accept_local(node: Rc<Shared>, mut listener: Box<dyn LocalListener>) {
+pub(crate) async fn accept_local(node: Rc<NodeContext>, mut listener: Box<dyn LocalListener>) {
     let connections_max = node.config.limits.ipc_connections_max;
     let room = Room::new(&node, "connections on the Unix socket", connections_max);
     let mut failing = false;
@@ -46,7 +51,7 @@ pub(crate) async fn accept_local(node: Rc<Shared>, mut listener: Box<dyn LocalLi
 }
 
 /// Accepts clients and nodes from the network until the node stops.
-pub(crate) async fn accept_network(node: Rc<Shared>, mut listener: Box<dyn Listener>) {
+pub(crate) async fn accept_network(node: Rc<NodeContext>, mut listener: Box<dyn Listener>) {
     let room = Room::new(
         &node,
         "unregistered connections",
@@ -84,7 +89,7 @@ struct Rooms {
 }
 
 impl Rooms {
-    fn new(node: &Rc<Shared>) -> Self {
+    fn new(node: &Rc<NodeContext>) -> Self {
         let limits = &node.config.limits;
         Self {
             clients: Room::new(node, "clients over TCP", limits.rpc_connections_max),
@@ -107,7 +112,7 @@ struct Arrival {
 
 /// Says why, and closes. Beyond a number it only closes: a connection that is being refused has a descriptor too.
 fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     mut stream: Box<S>,
     status: Status,
 ) {
@@ -126,14 +131,14 @@ fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
 }
 
 /// After an accept that failed. `failing` keeps a row of failures from becoming one of lines.
-async fn pause(node: &Shared, error: io::Error, failing: &mut bool) {
+async fn pause(node: &NodeContext, error: io::Error, failing: &mut bool) {
     if !std::mem::replace(failing, true) {
         tracing::warn!(%error, "could not accept a connection");
     }
     tokio::time::sleep(node.config.limits.accept_pause).await;
 }
 
-async fn greet(node: Rc<Shared>, arrival: Arrival, rooms: Rc<Rooms>) {
+async fn greet(node: Rc<NodeContext>, arrival: Arrival, rooms: Rc<Rooms>) {
     let Arrival {
         mut stream,
         counted: unregistered,
@@ -146,7 +151,7 @@ async fn greet(node: Rc<Shared>, arrival: Arrival, rooms: Rc<Rooms>) {
         biased;
         () = displaced.told() => {
             drop(unregistered);
-            return refuse(&node, stream, room::displaced());
+            return refuse(&node, stream, limit::displaced());
         }
         read = tokio::time::timeout(deadline, stream.read_exact(&mut first)) => read,
     };

@@ -8,3 +8,4 @@ mod introduction;
 #[cfg(test)]
 pub(crate) mod pipe;
 pub(crate) mod serve;
+pub(crate) mod stats;

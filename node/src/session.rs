@@ -2,6 +2,8 @@
 //!
 //! A session asks others for everything but its connection and its holder id. However it ends, what it held goes back.
 
+pub(crate) mod frame_reader;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::io;
@@ -9,13 +11,13 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
-use vineyard_env::LocalBoxFuture;
+use vineyard_env::{Fault, LocalBoxFuture};
 use vineyard_store::HolderId;
 use vineyard_wire::{Code, ObjectId, Reply, Request, Status, frame, json, limits};
 
+use crate::context::{Counted, NodeContext};
 use crate::handlers;
-use crate::inbox::{FrameError, Inbox};
-use crate::shared::{Counted, Shared};
+use crate::session::frame_reader::{FrameError, FrameReader};
 
 /// Frames from this size on are decoded by a bulk worker, bytes: a million small values take longer than all others on the
 /// actor thread should wait.
@@ -29,7 +31,7 @@ pub(crate) enum Kind {
 
 /// One connection, as handlers see it. Dropping it gives back everything it held: dead clients leak nothing.
 pub(crate) struct Session {
-    pub(crate) node: Rc<Shared>,
+    pub(crate) node: Rc<NodeContext>,
     pub(crate) kind: Kind,
     /// Under which the store counts this connection's references; replaced at register.
     pub(crate) holder: Cell<HolderId>,
@@ -49,11 +51,14 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn open(
-        node: Rc<Shared>,
+        node: Rc<NodeContext>,
         kind: Kind,
         unregistered: Option<Counted>,
     ) -> Result<Self, Status> {
-        let holder = node.blobs.ask(|store| store.open_holder(false)).await?;
+        let holder = node
+            .local
+            .ask(|local, _| local.store.open_holder(false))
+            .await?;
         Ok(Self {
             register_by: Instant::now() + node.config.limits.register_deadline,
             node,
@@ -83,8 +88,8 @@ impl Session {
         let holder = self.holder.get();
         let noted = self
             .node
-            .blobs
-            .ask(move |store| store.let_go_all(holder, &ids));
+            .local
+            .ask(move |local, _| local.store.let_go_all(holder, &ids));
         if let Err(status) = noted.await {
             tracing::debug!(%status, "the store ended before it took note of a let_go_notice");
         }
@@ -114,6 +119,7 @@ impl Session {
 
     /// The request in `body`, if this connection may ask it now.
     pub(crate) async fn admit(&self, body: Vec<u8>) -> Result<Request, Status> {
+        let body = self.node.env.faults.received(body);
         let request = match body.len() < DECODE_HERE_BYTES_MAX {
             true => json::decode_request(&body)?,
             false => {
@@ -144,8 +150,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.node.env.host.planted() != Some("leaked_reference") {
-            self.node.leavers.leave(self.holder.get());
+        if !self.node.env.faults.has(Fault::LeakedReference) {
+            self.node.closed_sessions.add(self.holder.get());
         }
     }
 }
@@ -154,7 +160,7 @@ impl Drop for Session {
 /// is told so before this fails.
 pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
     session: &Session,
-    inbox: &mut Inbox,
+    reader: &mut FrameReader,
     stream: &mut S,
 ) -> Result<Option<Vec<u8>>, FrameError> {
     if session.is_shut_out() {
@@ -164,7 +170,7 @@ pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
     let read = tokio::select! {
         biased;
         () = session.node.stopping.begun() => return Ok(None),
-        read = read(session, inbox, stream) => read,
+        read = read(session, reader, stream) => read,
     };
     let reason = match &read {
         Err(FrameError::TooLong(error)) => Status::invalid(error.to_string()),
@@ -177,14 +183,14 @@ pub(crate) async fn next<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
 
 async fn read<S: AsyncRead + Unpin + ?Sized>(
     session: &Session,
-    inbox: &mut Inbox,
+    reader: &mut FrameReader,
     stream: &mut S,
 ) -> Result<Option<Vec<u8>>, FrameError> {
     if session.registered.get() {
-        return inbox.frame(stream, limits::CLIENT_FRAME_BYTES_MAX).await;
+        return reader.frame(stream, limits::CLIENT_FRAME_BYTES_MAX).await;
     }
     let own = &session.node.config.limits;
-    let frame = inbox.frame(stream, own.unregistered_frame_bytes_max);
+    let frame = reader.frame(stream, own.unregistered_frame_bytes_max);
     let late = |_| FrameError::Late {
         after: own.register_deadline,
     };
@@ -217,7 +223,7 @@ async fn part<S: AsyncRead + AsyncWrite + Unpin + ?Sized>(
 /// The answer to one request; `None` if the other side left before it came.
 pub(crate) async fn answer<S: AsyncRead + Unpin + ?Sized>(
     session: &Session,
-    inbox: &mut Inbox,
+    reader: &mut FrameReader,
     stream: &mut S,
     request: Result<Request, Status>,
 ) -> Option<Result<Reply, Status>> {
@@ -233,7 +239,7 @@ pub(crate) async fn answer<S: AsyncRead + Unpin + ?Sized>(
     tokio::select! {
         biased;
         outcome = handlers::answer(session, request) => Some(outcome),
-        () = inbox.until_closed(stream, limits.session_read_ahead_bytes) => None,
+        () = reader.until_closed(stream, limits.session_read_ahead_bytes) => None,
         () = session.node.stopping.begun(), if may_wait => Some(Err(Status::new(
             Code::VineyardServerNotReady,
             "this node stops; what the request waits for will not appear here",
@@ -263,7 +269,7 @@ fn may_wait(request: &Request) -> bool {
 }
 
 /// Returns when a stop has given this connection's last reply all the time it gets.
-pub(crate) async fn cut_off(node: &Shared) {
+pub(crate) async fn cut_off(node: &NodeContext) {
     node.stopping.begun().await;
     tokio::time::sleep(node.config.limits.stop_deadline).await;
 }

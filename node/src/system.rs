@@ -18,8 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use vineyard_client::{SystemLocal, SystemNetwork};
-use vineyard_env::Env;
+use vineyard_env::{Env, NoFaults};
+use vineyard_net::{SystemLocal, SystemNetwork};
 use vineyard_raft::disk::SledDisk;
 use vineyard_shm::MemfdMemory;
 
@@ -35,6 +35,7 @@ pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
         memory: Arc::new(MemfdMemory),
         threads: Arc::new(threads::SystemThreads),
         host: Arc::new(host::SystemHost),
+        faults: Arc::new(NoFaults),
     })
 }
 

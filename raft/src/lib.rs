@@ -25,5 +25,5 @@ mod types;
 pub use error::Error;
 pub use feed::{Feed, Update};
 pub use meta::{Founding, Member, Meta, Reader, Request, Status};
-pub use options::{Mutations, Options};
+pub use options::Options;
 pub use peers::Dial;

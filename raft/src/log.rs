@@ -14,7 +14,7 @@ use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::oneshot;
-use vineyard_env::{Batch, Change, Disk};
+use vineyard_env::{Batch, Change, Disk, Fault, Faults};
 
 use crate::keys;
 use crate::options::APPEND_BYTES_MAX;
@@ -28,8 +28,7 @@ pub(crate) struct Log {
     inner: Arc<Mutex<Inner>>,
     /// How far the disk has the log.
     synced: Arc<Progress>,
-    /// A planted bug of the simulator: report entries durable at once.
-    ack_before_durable: bool,
+    faults: Arc<dyn Faults>,
 }
 
 /// Entries between two committed marks on the disk; a clean stop writes the last one.
@@ -49,7 +48,7 @@ struct Inner {
 
 impl Log {
     /// What the disk has.
-    pub(crate) fn load(disk: Arc<dyn Disk>, ack_before_durable: bool) -> io::Result<Self> {
+    pub(crate) fn load(disk: Arc<dyn Disk>, faults: Arc<dyn Faults>) -> io::Result<Self> {
         let mut inner = Inner {
             vote: load_one(disk.as_ref(), &keys::VOTE)?,
             committed: load_one(disk.as_ref(), &keys::COMMITTED)?,
@@ -70,7 +69,7 @@ impl Log {
             disk,
             inner,
             synced: Arc::default(),
-            ack_before_durable,
+            faults,
         })
     }
 
@@ -298,7 +297,8 @@ impl RaftLogStorage<TypeConfig> for Log {
         }
         batch.extend(inner.committed_change(MARK_EVERY));
         drop(inner);
-        if self.ack_before_durable {
+        if self.faults.has(Fault::AckBeforeDurable) {
+            // Reports the entries as durable at once.
             callback.io_completed(Ok(()));
             self.commit_later(batch);
             self.synced.advance(last);

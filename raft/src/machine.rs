@@ -15,7 +15,7 @@ use openraft::entry::RaftEntry;
 use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use tokio::sync::oneshot;
-use vineyard_env::{Disk, Threads};
+use vineyard_env::{Disk, Faults, Threads};
 
 pub(crate) use image::Image;
 use vault::Vault;
@@ -24,14 +24,14 @@ use crate::command::{Applied, VERSION};
 use crate::error::Error;
 use crate::feed::Update;
 use crate::meta::driver::Shared;
-use crate::state::{Mutations, State};
+use crate::state::State;
 use crate::types::{LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
 
 pub(crate) struct Machine {
     state: State,
     place: Place,
     vault: Vault,
-    mutations: Mutations,
+    faults: Arc<dyn Faults>,
     threads: Arc<dyn Threads>,
     shared: Arc<Shared>,
 }
@@ -49,16 +49,16 @@ impl Machine {
         disk: Arc<dyn Disk>,
         threads: Arc<dyn Threads>,
         shared: Arc<Shared>,
-        mutations: Mutations,
+        faults: Arc<dyn Faults>,
     ) -> io::Result<Self> {
         let vault = Vault::load(disk)?;
         let stored = vault.current();
-        let (state, place) = (State::new(mutations), Place::default());
+        let (state, place) = (State::default(), Place::default());
         let mut machine = Self {
             state,
             place,
             vault,
-            mutations,
+            faults,
             threads,
             shared,
         };
@@ -69,7 +69,7 @@ impl Machine {
     }
 
     fn replace(&mut self, place: Place, state: State) {
-        self.state = State::restored(state, self.mutations);
+        self.state = state;
         self.place = place;
         let index = self.place.applied.map_or(0, |applied| applied.index);
         self.shared.state.store(Arc::new(self.state.clone()));
@@ -125,7 +125,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
             }
             let outcome = match entry.payload {
                 EntryPayload::Normal(entry) => {
-                    let (outcome, caused) = self.state.apply(log_id.index, &entry);
+                    let (outcome, caused) =
+                        self.state.apply(log_id.index, &entry, self.faults.as_ref());
                     events.extend(caused);
                     outcome
                 }

@@ -74,9 +74,6 @@ pub struct Options {
     /// Bytes of commands that the leader has taken and that are not yet committed and on its disk, and on every node of
     /// those that its raft thread has and has not answered; others wait.
     pub proposals_bytes_max: u64,
-    pub mutations: Mutations,
-    /// The replicated state's own planted bugs.
-    pub state_mutations: crate::state::Mutations,
 }
 
 impl Default for Options {
@@ -90,17 +87,8 @@ impl Default for Options {
             entries_kept: 500,
             append_entries_max: 512,
             proposals_bytes_max: 256 << 20,
-            mutations: Mutations::default(),
-            state_mutations: crate::state::Mutations::default(),
         }
     }
-}
-
-/// Planted bugs, so that the simulator can show that it would find them. All off unless code switches them on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mutations {
-    /// Reports log entries as durable before they are.
-    pub ack_before_durable: bool,
 }
 
 impl Options {

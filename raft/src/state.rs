@@ -44,14 +44,6 @@ impl Namespace {
     pub const ROOT: Self = Self(0);
 }
 
-/// Bugs the simulator plants to prove that it would notice. All off unless a constructor is told otherwise; never
-/// stored, never sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mutations {
-    pub put_name_ignores_condition: bool,
-    pub retry_applies_again: bool,
-}
-
 /// The tables of one namespace: the namespace is the first part of each of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
 struct Space {
@@ -76,8 +68,6 @@ pub struct State {
     /// The process that is each node's current instance, for those that `Boot` registered.
     #[serde(deserialize_with = "empty_if_absent")]
     lives: OrdMap<NodeId, u128>,
-    #[serde(skip)]
-    mutations: Mutations,
 }
 
 /// A snapshot's checksum was right when this is read, so what cannot be read was never written.
@@ -90,14 +80,8 @@ where
 }
 
 impl Default for State {
-    fn default() -> Self {
-        Self::new(Mutations::default())
-    }
-}
-
-impl State {
     /// The state before the first entry.
-    pub fn new(mutations: Mutations) -> Self {
+    fn default() -> Self {
         Self {
             applied: 0,
             cluster: None,
@@ -107,18 +91,11 @@ impl State {
             spaces: OrdMap::unit(Namespace::ROOT, Space::default()),
             edited: OrdSet::new(),
             lives: OrdMap::new(),
-            mutations,
         }
     }
+}
 
-    /// A state as a snapshot had it.
-    pub fn restored(snapshot: Self, mutations: Mutations) -> Self {
-        Self {
-            mutations,
-            ..snapshot
-        }
-    }
-
+impl State {
     /// A hash over all of it: replicas that applied the same entries agree, and a snapshot does not change it. Comparable
     /// between processes of one build only.
     pub fn digest(&self) -> u64 {
@@ -131,7 +108,6 @@ impl State {
             spaces,
             edited,
             lives,
-            mutations: _,
         } = self;
         let mut hasher = Xxh3Default::new();
         let tables = (nodes, instances, dedup, spaces, edited, lives);

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::ops::Range;
 use std::process::{Child, Command, Stdio};
 
-use vineyard_sim::planted::Planted;
+use vineyard_sim::injected::InjectedFault;
 use vineyard_sim::report::{Failure, Report};
 use vineyard_sim::seed::run_seed;
 use vineyard_sim::stage::Settings;
@@ -14,12 +14,12 @@ use vineyard_sim::trace::Detail;
 const CHUNK: u64 = 5;
 
 /// Runs the seeds one by one and prints one line of JSON for each.
-pub(crate) fn child(seeds: Range<u64>, planted: Option<Planted>) {
+pub(crate) fn child(seeds: Range<u64>, injected: Option<InjectedFault>) {
     for seed in seeds {
         let mut report = Report::default();
         report.add(&run_seed(Settings {
             seed,
-            planted,
+            injected,
             output: None,
         }));
         let line = serde_json::to_string(&report).expect("counts and texts are always JSON");
@@ -28,7 +28,11 @@ pub(crate) fn child(seeds: Range<u64>, planted: Option<Planted>) {
 }
 
 /// Shares the seeds among `jobs` processes, prints the sum, and judges it.
-pub(crate) fn run(seeds: Range<u64>, jobs: usize, planted: Option<Planted>) -> Result<(), String> {
+pub(crate) fn run(
+    seeds: Range<u64>,
+    jobs: usize,
+    injected: Option<InjectedFault>,
+) -> Result<(), String> {
     let chunks = std::sync::Mutex::new(chunks(seeds));
     let report = std::sync::Mutex::new(Report::default());
     let lock = || report.lock().expect("no worker panics while it adds");
@@ -38,7 +42,7 @@ pub(crate) fn run(seeds: Range<u64>, jobs: usize, planted: Option<Planted>) -> R
                 loop {
                     let next = chunks.lock().expect("no worker panics here").next();
                     let Some(chunk) = next else { return };
-                    run_chunk(chunk, planted, &mut |part| {
+                    run_chunk(chunk, injected, &mut |part| {
                         let mut sum = lock();
                         sum.merge(part);
                         progress(&sum);
@@ -54,7 +58,7 @@ pub(crate) fn run(seeds: Range<u64>, jobs: usize, planted: Option<Planted>) -> R
     }
     print!("{report}");
     if !report.failures.is_empty() {
-        return Err(tell(&report.failures, planted));
+        return Err(tell(&report.failures, injected));
     }
     match report.shortfalls().join("\n") {
         none if none.is_empty() => Ok(()),
@@ -73,13 +77,13 @@ fn chunks(seeds: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
 }
 
 /// Runs a chunk in a child process; a seed that ends the process is a failure of that seed.
-fn run_chunk(chunk: Range<u64>, planted: Option<Planted>, add: &mut impl FnMut(Report)) {
+fn run_chunk(chunk: Range<u64>, injected: Option<InjectedFault>, add: &mut impl FnMut(Report)) {
     let mut next = chunk.start;
     while next < chunk.end {
         let mut arguments = vec!["run".to_owned(), "--child".to_owned()];
         arguments.extend(["--seeds".to_owned(), format!("{next}..{}", chunk.end)]);
-        if let Some(bug) = planted {
-            arguments.extend(["--mutate".to_owned(), bug.name().to_owned()]);
+        if let Some(fault) = injected {
+            arguments.extend(["--inject".to_owned(), fault.name().to_owned()]);
         }
         let mut process = itself(&arguments, Stdio::inherit());
         let output = BufReader::new(process.stdout.take().expect("it is piped"));
@@ -128,14 +132,14 @@ fn progress(report: &Report) {
     }
 }
 
-fn tell(failures: &[Failure], planted: Option<Planted>) -> String {
+fn tell(failures: &[Failure], injected: Option<InjectedFault>) -> String {
     let mut text = format!("{} seeds failed:", failures.len());
-    let bug = planted
-        .map(|bug| format!(" --mutate {}", bug.name()))
+    let fault = injected
+        .map(|fault| format!(" --inject {}", fault.name()))
         .unwrap_or_default();
     for Failure { seed, detail, .. } in failures.iter().take(20) {
         text += &format!(
-            "\nseed {seed}: {detail}\n  replay: cargo run --release -p vineyard-sim -- replay --seed {seed}{bug}"
+            "\nseed {seed}: {detail}\n  replay: cargo run --release -p vineyard-sim -- replay --seed {seed}{fault}"
         );
     }
     text
@@ -223,7 +227,7 @@ fn compare(mut one: impl BufRead, mut other: impl BufRead) -> Result<Same, Strin
 }
 
 /// Prints the trace of one seed, and what it broke.
-pub(crate) fn replay(seed: u64, full: bool, planted: Option<Planted>) -> Result<(), String> {
+pub(crate) fn replay(seed: u64, full: bool, injected: Option<InjectedFault>) -> Result<(), String> {
     vineyard_sim::log::start();
     let detail = if full { Detail::Full } else { Detail::Story };
     let output = Some((
@@ -232,7 +236,7 @@ pub(crate) fn replay(seed: u64, full: bool, planted: Option<Planted>) -> Result<
     ));
     let outcome = run_seed(Settings {
         seed,
-        planted,
+        injected,
         output,
     });
     let mut report = Report::default();

@@ -1,7 +1,7 @@
 //! A false disk: what was synced survives, of the rest a drawn part, and it can be slow or refuse to sync.
 //!
-//! Promise: what `env::Disk` promises. Batches are written in order, several to one sync; a batch is never torn: a crash
-//! keeps a prefix of whole batches. After one failed sync every later batch fails until the process starts anew.
+//! Promise: what `env::Disk` promises. Batches are written in order, several to one sync; a batch is never torn: a
+//! crash keeps a prefix of whole batches. After one failed sync every later batch fails until the process starts anew.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

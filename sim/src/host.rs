@@ -1,4 +1,4 @@
-//! The machine's name and figures, which are logical here, and the bug a run was told to plant.
+//! The machine's name and figures, which are logical here.
 
 use std::io;
 
@@ -13,7 +13,6 @@ const OPEN_FDS_MAX: u64 = 65_536;
 /// What a simulated process knows of its machine.
 pub struct SimHost {
     pub name: String,
-    pub planted: Option<&'static str>,
 }
 
 impl Host for SimHost {
@@ -39,9 +38,5 @@ impl Host for SimHost {
 
     fn user_name(&self, _user: User) -> Option<String> {
         None
-    }
-
-    fn planted(&self) -> Option<&'static str> {
-        self.planted
     }
 }

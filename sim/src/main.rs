@@ -5,7 +5,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use vineyard_sim::planted::Planted;
+use vineyard_sim::injected::InjectedFault;
 
 /// Runs a real cluster in a false world, seed by seed.
 #[derive(Parser)]
@@ -24,9 +24,9 @@ enum Command {
         /// Processes that share the work.
         #[arg(long, default_value_t = 1)]
         jobs: usize,
-        /// Plants a bug, to see whether it is found.
+        /// Injects a fault, to see whether it is found.
         #[arg(long)]
-        mutate: Option<Planted>,
+        inject: Option<InjectedFault>,
         /// One line of JSON instead of a table, nothing about progress.
         #[arg(long, hide = true)]
         child: bool,
@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         full: bool,
         #[arg(long)]
-        mutate: Option<Planted>,
+        inject: Option<InjectedFault>,
     },
 }
 
@@ -68,21 +68,21 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run {
             seeds,
-            mutate,
+            inject,
             child: true,
             ..
         } => {
-            commands::child(seeds.seeds, mutate);
+            commands::child(seeds.seeds, inject);
             Ok(())
         }
         Command::Run {
             seeds,
             jobs,
-            mutate,
+            inject,
             child: false,
-        } => commands::run(seeds.seeds, jobs.max(1), mutate),
+        } => commands::run(seeds.seeds, jobs.max(1), inject),
         Command::Twice { seeds } => commands::twice(seeds.seeds),
-        Command::Replay { seed, full, mutate } => commands::replay(seed, full, mutate),
+        Command::Replay { seed, full, inject } => commands::replay(seed, full, inject),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

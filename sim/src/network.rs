@@ -1,8 +1,8 @@
 //! A false network: byte streams between machines, in memory, with delay, bandwidth, cuts and resets.
 //!
 //! Promise: what TCP promises, and no more. Bytes arrive in order and once, or the connection breaks. A cut stalls what
-//! is on its way and heals late; a killed process's sockets are closed by its machine; a machine without power is silent
-//! until it returns. It never looks inside the bytes.
+//! is in flight and heals late; a killed process's sockets are closed by its machine; a machine without power is
+//! silent until it returns. It never looks inside the bytes.
 
 mod connection;
 mod control;

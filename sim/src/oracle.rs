@@ -1,7 +1,7 @@
 //! What the clients know: what they put, what they were told, and what that forbids from now on.
 //!
-//! The oracle believes clients only. It never looks into a node; it judges each answer against the answers before it and
-//! keeps the violations.
+//! The oracle believes clients only. It never looks into a node; it judges each answer against the answers before it
+//! and keeps the violations.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! One run: a thread of its own, a runtime whose clock is false, a world, and somebody who directs what happens there.
 //!
-//! Promise: the outcome depends on the seed, the planted bug and the director alone. A fresh thread, so that nothing a
-//! run left in thread-local storage reaches the next.
+//! Promise: the outcome depends on the seed, the injected fault and the director alone. A fresh thread, so that nothing
+//! a run left in thread-local storage reaches the next.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,12 +16,12 @@ use crate::chance::Chance;
 use crate::cluster::{Cluster, endpoint};
 use crate::disk::Health;
 use crate::faults::Counts;
+use crate::injected::InjectedFault;
 use crate::invariants::everything_finishes::{self, RECOVERY_MS_MAX};
 use crate::invariants::ids_are_unique::{self, IdsAreUnique};
 use crate::invariants::nothing_panics;
 use crate::invariants::replicas_agree::{self, ReplicasAgree};
 use crate::oracle::{Oracle, Tally};
-use crate::planted::{self, Planted};
 use crate::trace::{Detail, Kind, Trace};
 use crate::violation::Violation;
 use crate::world::World;
@@ -48,7 +48,7 @@ pub type Output = Option<(Detail, Box<dyn Write + Send>)>;
 #[derive(Default)]
 pub struct Settings {
     pub seed: u64,
-    pub planted: Option<Planted>,
+    pub injected: Option<InjectedFault>,
     pub output: Output,
 }
 
@@ -119,12 +119,11 @@ where
     runtime.block_on(async {
         let Settings {
             seed,
-            planted,
+            injected,
             output,
         } = settings;
-        planted::arm(planted);
         let trace = Trace::new(output);
-        let world = World::new(seed, trace, planted.map(Planted::name));
+        let world = World::new(seed, trace, injected);
         let stage = Stage {
             cluster: Cluster::new(world.clone()),
             oracle: Rc::default(),
@@ -192,9 +191,9 @@ impl Stage {
         }
     }
 
-    /// Forms a cluster of `nodes` nodes: the first founds it, the others join with its token. They do not wait until the
-    /// founder serves: they start at any time from when its disk has the token. That disk may be slow, and the founder may
-    /// be killed and started again meanwhile.
+    /// Forms a cluster of `nodes` nodes: the first founds it, the others join with its token. They do not wait until
+    /// the founder serves: they start at any time from when its disk has the token. That disk may be slow, and the
+    /// founder may be killed and started again meanwhile.
     pub async fn form(&self, nodes: usize) {
         let mut chance = Chance::stream(self.world.seed, "formation");
         self.cluster.add(1, None);

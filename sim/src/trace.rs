@@ -1,7 +1,7 @@
 //! What happened, one line per event, with its simulated time.
 //!
-//! Promise: two runs of one seed write the same bytes. So nothing here may depend on an address, a real clock, a process
-//! id or the order of a hash map; who writes a line must only name logical things.
+//! Promise: two runs of one seed write the same bytes. So nothing here may depend on an address, a real clock, a
+//! process id or the order of a hash map; who writes a line must only name logical things.
 
 use std::fmt::Arguments;
 use std::io::Write;

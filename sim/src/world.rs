@@ -15,6 +15,7 @@ use crate::chance::Chance;
 use crate::clock::SimClock;
 use crate::disk::{Platter, SimDisk};
 use crate::host::SimHost;
+use crate::injected::{InjectedFault, SimFaults};
 use crate::local::SimLocal;
 use crate::network::{Host, Net, SimNetwork};
 use crate::random::SimRandom;
@@ -40,21 +41,21 @@ pub struct World {
     pub trace: Trace,
     pub net: Net,
     pub schedule: Schedule,
-    /// The bug that nodes are to have, if any.
-    planted: Option<&'static str>,
+    /// The fault that nodes are to have, if any.
+    injected: Option<InjectedFault>,
     start: Instant,
     machines: Rc<RefCell<BTreeMap<String, Machine>>>,
 }
 
 impl World {
-    /// A world without machines, now, whose nodes have the bug `planted`.
-    pub fn new(seed: u64, trace: Trace, planted: Option<&'static str>) -> Self {
+    /// A world without machines, now, whose nodes have the fault `injected`.
+    pub fn new(seed: u64, trace: Trace, injected: Option<InjectedFault>) -> Self {
         Self {
             seed,
             net: Net::new(seed, trace.clone()),
             schedule: Schedule::new(seed, trace.clone()),
             trace,
-            planted,
+            injected,
             start: Instant::now(),
             machines: Rc::default(),
         }
@@ -106,8 +107,8 @@ impl World {
             threads: Arc::new(SimThreads),
             host: Arc::new(SimHost {
                 name: name.to_owned(),
-                planted: self.planted,
             }),
+            faults: Arc::new(SimFaults(self.injected)),
         }
     }
 

@@ -96,7 +96,7 @@ impl Allocator {
         }
     }
 
-    /// Takes back the extent of `size` bytes at `start`, as warm.
+    /// Frees the extent of `size` bytes at `start`, whose pages are warm.
     pub(crate) fn free(&mut self, start: u64, size: u64) {
         let len = extent_bytes(size);
         let (mut first, mut end) = (start, start + len);

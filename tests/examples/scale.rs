@@ -1,7 +1,8 @@
-//! `cargo xtask scale`: many objects put, listed, persisted in batches and deleted. The last must cost what the first did.
+//! `cargo xtask scale`: many objects put, listed, persisted in batches and deleted. The last must cost what the first
+//! did.
 //!
-//! The machine changes its speed more within one run than any cost grows, so it is done several times, each on a new node,
-//! and the medians of the ratios are judged.
+//! The machine changes its speed more within one run than any cost grows, so it is done several times, each on a new
+//! node, and the medians of the ratios are judged.
 #![allow(
     clippy::disallowed_methods,
     reason = "it measures a real node on the real clock; nothing here is replayed"

@@ -46,13 +46,15 @@ fn build() -> Result<PathBuf> {
             "vineyard-node",
             "-p",
             "vineyardctl",
+            "-p",
+            "vineyard-sim",
         ]);
         if folder.ends_with("release") {
             cargo.arg("--release");
         }
         ensure!(
             cargo.status()?.success(),
-            "the node and the command line do not build"
+            "the node, the command line and the simulator do not build"
         );
     }
     Ok(folder)

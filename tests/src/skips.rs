@@ -1,4 +1,5 @@
-//! Tests that this machine cannot run. They say so on stderr, past the capture of the test runner, and never in silence.
+//! Tests that this machine cannot run. They say so on stderr, past the capture of the test runner, and never in
+//! silence.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

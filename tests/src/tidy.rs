@@ -2,6 +2,11 @@
 //!
 //! It reads text and judges nothing else: whether a reason is a good one is for a reader.
 
+mod crates;
+mod folders;
+mod supply;
+mod words;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -11,51 +16,10 @@ use anyhow::{Context, Result, ensure};
 /// Lines a file may have without standing in the list of docs/architecture.md.
 const LINES_MAX: usize = 500;
 const ARCHITECTURE: &str = "docs/architecture.md";
-const CODE: [&str; 4] = ["rs", "py", "sh", "c"];
-const TEXT: [&str; 8] = ["rs", "py", "sh", "c", "md", "toml", "yaml", "yml"];
+const CODE: [&str; 5] = ["rs", "py", "pyi", "sh", "c"];
+const TEXT: [&str; 9] = ["rs", "py", "pyi", "sh", "c", "md", "toml", "yaml", "yml"];
 /// Folders that begin a path on one developer's machine. A made-up home in a test is none.
 const MACHINE_FOLDERS: [&str; 3] = ["work", "farm", "root"];
-
-/// Which of our crates each of our crates may use in the product (design: direction of dependencies).
-const MAY_USE: [(&str, &[&str]); 11] = [
-    ("node/env", &[]),
-    ("client/wire", &["vineyard-env"]),
-    ("store/shm", &["vineyard-env"]),
-    ("store", &["vineyard-env", "vineyard-shm", "vineyard-wire"]),
-    ("raft", &["vineyard-env", "vineyard-wire"]),
-    ("client", &["vineyard-env", "vineyard-shm", "vineyard-wire"]),
-    (
-        "node",
-        &[
-            "vineyard-client",
-            "vineyard-env",
-            "vineyard-raft",
-            "vineyard-shm",
-            "vineyard-store",
-            "vineyard-wire",
-        ],
-    ),
-    (
-        "client/cli",
-        &[
-            "vineyard-client",
-            "vineyard-env",
-            "vineyard-node",
-            "vineyard-wire",
-        ],
-    ),
-    (
-        "client/python",
-        &[
-            "vineyard-client",
-            "vineyard-node",
-            "vineyard-wire",
-            "vineyardctl",
-        ],
-    ),
-    ("tests", &[]),
-    ("tests/xtask", &["vineyard-tests"]),
-];
 
 /// A file of the repository: its path from the root, and its text.
 #[derive(Debug)]
@@ -97,8 +61,11 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
         found.extend(ignored_tests(source));
         found.extend(folder_files(source));
         found.extend(unsafe_elsewhere(source));
-        found.extend(wrong_direction(source));
+        found.extend(crates::wrong_direction(source));
     }
+    found.extend(words::check(&sources, &words::Lists::read(root)?));
+    found.extend(folders::check(&sources, &folders::Rules::read(root)?));
+    found.extend(supply::check(root)?);
     Ok(found)
 }
 
@@ -284,35 +251,6 @@ fn unsafe_elsewhere(source: &Source) -> Vec<String> {
     })
 }
 
-/// Product dependencies that point the wrong way, and actix anywhere but in node.
-fn wrong_direction(source: &Source) -> Vec<String> {
-    let Some(folder) = source.path.strip_suffix("/Cargo.toml") else {
-        return Vec::new();
-    };
-    let Some((_, allowed)) = MAY_USE.iter().find(|(known, _)| *known == folder) else {
-        return Vec::new();
-    };
-    let mut section = "";
-    let mut found = Vec::new();
-    for (line, text) in source.numbered() {
-        if text.starts_with('[') {
-            section = text.trim();
-        }
-        let used = text.split(['.', ' ', '=']).next().unwrap_or_default();
-        let ours = used.starts_with("vineyard");
-        if used == "actix" && folder != "node" {
-            found.push(format!("{}:{line}: only node knows actix", source.path));
-        }
-        if section == "[dependencies]" && ours && !allowed.contains(&used) {
-            found.push(format!(
-                "{}:{line}: {folder} must not use {used}",
-                source.path
-            ));
-        }
-    }
-    found
-}
-
 fn lines_with(source: &Source, what: &str, bad: impl Fn(&str) -> bool) -> Vec<String> {
     let hits = source.numbered().filter(|(_, text)| bad(text));
     hits.map(|(line, _)| format!("{}:{line}: {what}", source.path))
@@ -328,6 +266,12 @@ mod tests {
             path: path.to_owned(),
             text: text.to_owned(),
         }
+    }
+
+    #[test]
+    fn the_repository_is_tidy() {
+        let untidy = check(&crate::binaries::root()).unwrap();
+        assert!(untidy.is_empty(), "\n{}", untidy.join("\n"));
     }
 
     #[test]
@@ -371,10 +315,5 @@ mod tests {
         let biased = format!("tokio::select{}\n    biased;", "! {");
         assert!(unbiased_selects(&source("a.rs", &biased)).is_empty());
         assert_eq!(unfinished(&source("a.rs", concat!("// TO", "DO"))).len(), 1);
-        let manifest = "[dependencies]\nvineyard-store.workspace = true\nactix = 1\n[dev-dependencies]\nvineyard-node = 1";
-        assert_eq!(
-            wrong_direction(&source("raft/Cargo.toml", manifest)).len(),
-            2
-        );
     }
 }

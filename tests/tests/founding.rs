@@ -14,7 +14,7 @@ use vineyard_tests::{preload, wait};
 const ROUNDS: usize = 8;
 const JOINERS: usize = 25;
 const TOKEN_WITHIN: Duration = Duration::from_secs(20);
-/// The founder's disk takes its time, so that the others ask while the founding is on its way.
+/// The founder's disk takes its time, so that the others ask before the founding has ended.
 const PRELOADED: &str = r#"
 #include <time.h>
 #include <unistd.h>

@@ -313,7 +313,7 @@ fn clients_that_die_leak_nothing() {
     let kept = keeper.create_sealed_blob(BLOB_BYTES).unwrap();
     drop(keeper);
     let before = at_rest(&node);
-    let mut doomed = Vec::new();
+    let mut held = Vec::new();
     for (name, dial) in DIALS {
         for act in [hold, create, wait_for_a_name, send_half, read_nothing] {
             let mut raw = dial(&node).unwrap();
@@ -321,7 +321,7 @@ fn clients_that_die_leak_nothing() {
             act(&mut raw, kept)
                 .with_context(|| name.to_owned())
                 .unwrap();
-            doomed.push(raw);
+            held.push(raw);
         }
     }
     let busy = wait::until("the node to notice", FORGOTTEN_WITHIN, || {
@@ -331,7 +331,7 @@ fn clients_that_die_leak_nothing() {
         Ok(Some(()))
     });
     busy.unwrap();
-    drop(doomed);
+    drop(held);
     forgets_all(&node, &before);
 }
 

@@ -63,7 +63,7 @@ fn kill_once(cluster: &mut Cluster, kill: u32) -> (Vec<Line>, Duration) {
 
     cluster.nodes[leader].kill().unwrap();
     let killed = Instant::now();
-    // What was on its way when the leader died may still arrive; a later line proves that a new leader acknowledges.
+    // Answers that the leader sent before it died may still arrive; a later line proves that a new leader acknowledges.
     writers
         .wait_for(
             writers.acknowledged() + ACKNOWLEDGED_PER_KILL / 10,

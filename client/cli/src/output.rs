@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, presets};
 use serde::Serialize;
-use vineyard_client::text::{printable, printable_json};
+use vineyard_net::text::{printable, printable_json};
 
 use crate::failure::Failure;
 

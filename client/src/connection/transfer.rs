@@ -5,12 +5,12 @@ use std::ops::DerefMut;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vineyard_env::Access;
+use vineyard_net::compress::{Compressor, Decompressor};
 use vineyard_shm::{Slice, SliceMut};
 use vineyard_wire::ObjectId;
 use vineyard_wire::reply::Payload;
 
 use super::{Call, Connection};
-use crate::compress::{Compressor, Decompressor};
 use crate::{Error, Result};
 
 impl<C: DerefMut<Target = Connection>> Call<'_, C> {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use vineyard_env::Network;
+use vineyard_net::SystemNetwork;
 use vineyard_wire::{ObjectId, Reply, Request};
 
 use super::fake::{FakeIpc, FakeRpc, blob_id, error, impatient, payload};
-use crate::{Client, Error, Options, SystemNetwork, World};
+use crate::{Client, Error, Options, World};
 
 #[tokio::test]
 async fn a_connection_nobody_accepts_ends_at_its_deadline() {

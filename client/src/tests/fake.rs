@@ -9,11 +9,12 @@ use vineyard_env::{
     Access, Listener, Local, LocalListener, LocalStream, Memory, MemoryHandle, Network, Region,
     Stream,
 };
+use vineyard_net::{SystemLocal, SystemNetwork};
 use vineyard_shm::MemfdMemory;
 use vineyard_wire::reply::{Payload, Registered};
 use vineyard_wire::{InstanceId, ObjectId, Reply, Request, Status, json};
 
-use crate::{Client, Options, Result, SystemLocal, SystemNetwork, World};
+use crate::{Client, Options, Result, World};
 
 pub(super) const HERE: InstanceId = InstanceId(3);
 pub(super) const ARENA_BYTES: usize = 1 << 16;

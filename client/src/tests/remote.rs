@@ -1,11 +1,11 @@
 //! Over TCP: bytes between frames, plain and compressed.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_net::compress::{Compressor, Decompressor};
 use vineyard_wire::limits::BUFFERS_MAX;
 use vineyard_wire::{ObjectId, Reply, Request};
 
 use super::fake::{FakeRpc, blob_id, error, payload};
-use crate::compress::{Compressor, Decompressor};
 use crate::{Error, Options};
 
 #[tokio::test]

@@ -6,15 +6,12 @@
 mod body;
 mod lists;
 mod parse;
-mod planted;
 mod reply;
 mod request;
 mod table;
 
 pub(crate) use lists::items;
 pub use parse::count;
-#[doc(hidden)]
-pub use planted::plant_rounding;
 pub use table::{ReplyType, RequestType};
 
 use crate::reply::Reply;
@@ -34,7 +31,7 @@ pub fn decode_request(body: &[u8]) -> Result<Request, Status> {
     let (text, bytes) = parse::text_and_bytes(body);
     let head = parse::request_head(text)?;
     let verb = RequestType::named(&head.type_).ok_or_else(|| table::unknown(&head.type_))?;
-    request::decode(verb, head.text, bytes).map(planted::maybe_round)
+    request::decode(verb, head.text, bytes)
 }
 
 /// The body of a request, without the frame's header.

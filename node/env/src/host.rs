@@ -17,16 +17,10 @@ pub trait Host: Send + Sync {
     /// Memory of this process that is resident, bytes.
     fn resident_bytes(&self) -> u64;
 
-    /// Whether `user` may connect to the Unix socket at `path`: the rights of the socket and of the folders above it. It
-    /// may block: a user's groups are in a database.
+    /// Whether `user` may connect to the Unix socket at `path`: the rights of the socket and of the folders above it.
+    /// It may block: a user's groups are in a database.
     fn may_connect(&self, user: User, path: &str) -> io::Result<bool>;
 
     /// The name of `user`, for messages. It may block as well.
     fn user_name(&self, user: User) -> Option<String>;
-
-    /// The bug this process has on purpose, by name: how the simulator shows that it would find it. A real machine
-    /// plants none.
-    fn planted(&self) -> Option<&'static str> {
-        None
-    }
 }

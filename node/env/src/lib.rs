@@ -8,6 +8,7 @@
 
 mod clock;
 mod disk;
+mod faults;
 mod host;
 mod local;
 mod memory;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 pub use clock::Clock;
 pub use disk::{Batch, Change, Disk, Done, Pair};
+pub use faults::{Fault, Faults, NoFaults};
 pub use host::Host;
 pub use local::{Local, LocalListener, LocalStream};
 pub use memory::{Access, Memory, MemoryHandle, Region};
@@ -42,4 +44,5 @@ pub struct Env {
     pub memory: Arc<dyn Memory>,
     pub threads: Arc<dyn Threads>,
     pub host: Arc<dyn Host>,
+    pub faults: Arc<dyn Faults>,
 }

@@ -13,11 +13,11 @@ use vineyard_raft::state::State;
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
 
-use crate::boot;
-use crate::shared::Shared;
+use crate::boot::registration;
+use crate::context::NodeContext;
 
 /// Watches until the node stops; idle while another node leads.
-pub(crate) async fn watch(node: Rc<Shared>) {
+pub(crate) async fn watch(node: Rc<NodeContext>) {
     let limits = &node.config.limits;
     let mut reign = None;
     loop {
@@ -25,7 +25,7 @@ pub(crate) async fn watch(node: Rc<Shared>) {
         let group = node.meta.status();
         let silent = silences(&group, &mut reign, Instant::now());
         for command in transitions(&node.meta.state(), &silent, limits.unreachable_after) {
-            if let Err(error) = boot::submit(&node, command).await {
+            if let Err(error) = registration::submit(&node, command).await {
                 // The next round sees the same silence and tries again.
                 tracing::debug!(%error, "could not record who is reachable");
             }

@@ -5,6 +5,7 @@
 //! leaves nothing behind, and whatever happens to a flight, those who wait for it are told.
 
 mod object;
+pub(crate) mod plan;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -14,31 +15,31 @@ use futures::future::{LocalBoxFuture, try_join_all};
 use tokio::sync::{Semaphore, oneshot};
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
-use super::owner::Asker;
+use self::plan::Plan;
+use super::owner::Handle;
+use crate::context::NodeContext;
 use crate::failure;
-use crate::plan::{self, Plan};
-use crate::shared::Shared;
 
 /// Who else waits for a copy that is on its way.
 #[derive(Default)]
 struct Flights(BTreeMap<ObjectId, Vec<oneshot::Sender<Result<ObjectId, Status>>>>);
 
 pub(crate) struct Migrator {
-    flights: Asker<Flights>,
+    flights: Handle<Flights>,
     /// One for each copy that may move bytes now; the others queue.
     places: Semaphore,
 }
 
 pub(crate) fn start(mailbox: usize, migrations_max: usize) -> Migrator {
     Migrator {
-        flights: Asker::start("migrator", mailbox, Flights::default()),
+        flights: Handle::start("migrator", mailbox, Flights::default()),
         places: Semaphore::new(migrations_max),
     }
 }
 
 /// Brings `id` here and returns the id under which it is read here. A copy that has begun goes on when its asker leaves.
 pub(crate) fn migrate(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     id: ObjectId,
 ) -> LocalBoxFuture<'static, Result<ObjectId, Status>> {
     let node = node.clone();
@@ -65,7 +66,7 @@ pub(crate) fn migrate(
 }
 
 /// No copy takes longer: what does not fit into the arena never lands here.
-fn landing_deadline(node: &Shared) -> std::time::Duration {
+fn landing_deadline(node: &NodeContext) -> std::time::Duration {
     let limits = &node.config.limits;
     limits.transfer_deadline(node.config.size_bytes) + limits.metadata_deadline
 }
@@ -77,7 +78,7 @@ fn abandoned(id: ObjectId) -> Status {
     )
 }
 
-async fn fly(node: Rc<Shared>, id: ObjectId) {
+async fn fly(node: Rc<NodeContext>, id: ObjectId) {
     let flight = node.clone();
     // A task of its own: if it panics, its waiters still land.
     let outcome = tokio::task::spawn_local(async move { bring(&flight, id).await }).await;
@@ -93,7 +94,7 @@ async fn fly(node: Rc<Shared>, id: ObjectId) {
     }
 }
 
-async fn bring(node: &Rc<Shared>, id: ObjectId) -> Result<ObjectId, Status> {
+async fn bring(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     let state = node.meta.state();
     if id.is_blob() {
         return bring_blob(node, id).await;
@@ -108,7 +109,7 @@ async fn bring(node: &Rc<Shared>, id: ObjectId) -> Result<ObjectId, Status> {
     }
 }
 
-async fn bring_blob(node: &Rc<Shared>, id: ObjectId) -> Result<ObjectId, Status> {
+async fn bring_blob(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     let state = node.meta.state();
     let wanted = plan::want(&state, id, InstanceId::UNSPECIFIED, node.instance)?;
     let fetched = transfer::fetch_blobs(node, wanted.into_iter().collect()).await?;
@@ -116,7 +117,9 @@ async fn bring_blob(node: &Rc<Shared>, id: ObjectId) -> Result<ObjectId, Status>
         // It is here, or it is the empty blob, which is everywhere.
         return Ok(id);
     };
-    transfer::release(node, vec![copy]).await?;
+    node.local
+        .ask(move |local, _| local.release_own(&[copy]))
+        .await?;
     Ok(copy)
 }
 

@@ -51,12 +51,12 @@ impl<T: Unpin + 'static, R: Send + 'static> Handler<Turn<T, R>> for Owner<T> {
 }
 
 /// The address of an `Owner`.
-pub(crate) struct Asker<T: Unpin + 'static> {
+pub(crate) struct Handle<T: Unpin + 'static> {
     address: Addr<Owner<T>>,
     name: &'static str,
 }
 
-impl<T: Unpin + 'static> Clone for Asker<T> {
+impl<T: Unpin + 'static> Clone for Handle<T> {
     fn clone(&self) -> Self {
         Self {
             address: self.address.clone(),
@@ -65,7 +65,7 @@ impl<T: Unpin + 'static> Clone for Asker<T> {
     }
 }
 
-impl<T: Unpin + 'static> Asker<T> {
+impl<T: Unpin + 'static> Handle<T> {
     /// Starts the actor `name` with a mailbox of `mailbox` messages.
     pub(crate) fn start(name: &'static str, mailbox: usize, value: T) -> Self {
         Self {

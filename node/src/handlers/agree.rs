@@ -1,69 +1,76 @@
-//! What verbs ask before they answer: the cluster, for what only a quorum knows or decides, and the catalog, once nothing
-//! that is on its way hinders them.
+//! What verbs ask before they answer: the cluster, for what only a quorum knows or decides, and the owner of what is local,
+//! once nothing that is under way for the same ids is in the way.
 //!
 //! It must never know what a verb does with the answer.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use vineyard_raft::command::{Applied, Command};
+use vineyard_raft::state::State;
 use vineyard_wire::{ObjectId, Status};
 
-use crate::boot;
-use crate::catalog::Catalog;
+use crate::boot::registration;
+use crate::context::NodeContext;
 use crate::failure;
-use crate::shared::Shared;
+use crate::local::{Attempt, Local, Waiter};
 
 /// Catches up with what the cluster acknowledged before, if it answers in time.
-pub(super) async fn catch_up(node: &Rc<Shared>) {
+pub(super) async fn catch_up(node: &Rc<NodeContext>) {
     let deadline = node.config.limits.sync_deadline;
     if let Err(error) = node.meta.confirm(deadline).await {
         tracing::debug!(%error, "a client asked to catch up with a cluster that does not answer");
     }
 }
 
-/// Asks the catalog again and again until the turn is not hindered by a persist or delete that is on its way (`None`).
-pub(super) async fn settled<R, T>(
-    node: &Rc<Shared>,
+/// Asks the owner of what is local again and again until nothing that is under way is in the way.
+pub(super) async fn unblocked<R, T>(
+    node: &Rc<NodeContext>,
     mut turn: impl FnMut() -> T,
 ) -> Result<R, Status>
 where
     R: Send + 'static,
-    T: FnOnce(&mut Catalog) -> Option<R> + Send + 'static,
+    T: FnOnce(&mut Local, &State) -> Attempt<R> + Send + 'static,
 {
-    let deadline = node.config.limits.metadata_deadline;
-    let until = Instant::now() + deadline;
+    let patience = Patience::begin(node);
     loop {
-        let changed = node.changed.notified();
         // Not under the deadline: a turn that was taken is never given up.
-        if let Some(result) = node.catalog.ask(turn()).await? {
-            return Ok(result);
+        match node.local.ask(turn()).await? {
+            Ok(result) => return Ok(result),
+            Err(waiter) => patience.wait(waiter).await?,
         }
-        let late = |_| failure::deadline("a persist or delete of the same object", deadline);
-        timeout_at(until, changed).await.map_err(late)?;
+    }
+}
+
+/// How long a request waits for what is under way for the ids it names.
+pub(super) struct Patience {
+    deadline: Duration,
+    until: Instant,
+}
+
+impl Patience {
+    pub(super) fn begin(node: &NodeContext) -> Self {
+        let deadline = node.config.limits.metadata_deadline;
+        let until = Instant::now() + deadline;
+        Self { deadline, until }
+    }
+
+    pub(super) async fn wait(&self, waiter: Waiter) -> Result<(), Status> {
+        let late = |_| failure::deadline("a persist or delete of the same object", self.deadline);
+        timeout_at(self.until, waiter.woken()).await.map_err(late)
     }
 }
 
 /// Whether `id` is a transient object or a blob of this node.
-pub(super) async fn is_here(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
-    match id.is_blob() {
-        true => node.blobs.ask(move |store| store.exists(id)).await,
-        false => {
-            node.catalog
-                .ask(move |catalog| catalog.is_transient(id))
-                .await
-        }
-    }
+pub(super) async fn is_here(node: &Rc<NodeContext>, id: ObjectId) -> Result<bool, Status> {
+    node.local.ask(move |local, _| local.is_here(id)).await
 }
 
 /// Whether the object exists; a "no" is confirmed by the quorum.
-pub(super) async fn is_known(node: &Rc<Shared>, id: ObjectId) -> Result<bool, Status> {
-    let state = node.meta.state();
-    if node
-        .catalog
-        .ask(move |catalog| catalog.contains(&state, id))
-        .await?
-    {
+pub(super) async fn is_known(node: &Rc<NodeContext>, id: ObjectId) -> Result<bool, Status> {
+    let is_known = move |local: &mut Local, state: &State| local.catalog.contains(state, id);
+    if node.local.ask(is_known).await? {
         return Ok(true);
     }
     confirm(node).await?;
@@ -71,7 +78,7 @@ pub(super) async fn is_known(node: &Rc<Shared>, id: ObjectId) -> Result<bool, St
 }
 
 /// The state this node reads from now on holds everything acknowledged before this call.
-pub(super) async fn confirm(node: &Rc<Shared>) -> Result<(), Status> {
+pub(super) async fn confirm(node: &Rc<NodeContext>) -> Result<(), Status> {
     let deadline = node.config.limits.metadata_deadline;
     node.meta
         .confirm(deadline)
@@ -80,7 +87,7 @@ pub(super) async fn confirm(node: &Rc<Shared>) -> Result<(), Status> {
 }
 
 /// Asks the cluster to agree on `command`; this node has applied it when the answer comes.
-pub(super) async fn submit(node: &Rc<Shared>, command: Command) -> Result<Applied, Status> {
-    let submitted = boot::submit(node, command).await;
+pub(super) async fn submit(node: &Rc<NodeContext>, command: Command) -> Result<Applied, Status> {
+    let submitted = registration::submit(node, command).await;
     submitted.map_err(failure::from_raft)
 }

@@ -5,20 +5,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use vineyard_env::Access;
+use vineyard_raft::state::State;
 use vineyard_store::{Blob, Store};
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
+use crate::context::NodeContext;
 use crate::failure;
+use crate::local::Local;
 use crate::session::{Kind, Session};
-use crate::shared::Shared;
 
 pub(super) async fn create_buffer(session: &Session, size: u64) -> Result<Reply, Status> {
     refuse_on_rpc(session, "create_remote_buffer_request")?;
     let holder = session.holder.get();
     let blob = session
         .node
-        .blobs
-        .ask(move |store| store.create(holder, size))
+        .local
+        .ask(move |local, _| local.store.create(holder, size))
         .await??;
     let created = session.node.arena.payload(&blob, Access::ReadWrite);
     let fd = session
@@ -38,8 +40,8 @@ pub(super) async fn create_buffers(session: &Session, sizes: Vec<u64>) -> Result
     let holder = session.holder.get();
     let blobs = session
         .node
-        .blobs
-        .ask(move |store| store.create_many(holder, &sizes))
+        .local
+        .ask(move |local, _| local.store.create_many(holder, &sizes))
         .await??;
     let payload = |blob: &Blob| session.node.arena.payload(blob, Access::ReadWrite);
     let payloads: Vec<_> = blobs.iter().map(payload).collect();
@@ -55,11 +57,9 @@ pub(super) async fn seal(session: &Session, id: ObjectId) -> Result<Reply, Statu
     let holder = session.holder.get();
     session
         .node
-        .blobs
-        .ask(move |store| store.seal(holder, id))
+        .local
+        .ask(move |local, _| local.seal(holder, id))
         .await??;
-    // A sealed blob has metadata, and someone may wait for it.
-    session.node.changed.notify_waiters();
     Ok(Reply::Seal)
 }
 
@@ -99,14 +99,14 @@ pub(super) async fn find(
     loop {
         let (ids, known) = (ids.clone(), absent.clone());
         // One more may have gone while the others were asked after.
-        let turn = move |store: &mut Store| {
-            let missing = missing(store, &ids);
+        let turn = move |local: &mut Local, _: &State| {
+            let missing = missing(&local.store, &ids);
             match missing.is_subset(&known) {
-                true => store.get(holder, &ids, unsafe_).map(Ok),
+                true => local.store.get(holder, &ids, unsafe_).map(Ok),
                 false => Ok(Err(missing)),
             }
         };
-        match session.node.blobs.ask(turn).await?? {
+        match session.node.local.ask(turn).await?? {
             Ok(blobs) => return Ok(blobs),
             Err(missing) => {
                 check_lost(&session.node, &missing).await?;
@@ -125,7 +125,7 @@ pub(super) fn missing(store: &Store, ids: &[ObjectId]) -> BTreeSet<ObjectId> {
 /// Refuses if one of `missing` is not here because its bytes died with their node. Asks the cluster before it says that
 /// they did not; a cluster that does not answer is not waited for longer than clients wait to catch up.
 pub(super) async fn check_lost(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     missing: &BTreeSet<ObjectId>,
 ) -> Result<(), Status> {
     if missing.is_empty() {
@@ -152,8 +152,8 @@ pub(super) async fn shrink_buffer(
     let holder = session.holder.get();
     session
         .node
-        .blobs
-        .ask(move |store| store.shrink(holder, id, size))
+        .local
+        .ask(move |local, _| local.store.shrink(holder, id, size))
         .await??;
     Ok(Reply::ShrinkBuffer)
 }
@@ -165,8 +165,8 @@ pub(super) async fn increase_reference_count(
     let holder = session.holder.get();
     session
         .node
-        .blobs
-        .ask(move |store| store.retain(holder, &ids))
+        .local
+        .ask(move |local, _| local.store.retain(holder, &ids))
         .await??;
     Ok(Reply::IncreaseReferenceCount)
 }
@@ -175,8 +175,8 @@ pub(super) async fn release(session: &Session, id: ObjectId) -> Result<Reply, St
     let holder = session.holder.get();
     session
         .node
-        .blobs
-        .ask(move |store| store.release(holder, id))
+        .local
+        .ask(move |local, _| local.store.release(holder, id))
         .await??;
     Ok(Reply::Release)
 }
@@ -184,14 +184,18 @@ pub(super) async fn release(session: &Session, id: ObjectId) -> Result<Reply, St
 pub(super) async fn is_in_use(session: &Session, id: ObjectId) -> Result<Reply, Status> {
     let is_in_use = session
         .node
-        .blobs
-        .ask(move |store| store.is_in_use(id))
+        .local
+        .ask(move |local, _| local.store.is_in_use(id))
         .await?;
     Ok(Reply::IsInUse { is_in_use })
 }
 
 pub(super) async fn memory_trim(session: &Session) -> Result<Reply, Status> {
-    let trimmed = session.node.blobs.ask(vineyard_store::Store::trim).await?;
+    let trimmed = session
+        .node
+        .local
+        .ask(|local, _| local.store.trim())
+        .await?;
     let failed = |error| Status::new(Code::IoError, format!("cannot give memory back: {error}"));
     Ok(Reply::MemoryTrim {
         trimmed: trimmed.map_err(failed)? > 0,

@@ -6,18 +6,21 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use vineyard_env::Access;
+use vineyard_raft::state::State;
 use vineyard_store::Blob;
 use vineyard_wire::reply::{GotObjects, Payload};
 use vineyard_wire::request::{GetName, GetObject};
-use vineyard_wire::{Code, ObjectId, Reply, Status};
+use vineyard_wire::{ObjectId, Reply, Status};
 
-use super::{agree, blobs, metadata, names, remote};
-use crate::actors::rpc_session::Connection;
-use crate::catalog::{Catalog, Texts};
+use super::agree::confirm;
+use super::{blobs, names, remote};
+use crate::context::NodeContext;
+use crate::front::rpc::Connection;
+use crate::local::{Found, Known, Local};
 use crate::session::{self, Kind, Session};
-use crate::shared::Shared;
 
 /// On a TCP connection the payloads are ids alone, and the rest is left to [`send`].
 pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Reply, Status> {
@@ -32,27 +35,68 @@ pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Repl
         }
         ids.push(resolve(session, name).await?);
     }
-    let texts = texts(session, ids).await?;
-    let here: Vec<ObjectId> = texts.here.into_iter().flatten().collect();
-    let content = texts.trees;
     if session.kind == Kind::Rpc {
+        let texts = known(
+            &session.node,
+            ids,
+            |local: &mut Local, state: &State, ids: &[ObjectId]| {
+                local.read_with_payloads(state, ids)
+            },
+        )
+        .await?;
+        let here = texts.here.into_iter().flatten();
         return Ok(Reply::GetObject(GotObjects {
-            content,
-            payloads: here.into_iter().map(unread).collect(),
+            content: texts.trees,
+            payloads: here.map(unread).collect(),
             compress,
             ..GotObjects::default()
         }));
     }
-    let found = blobs::find(session, here, false).await?;
+    let holder = session.holder.get();
+    let get =
+        move |local: &mut Local, state: &State, ids: &[ObjectId]| local.get(state, ids, holder);
+    let Found { texts, blobs } = known(&session.node, ids, get).await?;
+    let blobs = match blobs {
+        Some(blobs) => blobs,
+        // Slower, because the cluster is asked what became of those that are not here.
+        None => {
+            let here = texts.here.into_iter().flatten().collect();
+            blobs::find(session, here, false).await?
+        }
+    };
     let payload = |blob: &Blob| session.node.arena.payload(blob, Access::ReadOnly);
-    let payloads: Vec<_> = found.iter().map(payload).collect();
+    let payloads: Vec<_> = blobs.iter().map(payload).collect();
     let fds = session.unseen(payloads.iter().map(|payload| payload.store_fd));
     Ok(Reply::GetObject(GotObjects {
-        content,
+        content: texts.trees,
         payloads,
         fds,
         compress: false,
     }))
+}
+
+/// What `read` finds of `ids`, all of which must be known; a "no" is confirmed by the quorum.
+async fn known<T: Send + 'static>(
+    node: &Rc<NodeContext>,
+    ids: Vec<ObjectId>,
+    read: impl Fn(&mut Local, &State, &[ObjectId]) -> Result<Known<T>, Status> + Copy + Send + 'static,
+) -> Result<T, Status> {
+    let ids: Arc<[ObjectId]> = ids.into();
+    let turn = || {
+        let ids = ids.clone();
+        move |local: &mut Local, state: &State| read(local, state, &ids)
+    };
+    if let Ok(found) = node.local.ask(turn()).await?? {
+        return Ok(found);
+    }
+    confirm(node).await?;
+    match node.local.ask(turn()).await?? {
+        Ok(found) => Ok(found),
+        Err(id) => {
+            let why = move |local: &mut Local, state: &State| local.why_unreadable(state, id);
+            Err(node.local.ask(why).await?)
+        }
+    }
 }
 
 async fn resolve(session: &Session, name: String) -> Result<ObjectId, Status> {
@@ -65,31 +109,6 @@ async fn resolve(session: &Session, name: String) -> Result<ObjectId, Status> {
         Reply::GetName { object_id } => Ok(object_id),
         other => unreachable!("get_name answers {other:?}"),
     }
-}
-
-/// The trees of `ids`, none of which is unknown.
-async fn texts(session: &Session, ids: Vec<ObjectId>) -> Result<Texts, Status> {
-    let node = &session.node;
-    let texts = metadata::texts(node, ids.clone()).await?;
-    match ids.iter().find(|id| !texts.trees.contains_key(id)) {
-        None => Ok(texts),
-        Some(id) if id.is_blob() && agree::is_here(node, *id).await? => {
-            let message = format!("the blob {id} is not sealed");
-            Err(Status::new(Code::ObjectNotSealed, message))
-        }
-        Some(id) => Err(unknown(node, *id).await?),
-    }
-}
-
-async fn unknown(node: &Rc<Shared>, id: ObjectId) -> Result<Status, Status> {
-    let state = node.meta.state();
-    let missing = move |catalog: &mut Catalog| catalog.missing_member(&state, id);
-    Ok(Status::not_exists(
-        match node.catalog.ask(missing).await? {
-            None => format!("no such object: {id}"),
-            Some(member) => format!("no such object: {member}, which {id} is made of"),
-        },
-    ))
 }
 
 /// What stands for a blob until [`send`] has looked at it.

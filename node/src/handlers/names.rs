@@ -3,17 +3,20 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use vineyard_env::Fault;
 use vineyard_raft::command::Command;
 use vineyard_raft::command::Condition;
+use vineyard_raft::state::State;
 use vineyard_wire::request::{GetName, PutName};
 use vineyard_wire::{ObjectId, Reply, Status};
 
 use super::agree::{confirm, is_known, submit};
-use crate::catalog::Pattern;
+use crate::context::{Counted, NodeContext};
 use crate::failure;
-use crate::shared::{Counted, Shared};
+use crate::local::Local;
+use crate::local::catalog::Pattern;
 
-pub(super) async fn put_name(node: &Rc<Shared>, request: PutName) -> Result<Reply, Status> {
+pub(super) async fn put_name(node: &Rc<NodeContext>, request: PutName) -> Result<Reply, Status> {
     let PutName {
         object_id: id,
         name,
@@ -55,13 +58,13 @@ pub(super) async fn put_name(node: &Rc<Shared>, request: PutName) -> Result<Repl
 }
 
 /// With `wait`, answers when the name appears: within `timeout_ms`, or else for as long as the client stays.
-pub(super) async fn get_name(node: &Rc<Shared>, request: GetName) -> Result<Reply, Status> {
+pub(super) async fn get_name(node: &Rc<NodeContext>, request: GetName) -> Result<Reply, Status> {
     let GetName {
         name,
         wait,
         timeout_ms,
     } = request;
-    if node.env.host.planted() != Some("stale_name_read") {
+    if !node.env.faults.has(Fault::StaleNameRead) {
         confirm(node).await?;
     }
     if let Some(object_id) = node.meta.state().name(&name) {
@@ -74,28 +77,31 @@ pub(super) async fn get_name(node: &Rc<Shared>, request: GetName) -> Result<Repl
     let appeared = appearance(node, &name);
     let Some(timeout_ms) = timeout_ms else {
         return Ok(Reply::GetName {
-            object_id: appeared.await,
+            object_id: appeared.await?,
         });
     };
     let after = Duration::from_millis(timeout_ms);
     match tokio::time::timeout(after, appeared).await {
-        Ok(object_id) => Ok(Reply::GetName { object_id }),
+        Ok(object_id) => Ok(Reply::GetName {
+            object_id: object_id?,
+        }),
         Err(_) => Err(failure::deadline(&format!("the name {name:?}"), after)),
     }
 }
 
-async fn appearance(node: &Shared, name: &str) -> ObjectId {
+async fn appearance(node: &NodeContext, name: &str) -> Result<ObjectId, Status> {
     loop {
-        let changed = node.changed.notified();
-        if let Some(object_id) = node.meta.state().name(name) {
-            return object_id;
+        let name = name.to_owned();
+        let look_up = move |local: &mut Local, state: &State| local.name_or_wait(state, &name);
+        match node.local.ask(look_up).await? {
+            Ok(object_id) => return Ok(object_id),
+            Err(waiter) => waiter.woken().await,
         }
-        changed.await;
     }
 }
 
 pub(super) async fn list_name(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     pattern: &str,
     regex: bool,
     limit: u64,
@@ -113,7 +119,7 @@ pub(super) async fn list_name(
     Ok(Reply::ListName { names })
 }
 
-pub(super) async fn drop_name(node: &Rc<Shared>, name: String) -> Result<Reply, Status> {
+pub(super) async fn drop_name(node: &Rc<NodeContext>, name: String) -> Result<Reply, Status> {
     confirm(node).await?;
     if node.meta.state().name(&name).is_some() {
         submit(node, Command::DropName { name }).await?;

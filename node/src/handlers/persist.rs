@@ -1,135 +1,96 @@
 //! `persist` and `migrate`: making objects known to the cluster, and bringing them here.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vineyard_raft::state::objects::{BlobRow, Lost};
-use vineyard_store::Store;
+use vineyard_raft::state::State;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::agree::{confirm, is_here, is_known, settled};
+use super::agree::{confirm, is_here, is_known, unblocked};
+use super::metadata::is_unknown;
 use super::to_its_end;
-use crate::catalog::{Catalog, PersistPlan, unknown_subtree};
-use crate::decision::{Undecided, decided};
+use crate::actors::proposal::{PendingProposal, decided};
+use crate::context::NodeContext;
 use crate::failure;
-use crate::shared::Shared;
+use crate::local::catalog::unknown_subtree;
+use crate::local::{Carried, Local, Persisting};
 
-pub(super) async fn persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
+pub(super) async fn persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     persist_all(node, vec![id]).await?;
     Ok(Reply::Persist)
 }
 
-pub(super) async fn persist_many(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<Reply, Status> {
+pub(super) async fn persist_many(
+    node: &Rc<NodeContext>,
+    ids: Vec<ObjectId>,
+) -> Result<Reply, Status> {
     persist_all(node, ids).await?;
     Ok(Reply::PersistMany)
 }
 
 /// One log entry for all of `ids` and everything transient below them: all or nothing. A persist that has begun goes on
-/// when its asker leaves.
-pub(super) async fn persist_all(node: &Rc<Shared>, ids: Vec<ObjectId>) -> Result<(), Status> {
-    for id in &ids {
-        if id.is_blob() {
-            let message = "!IsBlob(id): The blobs cannot be persisted";
-            return Err(Status::new(Code::AssertionFailed, message));
-        }
-        if !is_known(node, *id).await? {
-            return Err(unknown_subtree(*id));
-        }
+/// when the session ends.
+pub(super) async fn persist_all(node: &Rc<NodeContext>, ids: Vec<ObjectId>) -> Result<(), Status> {
+    if ids.iter().any(|id| id.is_blob()) {
+        let message = "!IsBlob(id): The blobs cannot be persisted";
+        return Err(Status::new(Code::AssertionFailed, message));
     }
     let ids: Arc<[ObjectId]> = ids.into();
     to_its_end("the persist", carry_out(node.clone(), ids)).await
 }
 
-/// Submits what is transient of `ids` and below. While the cluster may still decide, it stays as it is, also after the
-/// deadline.
-async fn carry_out(node: Rc<Shared>, ids: Arc<[ObjectId]>) -> Result<(), Status> {
+async fn carry_out(node: Rc<NodeContext>, ids: Arc<[ObjectId]>) -> Result<(), Status> {
     let begin = || {
-        let (ids, state) = (ids.clone(), node.meta.state());
-        move |catalog: &mut Catalog| catalog.begin_persist(&state, &ids).transpose()
+        let ids = ids.clone();
+        move |local: &mut Local, state: &State| local.begin_persist(state, &ids)
     };
-    let plan = settled(&node, begin).await??;
-    if plan.records.is_empty() {
+    let mut begun = unblocked(&node, begin).await?;
+    if is_unknown(&begun) {
+        confirm(&node).await?;
+        begun = unblocked(&node, begin).await?;
+    }
+    propose(node, begun?).await
+}
+
+/// Asks the cluster for a persist that has begun. While the cluster may still decide, what it carries stays as it is, also
+/// after the deadline.
+async fn propose(node: Rc<NodeContext>, persisting: Persisting) -> Result<(), Status> {
+    if persisting.is_empty() {
         return Ok(());
     }
-    let persisted: Vec<_> = plan.records.iter().map(|record| record.id).collect();
-    let blobs = match blob_rows(&node, &plan).await {
-        Ok(blobs) => blobs,
-        Err(status) => {
-            end(&node, persisted).await?;
-            return Err(status);
-        }
-    };
-    let ids = blobs.iter().map(|row| row.id);
-    node.persisted_blobs.borrow_mut().extend(ids);
-    let persist = Undecided::begin(&node, plan.records, blobs);
-    let submitted = persist.submit().await;
+    let Persisting { proposal, carried } = persisting;
+    let proposal = PendingProposal::begin(&node, proposal);
+    let submitted = proposal.submit().await;
     match decided(submitted.clone()) {
-        Some(_) => end(&node, persisted).await?,
-        None => drop(tokio::task::spawn_local(settle(node, persist, persisted))),
+        Some(outcome) => end(&node, carried, outcome.is_ok()).await?,
+        None => drop(tokio::task::spawn_local(settle(node, proposal, carried))),
     }
     submitted.map(drop).map_err(failure::from_raft)
 }
 
-async fn settle(node: Rc<Shared>, persist: Undecided, persisted: Vec<ObjectId>) {
-    if persist.keep_asking().await.is_some()
-        && let Err(status) = end(&node, persisted).await
+/// Ends a persist whose outcome the caller was not told.
+async fn settle(node: Rc<NodeContext>, proposal: PendingProposal, carried: Carried) {
+    if let Some(outcome) = proposal.keep_asking().await
+        && let Err(status) = end(&node, carried, outcome.is_ok()).await
     {
         tracing::debug!(%status, "the node stopped before a persist was settled");
     }
 }
 
-/// The persist of these objects has ended, one way or the other.
-async fn end(node: &Shared, persisted: Vec<ObjectId>) -> Result<(), Status> {
-    let state = node.meta.state();
-    let end = move |catalog: &mut Catalog| catalog.end_persist(&state, &persisted);
-    node.catalog.ask(end).await?;
-    node.changed.notify_waiters();
-    Ok(())
+async fn end(node: &NodeContext, carried: Carried, applied: bool) -> Result<(), Status> {
+    let end = move |local: &mut Local, state: &State| local.end_persist(state, &carried, applied);
+    node.local.ask(end).await
 }
 
-/// What the cluster will know of the plan's blobs. A local blob must be here and sealed.
-async fn blob_rows(node: &Rc<Shared>, plan: &PersistPlan) -> Result<Vec<BlobRow>, Status> {
-    let (me, state) = (node.instance, node.meta.state());
-    let blobs = plan.blobs.clone();
-    let rows = move |store: &mut Store| {
-        let mut rows = Vec::with_capacity(blobs.len());
-        for (id, holders) in blobs {
-            if !holders.contains(&me) {
-                // Another instance's blob: it made the row when it persisted its own part.
-                let row = state.blob(id).cloned();
-                rows.push(row.ok_or_else(|| {
-                    Status::not_exists(format!("the cluster does not know the blob {id}"))
-                })?);
-                continue;
-            }
-            let blob = store
-                .info(id)
-                .ok_or_else(|| Status::not_exists(format!("no such blob: {id}")))?;
-            // A delete by name that the cluster took note of after its asker had been told that it was late.
-            if let Some(instance) = state.blob(id).and_then(|row| row.lost.instance()) {
-                return Err(failure::lost(&state, id, instance));
-            }
-            if !blob.sealed {
-                let message = format!("the blob {id} is not sealed");
-                return Err(Status::new(Code::ObjectNotSealed, message));
-            }
-            let locations = BTreeSet::from([me]);
-            let size = blob.size;
-            rows.push(BlobRow {
-                id,
-                size,
-                checksum: None,
-                locations,
-                lost: Lost::No,
-            });
-        }
-        Ok(rows)
-    };
-    node.blobs.ask(rows).await?
+/// Persists what `put_object` has made, whose persist has begun in the same turn.
+pub(super) async fn persist_begun(
+    node: &Rc<NodeContext>,
+    persisting: Persisting,
+) -> Result<(), Status> {
+    to_its_end("the persist", propose(node.clone(), persisting)).await
 }
 
-pub(super) async fn if_persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
+pub(super) async fn if_persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     if id.is_blob() {
         return Ok(Reply::IfPersist { persist: false });
     }
@@ -141,7 +102,7 @@ pub(super) async fn if_persist(node: &Rc<Shared>, id: ObjectId) -> Result<Reply,
     })
 }
 
-pub(super) async fn migrate_object(node: &Rc<Shared>, id: ObjectId) -> Result<Reply, Status> {
+pub(super) async fn migrate_object(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     if is_here(node, id).await? {
         return Ok(Reply::MigrateObject { object_id: id });
     }

@@ -6,16 +6,19 @@
 use std::io;
 
 use vineyard_raft::command::{Command, Condition};
-use vineyard_store::{Blob, Error, HolderId, Store};
+use vineyard_raft::state::State;
+use vineyard_store::Blob;
 use vineyard_wire::reply::{MadeObject, PutDone};
 use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::{delete, metadata, persist, remote};
-use crate::actors::rpc_session::Connection;
-use crate::boot;
-use crate::decision::decided;
+use super::agree::{Patience, confirm};
+use super::{delete, persist, remote};
+use crate::actors::proposal::decided;
+use crate::boot::registration;
 use crate::failure;
+use crate::front::rpc::Connection;
+use crate::local::{Inline, Local, Made, Persisting, Put, PutTurn};
 use crate::session::{self, Session};
 
 /// A put whose bytes, if any, are in its frame.
@@ -26,20 +29,10 @@ pub(super) async fn put_object(session: &Session, mut put: PutObject) -> Result<
             "so many bytes do not come along over the Unix socket; use create_buffers and name the blobs in seal",
         ));
     }
-    let holder = session.holder.get();
-    let (sizes, bytes) = (put.inline.clone(), std::mem::take(&mut put.bytes));
-    let store = move |store: &mut Store| {
-        let blobs = store.create_many(holder, &sizes)?;
-        let mut rest = &bytes[..];
-        for blob in &blobs {
-            let mut writer = store.writer(blob.id)?;
-            let (own, others) = rest.split_at(writer.len());
-            writer.copy_from_slice(own);
-            rest = others;
-        }
-        Ok::<_, Status>(blobs)
+    let inline = Inline::Bytes {
+        sizes: std::mem::take(&mut put.inline),
+        bytes: std::mem::take(&mut put.bytes),
     };
-    let inline = session.node.blobs.ask(store).await??;
     finish(session, put, inline).await
 }
 
@@ -71,7 +64,7 @@ pub(crate) async fn put_remote(
     });
     session::write(&mut connection.stream, &Ok(go_ahead)).await?;
     connection = remote::receive(session, connection, writers, put.compress).await?;
-    let outcome = finish(session, put, inline).await;
+    let outcome = finish(session, put, Inline::Stored(inline)).await;
     session::write(&mut connection.stream, &outcome).await?;
     Ok(connection)
 }
@@ -88,84 +81,68 @@ fn check(put: &PutObject) -> Result<(), Status> {
     Ok(())
 }
 
-/// All but the bytes, which are in `inline`.
-async fn finish(session: &Session, put: PutObject, inline: Vec<Blob>) -> Result<Reply, Status> {
-    let holder = session.holder.get();
-    let blobs = ids_of(&inline);
-    let outcome = seal_and_make(session, put, inline).await;
-    // Nobody holds what came along: who wants to read it gets it.
-    let let_go = blobs.clone();
-    let ended = session
-        .node
-        .blobs
-        .ask(move |store| store.let_go_all(holder, &let_go));
-    ended.await?;
-    session.node.changed.notify_waiters();
-    let object = outcome?;
-    Ok(Reply::PutObject(PutDone { object, blobs }))
-}
-
-async fn seal_and_make(
-    session: &Session,
-    put: PutObject,
-    inline: Vec<Blob>,
-) -> Result<Option<MadeObject>, Status> {
-    let (holder, mut listed) = (session.holder.get(), put.seal);
-    listed.extend(ids_of(&inline));
-    let seal = move |store: &mut Store| seal_all(store, &listed, holder);
-    // Refused here, everything is as it was, and what came along goes unsealed.
-    let sealed = session.node.blobs.ask(seal).await??;
-    let Some(content) = put.content else {
-        return Ok(None);
+/// Makes the object, then persists and names it.
+async fn finish(session: &Session, put: PutObject, inline: Inline) -> Result<Reply, Status> {
+    let PutObject {
+        content,
+        seal,
+        persist,
+        name,
+        ..
+    } = put;
+    let mut put = Put::new(session.holder.get(), session.deleter(), inline);
+    (put.content, put.seal, put.persist) = (content, seal, persist);
+    let Made {
+        object,
+        blobs,
+        sealed,
+        persisting,
+    } = make(session, put).await?;
+    let Some(created) = object else {
+        let object = None;
+        return Ok(Reply::PutObject(PutDone { object, blobs }));
     };
-    let state = session.node.meta.state();
-    let inline: Vec<_> = inline.iter().map(|blob| (blob.id, blob.size)).collect();
-    let complete = session
-        .node
-        .catalog
-        .ask(move |catalog| catalog.complete(&state, content, &inline));
-    let made = match complete.await? {
-        Ok(content) => metadata::create(&session.node, vec![content]).await,
-        Err(status) => Err(status),
-    };
-    let created = match made {
-        Ok(mut made) => made.pop().expect("one tree makes one object"),
-        Err(status) => {
-            take_back(session, sealed).await;
-            return Err(status);
-        }
-    };
-    if let Err(unpublished) = publish(session, created.id, put.persist, put.name).await {
+    if let Err(unpublished) = publish(session, created.id, persist, persisting, name).await {
         if unpublished.is_final(session, created.id).await? {
             let members = created.brought.iter().copied();
             let all = sealed.into_iter().chain(members).chain([created.id]);
-            take_back(session, all.collect()).await;
+            rollback(session, all.collect()).await;
         }
         return Err(unpublished.status);
     }
-    Ok(Some(MadeObject {
+    let object = Some(MadeObject {
         id: created.id,
         signature: created.signature,
         instance_id: created.instance,
-    }))
+    });
+    Ok(Reply::PutObject(PutDone { object, blobs }))
 }
 
-/// Seals all of `ids`, or none. Says which were not sealed before.
-fn seal_all(store: &mut Store, ids: &[ObjectId], holder: HolderId) -> Result<Vec<ObjectId>, Error> {
-    let mut newly = Vec::new();
-    for id in ids {
-        let blob = store.info(*id).ok_or(Error::NotFound {
-            act: "seal",
-            id: *id,
-        })?;
-        if !blob.sealed && *id != ObjectId::EMPTY_BLOB {
-            newly.push(*id);
+/// One turn, unless something is under way for a member, or a member is unknown here.
+async fn make(session: &Session, mut put: Put) -> Result<Made, Status> {
+    let node = &session.node;
+    let now_ms = node.env.clock.unix_ms();
+    let patience = Patience::begin(node);
+    let mut is_confirmed = false;
+    loop {
+        let turn = move |local: &mut Local, state: &State| local.put(state, put, now_ms);
+        let (back, failed) = match node.local.ask(turn).await? {
+            PutTurn::Made(made) => return Ok(made),
+            PutTurn::Refused(status) => return Err(status),
+            PutTurn::Blocked(put, waiter) => (put, patience.wait(waiter).await.err()),
+            PutTurn::Unknown(put, status) if is_confirmed => (put, Some(status)),
+            PutTurn::Unknown(put, _) => {
+                is_confirmed = true;
+                (put, confirm(node).await.err())
+            }
+        };
+        put = back;
+        if let Some(status) = failed {
+            let abandon =
+                move |local: &mut Local, state: &State| local.abandon(state, &put, status);
+            return Err(node.local.ask(abandon).await?);
         }
     }
-    for id in ids {
-        store.seal(holder, *id)?;
-    }
-    Ok(newly)
 }
 
 /// Why an object was made but not published.
@@ -178,12 +155,10 @@ struct Unpublished {
 impl Unpublished {
     /// Whether it is certain that nothing comes of the object `id` any more.
     async fn is_final(&self, session: &Session, id: ObjectId) -> Result<bool, Status> {
-        let state = session.node.meta.state();
-        let may_come = session
-            .node
-            .catalog
-            .ask(move |catalog| state.contains(id) || catalog.is_in_flight([&id]));
-        Ok(self.refused || !may_come.await?)
+        let may_come = move |local: &mut Local, state: &State| {
+            state.contains(id) || local.pending.is_persisting(id)
+        };
+        Ok(self.refused || !session.node.local.ask(may_come).await?)
     }
 }
 
@@ -192,16 +167,19 @@ async fn publish(
     session: &Session,
     id: ObjectId,
     persist: bool,
+    persisting: Option<Persisting>,
     name: Option<String>,
 ) -> Result<(), Unpublished> {
     let node = &session.node;
     if persist {
-        persist::persist_all(node, vec![id])
-            .await
-            .map_err(|status| Unpublished {
-                status,
-                refused: false,
-            })?;
+        let persisted = match persisting {
+            Some(persisting) => persist::persist_begun(node, persisting).await,
+            None => persist::persist_all(node, vec![id]).await,
+        };
+        persisted.map_err(|status| Unpublished {
+            status,
+            refused: false,
+        })?;
     }
     let Some(name) = name else {
         return Ok(());
@@ -212,7 +190,7 @@ async fn publish(
         id,
         condition,
     };
-    let submitted = boot::submit(node, command).await;
+    let submitted = registration::submit(node, command).await;
     let refused = matches!(decided(submitted.clone()), Some(Err(_)));
     submitted.map(drop).map_err(|error| Unpublished {
         status: failure::from_raft(error),
@@ -221,8 +199,8 @@ async fn publish(
 }
 
 /// Deletes what a refused put made. If that fails too, the first refusal is what the client should know.
-async fn take_back(session: &Session, ids: Vec<ObjectId>) {
-    if let Err(status) = delete::take_back(session, ids).await {
+async fn rollback(session: &Session, ids: Vec<ObjectId>) {
+    if let Err(status) = delete::rollback(session, ids).await {
         tracing::debug!(%status, "what a refused put made stays");
     }
 }

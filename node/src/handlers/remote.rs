@@ -5,15 +5,17 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vineyard_client::compress::{Compressor, Decompressor};
 use vineyard_env::{Access, Stream};
+use vineyard_net::compress::{Compressor, Decompressor};
+use vineyard_raft::state::State;
 use vineyard_shm::{Slice, SliceMut};
-use vineyard_store::{Blob, Store};
+use vineyard_store::Blob;
 use vineyard_wire::{ObjectId, Reply, Status};
 
 use super::blobs;
-use crate::actors::rpc_session::Connection;
-use crate::inbox::Inbox;
+use crate::front::rpc::Connection;
+use crate::local::Local;
+use crate::session::frame_reader::FrameReader;
 use crate::session::{self, Session};
 
 pub(super) fn refuse_on_ipc() -> Result<Reply, Status> {
@@ -76,10 +78,9 @@ async fn create(
     let ids: Vec<_> = blobs.iter().map(|blob| blob.id).collect();
     let sealed = session
         .node
-        .blobs
-        .ask(move |store| seal(store, holder, &ids))
+        .local
+        .ask(move |local, _| local.seal_and_release(holder, &ids))
         .await;
-    session.node.changed.notify_waiters();
     let outcome = sealed.and_then(|sealed| sealed).and(go_ahead);
     session::write(&mut connection.stream, &outcome).await?;
     Ok(connection)
@@ -91,26 +92,13 @@ pub(super) async fn allocate(
     sizes: Vec<u64>,
 ) -> Result<(Vec<Blob>, Vec<SliceMut>), Status> {
     let holder = session.holder.get();
-    let allocate = move |store: &mut Store| {
-        let blobs = store.create_many(holder, &sizes)?;
-        let writers = blobs.iter().map(|blob| store.writer(blob.id));
+    let allocate = move |local: &mut Local, _: &State| {
+        let blobs = local.store.create_many(holder, &sizes)?;
+        let writers = blobs.iter().map(|blob| local.store.writer(blob.id));
         let writers = writers.collect::<Result<Vec<_>, _>>()?;
         Ok((blobs, writers))
     };
-    session.node.blobs.ask(allocate).await?
-}
-
-/// Seals, and holds nothing: an RPC client reads copies.
-fn seal(
-    store: &mut Store,
-    holder: vineyard_store::HolderId,
-    ids: &[ObjectId],
-) -> Result<(), Status> {
-    for id in ids.iter().filter(|id| **id != ObjectId::EMPTY_BLOB) {
-        store.seal(holder, *id)?;
-        store.release(holder, *id)?;
-    }
-    Ok(())
+    session.node.local.ask(allocate).await?
 }
 
 pub(crate) async fn get_remote_buffers(
@@ -142,13 +130,14 @@ pub(super) async fn read(
     ids: Vec<ObjectId>,
 ) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
     // A slice keeps its bytes in place: the session, which sends copies, needs no hold.
-    let pin = move |store: &mut Store| {
+    let pin = move |local: &mut Local, _: &State| {
+        let store = &local.store;
         let blobs: Vec<_> = ids.iter().filter_map(|id| store.info(*id)).collect();
         let slices = blobs.iter().map(|blob| store.reader(blob.id));
         let slices = slices.collect::<Result<_, _>>()?;
         Ok::<_, Status>((blobs, slices, blobs::missing(store, &ids)))
     };
-    let (blobs, slices, missing) = session.node.blobs.ask(pin).await??;
+    let (blobs, slices, missing) = session.node.local.ask(pin).await??;
     blobs::check_lost(&session.node, &missing).await?;
     Ok((blobs, slices))
 }
@@ -168,8 +157,8 @@ pub(super) async fn receive(
     compress: bool,
 ) -> io::Result<Connection> {
     let bytes = writers.iter().map(|writer| writer.len() as u64).sum();
-    let Connection { stream, mut inbox } = connection;
-    let first = inbox.take(usize::MAX);
+    let Connection { stream, mut reader } = connection;
+    let first = reader.take(usize::MAX);
     let node = &session.node;
     let filling = node
         .bulk
@@ -177,8 +166,8 @@ pub(super) async fn receive(
             Box::pin(fill(stream, first, writers, compress))
         });
     let (stream, left) = filling.await?;
-    let inbox = Inbox::new(left);
-    Ok(Connection { stream, inbox })
+    let reader = FrameReader::new(left);
+    Ok(Connection { stream, reader })
 }
 
 /// Reads every writer full, `first` before the stream; what of `first` is left belongs to the next frame.
@@ -214,7 +203,7 @@ pub(super) async fn send(
     compress: bool,
 ) -> io::Result<Connection> {
     let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
-    let Connection { stream, inbox } = connection;
+    let Connection { stream, reader } = connection;
     let node = &session.node;
     let pouring = node
         .bulk
@@ -222,7 +211,7 @@ pub(super) async fn send(
             Box::pin(pour(stream, head, slices, compress))
         });
     let (stream, ()) = pouring.await?;
-    Ok(Connection { stream, inbox })
+    Ok(Connection { stream, reader })
 }
 
 /// Small replies leave in one write, so that no second packet waits for the first one's acknowledgement.

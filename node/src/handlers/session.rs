@@ -24,9 +24,9 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     admit(session, &register).await?;
     if !session.registered.get() && register.features.iter().any(|feature| feature == RELEASES) {
         let old = session.holder.get();
-        let opened = node.blobs.ask(move |store| {
-            store.close_holder(old);
-            store.open_holder(true)
+        let opened = node.local.ask(move |local, _| {
+            local.store.close_holder(old);
+            local.store.open_holder(true)
         });
         session.holder.set(opened.await?);
         session.releases.set(true);

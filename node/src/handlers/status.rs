@@ -10,12 +10,12 @@ use vineyard_wire::reply::{
 };
 use vineyard_wire::{NodeId, Reply, Status};
 
-use crate::figures;
+use crate::context::NodeContext;
+use crate::peer::stats;
 use crate::session::{Kind, Session};
-use crate::shared::Shared;
 
 /// Instances that can be reached; clients dial what they find here.
-pub(super) async fn cluster_meta(node: &Rc<Shared>) -> Result<Reply, Status> {
+pub(super) async fn cluster_meta(node: &Rc<NodeContext>) -> Result<Reply, Status> {
     let state = node.meta.state();
     let mut meta: BTreeMap<_, _> = state
         .instances()
@@ -39,8 +39,8 @@ fn info(instance: &Instance) -> InstanceInfo {
     }
 }
 
-pub(super) async fn instance_status(node: &Rc<Shared>) -> Result<Reply, Status> {
-    let usage = node.blobs.ask(|store| store.usage()).await?;
+pub(super) async fn instance_status(node: &Rc<NodeContext>) -> Result<Reply, Status> {
+    let usage = node.local.ask(|local, _| local.store.usage()).await?;
     Ok(Reply::InstanceStatus(InstanceStatus {
         deployment: node.config.deployment.clone(),
         instance_id: node.instance,
@@ -53,7 +53,7 @@ pub(super) async fn instance_status(node: &Rc<Shared>) -> Result<Reply, Status> 
 }
 
 /// Asks every node for its figures, all at once; one that does not answer in time is listed without them.
-pub(super) async fn cluster_status(node: &Rc<Shared>) -> Result<Reply, Status> {
+pub(super) async fn cluster_status(node: &Rc<NodeContext>) -> Result<Reply, Status> {
     let state = node.meta.state();
     let group = node.meta.status();
     let current = |id: &NodeId| state.current_instance_of(*id);
@@ -68,13 +68,13 @@ pub(super) async fn cluster_status(node: &Rc<Shared>) -> Result<Reply, Status> {
         id: node.identity.cluster.clone(),
         leader,
         voters: group.voters.len() as u64,
-        tolerates: figures::tolerates(node) as u64,
+        tolerates: stats::tolerates(node) as u64,
         commit_index: group.commit_index,
     };
     Ok(Reply::ClusterStatus(ClusterStatus { cluster, nodes }))
 }
 
-async fn describe(node: &Rc<Shared>, instance: &Instance) -> NodeStatus {
+async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
     let group = node.meta.status();
     let id = instance.id.node();
     let role = if group.leader == Some(id) {
@@ -90,7 +90,7 @@ async fn describe(node: &Rc<Shared>, instance: &Instance) -> NodeStatus {
         state: instance.liveness,
         endpoint: instance.endpoint.clone(),
         ipc_socket: instance.ipc_socket.clone(),
-        figures: figures::of(node, instance).await,
+        figures: stats::of(node, instance).await,
     }
 }
 

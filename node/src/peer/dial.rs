@@ -10,7 +10,7 @@ use vineyard_wire::peer::{Answer, Ask, Purpose};
 
 use super::handshake::{self, Credentials};
 use super::{frames, introduction};
-use crate::boot::Boot;
+use crate::boot::registration::Boot;
 
 /// Dials on behalf of one node. May be used from any of its threads.
 #[derive(Clone)]

@@ -10,7 +10,7 @@ use vineyard_wire::NodeId;
 use vineyard_wire::peer::{self, Challenge, Hello, MAGIC, PROOF_BYTES, Purpose, Response, Welcome};
 
 use super::frames::{self, invalid};
-use crate::token::SECRET_BYTES;
+use crate::boot::token::SECRET_BYTES;
 
 /// Handshake messages are short; anything longer is not one.
 const HANDSHAKE_BYTES_MAX: usize = 1 << 10;

@@ -9,8 +9,8 @@ use vineyard_env::Stream;
 use vineyard_wire::peer::{Introduced, Life};
 
 use super::frames;
-use crate::boot::Boot;
-use crate::identity::LIVES_MAX;
+use crate::boot::identity::LIVES_MAX;
+use crate::boot::registration::Boot;
 
 /// All the lives that a node remembers.
 const INTRODUCTION_BYTES_MAX: usize = 32 * LIVES_MAX;

@@ -13,15 +13,15 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::fetch::HASH_BYTES;
 use super::{frames, handshake, introduction};
+use crate::context::{Counted, NodeContext};
 use crate::failure;
-use crate::figures;
 use crate::front::Displaced;
-use crate::shared::{Counted, Shared};
+use crate::peer::stats;
 
 /// Serves a connection whose `MAGIC` has been read, until the other side leaves.
 /// `unregistered` counts it until it has proved to be a node; until then `displaced` may tell it to make room.
 pub(crate) async fn serve(
-    node: Rc<Shared>,
+    node: Rc<NodeContext>,
     mut stream: Box<dyn Stream>,
     unregistered: Counted,
     mut displaced: Displaced,
@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn converse(node: &Rc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Result<()> {
     loop {
         let asked = frames::read(stream.as_mut(), frames::MESSAGE_BYTES_MAX);
         let ask = match tokio::time::timeout(node.config.limits.peer_idle_deadline, asked).await {
@@ -71,7 +71,7 @@ async fn converse(node: &Rc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<
                 stream
             }
             Ask::Figures => {
-                let answer = match figures::here(node).await {
+                let answer = match stats::here(node).await {
                     Ok(figures) => Answer::Figures {
                         instance: node.instance,
                         figures,
@@ -86,7 +86,7 @@ async fn converse(node: &Rc<Shared>, mut stream: Box<dyn Stream>) -> io::Result<
     }
 }
 
-async fn admit(node: &Rc<Shared>, join: Join) -> Result<Answer, Status> {
+async fn admit(node: &Rc<NodeContext>, join: Join) -> Result<Answer, Status> {
     let deadline = node.config.limits.metadata_deadline;
     let admitted = node.meta.admit(join.key, join.endpoint, deadline).await;
     let (id, cluster): (NodeId, String) = admitted.map_err(failure::from_raft)?;
@@ -99,11 +99,15 @@ async fn admit(node: &Rc<Shared>, join: Join) -> Result<Answer, Status> {
 
 /// Sends the ranges' bytes, large answers from a bulk worker.
 async fn read(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     mut stream: Box<dyn Stream>,
     ranges: Vec<Range>,
 ) -> io::Result<Box<dyn Stream>> {
-    let slices = match node.blobs.ask(move |store| pin(store, &ranges)).await {
+    let slices = match node
+        .local
+        .ask(move |local, _| pin(&local.store, &ranges))
+        .await
+    {
         Ok(Ok(slices)) => slices,
         Ok(Err(status)) | Err(status) => {
             frames::write(stream.as_mut(), &Answer::Refused(status)).await?;
@@ -121,7 +125,7 @@ async fn read(
     Ok(stream)
 }
 
-fn pin(store: &mut Store, ranges: &[Range]) -> Result<Vec<Slice>, Status> {
+fn pin(store: &Store, ranges: &[Range]) -> Result<Vec<Slice>, Status> {
     let slice = |range: &Range| {
         let whole = store.reader(range.blob)?;
         let end = range

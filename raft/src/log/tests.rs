@@ -3,6 +3,7 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use openraft::type_config::TypeConfigExt as _;
 
+use vineyard_env::NoFaults;
 use vineyard_wire::NodeId;
 
 use super::*;
@@ -23,15 +24,10 @@ where
 {
     async fn build(&self) -> Result<(G, Log, Machine), StorageError<TypeConfig>> {
         let (guard, disk) = (self.0)();
-        let log = Log::load(disk.clone(), false).unwrap();
+        let log = Log::load(disk.clone(), Arc::new(NoFaults)).unwrap();
         let shared = Arc::new(Shared::new(NodeId(0)));
-        let machine = Machine::load(
-            disk,
-            Arc::new(LocalThreads),
-            shared,
-            crate::state::Mutations::default(),
-        )
-        .unwrap();
+        let machine =
+            Machine::load(disk, Arc::new(LocalThreads), shared, Arc::new(NoFaults)).unwrap();
         Ok((guard, log, machine))
     }
 }
@@ -62,9 +58,11 @@ fn a_log_with_a_hole_is_an_error() {
     };
     put(7);
     put(8);
-    assert!(Log::load(disk.clone(), false).is_ok());
+    assert!(Log::load(disk.clone(), Arc::new(NoFaults)).is_ok());
     put(10);
-    let error = Log::load(disk.clone(), false).map(drop).unwrap_err();
+    let error = Log::load(disk.clone(), Arc::new(NoFaults))
+        .map(drop)
+        .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
 

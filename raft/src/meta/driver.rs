@@ -214,11 +214,10 @@ async fn start(
     shared: &Arc<Shared>,
 ) -> Result<Driver, Error> {
     let unusable = |error: std::io::Error| Error::Unusable(error.to_string());
-    let log =
-        Log::load(env.disk.clone(), options.mutations.ack_before_durable).map_err(unusable)?;
+    let log = Log::load(env.disk.clone(), env.faults.clone()).map_err(unusable)?;
     let (disk, threads) = (env.disk.clone(), env.threads.clone());
     let machine =
-        Machine::load(disk, threads, shared.clone(), options.state_mutations).map_err(unusable)?;
+        Machine::load(disk, threads, shared.clone(), env.faults.clone()).map_err(unusable)?;
     let idle = Duration::from_millis(options.heartbeat_ms) * LINK_IDLE_HEARTBEATS;
     let links = Links::new(dial, shared.clone(), idle);
     let network = Network(links.clone());

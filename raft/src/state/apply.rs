@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use vineyard_env::{Fault, Faults};
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use super::instances::Instance;
@@ -13,7 +14,12 @@ use crate::command::{Applied, Command, Condition, Entry, Outcome, Refusal, Reque
 
 impl State {
     /// Applies the entry at `index` of the log. Indexes ascend from call to call.
-    pub fn apply(&mut self, index: u64, entry: &Entry) -> (Outcome, Vec<Event>) {
+    pub fn apply(
+        &mut self,
+        index: u64,
+        entry: &Entry,
+        faults: &dyn Faults,
+    ) -> (Outcome, Vec<Event>) {
         assert!(
             entry.version <= VERSION,
             "the machine stops before what a newer build wrote"
@@ -21,8 +27,8 @@ impl State {
         self.advance(index);
         let mut events = Vec::new();
         let outcome = match entry.request {
-            None => self.run(entry, &mut events),
-            Some(key) => self.run_once(key, entry, &mut events),
+            None => self.run(entry, faults, &mut events),
+            Some(key) => self.run_once(key, entry, faults, &mut events),
         };
         (outcome, events)
     }
@@ -37,9 +43,15 @@ impl State {
         self.applied = index;
     }
 
-    fn run_once(&mut self, key: RequestKey, entry: &Entry, events: &mut Vec<Event>) -> Outcome {
+    fn run_once(
+        &mut self,
+        key: RequestKey,
+        entry: &Entry,
+        faults: &dyn Faults,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
         if let Some(outcome) = self.dedup.answered(key)
-            && !self.mutations.retry_applies_again
+            && !faults.has(Fault::RetryAppliesAgain)
         {
             return outcome;
         }
@@ -51,7 +63,7 @@ impl State {
         if !is_boot {
             self.refuse_replaced(key.instance)?;
         }
-        let outcome = self.run(entry, events);
+        let outcome = self.run(entry, faults, events);
         if !self.instances.is_replaced(key.instance) {
             self.dedup.record(key, &outcome);
         }
@@ -65,7 +77,7 @@ impl State {
         Ok(())
     }
 
-    fn run(&mut self, entry: &Entry, events: &mut Vec<Event>) -> Outcome {
+    fn run(&mut self, entry: &Entry, faults: &dyn Faults, events: &mut Vec<Event>) -> Outcome {
         let now_unix_ms = entry.at_unix_ms;
         match &entry.command {
             Command::Found { cluster } => self.found(cluster),
@@ -85,7 +97,11 @@ impl State {
                 name,
                 id,
                 condition,
-            } => self.put_name(name, *id, *condition, events),
+            } => {
+                let checks = !faults.has(Fault::PutNameIgnoresCondition);
+                let condition = checks.then_some(*condition);
+                self.put_name(name, *id, condition, events)
+            }
             Command::DropName { name } => self.drop_name(name, events),
             Command::AcquireLock {
                 name,
@@ -312,16 +328,15 @@ impl State {
         &mut self,
         name: &str,
         id: ObjectId,
-        condition: Condition,
+        condition: Option<Condition>,
         events: &mut Vec<Event>,
     ) -> Outcome {
         let index = self.applied;
-        let ignores_condition = self.mutations.put_name_ignores_condition;
         let space = self.root_mut();
         if !space.objects.contains(id) {
             return Err(Refusal::NoObject { id });
         }
-        if !ignores_condition {
+        if let Some(condition) = condition {
             space.names.check(name, condition)?;
         }
         space.names.set(index, name, id);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use vineyard_env::NoFaults;
 use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
 
 use super::instances::Instance;
 use super::objects::{BlobRow, Link, Lost, Record};
-use super::{Event, Mutations, State};
+use super::{Event, State};
 use crate::command::{Applied, Command, Condition, Entry, Outcome, RequestKey, VERSION};
 
 mod deletes;
@@ -149,12 +150,8 @@ struct Replica {
 impl Replica {
     /// A founded cluster with nodes 0, 1 and 2, their first boots registered.
     fn of_three() -> Self {
-        Self::mutated(Mutations::default())
-    }
-
-    fn mutated(mutations: Mutations) -> Self {
         let mut replica = Self {
-            state: State::new(mutations),
+            state: State::default(),
             now_unix_ms: 1_000,
         };
         replica.done(Command::Found {
@@ -181,7 +178,9 @@ impl Replica {
             at_unix_ms: self.now_unix_ms,
             command,
         };
-        let result = self.state.apply(self.state.applied() + 1, &entry);
+        let result = self
+            .state
+            .apply(self.state.applied() + 1, &entry, &NoFaults);
         self.state.assert_invariants();
         result
     }

@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
 use vineyard_env::{
     Access, BoxFuture, Change, Clock, Detached, Disk, Env, Host, Listener, Local, LocalListener,
-    LocalStream, Main, Memory, MemoryHandle, Network, Random, Region, Stream, Threads, User,
+    LocalStream, Main, Memory, MemoryHandle, Network, NoFaults, Random, Region, Stream, Threads,
+    User,
 };
 use vineyard_raft::command::Command;
 use vineyard_raft::state::instances::Instance;
@@ -364,6 +365,7 @@ fn env(disk: Arc<dyn Disk>, node: NodeId) -> Env {
         memory: Arc::new(Unused),
         threads: Arc::new(Tasks),
         host: Arc::new(Unused),
+        faults: Arc::new(NoFaults),
     }
 }
 

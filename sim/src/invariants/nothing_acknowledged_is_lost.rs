@@ -1,5 +1,5 @@
-//! What was acknowledged as persistent can be read until somebody asks for its deletion; what was acknowledged as deleted
-//! is gone.
+//! What was acknowledged as persistent can be read until somebody asks for its deletion; what was acknowledged as
+//! deleted is gone.
 
 use super::Judged;
 

@@ -40,7 +40,7 @@ impl Net {
         inner.resume();
     }
 
-    /// Resets one open connection between machines, one with bytes on their way if there is any. Returns its id.
+    /// Resets one open connection between machines, one with bytes in flight if there is any. Returns its id.
     pub fn reset_one(&self) -> Option<u64> {
         let mut inner = self.lock();
         let remote = |c: &&Connection| !c.local && !c.is_broken();

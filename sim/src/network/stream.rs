@@ -78,7 +78,7 @@ impl SimStream {
         Poll::Pending
     }
 
-    /// Puts `item` on its way; the caller has checked the window.
+    /// Sends `item`; the caller has checked the window.
     fn send(&self, inner: &mut Inner, item: Item, len: usize) {
         inner.send(self.id, self.side, item, len);
     }

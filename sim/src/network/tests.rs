@@ -100,7 +100,7 @@ async fn a_reset_breaks_both_sides() {
 #[tokio::test(start_paused = true)]
 async fn the_false_network_passes_the_real_ones_suite() {
     let (_, one, _) = world();
-    vineyard_client::conformance::network(&one, "10.0.0.1:0").await;
+    vineyard_net::conformance::network(&one, "10.0.0.1:0").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ async fn the_false_local_sockets_pass_the_real_ones_suite() {
         net,
         host: one.host,
     };
-    vineyard_client::conformance::local(&local, &vineyard_shm::HeapMemory, "/run/a.sock").await;
+    vineyard_net::conformance::local(&local, &vineyard_shm::HeapMemory, "/run/a.sock").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
-//! Most of the cluster stands still until a persist has ended at its deadline, undecided; it returns while the object is
-//! being deleted. A delete that is acknowledged stays: nothing that asks about the persist later may carry it out again.
+//! Most of the cluster stands still until a persist has ended at its deadline, undecided; it returns while the object
+//! is being deleted. A delete that is acknowledged stays: nothing that asks about the persist later may carry it out
+//! again.
 
 use std::time::Duration;
 

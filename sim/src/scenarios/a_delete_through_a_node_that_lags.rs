@@ -1,5 +1,6 @@
-//! An object becomes persistent while a node is cut off; healed, but before it has caught up, that node is asked to delete
-//! it. A delete that is acknowledged has deleted: the node may not ignore an id because it has not heard of it yet.
+//! An object becomes persistent while a node is cut off; healed, but before it has caught up, that node is asked to
+//! delete it. A delete that is acknowledged has deleted: the node may not ignore an id because it has not heard of it
+//! yet.
 
 use vineyard_client::DeleteOptions;
 

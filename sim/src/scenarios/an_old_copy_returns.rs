@@ -1,6 +1,6 @@
-//! A node's disk is put back to an older state. The cluster has seen a later life of it: the node does not come to serve,
-//! however often it is started, also if it was alone at first and counted its boots beyond what the cluster has seen. The
-//! others go on with what was acknowledged.
+//! A node's disk is put back to an older state. The cluster has seen a later life of it: the node does not come to
+//! serve, however often it is started, also if it was alone at first and counted its boots beyond what the cluster has
+//! seen. The others go on with what was acknowledged.
 
 use crate::cluster::ip;
 use crate::scenarios::{insist, publish};

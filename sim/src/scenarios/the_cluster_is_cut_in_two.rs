@@ -1,5 +1,5 @@
-//! A cut leaves the leader with the minority. The majority goes on; the minority acknowledges nothing and denies nothing,
-//! but serves its own machine; healed, both agree.
+//! A cut leaves the leader with the minority. The majority goes on; the minority acknowledges nothing and denies
+//! nothing, but serves its own machine; healed, both agree.
 
 use vineyard_client::Error;
 use vineyard_wire::Code;

@@ -1,5 +1,5 @@
-//! The node that holds an object dies while its bytes travel. The migration ends, with all of the bytes or with an error,
-//! and the destination keeps nothing half done.
+//! The node that holds an object dies while its bytes travel. The migration ends, with all of the bytes or with an
+//! error, and the destination keeps nothing half done.
 
 use std::time::Duration;
 

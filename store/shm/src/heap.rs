@@ -86,7 +86,7 @@ impl Region for HeapRegion {
             return Ok(());
         };
         // SAFETY: the range lies inside this anonymous private mapping, which stays mapped; its pages read as zero from
-        // now on. That is a write, and whoever discards must own the range, exactly as with a memfd.
+        // now on. That is a write: the caller must own the range, exactly as with a memfd.
         unsafe {
             self.block
                 .unchecked_advise_range(UncheckedAdvice::DontNeed, first, bytes)
@@ -100,8 +100,8 @@ impl Region for HeapRegion {
         let pages = self.block.len() / PAGE_BYTES;
         let touched = (0..pages).filter(|page| {
             (0..WORDS).any(|word| {
-                // SAFETY: the word lies inside the mapping and is aligned, because mappings are page aligned; it is read
-                // atomically because someone may be writing it.
+                // SAFETY: the word lies inside the mapping and is aligned, because mappings are page aligned; it is
+                // read atomically because someone may be writing it.
                 let word = unsafe { AtomicU64::from_ptr(words.add(page * WORDS + word)) };
                 word.load(Ordering::Relaxed) != 0
             })

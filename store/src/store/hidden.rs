@@ -20,7 +20,8 @@ impl Store {
         self.usage.hidden_bytes += entry.size;
         if let Stage::Unsealed { creator } = entry.stage {
             self.disown(creator, id);
-            // Its creator may be writing through its own mapping, so it holds the bytes until it lets go or leaves.
+            // Its creator may be writing through its own mapping, so it holds the bytes until it releases them or
+            // closes.
             if creator != by
                 && let Some(keeper) = self.holders.get_mut(&creator)
                 && keeper.holds.insert(id)
@@ -91,7 +92,7 @@ impl Store {
             return;
         };
         if !entry.holders.is_empty() {
-            // Bytes under a writer are never used again before it lets go.
+            // Bytes that a client may be writing are not used again before it releases them.
             if entry.releasers == 0 && entry.stage == Stage::Sealed {
                 self.reusable.insert(*since, id);
             }
@@ -127,7 +128,7 @@ impl Store {
         }
     }
 
-    /// Removes a hidden blob whose bytes were given to the allocator, and whoever still holds it loses it.
+    /// Removes a hidden blob whose bytes were given to the allocator, and ends the references to it.
     fn forget(&mut self, id: ObjectId) {
         let Some(Hidden { entry, since, .. }) = self.hidden.remove(&id) else {
             return;

@@ -23,7 +23,7 @@ impl Store {
         id
     }
 
-    /// Lets go of all that `id` holds and deletes the unsealed blobs it created, which it answers.
+    /// Releases all that `id` holds and deletes the unsealed blobs it created. Returns these.
     pub fn close_holder(&mut self, id: HolderId) -> Vec<ObjectId> {
         let Some(holder) = self.holders.get(&id) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What a client reads stays, whoever deletes it, and comes back when it is dropped.
+//! The bytes that a client reads stay after a delete, and their memory is freed when the client drops them.
 
 use std::time::Instant;
 

@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: the released client on the released server and on ours, and our Python package on ours, one after
-//! the other on one machine.
+//! `cargo xtask bench`: the released client on the released server and on ours, and our Python package on ours, one
+//! after the other on one machine.
 //!
 //! Each round starts both servers afresh on the same real disk. A row that is missing, an error instead of a figure and
 //! a ratio below the required one all fail.

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: the Rust tests, then the released client's own tests on real nodes of ours, then our Python package.
+//! `cargo xtask test`: the Rust tests, then the released client's own tests on real nodes of ours, then our Python
+//! package.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -235,7 +236,16 @@ pub(crate) fn scale(objects: u32) -> Result<()> {
 
 /// The binaries that the tests start.
 pub(crate) fn build(release: bool) -> Result<()> {
-    let mut command = shell::cargo(&["build", "-p", "vineyard-node", "-p", "vineyardctl"]);
+    let packages = [
+        "-p",
+        "vineyard-node",
+        "-p",
+        "vineyardctl",
+        "-p",
+        "vineyard-sim",
+    ];
+    let mut command = shell::cargo(&["build"]);
+    command.args(packages);
     if release {
         command.arg("--release");
     }

@@ -53,7 +53,10 @@ fn state() -> State {
             at_unix_ms: 0,
             command,
         };
-        state.apply(index, &entry).0.unwrap();
+        state
+            .apply(index, &entry, &vineyard_env::NoFaults)
+            .0
+            .unwrap();
     };
     apply(
         1,

@@ -3,20 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use vineyard_raft::Error as RaftError;
+use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::{InstanceId, ObjectId, Status};
 
 use super::transfer::{self, Fetched};
-use crate::catalog::Catalog;
-use crate::decision::{Undecided, decided};
+use crate::actors::migrator::plan::Copy;
+use crate::actors::proposal::{PendingProposal, decided};
+use crate::context::NodeContext;
 use crate::failure;
-use crate::handlers::metadata::check_sealed;
-use crate::plan::Copy;
-use crate::shared::Shared;
+use crate::local::{Copied, Local, Proposal};
 
 /// Copies the object `id` and what it consists of; answers the copy's id.
-pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result<ObjectId, Status> {
+pub(super) async fn bring(
+    node: &Rc<NodeContext>,
+    id: ObjectId,
+    copy: Copy,
+) -> Result<ObjectId, Status> {
     let Copy { records, blobs } = copy;
     let fetched = transfer::fetch_blobs(node, blobs).await?;
     let rows = fetched
@@ -27,20 +30,18 @@ pub(super) async fn bring(node: &Rc<Shared>, id: ObjectId, copy: Copy) -> Result
         .into_iter()
         .map(|(source, copy)| (source, copy.id))
         .collect();
-    let held: Vec<_> = fetched.values().copied().collect();
-    let fresh = claim(node, &records, &held).await?;
-    let copies = held.clone();
-    // A client may have deleted a copy before it was claimed.
-    let here = node.blobs.ask(move |store| check_sealed(store, &copies));
-    if let Err(status) = here.await? {
-        give_up(node, held).await?;
-        return Err(status);
-    }
+    let held = fetched.values().copied().collect();
+    let objects: Vec<_> = records.iter().map(|record| record.id).collect();
+    let begin = move |local: &mut Local, state: &State| local.begin_copy(state, &objects, held);
+    let Copied { blobs: held, fresh } = node.local.ask(begin).await??;
     let records = records
         .into_iter()
         .map(|record| localize(record, node, &fresh, &fetched));
-    let persist = Undecided::begin(node, records.collect(), rows);
-    land(node, persist, held).await?;
+    let proposal = Proposal {
+        records: records.collect(),
+        blobs: rows,
+    };
+    commit(node, PendingProposal::begin(node, proposal), held).await?;
     Ok(fresh[&id])
 }
 
@@ -60,75 +61,41 @@ fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item 
 }
 
 /// Makes the copy's metadata the cluster's.
-async fn land(node: &Rc<Shared>, persist: Undecided, held: Vec<ObjectId>) -> Result<(), Status> {
-    let submitted = persist.submit().await;
-    let Some(outcome) = decided(submitted.clone()) else {
-        tokio::task::spawn_local(settle(node.clone(), persist, held));
-        return submitted.map(drop).map_err(failure::from_raft);
-    };
-    finish(node, outcome, held).await
+async fn commit(
+    node: &Rc<NodeContext>,
+    proposal: PendingProposal,
+    held: Vec<ObjectId>,
+) -> Result<(), Status> {
+    let submitted = proposal.submit().await;
+    match decided(submitted.clone()) {
+        Some(outcome) => end(node, held, outcome.is_ok()).await?,
+        None => drop(tokio::task::spawn_local(settle(
+            node.clone(),
+            proposal,
+            held,
+        ))),
+    }
+    submitted.map(drop).map_err(failure::from_raft)
 }
 
 /// Keeps the copy until the cluster has decided about it. If the node stops first, the bytes go with the process.
-async fn settle(node: Rc<Shared>, persist: Undecided, held: Vec<ObjectId>) {
-    if let Some(outcome) = persist.keep_asking().await
-        && let Err(status) = finish(&node, outcome, held).await
+async fn settle(node: Rc<NodeContext>, proposal: PendingProposal, held: Vec<ObjectId>) {
+    if let Some(outcome) = proposal.keep_asking().await
+        && let Err(status) = end(&node, held, outcome.is_ok()).await
     {
-        tracing::debug!(%status, "a copy whose outcome was unknown was not kept");
+        tracing::debug!(%status, "the node stopped before a copy was settled");
     }
 }
 
-async fn finish(
-    node: &Shared,
-    outcome: Result<(), RaftError>,
-    held: Vec<ObjectId>,
-) -> Result<(), Status> {
-    match outcome {
-        Ok(()) => {
-            node.persisted_blobs.borrow_mut().extend(&held);
-            let copies = held.clone();
-            node.catalog
-                .ask(move |catalog| catalog.disclaim(&copies))
-                .await?;
-            transfer::release(node, held).await?;
-            node.changed.notify_waiters();
-            Ok(())
-        }
-        Err(error) => {
-            give_up(node, held).await?;
-            Err(failure::from_raft(error))
-        }
-    }
-}
-
-async fn give_up(node: &Shared, held: Vec<ObjectId>) -> Result<(), Status> {
-    let copies = held.clone();
-    node.catalog
-        .ask(move |catalog| catalog.disclaim(&copies))
-        .await?;
-    transfer::discard(node, held).await
-}
-
-/// A fresh id for each record. From now on whoever deletes one of the `copies` waits until the cluster has decided.
-async fn claim(
-    node: &Shared,
-    records: &[Record],
-    copies: &[ObjectId],
-) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
-    let ids: Vec<_> = records.iter().map(|record| record.id).collect();
-    let (copies, state) = (copies.to_vec(), node.meta.state());
-    let claim = move |catalog: &mut Catalog| {
-        catalog.claim(&copies);
-        let fresh = |id| (id, catalog.fresh_id(&state));
-        ids.into_iter().map(fresh).collect()
-    };
-    node.catalog.ask(claim).await
+async fn end(node: &NodeContext, held: Vec<ObjectId>, applied: bool) -> Result<(), Status> {
+    let end = move |local: &mut Local, state: &State| local.end_copy(state, &held, applied);
+    node.local.ask(end).await
 }
 
 /// The record as it stands here: fresh ids, this instance, the signature kept.
 fn localize(
     mut record: Record,
-    node: &Shared,
+    node: &NodeContext,
     objects: &BTreeMap<ObjectId, ObjectId>,
     blobs: &BTreeMap<ObjectId, ObjectId>,
 ) -> Record {

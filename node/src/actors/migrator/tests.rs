@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::*;
 use crate::config::Limits;
-use crate::figures;
+use crate::peer::stats;
 use crate::peer::{frames, handshake};
 use crate::testing::{Place, with_node};
 
@@ -121,7 +121,7 @@ impl Actor {
     }
 }
 
-async fn play(shared: Rc<Shared>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
+async fn play(shared: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
     stream.read_exact(&mut [0; MAGIC.len()]).await.unwrap();
     let (credentials, random) = (shared.identity.credentials(), shared.env.random.clone());
     handshake::accept(stream.as_mut(), &credentials, me, random.as_ref())
@@ -160,7 +160,7 @@ fn limits() -> Limits {
 }
 
 async fn nothing_is_left(place: &Place) {
-    let figures = figures::here(&place.node.shared).await.unwrap();
+    let figures = stats::here(&place.node.shared).await.unwrap();
     let left = [
         figures.blobs,
         figures.unsealed,
@@ -217,7 +217,7 @@ fn however_many_ask_an_object_is_fetched_once() {
         let copies = futures::future::try_join_all(asked).await.unwrap();
         assert!(copies.iter().all(|copy| *copy == copies[0] && *copy != id));
         assert_eq!(actor.connections.get(), 1);
-        let figures = figures::here(node).await.unwrap();
+        let figures = stats::here(node).await.unwrap();
         assert_eq!((figures.blobs, figures.references), (1, 0));
         assert_eq!(
             migrate(node, id).await.unwrap(),
@@ -260,7 +260,7 @@ fn a_checksum_is_known_once_the_bytes_have_moved_and_binds_the_next_move() {
         submit(place, actor.instance, persist).await;
         let status = migrate(node, other).await.expect_err("other bytes");
         assert!(status.message.contains("checksum"), "{status}");
-        let figures = figures::here(node).await.unwrap();
+        let figures = stats::here(node).await.unwrap();
         assert_eq!((figures.blobs, figures.references), (1, 0));
     });
 }

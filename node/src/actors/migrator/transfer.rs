@@ -5,14 +5,15 @@ use std::io;
 use std::rc::Rc;
 
 use futures::future::try_join_all;
+use vineyard_raft::state::State;
 use vineyard_shm::SliceMut;
-use vineyard_store::{HolderId, Store};
 use vineyard_wire::peer::Range;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
+use crate::actors::migrator::plan::{self, Wanted};
+use crate::context::NodeContext;
+use crate::local::Local;
 use crate::peer::fetch::{self, Piece};
-use crate::plan::{self, Wanted};
-use crate::shared::Shared;
 
 /// The copy of a blob.
 pub(super) struct Fetched {
@@ -25,7 +26,7 @@ pub(super) struct Fetched {
 
 /// Copies of `blobs` here, sealed and held by this node, by their source's id. All or nothing.
 pub(super) async fn fetch_blobs(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     mut blobs: Vec<Wanted>,
 ) -> Result<BTreeMap<ObjectId, Fetched>, Status> {
     blobs.retain(|wanted| wanted.source != node.instance);
@@ -36,7 +37,8 @@ pub(super) async fn fetch_blobs(
     let _place = places.await.expect("the semaphore is never closed");
     let holder = node.own_holder;
     let sizes: Vec<_> = blobs.iter().map(|wanted| wanted.size).collect();
-    let allocate = move |store: &mut Store| {
+    let allocate = move |local: &mut Local, _: &State| {
+        let store = &mut local.store;
         let made = store.create_many(holder, &sizes)?;
         let writers = made.iter().map(|blob| store.writer(blob.id));
         match writers.collect::<Result<Vec<_>, _>>() {
@@ -49,7 +51,7 @@ pub(super) async fn fetch_blobs(
             }
         }
     };
-    let (made, writers) = node.blobs.ask(allocate).await??;
+    let (made, writers) = node.local.ask(allocate).await??;
     let targets = blobs
         .iter()
         .map(|wanted| wanted.blob)
@@ -59,13 +61,16 @@ pub(super) async fn fetch_blobs(
     let mut fetched = fetch_all(node, &blobs, targets).await;
     if fetched.is_ok() {
         let ids = here.clone();
-        let sealed = node.blobs.ask(move |store| seal(store, holder, &ids));
-        fetched = sealed.await?.and(fetched);
+        let seal = move |local: &mut Local, _: &State| {
+            ids.iter().try_for_each(|id| local.seal(holder, *id))
+        };
+        let sealed = node.local.ask(seal).await?.map_err(Status::from);
+        fetched = sealed.and(fetched);
     }
     match fetched {
         Ok(checksums) => Ok(copies(&blobs, here, &checksums)),
         Err(status) => {
-            discard(node, here).await?;
+            node.local.ask(move |local, _| local.discard(&here)).await?;
             Err(status)
         }
     }
@@ -89,14 +94,9 @@ fn copies(
     blobs.iter().zip(here).map(copy).collect()
 }
 
-fn seal(store: &mut Store, holder: HolderId, ids: &[ObjectId]) -> Result<(), Status> {
-    ids.iter().try_for_each(|id| store.seal(holder, *id))?;
-    Ok(())
-}
-
 /// From every source at once. Answers the xxh3 of each range.
 async fn fetch_all(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     blobs: &[Wanted],
     mut targets: BTreeMap<ObjectId, SliceMut>,
 ) -> Result<Vec<(Range, u64)>, Status> {
@@ -113,7 +113,11 @@ async fn fetch_all(
 }
 
 /// The asks for `blobs`, each with the part of the arena that it fills.
-fn cut(node: &Shared, blobs: &[Wanted], targets: &mut BTreeMap<ObjectId, SliceMut>) -> Vec<Piece> {
+fn cut(
+    node: &NodeContext,
+    blobs: &[Wanted],
+    targets: &mut BTreeMap<ObjectId, SliceMut>,
+) -> Vec<Piece> {
     let asks = plan::asks(blobs, node.config.limits.bulk_range_bytes);
     let mut piece = |ranges: Vec<Range>| {
         let take = |range: &Range| {
@@ -131,7 +135,7 @@ fn cut(node: &Shared, blobs: &[Wanted], targets: &mut BTreeMap<ObjectId, SliceMu
 }
 
 async fn fetch_from(
-    node: &Rc<Shared>,
+    node: &Rc<NodeContext>,
     source: InstanceId,
     pieces: Vec<Piece>,
 ) -> Result<Vec<(Range, u64)>, Status> {
@@ -178,26 +182,4 @@ async fn fetch_from(
         checksums.extend(fetched.map_err(failed)?);
     }
     Ok(checksums)
-}
-
-/// The copies are the metadata's now; this node itself reads them no more.
-pub(super) async fn release(node: &Shared, held: Vec<ObjectId>) -> Result<(), Status> {
-    let holder = node.own_holder;
-    let release = move |store: &mut Store| {
-        for id in held {
-            // Somebody may have deleted the copy meanwhile, which released it.
-            let _ = store.release(holder, id);
-        }
-    };
-    node.blobs.ask(release).await
-}
-
-pub(super) async fn discard(node: &Shared, copies: Vec<ObjectId>) -> Result<(), Status> {
-    let holder = node.own_holder;
-    let discard = move |store: &mut Store| {
-        for id in copies {
-            store.delete(holder, id, false);
-        }
-    };
-    node.blobs.ask(discard).await
 }

@@ -13,7 +13,6 @@ use vineyard_wire::{Code, Tree};
 use super::super::metadata::{create, create_datas, shallow_copy};
 use super::super::persist::persist_all;
 use super::*;
-use crate::catalog::LostBlobs;
 use crate::config::Limits;
 use crate::session::Kind;
 use crate::testing::with_node;
@@ -21,15 +20,16 @@ use crate::testing::with_node;
 /// More steps than any verb here takes.
 const STEPS_MAX: usize = 12;
 
-async fn session(node: &Rc<Shared>) -> Session {
+async fn session(node: &Rc<NodeContext>) -> Session {
     let session = Session::open(node.clone(), Kind::Ipc, None).await;
     session.unwrap_or_else(|status| panic!("{status}"))
 }
 
 /// A sealed blob that nobody holds.
-async fn blob(node: &Rc<Shared>) -> ObjectId {
+async fn blob(node: &Rc<NodeContext>) -> ObjectId {
     let holder = node.own_holder;
-    let made = node.blobs.ask(move |store| {
+    let made = node.local.ask(move |local, _| {
+        let store = &mut local.store;
         let id = store.create(holder, 8)?.id;
         store.seal(holder, id)?;
         store.release(holder, id)?;
@@ -38,7 +38,7 @@ async fn blob(node: &Rc<Shared>) -> ObjectId {
     made.await.unwrap().unwrap()
 }
 
-fn over(node: &Rc<Shared>, blob: ObjectId) -> Tree {
+fn over(node: &Rc<NodeContext>, blob: ObjectId) -> Tree {
     let at = node.instance.0;
     let tree = json!({
         "typename": "vineyard::Thing", "instance_id": at, "nbytes": 8,
@@ -60,19 +60,22 @@ fn request(ids: &[ObjectId]) -> DelData {
     }
 }
 
-async fn object(node: &Rc<Shared>, blob: ObjectId) -> ObjectId {
+async fn object(node: &Rc<NodeContext>, blob: ObjectId) -> ObjectId {
     create(node, vec![over(node, blob)]).await.unwrap()[0].id
 }
 
-async fn is_here(node: &Rc<Shared>, blob: ObjectId) -> bool {
-    node.blobs
-        .ask(move |store| store.exists(blob))
+async fn is_here(node: &Rc<NodeContext>, blob: ObjectId) -> bool {
+    node.local
+        .ask(move |local, _| local.store.exists(blob))
         .await
         .unwrap()
 }
 
-async fn transients(node: &Rc<Shared>) -> usize {
-    node.catalog.ask(|catalog| catalog.len()).await.unwrap()
+async fn transients(node: &Rc<NodeContext>) -> usize {
+    node.local
+        .ask(|local, _| local.catalog.len())
+        .await
+        .unwrap()
 }
 
 async fn others_take_their_turns() {
@@ -229,22 +232,21 @@ fn a_persist_on_its_way_is_waited_for() {
 }
 
 /// A tree whose only member is the object `id`.
-fn with_member(node: &Rc<Shared>, id: ObjectId) -> Tree {
+fn with_member(node: &Rc<NodeContext>, id: ObjectId) -> Tree {
     let member = json!({ "id": id.to_string() });
     let tree = json!({ "typename": "test::Parent", "instance_id": node.instance.0, "m": member });
     tree.as_object().unwrap().clone()
 }
 
-async fn persistent(node: &Rc<Shared>) -> ObjectId {
+async fn persistent(node: &Rc<NodeContext>) -> ObjectId {
     let id = object(node, blob(node).await).await;
     persist_all(node, vec![id]).await.unwrap();
     id
 }
 
-async fn is_readable(node: &Rc<Shared>, id: ObjectId) -> bool {
-    let state = node.meta.state();
-    let read = move |catalog: &mut Catalog| catalog.expand(&state, &[id], LostBlobs::Here);
-    let found = node.catalog.ask(read).await.unwrap();
+async fn is_readable(node: &Rc<NodeContext>, id: ObjectId) -> bool {
+    let read = move |local: &mut Local, state: &State| local.read(state, &[id]);
+    let found = node.local.ask(read).await.unwrap();
     found.unwrap().has(&[id])
 }
 
@@ -267,10 +269,10 @@ fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster
             deleted.unwrap();
             match created {
                 Ok(made) => {
-                    let state = node.meta.state();
                     let id = made[0].id;
-                    let stands = move |catalog: &mut Catalog| catalog.contains(&state, id);
-                    let stands = node.catalog.ask(stands).await.unwrap();
+                    let stands =
+                        move |local: &mut Local, state: &State| local.catalog.contains(state, id);
+                    let stands = node.local.ask(stands).await.unwrap();
                     // What came before a clear goes with what it is made of.
                     assert!(stands || clears, "{steps} {clears}");
                     assert_eq!(is_readable(node, id).await, stands, "{steps} {clears}");
@@ -326,24 +328,21 @@ fn who_waits_for_a_delete_goes_on_when_it_fails() {
     with_node(limits, async |place| {
         let node = &place.node.shared;
         let member = persistent(node).await;
-        let state = node.meta.state();
-        let doom = move |catalog: &mut Catalog| {
-            let plan = catalog.delete_plan(&state, &[member], false, false);
-            let objects = plan.reach(&state, false, false);
-            catalog.doom(&objects);
-            objects
+        let deletion = Arc::new(Delete::new(&session(node).await, request(&[member])).deletion);
+        let asked = deletion.clone();
+        let begin = move |local: &mut Local, state: &State| local.delete(state, &asked, true);
+        let Ok(Deleted::Pending(pending)) = node.local.ask(begin).await.unwrap() else {
+            panic!("the cluster has the object")
         };
-        let objects = node.catalog.ask(doom).await.unwrap();
         let late = create(node, vec![with_member(node, member)]).await;
         let late = late.expect_err("nobody decided");
         assert!(late.message.contains("delete"), "{late}");
         let stays = async {
             others_take_their_turns().await;
-            node.catalog
-                .ask(move |catalog| catalog.undoom(&objects))
-                .await
-                .unwrap();
-            node.changed.notify_waiters();
+            let end = move |local: &mut Local, state: &State| {
+                local.end_delete(state, &deletion, pending, false)
+            };
+            node.local.ask(end).await.unwrap();
         };
         let creating = create(node, vec![with_member(node, member)]);
         let (_, created) = meet(0, stays, creating).await;

@@ -15,8 +15,11 @@ fn tree(value: serde_json::Value) -> Tree {
 }
 
 async fn references(place: &Place) -> u64 {
-    let blobs = &place.node.shared.blobs;
-    blobs.ask(|store| store.usage().references).await.unwrap()
+    let local = &place.node.shared.local;
+    local
+        .ask(|local, _| local.store.usage().references)
+        .await
+        .unwrap()
 }
 
 /// A persistent object of two blobs: its id and theirs.

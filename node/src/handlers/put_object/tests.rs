@@ -11,8 +11,8 @@ use vineyard_wire::meta::key;
 use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Request, Tree};
 
-use crate::catalog::blob_tree;
 use crate::config::Limits;
+use crate::local::catalog::blob_tree;
 use crate::session::{Kind, Session};
 use crate::testing::{Place, with_node};
 
@@ -21,13 +21,13 @@ fn tree(value: Value) -> Tree {
 }
 
 async fn usage(place: &Place) -> Usage {
-    let blobs = &place.node.shared.blobs;
-    blobs.ask(|store| store.usage()).await.unwrap()
+    let local = &place.node.shared.local;
+    local.ask(|local, _| local.store.usage()).await.unwrap()
 }
 
 async fn objects(place: &Place) -> usize {
-    let catalog = &place.node.shared.catalog;
-    catalog.ask(|catalog| catalog.len()).await.unwrap()
+    let local = &place.node.shared.local;
+    local.ask(|local, _| local.catalog.len()).await.unwrap()
 }
 
 /// Sizes that come along, that do not, and both.
@@ -252,7 +252,10 @@ fn a_put_that_is_refused_takes_back_no_blob_that_others_refer_to_by_then() {
 /// A blob of this session that is being filled.
 async fn unsealed(session: &Session) -> ObjectId {
     let holder = session.holder.get();
-    let made = session.node.blobs.ask(move |store| store.create(holder, 8));
+    let made = session
+        .node
+        .local
+        .ask(move |local, _| local.store.create(holder, 8));
     made.await.unwrap().unwrap().id
 }
 
@@ -364,6 +367,55 @@ fn a_get_that_waits_is_answered_when_the_object_is_there() {
                 other.put_object(put).await.unwrap()
             });
             assert_eq!(got.unwrap().id, made.id);
+        }
+    });
+}
+
+/// Turns of the owner of what is local that `work` takes, with what follows from it.
+async fn turns<T>(place: &Place, work: impl Future<Output = T>) -> (u64, T) {
+    let local = &place.node.shared.local;
+    let before = local.turns();
+    let done = work.await;
+    // What the cluster has applied is followed in turns too.
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    (local.turns() - before, done)
+}
+
+#[test]
+fn a_put_is_at_most_two_turns_and_with_persist_and_name_four() {
+    with_node(Limits::default(), async |place| {
+        let client = &place.clients(&Options::default()).await[0];
+        // A name of before, so that the cluster has registered this node.
+        check_round_trip(client, &[5], "before").await;
+        for size in [5, 100_000] {
+            let bytes = vec![1; size];
+            let put = |name: Option<&str>| Put {
+                content: tree(json!({
+                    "typename": "test::T",
+                    "buffer_": {"typename": "vineyard::Blob", "inline": 0}
+                })),
+                blobs: vec![PutBlob::Bytes(&bytes)],
+                persist: name.is_some(),
+                name: name.map(str::to_owned),
+            };
+            // The client says with its next request what it dropped.
+            client.debug().await.unwrap();
+            let (taken, made) = turns(place, client.put_object(put(None))).await;
+            assert!(taken <= 2, "{size} bytes: {taken} turns");
+            let id = made.unwrap().id;
+            client.debug().await.unwrap();
+            let (taken, deleted) =
+                turns(place, client.delete(&[id], DeleteOptions::default())).await;
+            deleted.unwrap();
+            assert_eq!(taken, 1, "a local delete");
+            let name = format!("{size} bytes");
+            client.debug().await.unwrap();
+            let (taken, made) = turns(place, client.put_object(put(Some(&name)))).await;
+            made.unwrap();
+            assert!(
+                taken <= 4,
+                "{size} bytes with persist and name: {taken} turns"
+            );
         }
     });
 }

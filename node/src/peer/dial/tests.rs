@@ -8,8 +8,8 @@ use vineyard_wire::InstanceId;
 use vineyard_wire::peer::MAGIC;
 
 use super::*;
+use crate::boot::token::SECRET_BYTES;
 use crate::peer::pipe::{Pipe, pipes, random};
-use crate::token::SECRET_BYTES;
 
 /// A network with one stream to give away, after which nobody answers.
 struct Once(Mutex<Option<Pipe>>);

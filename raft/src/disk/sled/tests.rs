@@ -79,7 +79,7 @@ fn a_writer_that_panicked_fails_all_it_is_given() {
     let breaks = broken.clone();
     let disk = open_synced(folder.path(), |mut files| {
         Box::new(move |step| {
-            assert!(!breaks.load(Ordering::SeqCst), "planted");
+            assert!(!breaks.load(Ordering::SeqCst), "injected");
             files.sync(step)
         })
     })

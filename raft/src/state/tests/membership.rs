@@ -50,7 +50,10 @@ fn nobody_is_admitted_before_the_founding() {
         at_unix_ms: 0,
         command,
     };
-    assert_eq!(state.apply(1, &entry).0, Err(Refusal::NotFounded));
+    assert_eq!(
+        state.apply(1, &entry, &NoFaults).0,
+        Err(Refusal::NotFounded)
+    );
 }
 
 fn found_by(cluster: &str, key: u128) -> Command {
@@ -193,7 +196,7 @@ fn the_node_ids_end_at_65536() {
         assert!(
             replica
                 .state
-                .apply(replica.state.applied() + 1, &entry)
+                .apply(replica.state.applied() + 1, &entry, &NoFaults)
                 .0
                 .is_ok()
         );

@@ -1,3 +1,5 @@
+use vineyard_env::{Fault, Faults};
+
 use super::*;
 use crate::command::Refusal;
 
@@ -97,17 +99,33 @@ fn dropping_a_name_twice_is_refused() {
     );
 }
 
+/// A state whose process ignores conditions.
+struct IgnoresConditions;
+
+impl Faults for IgnoresConditions {
+    fn has(&self, fault: Fault) -> bool {
+        fault == Fault::PutNameIgnoresCondition
+    }
+
+    fn received(&self, body: Vec<u8>) -> Vec<u8> {
+        body
+    }
+}
+
 #[test]
-fn a_planted_bug_ignores_the_condition_and_survives_a_snapshot_only_if_asked() {
-    let mutations = Mutations {
-        put_name_ignores_condition: true,
-        ..Mutations::default()
-    };
-    let mut replica = Replica::mutated(mutations);
+fn an_injected_fault_lasts_as_long_as_the_process_has_it() {
+    let mut replica = Replica::of_three();
     replica.done(persist(&[record(1, &[]), record(2, &[])]));
     replica.done(put_name("x", o(1), Condition::IfAbsent));
-    replica.done(put_name("x", o(2), Condition::IfAbsent));
-    replica.state = State::restored(replica.state, Mutations::default());
+    let entry = Entry {
+        version: VERSION,
+        request: None,
+        at_unix_ms: replica.now_unix_ms,
+        command: put_name("x", o(2), Condition::IfAbsent),
+    };
+    let index = replica.state.applied() + 1;
+    let (outcome, _) = replica.state.apply(index, &entry, &IgnoresConditions);
+    outcome.expect("the condition is ignored");
     let taken = Refusal::NameTaken {
         name: "x".to_owned(),
         id: o(2),

@@ -112,7 +112,7 @@ fn an_instance_that_never_says_what_was_answered_cannot_fill_the_memory() {
             command: persist(&[]),
         };
         state
-            .apply(state.applied() + 1, &entry)
+            .apply(state.applied() + 1, &entry, &NoFaults)
             .0
             .expect("persists");
     }

@@ -1,0 +1,66 @@
+//! The owner of what is local: one turn after the other, each with the replicated state as it is when the turn runs.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vineyard_raft::Reader;
+use vineyard_raft::state::State;
+use vineyard_wire::Status;
+
+use super::owner::Handle;
+use crate::local::Local;
+
+/// Asks the owner.
+#[derive(Clone)]
+pub(crate) struct LocalHandle {
+    owner: Handle<Local>,
+    state: Arc<Reader>,
+    turns: Cell<u64>,
+}
+
+impl LocalHandle {
+    /// Starts the owner of `local`, and lets freed memory decay every `decay_every`.
+    pub(crate) fn start(
+        local: Local,
+        state: Reader,
+        mailbox: usize,
+        decay_every: Duration,
+    ) -> Self {
+        let owner = Handle::start("local", mailbox, local);
+        tokio::task::spawn_local(decay(owner.clone(), decay_every));
+        Self {
+            owner,
+            state: Arc::new(state),
+            turns: Cell::new(0),
+        }
+    }
+
+    /// Runs `turn`, and nothing else meanwhile.
+    pub(crate) async fn ask<R: Send + 'static>(
+        &self,
+        turn: impl FnOnce(&mut Local, &State) -> R + Send + 'static,
+    ) -> Result<R, Status> {
+        self.turns.set(self.turns.get() + 1);
+        let state = self.state.clone();
+        let asked = self.owner.ask(move |local| turn(local, &state.state()));
+        asked.await
+    }
+
+    /// Turns that were asked for by this handle.
+    #[cfg(test)]
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.get()
+    }
+}
+
+async fn decay(owner: Handle<Local>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        match owner.ask(|local| local.store.decay()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "could not give free memory back"),
+            Err(_) => return,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the cluster decided about a persist, also when the answer does not come in time.
+//!
+//! A submit that ends at its deadline may still take effect. What it needs (bytes, records that must not change) stays until
+//! the cluster has decided: metadata must never point at what was thrown away meanwhile.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use vineyard_raft::command::{Applied, Command, Refusal};
+use vineyard_raft::state::objects::BlobRow;
+use vineyard_raft::{Error as RaftError, Request};
+
+use crate::context::NodeContext;
+use crate::local::Proposal;
+
+/// What the cluster decided; `None` if it may decide later, or did and has forgotten.
+pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<(), RaftError>> {
+    match submitted {
+        Ok(_) => Some(Ok(())),
+        Err(RaftError::Refused(Refusal::Forgotten)) => None,
+        Err(error @ (RaftError::Refused(_) | RaftError::TooLarge { .. })) => Some(Err(error)),
+        Err(_) => None,
+    }
+}
+
+/// A proposed persist. It is one request however often it is asked about: once it has taken effect it may be undone,
+/// by a delete that was acknowledged, and asking again must not carry it out again.
+pub(crate) struct PendingProposal {
+    node: Rc<NodeContext>,
+    request: Request,
+    command: Arc<Command>,
+}
+
+impl PendingProposal {
+    pub(crate) fn begin(node: &Rc<NodeContext>, proposal: Proposal) -> Self {
+        let Proposal { records, blobs } = proposal;
+        Self {
+            node: node.clone(),
+            request: node.meta.request(node.instance),
+            command: Arc::new(Command::Persist { records, blobs }),
+        }
+    }
+
+    pub(crate) async fn submit(&self) -> Result<Applied, RaftError> {
+        let left = self.node.boot.left_of(&self.node.config.limits).await?;
+        let meta = &self.node.meta;
+        meta.submit_as(&self.request, self.command.clone(), left)
+            .await
+    }
+
+    /// Asks until the cluster has decided; `None` if this node stops first.
+    pub(crate) async fn keep_asking(self) -> Option<Result<(), RaftError>> {
+        loop {
+            tokio::time::sleep(self.node.config.limits.join_retry).await;
+            let submitted = self.submit().await;
+            match submitted {
+                Err(RaftError::Stopped | RaftError::Disk(_) | RaftError::Newer { .. }) => {
+                    return None;
+                }
+                Err(forgotten @ RaftError::Refused(Refusal::Forgotten)) => {
+                    return Some(self.took_effect().then_some(()).ok_or(forgotten));
+                }
+                submitted => {
+                    if let Some(outcome) = decided(submitted) {
+                        return Some(outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether any of it is left in the cluster's metadata. What has no trace there never came, or is gone again.
+    fn took_effect(&self) -> bool {
+        let Command::Persist { records, blobs } = self.command.as_ref() else {
+            unreachable!("`begin` makes a persist")
+        };
+        let (me, state) = (self.node.instance, self.node.meta.state());
+        let is_here = |row: &BlobRow| {
+            let known = state.blob(row.id);
+            row.locations.contains(&me) && known.is_some_and(|known| known.locations.contains(&me))
+        };
+        records.iter().any(|record| state.contains(record.id)) || blobs.iter().any(is_here)
+    }
+}

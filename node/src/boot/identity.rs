@@ -1,0 +1,201 @@
+//! Who this node is: kept on its disk, the same over restarts.
+//!
+//! The instance id that clients see is `node + boot * 65536`. The boot is counted here and made durable before it is
+//! used, so no two lives of a node share one.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use vineyard_env::{Change, Disk, Env, Random};
+use vineyard_raft::state::instances::Instance;
+use vineyard_wire::reply::Liveness;
+use vineyard_wire::{InstanceId, NodeId};
+
+use crate::boot::token::{SECRET_BYTES, Token};
+use crate::config::Join;
+use crate::context::NodeContext;
+use crate::peer::handshake::Credentials;
+
+/// The one key of the disk that is not the raft group's.
+const KEY: &[u8] = b"\x00identity";
+/// Of the record: its first byte, before JSON of `Identity`. It has nothing to do with the peer protocol's.
+const VERSION: u8 = 1;
+/// An object id has 15 bits for the boot: a node that started this often has used up its ids.
+pub(crate) const BOOTS_MAX: u64 = 1 << 15;
+/// A member would have to miss so many starts of a node to take it for a copy.
+pub(crate) const LIVES_MAX: usize = 1 << 12;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Random, made once per data directory.
+    pub(crate) key: u128,
+    /// Absent until the cluster has admitted this node.
+    pub(crate) node: Option<NodeId>,
+    pub(crate) cluster: String,
+    pub(crate) secret: [u8; SECRET_BYTES],
+    pub(crate) epoch: u64,
+    /// Whether this node founded the cluster.
+    pub(crate) founder: bool,
+    /// Lives of this node so far, this one included.
+    pub(crate) boots: u64,
+    /// Random, one for each process that has run from here, the last `LIVES_MAX` of them. By them the cluster, and members
+    /// that are far behind, know that the disk is the one they have seen last.
+    #[serde(default)]
+    pub(crate) lives: Vec<u128>,
+    /// Why the cluster has refused a life of this node. The next life would have an id that the cluster has not seen, but
+    /// the disk lacks what the node did elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<String>,
+}
+
+impl Identity {
+    /// What the disk remembers.
+    pub(crate) fn load(disk: &dyn Disk) -> io::Result<Option<Self>> {
+        let Some(bytes) = disk.get(KEY)? else {
+            return Ok(None);
+        };
+        let damaged = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
+        match bytes.split_first() {
+            Some((&VERSION, record)) => serde_json::from_slice(record)
+                .map(Some)
+                .map_err(|error| damaged(format!("the record of who this node is: {error}"))),
+            Some((version, _)) => Err(damaged(format!(
+                "the record of who this node is has version {version}; this program reads {VERSION}"
+            ))),
+            None => Err(damaged(
+                "the record of who this node is is empty".to_owned(),
+            )),
+        }
+    }
+
+    /// The first node of a new cluster.
+    pub(crate) fn found(env: &Env) -> Self {
+        let mut secret = [0; SECRET_BYTES];
+        env.random.fill(&mut secret);
+        let cluster = format!("{:012x}", env.random.next_u64() >> 16);
+        Self {
+            key: random_key(env.random.as_ref()),
+            node: Some(NodeId(0)),
+            cluster,
+            secret,
+            epoch: 1,
+            founder: true,
+            boots: 0,
+            lives: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// A node that asks to be admitted.
+    pub(crate) fn join(env: &Env, token: &Token) -> Self {
+        let Token { cluster, secret } = token.clone();
+        Self {
+            key: random_key(env.random.as_ref()),
+            node: None,
+            cluster,
+            secret,
+            epoch: 1,
+            founder: false,
+            boots: 0,
+            lives: Vec::new(),
+            refused: None,
+        }
+    }
+
+    /// The same node with another invitation; for one that no cluster has admitted yet.
+    pub(crate) fn invited_by(self, token: Token) -> Self {
+        let Token { cluster, secret } = token;
+        Self {
+            cluster,
+            secret,
+            ..self
+        }
+    }
+
+    /// Whether `join` speaks of the cluster this node knows.
+    pub(crate) fn is_invited_by(&self, join: &Join) -> bool {
+        let token = join.token.parse::<Token>();
+        token.is_ok_and(|token| token.cluster == self.cluster)
+    }
+
+    /// Returns once it is durable.
+    pub(crate) async fn save(&self, disk: &dyn Disk) -> io::Result<()> {
+        let (done, saved) = oneshot::channel();
+        let put = Change::Put(KEY.to_vec(), self.encode());
+        // The receiver goes only with this future.
+        disk.commit(vec![put], Box::new(move |result| drop(done.send(result))));
+        saved
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the disk stopped")))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        serde_json::to_writer(&mut bytes, self).expect("plain fields always have a JSON form");
+        bytes
+    }
+
+    /// Counts this life; `None` if the node has had all the lives it can have. It counts once it is saved.
+    pub(crate) fn reborn(mut self, random: &dyn Random) -> Option<Self> {
+        self.boots += 1;
+        self.lives.push(random_key(random));
+        let forgotten = self.lives.len().saturating_sub(LIVES_MAX);
+        self.lives.drain(..forgotten);
+        (self.boots <= BOOTS_MAX).then_some(self)
+    }
+
+    pub(crate) fn token(&self) -> Token {
+        Token {
+            cluster: self.cluster.clone(),
+            secret: self.secret,
+        }
+    }
+
+    pub(crate) fn credentials(&self) -> Credentials {
+        let Self {
+            cluster,
+            secret,
+            epoch,
+            node,
+            ..
+        } = self.clone();
+        Credentials {
+            cluster,
+            secret,
+            epoch,
+            node,
+        }
+    }
+
+    /// What the cluster is told of this boot.
+    pub(crate) fn instance_record(&self, node: &NodeContext) -> Instance {
+        Instance {
+            id: node.instance,
+            hostid: self.key as u64 & (u64::MAX >> 1),
+            hostname: node.hostname.clone(),
+            ipc_socket: node.config.ipc_socket.clone(),
+            endpoint: node.endpoint.clone(),
+            liveness: Liveness::Up,
+            since_unix_ms: node.started_unix_ms,
+        }
+    }
+
+    /// The node and its cluster, as people read it; `None` before a cluster has admitted it.
+    pub(crate) fn name(&self) -> Option<String> {
+        let node = self.node?;
+        Some(format!("{node} of cluster {}", self.cluster))
+    }
+
+    /// This boot's instance id.
+    pub(crate) fn instance(&self, node: NodeId) -> InstanceId {
+        InstanceId::new(node, self.boots - 1)
+    }
+}
+
+fn random_key(random: &dyn Random) -> u128 {
+    u128::from(random.next_u64()) << 64 | u128::from(random.next_u64())
+}
+
+#[cfg(test)]
+mod tests;

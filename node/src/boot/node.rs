@@ -1,0 +1,361 @@
+//! A node: finds out who it is, opens its doors, starts its actors, and takes its place in the cluster.
+
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use vineyard_env::{Access, Env, Listener, LocalListener};
+use vineyard_raft::{Founding, Member, Meta};
+use vineyard_store::Store;
+use vineyard_wire::id::IdMaker;
+use vineyard_wire::{InstanceId, NodeId};
+
+use crate::actors::bulk::Bulk;
+use crate::actors::local::LocalHandle;
+use crate::actors::{follow, liveness, migrator};
+use crate::boot::admission;
+use crate::boot::identity::{BOOTS_MAX, Identity};
+use crate::boot::registration::{self, Boot};
+use crate::boot::token::{ParseTokenError, Token};
+use crate::config::{Config, Listen, TooFewDescriptors};
+use crate::context::{ClosedSessions, Counters, NodeContext, SharedArena, Stopping, reap};
+use crate::front;
+use crate::front::entry::Entry;
+use crate::front::logins::Logins;
+use crate::local::Local;
+use crate::local::catalog::Catalog;
+use crate::peer::dial::{Dialer, RaftDialer};
+use crate::peer::stats;
+
+/// A running node. Dropping it ends its tasks at once; `stop` ends it in order.
+pub struct Node {
+    pub(crate) shared: Rc<NodeContext>,
+    doors: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Why a node could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("the disk failed: {0}")]
+    Disk(io::Error),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: String, source: io::Error },
+    #[error("cannot make an arena of {bytes} bytes: {source}")]
+    Arena { bytes: u64, source: io::Error },
+    #[error(
+        "this data directory has been started {BOOTS_MAX} times, and its node has no ids left; start with a new \
+         --data-dir, and with --join to become part of the same cluster"
+    )]
+    NoBootLeft,
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
+    #[error(transparent)]
+    Token(#[from] ParseTokenError),
+    #[error("{endpoint} refused this node: {reason}")]
+    Refused { endpoint: String, reason: String },
+    #[error(
+        "there is no node in {}: to found a new cluster there add --found, to join one add --join; if there was a node, \
+         look whether its disk is mounted",
+        .0.display()
+    )]
+    NoNode(PathBuf),
+    #[error(
+        "{reason}: this data directory is a copy of the node's, or an older state of it, and was not started. A node is \
+         never restored; replace it: start with an empty --data-dir and with --join"
+    )]
+    Copied { reason: String },
+    #[error(transparent)]
+    Raft(#[from] vineyard_raft::Error),
+}
+
+impl Node {
+    /// Starts a node; call it inside a `LocalSet`. It serves this machine's clients when it returns. A joining node
+    /// retries until the cluster admits it; it never forms a cluster of its own.
+    pub async fn start(config: Config, env: Env) -> Result<Self, Error> {
+        let (descriptors, open) = (env.host.open_fds_max(), env.host.open_fds());
+        let config = Config {
+            limits: config.limits.within(descriptors, open)?,
+            ..config
+        };
+        let mut identity = admission::know_thyself(&config, &env).await?;
+        if let Some(reason) = identity.refused {
+            return Err(Error::Copied { reason });
+        }
+        let network = bind_network(&config, &env).await?;
+        let endpoint = network.address();
+        let node = match identity.node {
+            Some(node) => node,
+            None => admission::join(&config, &env, &mut identity, &endpoint).await?,
+        };
+        let identity = identity
+            .reborn(env.random.as_ref())
+            .ok_or(Error::NoBootLeft)?;
+        identity
+            .save(env.disk.as_ref())
+            .await
+            .map_err(Error::Disk)?;
+        let local = bind_local(&config, &env).await?;
+        let shared = assemble(config, env, identity, node, endpoint).await?;
+        let started = Self {
+            tasks: tend(&shared),
+            doors: open_doors(&shared, network, local),
+            shared,
+        };
+        started.register().await?;
+        Ok(started)
+    }
+
+    /// `host:port` that clients and nodes dial.
+    pub fn endpoint(&self) -> &str {
+        &self.shared.endpoint
+    }
+
+    /// This boot's instance id.
+    pub fn instance_id(&self) -> InstanceId {
+        self.shared.instance
+    }
+
+    /// The node and its cluster, as people read it.
+    pub(crate) fn name(&self) -> Option<String> {
+        self.shared.identity.name()
+    }
+
+    /// What another node needs to join this one's cluster.
+    pub fn token(&self) -> Token {
+        self.shared.identity.token()
+    }
+
+    /// How far this node has applied the cluster's log, and a digest of the state that gave.
+    pub fn state_digest(&self) -> (u64, u64) {
+        let state = self.shared.meta.state();
+        (state.applied(), state.digest())
+    }
+
+    /// The group as this node sees it.
+    pub fn group(&self) -> vineyard_raft::Status {
+        self.shared.meta.status()
+    }
+
+    /// How many more voters may fail before the cluster can agree on nothing, as far as this node knows.
+    pub fn tolerates(&self) -> usize {
+        stats::tolerates(&self.shared)
+    }
+
+    /// Closes the doors, lets each connection end with the reply it is at, then leaves the group.
+    pub async fn stop(mut self) {
+        for door in self.doors.drain(..) {
+            door.abort();
+            // Waiting drops what the task held: its listener, and with it the socket's file.
+            drop(door.await);
+        }
+        let node = &self.shared;
+        node.stopping.begin();
+        // The connections keep the deadline themselves; the pause is for those that have just reached it.
+        let deadline = node.config.limits.stop_deadline + node.config.limits.parting_deadline;
+        if tokio::time::timeout(deadline, all_gone(&node.counters))
+            .await
+            .is_err()
+        {
+            tracing::warn!("connections were left open");
+        }
+        if tokio::time::timeout(deadline, node.meta.stop())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the metadata group did not stop in time");
+        }
+    }
+
+    /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
+    async fn register(&self) -> Result<(), Error> {
+        let node = &self.shared;
+        tokio::task::spawn_local(registration::register(node.clone()));
+        match node
+            .boot
+            .registered(node.config.limits.metadata_deadline)
+            .await
+        {
+            Err(vineyard_raft::Error::Refused(_)) => Err(self.failed().await),
+            Err(vineyard_raft::Error::Deadline { .. }) => {
+                tracing::warn!("serving local clients; the cluster has no quorum yet");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or a
+    /// later boot of this node. The caller ends the process.
+    pub async fn failed(&self) -> Error {
+        let reason = registration::ended(&self.shared).await.to_string();
+        Error::Copied { reason }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let tasks = self.doors.iter().chain(&self.tasks);
+        tasks.for_each(JoinHandle::abort);
+    }
+}
+
+/// Returns when the last client's connection has ended.
+async fn all_gone(counters: &Counters) {
+    loop {
+        let fell = counters.fell.notified();
+        if counters.ipc_connections.get() + counters.rpc_connections.get() == 0 {
+            return;
+        }
+        fell.await;
+    }
+}
+
+async fn bind_network(config: &Config, env: &Env) -> Result<Box<dyn Listener>, Error> {
+    let address = match &config.listen {
+        Listen::At(address) => address.clone(),
+        Listen::Auto { port } => format!("{}:{port}", route(config, env).await),
+    };
+    let listening = env.network.listen(&address).await;
+    listening.map_err(|source| Error::Listen { address, source })
+}
+
+/// The local address of the route to the cluster this node joins; loopback if there is none.
+async fn route(config: &Config, env: &Env) -> String {
+    const LOOPBACK: &str = "127.0.0.1";
+    for endpoint in config.join.iter().flat_map(|join| &join.endpoints) {
+        let connected = tokio::time::timeout(
+            config.limits.connect_deadline,
+            env.network.connect(endpoint),
+        );
+        if let Ok(Ok(stream)) = connected.await
+            && let Some((host, _)) = stream.local_address().rsplit_once(':')
+        {
+            return host.to_owned();
+        }
+    }
+    LOOPBACK.to_owned()
+}
+
+async fn bind_local(config: &Config, env: &Env) -> Result<Box<dyn LocalListener>, Error> {
+    let listening = env
+        .local
+        .listen(&config.ipc_socket, config.ipc_socket_mode)
+        .await;
+    let address = config.ipc_socket.clone();
+    listening.map_err(|source| Error::Listen { address, source })
+}
+
+async fn assemble(
+    config: Config,
+    env: Env,
+    identity: Identity,
+    node: NodeId,
+    endpoint: String,
+) -> Result<Rc<NodeContext>, Error> {
+    let instance = identity.instance(node);
+    // A counter that begins at random: an id that somebody kept from another cluster is hardly ever one of this.
+    let ids = || IdMaker::new(instance, env.random.next_u64() as u32);
+    let store = Store::new(env.memory.as_ref(), config.size_bytes, ids()).map_err(|source| {
+        Error::Arena {
+            bytes: config.size_bytes,
+            source,
+        }
+    })?;
+    let arena = share(&store).map_err(|source| Error::Arena {
+        bytes: config.size_bytes,
+        source,
+    })?;
+    let local = Local::new(store, Catalog::new(instance, ids()));
+    let own_holder = local.own_holder();
+    let credentials = identity.credentials();
+    let dialer = Dialer::new(&env, credentials, config.limits.connect_deadline);
+    let member = Member {
+        node,
+        endpoint: endpoint.clone(),
+        found: identity.founder.then(|| Founding {
+            cluster: identity.cluster.clone(),
+            key: identity.key,
+        }),
+    };
+    let boot = Arc::new(Boot::new(instance, &identity.lives));
+    let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
+    let meta = Meta::start(&env, raft_options(&config), member, dial).await?;
+    boot.judge_by(meta.reader());
+    let limits = &config.limits;
+    Ok(Rc::new(NodeContext {
+        instance,
+        hostname: env.host.hostname(),
+        started_unix_ms: env.clock.unix_ms(),
+        endpoint,
+        local: LocalHandle::start(
+            local,
+            meta.reader(),
+            limits.mailbox_capacity,
+            limits.page_decay,
+        ),
+        meta,
+        boot,
+        migrator: migrator::start(limits.mailbox_capacity, limits.migrations_max),
+        logins: config
+            .passwords
+            .clone()
+            .map(|users| Logins::start(env.threads.as_ref(), users, limits.login_deadline)),
+        entry: Entry::start(&config, &env),
+        bulk: Bulk::start(env.threads.as_ref(), limits.bulk_threads, limits.bulk_queue),
+        dialer,
+        arena,
+        own_holder,
+        stopping: Stopping::default(),
+        closed_sessions: ClosedSessions::default(),
+        counters: Counters::default(),
+        config,
+        env,
+        identity,
+    }))
+}
+
+fn share(store: &Store) -> io::Result<SharedArena> {
+    let region = store.region();
+    Ok(SharedArena {
+        read_only: region.share(Access::ReadOnly)?,
+        writable: region.share(Access::ReadWrite)?,
+        len: region.len_bytes(),
+    })
+}
+
+fn raft_options(config: &Config) -> vineyard_raft::Options {
+    let limits = &config.limits;
+    vineyard_raft::Options {
+        heartbeat_ms: limits.raft_heartbeat.as_millis() as u64,
+        election_ms_min: limits.raft_election_min.as_millis() as u64,
+        election_ms_max: limits.raft_election_max.as_millis() as u64,
+        snapshot_after_entries: limits.raft_snapshot_entries,
+        ..vineyard_raft::Options::default()
+    }
+}
+
+/// What the node does on its own account for as long as it runs.
+fn tend(shared: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::task::spawn_local(follow::follow(shared.clone())),
+        tokio::task::spawn_local(liveness::watch(shared.clone())),
+        tokio::task::spawn_local(reap(shared.clone())),
+    ]
+}
+
+fn open_doors(
+    shared: &Rc<NodeContext>,
+    network: Box<dyn Listener>,
+    local: Box<dyn LocalListener>,
+) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::task::spawn_local(front::accept_network(shared.clone(), network)),
+        tokio::task::spawn_local(front::accept_local(shared.clone(), local)),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

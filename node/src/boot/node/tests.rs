@@ -1,0 +1,329 @@
+//! A whole node against callers that come in crowds, dawdle, or ask for too much.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_env::LocalBoxFuture;
+use vineyard_wire::peer::MAGIC;
+use vineyard_wire::{ObjectId, Request};
+
+use super::*;
+use crate::config::{Join, Limits};
+use crate::peer::stats;
+use crate::testing::{Caller, Place, with_node};
+
+fn is_told(reply: Option<Value>, reason: &str) {
+    let reply = reply.expect("a reason before the end");
+    let message = reply["message"].as_str().unwrap_or_default();
+    assert!(message.contains(reason), "{reply}");
+    assert!(reply["code"].as_u64() > Some(0), "{reply}");
+}
+
+/// Waits for the node to see what has happened outside of it.
+async fn until(place: &Place, what: &str, holds: impl Fn(&Counters) -> bool) {
+    let counters = &place.node.shared.counters;
+    for _ in 0..1000 {
+        if holds(counters) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never: {what}");
+}
+
+#[test]
+fn of_a_crowd_that_says_nothing_the_oldest_makes_room_and_is_told() {
+    let limits = Limits {
+        unregistered_max: 3,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        let mut client = place.rpc().await;
+        client.register().await;
+        let mut crowd = Vec::new();
+        for present in 1..4 {
+            crowd.push(place.rpc().await);
+            until(place, "one more", |counters| {
+                counters.unregistered.get() == present
+            })
+            .await;
+        }
+        // A client speaks, so it gets in however long the crowd stays.
+        place.rpc().await.register().await;
+        let oldest = &mut crowd[0];
+        is_told(oldest.reply().await, "said nothing for the longest time");
+        assert_eq!(oldest.reply().await, None);
+        let mut local = place.ipc().await;
+        local.register().await;
+        client.register().await;
+    });
+}
+
+#[test]
+fn of_a_crowd_that_begins_a_handshake_the_oldest_makes_room() {
+    let limits = Limits {
+        unregistered_max: 3,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        let mut crowd = Vec::new();
+        for present in 1..4 {
+            let mut stranger = place.rpc().await;
+            stranger.stream.write_all(&MAGIC).await.unwrap();
+            crowd.push(stranger);
+            until(place, "one more", |counters| {
+                counters.unregistered.get() == present
+            })
+            .await;
+        }
+        place.rpc().await.register().await;
+        assert_eq!(crowd[0].reply().await, None, "it made room");
+    });
+}
+
+#[test]
+fn clients_that_do_not_register_are_bounded_and_told_so() {
+    let limits = Limits {
+        unregistered_max: 3,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        let mut client = place.rpc().await;
+        client.register().await;
+        let mut crowd = Vec::new();
+        for _ in 0..3 {
+            let mut stranger = place.rpc().await;
+            stranger.send_half().await;
+            crowd.push(stranger);
+        }
+        until(place, "three in", |counters| {
+            counters.unregistered_clients.get() == 3
+        })
+        .await;
+        let mut refused = place.rpc().await;
+        refused.send(b"{}").await;
+        let reason = "3 clients over TCP that have not registered";
+        is_told(refused.reply().await, reason);
+        client.register().await;
+        drop(crowd);
+        until(place, "the crowd left", |counters| {
+            counters.unregistered_clients.get() == 0
+        })
+        .await;
+        place.rpc().await.register().await;
+    });
+}
+
+#[test]
+fn refusals_beyond_their_bound_are_closed_without_a_word() {
+    let limits = Limits {
+        ipc_connections_max: 0,
+        refusals_max: 0,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        assert_eq!(place.ipc().await.reply().await, None);
+    });
+}
+
+#[test]
+fn each_kind_of_client_has_its_own_bound() {
+    let limits = Limits {
+        ipc_connections_max: 1,
+        rpc_connections_max: 1,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        type Dial = for<'a> fn(&'a Place) -> LocalBoxFuture<'a, Caller>;
+        let dials: [(Dial, &str); 2] = [
+            (
+                |place| Box::pin(place.ipc()),
+                "1 connections on the Unix socket",
+            ),
+            (|place| Box::pin(place.rpc()), "1 clients over TCP"),
+        ];
+        for (dial, reason) in dials {
+            let mut first = dial(place).await;
+            first.register().await;
+            let mut second = dial(place).await;
+            // Over TCP the node asks who calls before it counts.
+            second.send(b"{}").await;
+            is_told(second.reply().await, reason);
+            drop(first);
+            until(place, "room", |counters| {
+                counters.ipc_connections.get() + counters.rpc_connections.get() == 0
+            })
+            .await;
+            dial(place).await.register().await;
+        }
+    });
+}
+
+#[test]
+fn who_does_not_register_in_time_is_told_and_closed() {
+    let limits = Limits {
+        register_deadline: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        let mut callers = place.callers().await;
+        for caller in &mut callers {
+            caller.send_half().await;
+        }
+        for caller in &mut callers {
+            is_told(caller.reply().await, "no register_request in time");
+            assert_eq!(caller.reply().await, None);
+        }
+        let mut silent = place.rpc().await;
+        assert_eq!(silent.reply().await, None);
+        for dial in 0..2 {
+            let mut caller = match dial {
+                0 => place.ipc().await,
+                _ => place.rpc().await,
+            };
+            caller.register().await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            caller.register().await;
+        }
+    });
+}
+
+#[test]
+fn only_the_registered_may_send_long_frames() {
+    let limits = Limits {
+        unregistered_frame_bytes_max: 1000,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        for mut caller in place.callers().await {
+            caller.send(&[b' '; 1001]).await;
+            is_told(caller.reply().await, "1001");
+            assert_eq!(caller.reply().await, None);
+        }
+        for mut caller in place.callers().await {
+            caller.register().await;
+            caller.send(&[b' '; 1001]).await;
+            is_told(caller.reply().await, "");
+            caller.register().await;
+        }
+    });
+}
+
+#[test]
+fn only_so_many_may_wait() {
+    let limits = Limits {
+        waiting_max: 1,
+        ..Limits::default()
+    };
+    with_node(limits, async |place| {
+        let [mut first, mut second] = place.callers().await;
+        first.register().await;
+        second.register().await;
+        first.wait_for_ever().await;
+        until(place, "one waits", |counters| counters.waiting.get() == 1).await;
+        second.wait_for_ever().await;
+        is_told(second.reply().await, "1 requests wait");
+        drop(first);
+        until(place, "none waits", |counters| counters.waiting.get() == 0).await;
+    });
+}
+
+#[test]
+fn a_stop_tells_those_who_wait_and_does_not_wait_for_them() {
+    let mut told = None;
+    with_node(Limits::default(), async |place| {
+        let [mut first, mut second] = place.callers().await;
+        first.register().await;
+        second.register().await;
+        first.wait_for_ever().await;
+        second.wait_for_ever().await;
+        until(place, "both wait", |counters| counters.waiting.get() == 2).await;
+        told = Some(tokio::task::spawn_local(async move {
+            (
+                first.reply().await,
+                second.reply().await,
+                first.reply().await,
+            )
+        }));
+        let began = tokio::time::Instant::now();
+        place.node.shared.stopping.begin();
+        let (first, second, end) = told.take().expect("just put").await.unwrap();
+        is_told(first, "this node stops");
+        is_told(second, "this node stops");
+        assert_eq!(end, None);
+        assert!(began.elapsed() < Limits::default().stop_deadline);
+    });
+}
+
+#[test]
+fn a_session_that_goes_gives_back_what_it_held_and_a_reader_holds_nothing() {
+    with_node(Limits::default(), async |place| {
+        let node = &place.node.shared;
+        let references = async || stats::here(node).await.unwrap().references;
+        let own = node.own_holder;
+        let made = node.local.ask(move |local, _| {
+            let store = &mut local.store;
+            let blob = store.create(own, 5)?;
+            store.seal(own, blob.id)?;
+            store.release(own, blob.id)?;
+            Ok::<ObjectId, vineyard_store::Error>(blob.id)
+        });
+        let blob = made.await.unwrap().unwrap();
+        let mut caller = place.rpc().await;
+        caller.register().await;
+        let read = Request::GetRemoteBuffers {
+            ids: vec![blob],
+            unsafe_: false,
+            compress: false,
+        };
+        assert_eq!(caller.ask(&read).await["type"], "get_buffers_reply");
+        caller.stream.read_exact(&mut [0; 5]).await.unwrap();
+        assert_eq!(references().await, 0);
+        let hold = Request::IncreaseReferenceCount { ids: vec![blob] };
+        caller.ask(&hold).await;
+        assert_eq!(references().await, 1);
+        assert_eq!(caller.ask(&read).await["type"], "get_buffers_reply");
+        caller.stream.read_exact(&mut [0; 5]).await.unwrap();
+        assert_eq!(references().await, 1, "a read gives back only what it took");
+        drop(caller);
+        until(place, "gone", |counters| {
+            counters.rpc_connections.get() == 0
+        })
+        .await;
+        tokio::task::yield_now().await;
+        assert_eq!(references().await, 0);
+    });
+}
+
+#[test]
+fn a_mistyped_token_ends_the_start_and_leaves_nothing_behind() {
+    with_node(Limits::default(), async |place| {
+        let folder = tempfile::tempdir().unwrap();
+        let token = place.node.token();
+        let config = |token: &Token| Config {
+            listen: Listen::At("127.0.0.1:0".to_owned()),
+            size_bytes: 1 << 20,
+            join: Some(Join {
+                endpoints: vec![place.node.endpoint().to_owned()],
+                token: token.to_string(),
+            }),
+            ..Config::new(
+                folder.path().join("data"),
+                folder.path().join("sock").display().to_string(),
+            )
+        };
+        let env = crate::system::env(&config(&token).data_dir).unwrap();
+        let mut mistyped = token.clone();
+        mistyped.secret[0] ^= 1;
+        let refused = Node::start(config(&mistyped), env.clone()).await;
+        assert!(matches!(refused.err(), Some(Error::Refused { .. })));
+        let joined = Node::start(config(&token), env.clone()).await.unwrap();
+        assert_eq!(joined.token(), token);
+        joined.stop().await;
+        // It belongs to a cluster now: another token changes nothing.
+        let again = Node::start(config(&mistyped), env).await.unwrap();
+        assert_eq!(again.token(), token);
+        again.stop().await;
+    });
+}

@@ -1,0 +1,162 @@
+//! A node as a process: reads the command line, starts the node in the real world, ends it on SIGTERM or SIGINT.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+use tracing_subscriber::EnvFilter;
+use vineyard_env::Env;
+
+use super::log;
+use crate::boot::identity::Identity;
+use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
+use crate::system::{data_dir, ownership, place};
+use crate::{Error, Node, system};
+
+const FAILED: u8 = 1;
+/// Exit code of a command line that makes no sense.
+const USAGE: u8 = 2;
+
+/// Runs a node until it is told to stop: the exit code. `args` come without the program's name.
+pub fn run(args: Vec<String>) -> u8 {
+    let startup = match load(args, &Machine::here()) {
+        Ok(Loaded::Run(startup)) => startup,
+        Ok(Loaded::Print(text)) => {
+            print!("{text}");
+            return 0;
+        }
+        Err(error) => {
+            log::complain(&error.to_string());
+            return USAGE;
+        }
+    };
+    let filter = match EnvFilter::try_new(&startup.log) {
+        Ok(filter) => filter,
+        Err(error) => {
+            log::complain(&format!("--log {:?}: {error}", startup.log));
+            return USAGE;
+        }
+    };
+    log::start(filter);
+    match serve(*startup) {
+        Ok(()) => 0,
+        Err(error) => {
+            log::complain(&error.to_string());
+            FAILED
+        }
+    }
+}
+
+/// Why a node's process ended early.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("cannot open the data directory: {0}")]
+    Disk(io::Error),
+    #[error("cannot set up the process: {0}")]
+    Process(io::Error),
+    #[error("the folder of the socket is not safe: {0}")]
+    Socket(io::Error),
+    #[error("cannot use the data directory: {0}")]
+    Place(io::Error),
+    #[error("a part of {} is missing: {missing}; if the node cannot be brought back, start a new one elsewhere", dir.display())]
+    Partial { dir: PathBuf, missing: String },
+    #[error(transparent)]
+    Node(#[from] Error),
+    #[error(transparent)]
+    Remember(#[from] remembered::RememberError),
+}
+
+fn serve(startup: Startup) -> Result<(), ServeError> {
+    for notice in &startup.notices {
+        tracing::info!("{notice}");
+    }
+    system::raise_descriptor_limit().map_err(ServeError::Process)?;
+    let config = &startup.config;
+    let descriptors = system::descriptor_limit().map_err(ServeError::Process)?;
+    // The node looks again, but a disk that cannot be opened would not say why.
+    let fits = config.limits.clone().within(descriptors, 0);
+    fits.map_err(Error::Descriptors)?;
+    system::keep_files_private();
+    if !data_dir::is_in_use(&config.data_dir) && !config.found && config.join.is_none() {
+        // Said before anything is made: the folder may be where a disk should be mounted.
+        return Err(Error::NoNode(config.data_dir.clone()).into());
+    }
+    ownership::check_above(Path::new(&config.ipc_socket)).map_err(ServeError::Socket)?;
+    let env = system::env(&config.data_dir).map_err(ServeError::Disk)?;
+    let runtime = system::runtime().map_err(ServeError::Process)?;
+    LocalSet::new().block_on(&runtime, until_stopped(startup, env))
+}
+
+async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Process)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
+    let config = startup.config.clone();
+    let data_dir = startup.config.data_dir.clone();
+    let identity = Identity::load(env.disk.as_ref()).map_err(ServeError::Disk)?;
+    is_whole(&startup, identity.as_ref())?;
+    let taken = place::take(&data_dir, env.disk.as_ref(), startup.moved);
+    taken.await.map_err(ServeError::Place)?;
+    // Before it serves: whoever was answered may kill the node, and a restart knows the data directory alone. A restart
+    // in the middle of a join must go on with it, not found a cluster of its own.
+    let settings = Remembered::of(&config, None).of_node(identity.and_then(|known| known.name()));
+    remembered::save(&data_dir, &settings)?;
+    let node = tokio::select! {
+        biased;
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+        node = Node::start(startup.config, env) => node?,
+    };
+    remember(&data_dir, &config, &node)?;
+    announce(&node, &config);
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        error = node.failed() => return Err(error.into()),
+    }
+    tracing::info!("stopping");
+    node.stop().await;
+    Ok(())
+}
+
+fn remember(data_dir: &Path, config: &crate::Config, node: &Node) -> Result<(), ServeError> {
+    let settings = Remembered::of(config, Some(node.endpoint())).of_node(node.name());
+    remembered::save(data_dir, &settings)?;
+    Ok(())
+}
+
+/// Refuses a data directory of which a part is missing: it would be taken for a new one, or for one with other settings.
+fn is_whole(startup: &Startup, identity: Option<&Identity>) -> Result<(), ServeError> {
+    let node = startup.remembered.as_ref().map(|known| known.node.as_ref());
+    let missing = match (identity, node) {
+        (None, Some(Some(node))) => {
+            format!("node.json says that node {node} was here, and meta/ has no node")
+        }
+        (Some(_), None) => {
+            "meta/ has a node, and node.json, which has its settings, is not there".to_owned()
+        }
+        _ => return Ok(()),
+    };
+    Err(ServeError::Partial {
+        dir: startup.config.data_dir.clone(),
+        missing,
+    })
+}
+
+fn announce(node: &Node, config: &crate::Config) {
+    let group = node.group();
+    tracing::info!(
+        instance = %node.instance_id(),
+        cluster = %node.token().cluster,
+        endpoint = node.endpoint(),
+        socket = %config.ipc_socket,
+        data_dir = %config.data_dir.display(),
+        size_bytes = config.size_bytes,
+        leader = group.leader.map(tracing::field::display),
+        voters = group.voters.len(),
+        tolerates = node.tolerates(),
+        "ready; to add a node: VINEYARD_TOKEN=$(vineyardctl token) vineyardd --join {}",
+        node.endpoint(),
+    );
+}

@@ -1,0 +1,221 @@
+//! What every session and handler of one node can reach: handles to ask, and facts that do not change while it runs.
+//! State that has an owner is not kept here.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use vineyard_env::{Access, Env, MemoryHandle};
+use vineyard_raft::Meta;
+use vineyard_raft::state::State;
+use vineyard_store::HolderId;
+use vineyard_wire::reply::Payload;
+use vineyard_wire::{Code, InstanceId, Status};
+
+use crate::actors::bulk::Bulk;
+use crate::actors::local::LocalHandle;
+use crate::actors::migrator::Migrator;
+use crate::boot::identity::Identity;
+use crate::boot::registration::Boot;
+use crate::config::Config;
+use crate::front::entry::Entry;
+use crate::front::logins::Logins;
+use crate::local::Local;
+use crate::peer::dial::Dialer;
+
+/// One running node, seen from its own thread.
+pub(crate) struct NodeContext {
+    pub(crate) config: Config,
+    pub(crate) env: Env,
+    pub(crate) identity: Identity,
+    pub(crate) instance: InstanceId,
+    pub(crate) boot: Arc<Boot>,
+    pub(crate) hostname: String,
+    pub(crate) started_unix_ms: u64,
+    /// `host:port` that was bound.
+    pub(crate) endpoint: String,
+    pub(crate) meta: Meta,
+    pub(crate) local: LocalHandle,
+    pub(crate) migrator: Migrator,
+    pub(crate) bulk: Bulk,
+    /// `None` if everybody may register.
+    pub(crate) logins: Option<Logins>,
+    /// `None` if the user does not decide who may be a client over TCP.
+    pub(crate) entry: Option<Entry>,
+    pub(crate) dialer: Dialer,
+    pub(crate) arena: SharedArena,
+    /// Holds what the node itself writes or deletes.
+    pub(crate) own_holder: HolderId,
+    pub(crate) stopping: Stopping,
+    pub(crate) closed_sessions: ClosedSessions,
+    pub(crate) counters: Counters,
+}
+
+/// Whether the node stops. Once it does, it does for good.
+#[derive(Default)]
+pub(crate) struct Stopping {
+    has_begun: Cell<bool>,
+    rung: Notify,
+}
+
+impl Stopping {
+    pub(crate) fn begin(&self) {
+        self.has_begun.set(true);
+        self.rung.notify_waiters();
+    }
+
+    /// Returns when the stop has begun, at once if it has already.
+    pub(crate) async fn begun(&self) {
+        // Registered before the check, so that a stop between the two is not missed.
+        let rung = self.rung.notified();
+        if !self.has_begun.get() {
+            rung.await;
+        }
+    }
+}
+
+/// Holders whose connections are gone, until the store has closed them. Adding one is synchronous and infallible, so a
+/// session may do it when it is dropped, also by a panic.
+#[derive(Default)]
+pub(crate) struct ClosedSessions {
+    holders: RefCell<Vec<HolderId>>,
+    added: Notify,
+}
+
+impl ClosedSessions {
+    pub(crate) fn add(&self, holder: HolderId) {
+        self.holders.borrow_mut().push(holder);
+        self.added.notify_one();
+    }
+}
+
+/// Closes the holders of sessions that have ended, until the node stops.
+pub(crate) async fn reap(node: Rc<NodeContext>) {
+    loop {
+        node.closed_sessions.added.notified().await;
+        let holders = node.closed_sessions.holders.take();
+        let close = move |local: &mut Local, _: &State| {
+            for holder in holders {
+                local.store.close_holder(holder);
+            }
+        };
+        if let Err(status) = node.local.ask(close).await {
+            tracing::error!(%status, "what closed connections held is not released");
+            return;
+        }
+    }
+}
+
+/// Things that come and go, counted where they begin and end.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) ipc_connections: Cell<u64>,
+    pub(crate) rpc_connections: Cell<u64>,
+    /// TCP connections that have not said who they are.
+    pub(crate) unregistered: Cell<u64>,
+    /// Those of clients among them: they have said so, and may not take the room of nodes.
+    pub(crate) unregistered_clients: Cell<u64>,
+    /// Connections that are being told why they are closed.
+    pub(crate) refusals: Cell<u64>,
+    /// Requests that wait for something to appear.
+    pub(crate) waiting: Cell<u64>,
+    /// Rung whenever one of these falls.
+    pub(crate) fell: Notify,
+}
+
+/// Counts one thing for as long as it lives.
+pub(crate) struct Counted {
+    node: Rc<NodeContext>,
+    pick: fn(&Counters) -> &Cell<u64>,
+}
+
+impl Counted {
+    pub(crate) fn new(node: &Rc<NodeContext>, pick: fn(&Counters) -> &Cell<u64>) -> Self {
+        let cell = pick(&node.counters);
+        cell.set(cell.get() + 1);
+        Self {
+            node: node.clone(),
+            pick,
+        }
+    }
+
+    /// The node it counts for.
+    pub(crate) fn node(&self) -> &Rc<NodeContext> {
+        &self.node
+    }
+
+    /// One connection that is being refused, unless too many are: those are closed without a word.
+    pub(crate) fn refusal(node: &Rc<NodeContext>) -> Option<Self> {
+        let refusals_max = node.config.limits.refusals_max as u64;
+        let has_room = node.counters.refusals.get() < refusals_max;
+        has_room.then(|| Self::new(node, |counters| &counters.refusals))
+    }
+
+    /// One request that waits for something to appear, unless too many do.
+    pub(crate) fn waiting(node: &Rc<NodeContext>) -> Result<Self, Status> {
+        let waiting_max = node.config.limits.waiting_max;
+        if node.counters.waiting.get() >= waiting_max as u64 {
+            return Err(Status::new(
+                Code::VineyardServerNotReady,
+                format!("{waiting_max} requests wait on this node, and no more may"),
+            ));
+        }
+        Ok(Self::new(node, |counters| &counters.waiting))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let cell = (self.pick)(&self.node.counters);
+        cell.set(cell.get() - 1);
+        self.node.counters.fell.notify_waiters();
+    }
+}
+
+/// The arena under its two numbers: readers get a handle that cannot write, creators one that can.
+pub(crate) struct SharedArena {
+    pub(crate) read_only: MemoryHandle,
+    pub(crate) writable: MemoryHandle,
+    /// Bytes of the arena.
+    pub(crate) len: usize,
+}
+
+impl SharedArena {
+    const WRITABLE_NUMBER: i32 = 1;
+    const READ_ONLY_NUMBER: i32 = 2;
+    /// Constant bases, so that no address of this process reaches a frame.
+    const BASE: u64 = 1 << 46;
+    /// Added to the size that the protocol reports; the released client maps `map_size - 8`.
+    const MAP_SIZE_GAP: i64 = 8;
+
+    pub(crate) fn handle(&self, number: i32) -> &MemoryHandle {
+        if number == Self::WRITABLE_NUMBER {
+            &self.writable
+        } else {
+            &self.read_only
+        }
+    }
+
+    /// A blob's place, under the number for `access`.
+    pub(crate) fn payload(&self, blob: &vineyard_store::Blob, access: Access) -> Payload {
+        if blob.size == 0 {
+            return Payload::empty();
+        }
+        let number = match access {
+            Access::ReadWrite => Self::WRITABLE_NUMBER,
+            Access::ReadOnly => Self::READ_ONLY_NUMBER,
+        };
+        Payload {
+            object_id: blob.id,
+            store_fd: number,
+            data_offset: blob.offset as i64,
+            data_size: blob.size as i64,
+            map_size: self.len as i64 + Self::MAP_SIZE_GAP,
+            pointer: Self::BASE * number as u64 + blob.offset,
+            is_sealed: blob.sealed,
+            is_owner: true,
+            is_gpu: false,
+        }
+    }
+}

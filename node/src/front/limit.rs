@@ -1,0 +1,123 @@
+//! How many connections of one kind there may be, and which TCP connection makes room for the next.
+//!
+//! It must never know what a connection says, only whether it has.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use vineyard_wire::{Code, Status};
+
+use crate::context::{Counted, Counters, NodeContext};
+
+/// How many connections of one kind there may be.
+pub(super) struct Room {
+    node: Rc<NodeContext>,
+    kind: &'static str,
+    connections_max: usize,
+    /// When it was last said that it is full: a flood of connections shall not become one of lines.
+    said: Cell<Option<Instant>>,
+}
+
+impl Room {
+    pub(super) fn new(node: &Rc<NodeContext>, kind: &'static str, connections_max: usize) -> Self {
+        Self {
+            node: node.clone(),
+            kind,
+            connections_max,
+            said: Cell::new(None),
+        }
+    }
+
+    pub(super) fn enter(&self, pick: fn(&Counters) -> &Cell<u64>) -> Result<Counted, Status> {
+        let Self {
+            kind,
+            connections_max,
+            ..
+        } = self;
+        if pick(&self.node.counters).get() < *connections_max as u64 {
+            return Ok(Counted::new(&self.node, pick));
+        }
+        self.note_full();
+        let message = format!("this node has {connections_max} {kind}, and takes no more");
+        Err(Status::new(Code::ConnectionFailed, message))
+    }
+
+    fn note_full(&self) {
+        let Self {
+            kind,
+            connections_max,
+            said,
+            ..
+        } = self;
+        let pause = self.node.config.limits.full_said_every;
+        if said.get().is_none_or(|at| at.elapsed() >= pause) {
+            said.set(Some(Instant::now()));
+            tracing::warn!(kind, connections_max, "closing connections: too many");
+        }
+    }
+}
+
+/// The TCP connections that have said nothing yet, or have not proved to be a node, the oldest first.
+#[derive(Default)]
+pub(super) struct Silent(VecDeque<oneshot::Sender<()>>);
+
+impl Silent {
+    /// One more, the youngest.
+    pub(super) fn enter(&mut self) -> Displaced {
+        // Those that have spoken since.
+        while self.0.front().is_some_and(oneshot::Sender::is_closed) {
+            self.0.pop_front();
+        }
+        let (displace, displaced) = oneshot::channel();
+        self.0.push_back(displace);
+        Displaced(Some(displaced))
+    }
+
+    /// Returns when `room` has a place, or nobody is silent.
+    pub(super) async fn make_room(&mut self, room: &Room) {
+        let counters = &room.node.counters;
+        while counters.unregistered.get() >= room.connections_max as u64 {
+            let fell = counters.fell.notified();
+            if !self.displace_oldest() {
+                return;
+            }
+            room.note_full();
+            fell.await;
+        }
+    }
+
+    fn displace_oldest(&mut self) -> bool {
+        while let Some(oldest) = self.0.pop_front() {
+            if oldest.send(()).is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Whether a connection must make room. Dropped, it no longer must.
+pub(crate) struct Displaced(Option<oneshot::Receiver<()>>);
+
+impl Displaced {
+    /// Returns when it must. May be given up and asked again.
+    pub(crate) async fn told(&mut self) {
+        if let Some(receiver) = &mut self.0 {
+            let told = receiver.await;
+            self.0 = None;
+            if told.is_ok() {
+                return;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// What a connection is told that makes room.
+pub(super) fn displaced() -> Status {
+    let message = "this node has too many unregistered connections, and this one said nothing for the longest time";
+    Status::new(Code::ConnectionFailed, message)
+}

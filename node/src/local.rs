@@ -1,0 +1,154 @@
+//! What is local to this node and has one owner: blobs, transient metadata, what is under way for an id, and who waits.
+//!
+//! Plain, synchronous code: no await, no socket, no clock. One call is one turn of the owner (`crate::actors::local`), so
+//! a rule that spans blobs and metadata holds because nothing can come between. The replicated state is an argument of
+//! each turn, loaded when the turn runs. It must never know a session, a handler or an actor.
+//!
+//! | file | what |
+//! |---|---|
+//! | `catalog` | transient metadata, and how to read it together with the replicated state |
+//! | `pending` | the ledger of what is under way for an id, and its rules |
+//! | `waiters` | who waits for an id or a name |
+//! | `make` | making objects, with or without their blobs |
+//! | `persist` | the begin and the end of a persist |
+//! | `copy` | the begin and the end of a migrated copy |
+//! | `delete` | deletes, and the freeing of blobs that nothing refers to any more |
+//! | `read` | metadata, with the blobs that are here |
+//! | `follow` | what the cluster has applied |
+
+pub(crate) mod catalog;
+mod copy;
+mod delete;
+mod follow;
+mod make;
+pub(crate) mod pending;
+mod persist;
+mod read;
+#[cfg(test)]
+mod tests;
+mod waiters;
+
+use vineyard_raft::state::State;
+use vineyard_store::{Error, HolderId, Store};
+use vineyard_wire::{Code, ObjectId, Status};
+
+pub(crate) use self::copy::Copied;
+pub(crate) use self::delete::{Deleted, Deletion, PendingDelete};
+pub(crate) use self::make::{Inline, Made, Put, PutTurn};
+pub(crate) use self::persist::{Carried, Persisting, Proposal};
+pub(crate) use self::read::{Found, Known};
+pub(crate) use self::waiters::Waiter;
+
+use self::catalog::Catalog;
+use self::pending::{Asked, Pending, Verdict};
+use self::waiters::Waiters;
+
+/// A turn's outcome, or what the caller must wait for before it asks again. Such a turn has changed nothing.
+pub(crate) type Attempt<T> = Result<T, Waiter>;
+
+/// See the module.
+pub(crate) struct Local {
+    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
+    pub(crate) pending: Pending,
+    pub(crate) waiters: Waiters,
+    /// The node's own reference owner: it holds what the node itself writes.
+    own_holder: HolderId,
+}
+
+impl Local {
+    pub(crate) fn new(mut store: Store, catalog: Catalog) -> Self {
+        Self {
+            own_holder: store.open_holder(true),
+            store,
+            catalog,
+            pending: Pending::default(),
+            waiters: Waiters::default(),
+        }
+    }
+
+    pub(crate) fn own_holder(&self) -> HolderId {
+        self.own_holder
+    }
+
+    /// Seals one blob, and wakes those who wait for it.
+    pub(crate) fn seal(&mut self, holder: HolderId, id: ObjectId) -> Result<(), Error> {
+        self.store.seal(holder, id)?;
+        self.waiters.wake(&[id]);
+        Ok(())
+    }
+
+    /// Seals blobs that their holder does not read: a TCP client reads copies.
+    pub(crate) fn seal_and_release(
+        &mut self,
+        holder: HolderId,
+        ids: &[ObjectId],
+    ) -> Result<(), Status> {
+        for id in ids.iter().filter(|id| **id != ObjectId::EMPTY_BLOB) {
+            self.seal(holder, *id)?;
+            self.store.release(holder, *id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether `id` is a transient object or a blob of this node.
+    pub(crate) fn is_here(&self, id: ObjectId) -> bool {
+        match id.is_blob() {
+            true => self.store.exists(id),
+            false => self.catalog.is_transient(id),
+        }
+    }
+
+    /// Waits for the first of `ids` for which `asked` has to wait; a refusal says why it never will go on.
+    fn check<'a>(
+        &mut self,
+        asked: Asked,
+        ids: impl IntoIterator<Item = &'a ObjectId>,
+    ) -> Attempt<Result<(), Status>> {
+        for id in ids {
+            match self.pending.verdict(asked, *id) {
+                Verdict::GoesOn => {}
+                Verdict::Waits => return Err(self.waiters.wait_for(*id)),
+                Verdict::Refused(status) => return Ok(Err(status)),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Metadata never points at bytes that were not sealed.
+    fn check_sealed(&self, blobs: &[ObjectId]) -> Result<(), Status> {
+        for id in blobs {
+            match self.store.info(*id) {
+                None => return Err(no_such_blob(*id)),
+                Some(blob) if !blob.sealed => return Err(not_sealed(*id)),
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees those of `candidates` that nothing refers to, in the name of `by`. Returns which of them were here.
+    fn free_unreferred(
+        &mut self,
+        state: &State,
+        candidates: impl IntoIterator<Item = ObjectId>,
+        by: HolderId,
+        trim: bool,
+    ) -> Vec<ObjectId> {
+        let Self { store, catalog, .. } = self;
+        let is_free = |id: &ObjectId| !catalog.is_referred_to(*id) && state.blob(*id).is_none();
+        let free = candidates.into_iter().filter(is_free);
+        free.filter(|id| store.delete(by, *id, trim)).collect()
+    }
+}
+
+pub(crate) fn no_such_blob(id: ObjectId) -> Status {
+    Status::not_exists(format!("no such blob: {id}"))
+}
+
+pub(crate) fn not_sealed(id: ObjectId) -> Status {
+    Status::new(
+        Code::ObjectNotSealed,
+        format!("the blob {id} is not sealed"),
+    )
+}

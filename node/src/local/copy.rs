@@ -1,0 +1,61 @@
+//! The begin and the end of a migrated copy, whose blobs are here before the cluster has its metadata.
+
+use std::collections::BTreeMap;
+
+use vineyard_raft::state::State;
+use vineyard_wire::{ObjectId, Status};
+
+use super::Local;
+
+/// A copy that has begun: its blobs, and a fresh id for each object of the original.
+pub(crate) struct Copied {
+    pub(crate) blobs: Vec<ObjectId>,
+    pub(crate) fresh: BTreeMap<ObjectId, ObjectId>,
+}
+
+impl Local {
+    /// From now on a delete of one of `blobs` waits until the cluster has decided. A client may have deleted one before;
+    /// then the copy is given up.
+    pub(crate) fn begin_copy(
+        &mut self,
+        state: &State,
+        objects: &[ObjectId],
+        blobs: Vec<ObjectId>,
+    ) -> Result<Copied, Status> {
+        if let Err(status) = self.check_sealed(&blobs) {
+            self.discard(&blobs);
+            return Err(status);
+        }
+        self.pending.begin_copy(&blobs);
+        let fresh = |id: &ObjectId| (*id, self.catalog.fresh_id(state));
+        let fresh = objects.iter().map(fresh).collect();
+        Ok(Copied { blobs, fresh })
+    }
+
+    /// The cluster has `applied` the metadata of a copy, or never will.
+    pub(crate) fn end_copy(&mut self, state: &State, blobs: &[ObjectId], applied: bool) {
+        self.pending.end_copy(blobs);
+        if applied {
+            self.release_own(blobs);
+            self.end_applied(state, blobs);
+        } else {
+            self.discard(blobs);
+        }
+        self.waiters.wake(blobs);
+    }
+
+    /// This node itself reads `blobs` no more.
+    pub(crate) fn release_own(&mut self, blobs: &[ObjectId]) {
+        for id in blobs {
+            // A client may have deleted the blob meanwhile, which released it.
+            let _released_before = self.store.release(self.own_holder, *id);
+        }
+    }
+
+    /// Deletes blobs that this node fetched for nothing.
+    pub(crate) fn discard(&mut self, blobs: &[ObjectId]) {
+        for id in blobs {
+            self.store.delete(self.own_holder, *id, false);
+        }
+    }
+}

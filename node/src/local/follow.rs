@@ -1,0 +1,57 @@
+//! What the cluster has applied: what is persistent is no longer kept here, blobs that nothing refers to are freed, those
+//! who wait are woken.
+
+use std::collections::BTreeSet;
+
+use vineyard_raft::state::{Event, State};
+use vineyard_wire::ObjectId;
+
+use super::Local;
+use super::catalog::children;
+
+impl Local {
+    /// `events` in their order. The state may be later.
+    pub(crate) fn follow(&mut self, state: &State, events: &[Event]) {
+        let mut released = BTreeSet::new();
+        for event in events {
+            match event {
+                Event::Persisted(ids) => self.take_over(state, ids),
+                Event::BlobsReleased(blobs) => released.extend(blobs),
+                Event::ObjectChanged(id) => self.waiters.wake(&[*id]),
+                Event::NameSet { name, .. } => self.waiters.wake_name(name),
+                Event::ObjectsDeleted(_)
+                | Event::BlobsLost { .. }
+                | Event::NameDropped { .. }
+                | Event::InstanceChanged(_)
+                | Event::LockFreed { .. } => {}
+            }
+        }
+        self.free_released(state, released);
+    }
+
+    /// After a snapshot replaced the state, or events were missed.
+    pub(crate) fn catch_up(&mut self, state: &State) {
+        self.catalog.forget_persistent(state);
+        let is_gone = |id: &ObjectId| state.blob(*id).is_none();
+        let released = self.pending.persisted().filter(is_gone).collect();
+        self.free_released(state, released);
+        self.waiters.wake_everyone();
+    }
+
+    /// What the cluster has is no longer kept here. The persist itself is ended by those who began it.
+    fn take_over(&mut self, state: &State, ids: &[ObjectId]) {
+        for id in ids {
+            if state.contains(*id) || self.pending.is_persisting(*id) {
+                self.catalog.remove(*id);
+            }
+        }
+        if self.waiters.is_idle() {
+            return;
+        }
+        self.waiters.wake(ids);
+        for record in ids.iter().filter_map(|id| state.object(*id)) {
+            let members: Vec<_> = children(record).collect();
+            self.waiters.wake(&members);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The begin and the end of a persist. What it carries does not change in between, because the cluster may take it at any
+//! time, also after the caller was told that it was late.
+
+use std::collections::BTreeSet;
+
+use vineyard_raft::state::State;
+use vineyard_raft::state::objects::{BlobRow, Lost, Record};
+use vineyard_wire::{ObjectId, Status};
+
+use super::catalog::PersistPlan;
+use super::pending::Asked;
+use super::{Attempt, Local, no_such_blob, not_sealed};
+use crate::failure;
+
+/// What one entry of the log must carry.
+#[derive(Debug, Default)]
+pub(crate) struct Proposal {
+    pub(crate) records: Vec<Record>,
+    pub(crate) blobs: Vec<BlobRow>,
+}
+
+/// A persist that has begun. Whoever has it ends it, by `Local::end_persist`.
+#[derive(Debug, Default)]
+pub(crate) struct Persisting {
+    pub(crate) proposal: Proposal,
+    pub(crate) carried: Carried,
+}
+
+/// The objects and blobs that a persist has in the ledger.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    records: Vec<ObjectId>,
+    blobs: Vec<ObjectId>,
+}
+
+impl Persisting {
+    /// Whether all of it is persistent already.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.proposal.records.is_empty()
+    }
+}
+
+impl Local {
+    /// Begins to persist what is transient of `ids` and below.
+    pub(crate) fn begin_persist(
+        &mut self,
+        state: &State,
+        ids: &[ObjectId],
+    ) -> Attempt<Result<Persisting, Status>> {
+        let plan = match self.catalog.persist_plan(state, ids) {
+            Ok(plan) => plan,
+            Err(status) => return Ok(Err(status)),
+        };
+        let records: Vec<_> = plan.records.iter().map(|record| record.id).collect();
+        let asked = records.iter().chain(plan.blobs.keys());
+        if let Err(status) = self.check(Asked::Persist, asked)? {
+            return Ok(Err(status));
+        }
+        let rows = match self.blob_rows(state, &plan) {
+            Ok(rows) => rows,
+            Err(status) => return Ok(Err(status)),
+        };
+        let blobs: Vec<_> = plan.blobs.keys().copied().collect();
+        self.pending.begin_persist(records.iter().chain(&blobs));
+        Ok(Ok(Persisting {
+            proposal: Proposal {
+                records: plan.records,
+                blobs: rows,
+            },
+            carried: Carried { records, blobs },
+        }))
+    }
+
+    /// The cluster has `applied` a persist, or never will.
+    pub(crate) fn end_persist(&mut self, state: &State, carried: &Carried, applied: bool) {
+        let Carried { records, blobs } = carried;
+        for id in records {
+            if applied || state.contains(*id) {
+                self.catalog.remove(*id);
+            }
+        }
+        self.pending.end_persist(records.iter().chain(blobs));
+        if applied {
+            self.end_applied(state, blobs);
+        }
+        self.waiters.wake(records.iter().chain(blobs));
+    }
+
+    /// The cluster took `blobs`, and may have let some of them go since.
+    pub(super) fn end_applied(&mut self, state: &State, blobs: &[ObjectId]) {
+        let ours = blobs.iter().copied().filter(|id| self.store.exists(*id));
+        let (kept, released): (BTreeSet<_>, BTreeSet<_>) =
+            ours.partition(|id| state.blob(*id).is_some());
+        self.pending.note_persisted(&kept);
+        self.free_released(state, released);
+    }
+
+    /// What the cluster will know of the plan's blobs. A blob of this node must be here and sealed.
+    fn blob_rows(&self, state: &State, plan: &PersistPlan) -> Result<Vec<BlobRow>, Status> {
+        let me = self.catalog.me();
+        let mut rows = Vec::with_capacity(plan.blobs.len());
+        for (id, holders) in &plan.blobs {
+            if !holders.contains(&me) {
+                // Another instance's blob: it made the row when it persisted its own part.
+                let row = state.blob(*id).cloned();
+                rows.push(row.ok_or_else(|| {
+                    Status::not_exists(format!("the cluster does not know the blob {id}"))
+                })?);
+                continue;
+            }
+            let blob = self.store.info(*id).ok_or_else(|| no_such_blob(*id))?;
+            // A delete by name that the cluster applied after its caller had been told that it was late.
+            if let Some(instance) = state.blob(*id).and_then(|row| row.lost.instance()) {
+                return Err(failure::lost(state, *id, instance));
+            }
+            if !blob.sealed {
+                return Err(not_sealed(*id));
+            }
+            rows.push(BlobRow {
+                id: *id,
+                size: blob.size,
+                checksum: None,
+                locations: BTreeSet::from([me]),
+                lost: Lost::No,
+            });
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,116 @@
+//! What came between the begin and the end of something.
+
+use futures::FutureExt;
+use vineyard_raft::state::Event;
+
+use super::*;
+use crate::local::Waiter;
+
+fn waiter<T>(attempt: Attempt<T>) -> Waiter {
+    attempt.err().expect("it waits")
+}
+
+#[test]
+fn an_object_that_was_deleted_elsewhere_before_its_persist_ended_here_leaves_nothing() {
+    for told_by_events in [true, false] {
+        let mut node = Node::new();
+        let blob = node.blob();
+        let id = node.over(blob);
+        let mut persisting = node.begin_persist(id);
+        node.apply(&mut persisting);
+        node.world.run(Command::Delete {
+            ids: vec![id],
+            force: false,
+            deep: true,
+        });
+        if told_by_events {
+            let events = [
+                Event::Persisted(vec![id]),
+                Event::ObjectsDeleted(vec![id]),
+                Event::BlobsReleased(vec![blob]),
+            ];
+            node.local.follow(&node.world.state, &events);
+        } else {
+            // They were missed.
+            node.local.catch_up(&node.world.state);
+        }
+        node.end_persist(&persisting, true);
+        assert_eq!(node.local.catalog.len(), 0);
+        assert!(!node.local.store.exists(blob));
+        assert!(node.local.pending.is_idle());
+    }
+}
+
+#[test]
+fn blobs_of_objects_that_went_while_events_were_missed_are_freed_and_no_others() {
+    let mut node = Node::new();
+    let (gone, kept, bare) = (node.blob(), node.blob(), node.blob());
+    let id = node.persistent(gone);
+    node.persistent(kept);
+    node.world.run(Command::Delete {
+        ids: vec![id],
+        force: false,
+        deep: true,
+    });
+    node.local.catch_up(&node.world.state);
+    let is_here = [gone, kept, bare].map(|blob| node.local.store.exists(blob));
+    assert_eq!(is_here, [false, true, true]);
+}
+
+#[test]
+fn who_waits_is_woken_by_the_end_of_what_is_under_way_and_by_nothing_else() {
+    let mut node = Node::new();
+    let (one, other) = (node.blob(), node.blob());
+    let (one, other) = (node.over(one), node.over(other));
+    let (first, second) = (node.begin_persist(one), node.begin_persist(other));
+    let state = node.world.state.clone();
+    let waits = node.local.delete(&state, &deletion(&[one]), true);
+    let mut woken = Box::pin(waiter(waits).woken());
+    node.end_persist(&second, false);
+    assert!((&mut woken).now_or_never().is_none());
+    node.end_persist(&first, false);
+    assert!(woken.now_or_never().is_some());
+    let deleted = node.local.delete(&state, &deletion(&[one, other]), true);
+    assert!(matches!(deleted, Ok(Deleted::Done(blobs)) if blobs.len() == 2));
+    assert!(node.local.pending.is_idle());
+}
+
+#[test]
+fn who_waits_for_an_object_is_woken_by_its_making_its_persist_and_its_blob() {
+    let mut node = Node::new();
+    let state = node.world.state.clone();
+    let id = ObjectId(7);
+    let mut named = tree(serde_json::json!({
+        "typename": "vineyard::Thing", "instance_id": A.0,
+        "part": {
+            "id": id.to_string(), "typename": "vineyard::Part", "instance_id": A.0,
+            "signature": 1007, "nbytes": 0,
+        },
+    }));
+    let waits = waiter(node.local.read_or_wait(&state, &[id]));
+    node.create(named.clone())
+        .ok()
+        .expect("nothing waits")
+        .expect("sound");
+    assert!(waits.woken().now_or_never().is_some());
+    assert!(node.local.read_or_wait(&state, &[id]).is_ok());
+
+    named["part"]["id"] = ObjectId(8).to_string().into();
+    let waits = waiter(node.local.read_or_wait(&state, &[ObjectId(8)]));
+    node.local
+        .follow(&state, &[Event::Persisted(vec![ObjectId(8)])]);
+    assert!(waits.woken().now_or_never().is_some());
+
+    let blob = node.local.store.create(node.holder, 8).expect("it fits").id;
+    let waits = waiter(node.local.read_or_wait(&state, &[blob]));
+    node.local.seal(node.holder, blob).expect("it is there");
+    assert!(waits.woken().now_or_never().is_some());
+
+    let waits = waiter(node.local.name_or_wait(&state, "name"));
+    let set = Event::NameSet {
+        name: "name".to_owned(),
+        id,
+    };
+    node.local.follow(&state, &[set]);
+    assert!(waits.woken().now_or_never().is_some());
+}

@@ -1,0 +1,139 @@
+//! Who waits for an id or for a name.
+//!
+//! A wait is registered in the turn that found nothing, so no change can come between the two. A change wakes those who
+//! wait for it and nobody else. Dropping a `Waiter` ends the wait; what is left of it is swept by later registrations.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Weak};
+
+use tokio::sync::Notify;
+use vineyard_wire::ObjectId;
+
+/// Entries beyond twice the living ones before the dead ones are swept.
+const DEAD_ENTRIES_MAX: usize = 64;
+
+/// One wait. It ends when the id or name changes, also if that was before `woken` was called.
+pub(crate) struct Waiter(Arc<Notify>);
+
+impl Waiter {
+    pub(crate) async fn woken(self) {
+        self.0.notified().await;
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Waiters {
+    ids: BTreeMap<ObjectId, Vec<Weak<Notify>>>,
+    names: BTreeMap<String, Vec<Weak<Notify>>>,
+    entries: usize,
+    /// Entries that were alive after the last sweep.
+    alive: usize,
+}
+
+impl Waiters {
+    pub(crate) fn wait_for(&mut self, id: ObjectId) -> Waiter {
+        self.count_one();
+        register(self.ids.entry(id))
+    }
+
+    pub(crate) fn wait_for_name(&mut self, name: &str) -> Waiter {
+        self.count_one();
+        register(self.names.entry(name.to_owned()))
+    }
+
+    pub(crate) fn wake<'a>(&mut self, ids: impl IntoIterator<Item = &'a ObjectId>) {
+        if self.ids.is_empty() {
+            return;
+        }
+        for id in ids {
+            self.entries -= wake_all(self.ids.remove(id).into_iter());
+        }
+    }
+
+    pub(crate) fn wake_name(&mut self, name: &str) {
+        self.entries -= wake_all(self.names.remove(name).into_iter());
+    }
+
+    /// For changes of which nobody knows what they touched.
+    pub(crate) fn wake_everyone(&mut self) {
+        wake_all(std::mem::take(&mut self.ids).into_values());
+        wake_all(std::mem::take(&mut self.names).into_values());
+        self.entries = 0;
+    }
+
+    /// Whether no wake of an id would reach anyone.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    fn count_one(&mut self) {
+        if self.entries > 2 * self.alive + DEAD_ENTRIES_MAX {
+            self.alive = sweep(&mut self.ids) + sweep(&mut self.names);
+            self.entries = self.alive;
+        }
+        self.entries += 1;
+    }
+}
+
+fn register<K: Ord>(entry: Entry<'_, K, Vec<Weak<Notify>>>) -> Waiter {
+    let notify = Arc::new(Notify::new());
+    entry.or_default().push(Arc::downgrade(&notify));
+    Waiter(notify)
+}
+
+/// Returns how many entries were taken out.
+fn wake_all(taken: impl Iterator<Item = Vec<Weak<Notify>>>) -> usize {
+    let mut entries = 0;
+    for waiter in taken.flatten() {
+        entries += 1;
+        if let Some(notify) = waiter.upgrade() {
+            notify.notify_one();
+        }
+    }
+    entries
+}
+
+/// Removes the entries of waits that have ended; returns how many are left.
+fn sweep<K: Ord>(table: &mut BTreeMap<K, Vec<Weak<Notify>>>) -> usize {
+    table.retain(|_, waiters| {
+        waiters.retain(|waiter| waiter.strong_count() > 0);
+        !waiters.is_empty()
+    });
+    table.values().map(Vec::len).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_wake_reaches_those_who_wait_for_it_and_nobody_else() {
+        let mut waiters = Waiters::default();
+        let (one, other) = (waiters.wait_for(ObjectId(1)), waiters.wait_for(ObjectId(2)));
+        let named = waiters.wait_for_name("n");
+        waiters.wake(&[ObjectId(1), ObjectId(3)]);
+        assert!(one.woken().now_or_never().is_some());
+        let mut other = Box::pin(other.woken());
+        assert!((&mut other).now_or_never().is_none());
+        waiters.wake_name("n");
+        assert!(named.woken().now_or_never().is_some());
+        waiters.wake_everyone();
+        assert!(other.now_or_never().is_some());
+        assert!(waiters.is_idle() && waiters.entries == 0);
+    }
+
+    #[test]
+    fn waits_that_were_given_up_take_no_memory() {
+        let mut waiters = Waiters::default();
+        let kept: Vec<_> = (0..10).map(|id| waiters.wait_for(ObjectId(id))).collect();
+        for id in 0..10_000 {
+            drop(waiters.wait_for(ObjectId(id)));
+            drop(waiters.wait_for_name(&id.to_string()));
+        }
+        assert!(waiters.ids.len() + waiters.names.len() < 200);
+        assert_eq!(sweep(&mut waiters.ids), kept.len());
+    }
+}

@@ -1,0 +1,69 @@
+//! A node in numbers, for `cluster_status`.
+
+use std::rc::Rc;
+
+use vineyard_raft::state::State;
+use vineyard_raft::state::instances::Instance;
+use vineyard_wire::peer::{Answer, Ask};
+use vineyard_wire::reply::{Liveness, NodeFigures};
+use vineyard_wire::{NodeId, Status};
+
+use crate::context::NodeContext;
+use crate::local::Local;
+
+/// The figures of `instance`; `None` when it does not answer in time.
+pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<NodeFigures> {
+    if instance.id == node.instance {
+        return here(node).await.ok();
+    }
+    if instance.liveness != Liveness::Up {
+        return None;
+    }
+    let asked = node.dialer.ask(&instance.endpoint, &Ask::Figures);
+    match tokio::time::timeout(node.config.limits.figures_deadline, asked).await {
+        Ok(Ok((
+            _,
+            Answer::Figures {
+                instance: id,
+                figures,
+            },
+        ))) if id == instance.id => Some(figures),
+        _ => None,
+    }
+}
+
+/// Voters that answer now, minus a majority.
+pub(crate) fn tolerates(node: &NodeContext) -> usize {
+    let (state, group) = (node.meta.state(), node.meta.status());
+    let is_up = |id: &&NodeId| {
+        let current = state.current_instance_of(**id);
+        current.is_some_and(|instance| instance.liveness == Liveness::Up)
+    };
+    let majority = group.voters.len() / 2 + 1;
+    let reachable = group.voters.iter().filter(is_up).count();
+    reachable.saturating_sub(majority)
+}
+
+/// This node's own.
+pub(crate) async fn here(node: &NodeContext) -> Result<NodeFigures, Status> {
+    let count = |local: &mut Local, _: &State| (local.store.usage(), local.catalog.len());
+    let (usage, transients) = node.local.ask(count).await?;
+    let state = node.meta.state();
+    let persistent = state
+        .objects()
+        .filter(|record| record.instance == node.instance)
+        .count();
+    Ok(NodeFigures {
+        memory_usage: usage.memory_usage,
+        memory_limit: usage.memory_limit,
+        references: usage.references,
+        unsealed: usage.unsealed,
+        blobs: usage.blobs,
+        objects: (transients + persistent) as u64,
+        ipc_connections: node.counters.ipc_connections.get(),
+        rpc_connections: node.counters.rpc_connections.get(),
+        waiting: node.counters.waiting.get(),
+        open_fds: node.env.host.open_fds(),
+        rss: node.env.host.resident_bytes(),
+    })
+}

@@ -1,0 +1,119 @@
+//! Reads frames off a connection, and notices when the other side leaves while its request is being served.
+//!
+//! Memory grows with the bytes that arrived, never with the length a header announced.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use vineyard_wire::frame::{self, HEADER_BYTES, TooLong};
+
+/// Read at a time.
+const READ_BYTES: usize = 64 << 10;
+
+/// Bytes that have arrived and not been used.
+#[derive(Default)]
+pub(crate) struct FrameReader {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+/// Why no frame could be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    #[error("not registered within {} ms", after.as_millis())]
+    Late { after: Duration },
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl FrameReader {
+    /// Starts with bytes that were read while finding out who is calling.
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, used: 0 }
+    }
+
+    /// The next frame's body, or `None` at the end of the stream.
+    pub(crate) async fn frame<S: AsyncRead + Unpin + ?Sized>(
+        &mut self,
+        stream: &mut S,
+        bytes_max: usize,
+    ) -> Result<Option<Vec<u8>>, FrameError> {
+        if !self.fill(stream, HEADER_BYTES).await? {
+            return Ok(None);
+        }
+        let header = self.unused()[..HEADER_BYTES]
+            .try_into()
+            .expect("HEADER_BYTES bytes");
+        let body_bytes = frame::body_bytes(header, bytes_max)?;
+        if !self.fill(stream, HEADER_BYTES + body_bytes).await? {
+            return Ok(None);
+        }
+        self.used += HEADER_BYTES;
+        Ok(Some(self.take(body_bytes)))
+    }
+
+    /// Removes up to `len` bytes that have already arrived.
+    pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
+        let len = len.min(self.unused().len());
+        let taken = self.unused()[..len].to_vec();
+        self.used += len;
+        if self.used == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(READ_BYTES);
+            self.used = 0;
+        }
+        taken
+    }
+
+    /// Reads up to `bytes_max` ahead, after which a client that pipelines waits; returns only when the other side has
+    /// closed. Dropping the future loses nothing.
+    pub(crate) async fn until_closed<S: AsyncRead + Unpin + ?Sized>(
+        &mut self,
+        stream: &mut S,
+        bytes_max: usize,
+    ) {
+        while self.unused().len() < bytes_max {
+            match self.read_some(stream).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+        std::future::pending().await
+    }
+
+    fn unused(&self) -> &[u8] {
+        &self.bytes[self.used..]
+    }
+
+    /// Whether at least `len` bytes could be had.
+    async fn fill<S: AsyncRead + Unpin + ?Sized>(
+        &mut self,
+        stream: &mut S,
+        len: usize,
+    ) -> io::Result<bool> {
+        while self.unused().len() < len {
+            if self.read_some(stream).await? == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn read_some<S: AsyncRead + Unpin + ?Sized>(
+        &mut self,
+        stream: &mut S,
+    ) -> io::Result<usize> {
+        if self.used > 0 {
+            self.bytes.drain(..self.used);
+            self.used = 0;
+        }
+        self.bytes.reserve(READ_BYTES);
+        stream.read_buf(&mut self.bytes).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ from typing import Any, Self
 # In a notebook a transfer of at least this size shows a bar without being asked.
 NOTEBOOK_BYTES_MIN = 32 << 20
 
-# What the caller of the put or get that runs asked for, for the transfers below it.
+# The `progress` argument of the put or get that runs, for its transfers.
 _wanted: contextvars.ContextVar[bool | None] = contextvars.ContextVar("progress", default=None)
 
 
@@ -34,7 +34,7 @@ class asked_for:
 
 
 def wanted() -> bool | None:
-    """What the put or get that runs was asked for (bool or None)."""
+    """The `progress` argument of the put or get that runs (bool or None)."""
     return _wanted.get()
 
 
@@ -62,7 +62,7 @@ class Progress:
                 self._bar = _bar(total_bytes, what)
 
     def advance(self, size_bytes: int) -> None:
-        """Says that `size_bytes` (int) more were transferred."""
+        """Counts `size_bytes` (int) more as transferred."""
         if self._late is not None:
             self._early_bytes += size_bytes
             if self._early_bytes < NOTEBOOK_BYTES_MIN:

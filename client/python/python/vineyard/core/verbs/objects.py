@@ -47,7 +47,7 @@ class ObjectVerbs(Handles):
                 Builds the value instead of the current context; what it returns is returned as it
                 is.
             persist: bool
-                Whether all instances of the cluster shall see the object. Default False.
+                Whether to make the object visible to all instances of the cluster. Default False.
             name: str or None
                 The name to give it; needs ``persist``.
             progress: bool or None
@@ -113,7 +113,7 @@ class ObjectVerbs(Handles):
         Raises:
             ObjectNotExistsException: there is no such object or name.
             PickleRefused: the value needs a pickle, and this client refuses them.
-            ValueError: a text that is no id.
+            ValueError: the text is not an id.
             TypeError: neither an id nor a name was given.
         """
         with progress_bars.asked_for(progress):

@@ -63,16 +63,18 @@ class ObjectVerbs(Handles):
             NotEnoughMemoryException: no instance has room for the value.
             RuntimeError: the context has no builder for the type.
         """
-        with progress_bars.asked_for(progress):
-            try:
-                built: ObjectID = values.put(self, value, builder, persist, name, **kwargs)
-                return built
-            except NotEnoughMemoryException:
-                if not self._move_to_roomiest():
-                    warnings.warn("No other vineyard instance available", stacklevel=2)
-                    raise
-            built = values.put(self, value, builder, persist, name, **kwargs)
+        if progress is not None:
+            with progress_bars.asked_for(progress):
+                return self.put(value, builder, persist, name, **kwargs)
+        try:
+            built: ObjectID = values.put(self, value, builder, persist, name, **kwargs)
             return built
+        except NotEnoughMemoryException:
+            if not self._move_to_roomiest():
+                warnings.warn("No other vineyard instance available", stacklevel=2)
+                raise
+        built = values.put(self, value, builder, persist, name, **kwargs)
+        return built
 
     def get(
         self,
@@ -116,8 +118,10 @@ class ObjectVerbs(Handles):
             ValueError: the text is not an id.
             TypeError: neither an id nor a name was given.
         """
-        with progress_bars.asked_for(progress):
-            return values.get(self, object_id, name, resolver, fetch, **kwargs)
+        if progress is not None:
+            with progress_bars.asked_for(progress):
+                return self.get(object_id, name, resolver, fetch, **kwargs)
+        return values.get(self, object_id, name, resolver, fetch, **kwargs)
 
     def get_object(
         self, object_id: ObjectID, sync_remote: bool = True, fetch: bool = False

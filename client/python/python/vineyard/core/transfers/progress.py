@@ -5,9 +5,11 @@ Promise: without tqdm, or outside a notebook unless asked for, it does nothing a
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import sys
 import warnings
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,19 +20,14 @@ NOTEBOOK_BYTES_MIN = 32 << 20
 _wanted: contextvars.ContextVar[bool | None] = contextvars.ContextVar("progress", default=None)
 
 
-class asked_for:
+@contextlib.contextmanager
+def asked_for(wanted: bool | None) -> Generator[None, Any, Any]:
     """Transfers inside the block show a bar if `wanted` says so; as for :class:`Progress`."""
-
-    __slots__ = ("_token", "_value")
-
-    def __init__(self, wanted: bool | None) -> None:
-        self._value = wanted
-
-    def __enter__(self) -> None:
-        self._token = _wanted.set(self._value)
-
-    def __exit__(self, *error: object) -> None:
-        _wanted.reset(self._token)
+    token = _wanted.set(wanted)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
 
 
 def wanted() -> bool | None:

@@ -20,7 +20,7 @@ pub mod resolve;
 pub mod size;
 
 pub use descriptors::TooFewDescriptors;
-pub use flags::{FlagError, Flags};
+pub use flags::{FlagError, Flags, LogFormat};
 pub use limits::Limits;
 pub use load::{LoadError, Loaded, Startup, load};
 pub use machine::Machine;
@@ -62,6 +62,8 @@ pub struct Config {
     pub rpc_open_to_anyone: bool,
     /// Present: only these users may register, on the Unix socket and over TCP.
     pub passwords: Option<Arc<Passwords>>,
+    /// The highest feature level that the node says to know, for upgrades that may have to go back.
+    pub feature_level: u8,
     pub limits: Limits,
 }
 
@@ -81,6 +83,7 @@ impl Config {
             rpc: true,
             rpc_open_to_anyone: false,
             passwords: None,
+            feature_level: vineyard_raft::features::LATEST,
             limits: Limits::default(),
         }
     }

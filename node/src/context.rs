@@ -1,17 +1,21 @@
 //! What every session and handler of one node can reach: handles to ask, and facts that do not change while it runs.
 //! State that has an owner is not kept here.
 
+pub(crate) mod call;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use vineyard_env::{Access, Env, MemoryHandle};
 use vineyard_raft::Meta;
 use vineyard_raft::state::State;
 use vineyard_store::HolderId;
 use vineyard_wire::reply::Payload;
-use vineyard_wire::{Code, InstanceId, Status};
+use vineyard_wire::{Code, InstanceId, Status, Trace};
 
 use crate::actors::bulk::Bulk;
 use crate::actors::local::LocalHandle;
@@ -50,6 +54,17 @@ pub(crate) struct NodeContext {
     pub(crate) stopping: Stopping,
     pub(crate) closed_sessions: ClosedSessions,
     pub(crate) counters: Counters,
+    /// Random: the traces that this node gives are those of no other one.
+    pub(crate) first_trace: u64,
+}
+
+impl NodeContext {
+    /// For a request whose client gave it no trace.
+    pub(crate) fn next_trace(&self) -> Trace {
+        let traced = &self.counters.traced;
+        traced.set(traced.get() + 1);
+        Trace(self.first_trace.wrapping_add(traced.get()))
+    }
 }
 
 /// Whether the node stops. Once it does, it does for good.
@@ -120,8 +135,60 @@ pub(crate) struct Counters {
     pub(crate) refusals: Cell<u64>,
     /// Requests that wait for something to appear.
     pub(crate) waiting: Cell<u64>,
-    /// Rung whenever one of these falls.
+    /// Rung whenever one of those above falls.
     pub(crate) fell: Notify,
+    /// Since the node started.
+    pub(crate) sessions: Cell<u64>,
+    pub(crate) requests: Cell<u64>,
+    /// Those among them that failed for a reason that is not the caller's, and those that were slow.
+    pub(crate) failed: Cell<u64>,
+    pub(crate) slow: Cell<u64>,
+    traced: Cell<u64>,
+    pub(crate) warnings: Warnings,
+}
+
+impl Counters {
+    pub(crate) fn next_session(&self) -> u64 {
+        self.sessions.set(self.sessions.get() + 1);
+        self.sessions.get()
+    }
+
+    pub(crate) fn count_request(&self, has_failed: bool, is_slow: bool) {
+        self.requests.set(self.requests.get() + 1);
+        self.failed.set(self.failed.get() + u64::from(has_failed));
+        self.slow.set(self.slow.get() + u64::from(is_slow));
+    }
+}
+
+/// Lines about single requests that the log may have each second, so that a client that fails in a loop does not fill it.
+#[derive(Default)]
+pub(crate) struct Warnings {
+    second: Cell<Option<Instant>>,
+    said: Cell<u64>,
+    unsaid: Cell<u64>,
+}
+
+impl Warnings {
+    const A_SECOND_MAX: u64 = 20;
+
+    /// `None` if the second has had all its lines; else how many were left out before this one.
+    pub(crate) fn allow(&self) -> Option<u64> {
+        let second = Duration::from_secs(1);
+        if self
+            .second
+            .get()
+            .is_none_or(|begun| begun.elapsed() >= second)
+        {
+            self.second.set(Some(Instant::now()));
+            self.said.set(0);
+        }
+        if self.said.get() >= Self::A_SECOND_MAX {
+            self.unsaid.set(self.unsaid.get() + 1);
+            return None;
+        }
+        self.said.set(self.said.get() + 1);
+        Some(self.unsaid.replace(0))
+    }
 }
 
 /// Counts one thing for as long as it lives.

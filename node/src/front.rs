@@ -26,7 +26,7 @@ use self::ipc::IpcSession;
 use self::rpc::RpcSession;
 use crate::context::{Counted, NodeContext};
 use crate::peer;
-use crate::session;
+use crate::session::writer;
 
 pub(crate) use limit::Displaced;
 use limit::{Room, Silent};
@@ -122,8 +122,8 @@ fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
     let deadline = node.config.limits.parting_deadline;
     tokio::task::spawn_local(async move {
         let refusal = Err(status);
-        let told = session::write(&mut stream, &refusal);
-        // Whoever does not read is not told.
+        let told = writer::write(&mut stream, &refusal);
+        // Best effort: the peer may not read within the deadline.
         tokio::time::timeout(deadline, told).await.ok();
         drop(stream);
         drop(counted);

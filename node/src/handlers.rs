@@ -5,18 +5,25 @@
 mod agree;
 mod blobs;
 mod delete;
-pub(crate) mod get_object;
-pub(crate) mod metadata;
+mod get_object;
+mod metadata;
 mod names;
 mod persist;
-pub(crate) mod put_object;
-pub(crate) mod remote;
+mod put_object;
+mod remote;
 mod session;
 mod status;
 
+use std::io;
+
+use tracing::{Instrument, Span};
+use vineyard_raft::state::State;
 use vineyard_wire::{Code, ObjectId, Reply, Request, Status};
 
+use crate::context::call;
+use crate::local::Local;
 use crate::session::Session;
+use crate::session::connection::Connection;
 
 /// Serves every verb that needs no raw bytes on its connection.
 pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply, Status> {
@@ -24,7 +31,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
     match request {
         Request::Register(register) => session::register(session, register).await,
         Request::Exit => unreachable!("the session ends its connection itself"),
-        Request::LetGo { .. } => unreachable!("the session takes note of it and answers nothing"),
+        Request::LetGo { .. } => unreachable!("`note_release` takes it, and nothing is answered"),
         Request::DebugCommand => Ok(Reply::DebugCommand),
 
         Request::CreateBuffer { size } => blobs::create_buffer(session, size).await,
@@ -90,7 +97,67 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
     }
 }
 
-/// Carries `work` through, also when its asker leaves: it must not be given up half way.
+/// A notice: the client dropped its last handle of each blob. Nothing is answered.
+pub(crate) async fn note_release(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
+    let holder = session.holder.get();
+    let release = move |local: &mut Local, _: &State| local.store.let_go_all(holder, &ids);
+    session.node.local.ask(release).await
+}
+
+/// Whether the verb moves raw bytes on a TCP connection, before or after its reply.
+pub(crate) fn moves_bytes(request: &Request) -> bool {
+    match request {
+        Request::CreateRemoteBuffer { .. }
+        | Request::CreateRemoteBuffers { .. }
+        | Request::GetRemoteBuffers { .. }
+        | Request::GetObject(_) => true,
+        Request::PutObject(put) => put_object::waits_for_go_ahead(put),
+        _ => false,
+    }
+}
+
+/// What a verb that moves bytes comes to. Its replies are written.
+pub(crate) struct Answered {
+    pub(crate) connection: Connection,
+    pub(crate) outcome: Result<(), Status>,
+}
+
+/// Serves the verbs of `moves_bytes`.
+pub(crate) async fn answer_with_bytes(
+    session: &Session,
+    connection: Connection,
+    request: Request,
+) -> io::Result<Answered> {
+    match request {
+        Request::CreateRemoteBuffer { size, compress } => {
+            remote::create_remote_buffer(session, connection, size, compress).await
+        }
+        Request::CreateRemoteBuffers { sizes, compress } => {
+            remote::create_remote_buffers(session, connection, sizes, compress).await
+        }
+        Request::GetRemoteBuffers { ids, compress, .. } => {
+            remote::get_remote_buffers(session, connection, ids, compress).await
+        }
+        Request::GetObject(get) => get_object::get_remote(session, connection, get).await,
+        Request::PutObject(put) => put_object::put_remote(session, connection, put).await,
+        other => unreachable!("no bytes come with {other:?}"),
+    }
+}
+
+/// Writes the reply of a verb that moves no more bytes.
+async fn reply_with(
+    session: &Session,
+    mut connection: Connection,
+    outcome: Result<Reply, Status>,
+) -> io::Result<Answered> {
+    connection.write(session, &outcome).await?;
+    Ok(Answered {
+        connection,
+        outcome: outcome.map(drop),
+    })
+}
+
+/// Carries `work` through, also when the session ends: it must not be given up half way.
 async fn to_its_end<T: 'static>(
     what: &str,
     work: impl Future<Output = Result<T, Status>> + 'static,
@@ -99,6 +166,8 @@ async fn to_its_end<T: 'static>(
         let message = format!("{what} was abandoned; it may or may not hold");
         Err(Status::new(Code::UnknownError, message))
     };
-    let work = tokio::task::spawn_local(work);
-    work.await.unwrap_or_else(abandoned)
+    let work = call::carried(work).instrument(Span::current());
+    tokio::task::spawn_local(work)
+        .await
+        .unwrap_or_else(abandoned)
 }

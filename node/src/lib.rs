@@ -12,6 +12,7 @@ mod front;
 mod handlers;
 mod local;
 mod peer;
+mod serve;
 mod session;
 mod system;
 #[cfg(test)]

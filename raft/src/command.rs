@@ -1,15 +1,17 @@
-//! What the cluster agrees on, one entry of the log each. This is the log format: fields are only ever appended, and
-//! `VERSION` names the layout.
+//! What the cluster agrees on, one entry of the log each. Members send each other commands in the form that is derived
+//! here: fields are only ever appended. What logs hold is `format::entry`.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
+use crate::features;
 use crate::state::instances::Instance;
 use crate::state::objects::{BlobRow, Record};
 
-pub const VERSION: u8 = 1;
+/// The newest layout. An entry has the oldest that knows its command, so that members of before read what they can.
+pub const VERSION: u8 = 2;
 
 /// A command as it stands in the log: who asked, under which number (for at-most-once), and what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +123,32 @@ pub enum Command {
         life: u128,
         before: Vec<u128>,
     },
+
+    /// Makes objects persistent as `Persist` does and points `name` at `id`, one of them or one that is persistent
+    /// already, as `PutName` does: both, or neither if either is refused.
+    Publish {
+        records: Vec<Record>,
+        blobs: Vec<BlobRow>,
+        name: String,
+        id: ObjectId,
+        condition: Condition,
+    },
+    /// As `Admit`, for a node that has said which feature level it knows. It counts until the node registers.
+    AdmitAt {
+        key: u128,
+        endpoint: String,
+        level: u8,
+    },
+}
+
+impl Command {
+    /// The oldest layout of an entry that knows this command.
+    pub fn version(&self) -> u8 {
+        match features::needed_by(self) {
+            features::BASE | features::LIVES => 1,
+            _ => VERSION,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,4 +238,4 @@ pub enum Refusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

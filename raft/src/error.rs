@@ -22,6 +22,16 @@ pub enum Error {
         "a newer build wrote what comes next (version {version}; this one understands {understood}): upgrade this node"
     )]
     Newer { version: u8, understood: u8 },
+    /// Not proposed: some member of the cluster would not understand it.
+    #[error(
+        "this needs feature level {needed}; the cluster is at {level} until all of its nodes are upgraded"
+    )]
+    FeatureLevel { needed: u8, level: u8 },
+    /// Not admitted: the node would not understand what the cluster has agreed on.
+    #[error(
+        "the cluster is at feature level {cluster}; a node that knows level {node} only cannot join: upgrade it"
+    )]
+    TooOld { cluster: u8, node: u8 },
     #[error("the disk failed: {0}")]
     Disk(String),
     /// What is stored cannot be used: damaged, or written by a newer version.

@@ -7,9 +7,10 @@
 pub mod command;
 pub mod disk;
 mod error;
+pub mod features;
 mod feed;
+mod format;
 mod group;
-mod keys;
 mod log;
 mod machine;
 mod meta;
@@ -24,6 +25,6 @@ mod types;
 
 pub use error::Error;
 pub use feed::{Feed, Update};
-pub use meta::{Founding, Member, Meta, Reader, Request, Status};
+pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status};
 pub use options::Options;
 pub use peers::Dial;

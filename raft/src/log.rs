@@ -13,10 +13,11 @@ use futures::{Stream, stream};
 use openraft::OptionalSend;
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use vineyard_env::{Batch, Change, Disk, Fault, Faults};
 
-use crate::keys;
+use crate::format::{keys, raft as stored};
 use crate::options::APPEND_BYTES_MAX;
 use crate::progress::Progress;
 use crate::types::{LogEntry, LogId, TypeConfig, Vote};
@@ -50,13 +51,13 @@ impl Log {
     /// What the disk has.
     pub(crate) fn load(disk: Arc<dyn Disk>, faults: Arc<dyn Faults>) -> io::Result<Self> {
         let mut inner = Inner {
-            vote: load_one(disk.as_ref(), &keys::VOTE)?,
-            committed: load_one(disk.as_ref(), &keys::COMMITTED)?,
-            purged: load_one(disk.as_ref(), &keys::PURGED)?,
+            vote: load_one::<stored::Vote, _>(disk.as_ref(), &keys::VOTE)?,
+            committed: load_one::<stored::LogId, _>(disk.as_ref(), &keys::COMMITTED)?,
+            purged: load_one::<stored::LogId, _>(disk.as_ref(), &keys::PURGED)?,
             ..Inner::default()
         };
         for (_, value) in disk.scan(&keys::entry(0), &keys::entries_end())? {
-            let entry: LogEntry = keys::open(&value)?;
+            let entry: LogEntry = keys::open::<stored::LogEntry>(&value)?.into();
             let (index, last) = (entry.index(), inner.entries.keys().next_back());
             if let Some(last) = last.filter(|last| **last + 1 != index) {
                 let reason = format!("the log goes from entry {last} to {index}: some are missing");
@@ -150,13 +151,17 @@ impl Inner {
         self.marked = committed.index;
         Some(Change::Put(
             keys::COMMITTED.to_vec(),
-            keys::seal(&committed),
+            keys::seal(&stored::LogId::from(&committed)),
         ))
     }
 }
 
-fn load_one<T: serde::de::DeserializeOwned>(disk: &dyn Disk, key: &[u8]) -> io::Result<Option<T>> {
-    disk.get(key)?.map(|bytes| keys::open(&bytes)).transpose()
+/// A record stored as an `S`.
+fn load_one<S: DeserializeOwned, T: From<S>>(disk: &dyn Disk, key: &[u8]) -> io::Result<Option<T>> {
+    let bytes = disk.get(key)?;
+    bytes
+        .map(|bytes| keys::open::<S>(&bytes).map(T::from))
+        .transpose()
 }
 
 impl RaftLogReader<TypeConfig> for Log {
@@ -265,7 +270,7 @@ impl RaftLogStorage<TypeConfig> for Log {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         self.lock().vote = Some(*vote);
-        let put = Change::Put(keys::VOTE.to_vec(), keys::seal(vote));
+        let put = Change::Put(keys::VOTE.to_vec(), keys::seal(&stored::Vote::from(vote)));
         self.commit(vec![put]).await
     }
 
@@ -289,7 +294,7 @@ impl RaftLogStorage<TypeConfig> for Log {
         let mut last = 0;
         let mut inner = self.lock();
         for entry in entries {
-            let value = keys::seal(&entry);
+            let value = keys::seal(&stored::LogEntry::from(&entry));
             let index = entry.log_id().index;
             last = index;
             inner.insert(entry, value.len());
@@ -332,7 +337,10 @@ impl RaftLogStorage<TypeConfig> for Log {
         inner.remove(..=upto.index);
         drop(inner);
         self.commit_later(vec![
-            Change::Put(keys::PURGED.to_vec(), keys::seal(&upto)),
+            Change::Put(
+                keys::PURGED.to_vec(),
+                keys::seal(&stored::LogId::from(&upto)),
+            ),
             Change::DeleteRange(keys::entry(0), keys::entry(upto.index + 1)),
         ]);
         Ok(())

@@ -29,7 +29,7 @@ use crate::types::{LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
 
 pub(crate) struct Machine {
     state: State,
-    place: Place,
+    place: AppliedPosition,
     vault: Vault,
     faults: Arc<dyn Faults>,
     threads: Arc<dyn Threads>,
@@ -37,8 +37,8 @@ pub(crate) struct Machine {
 }
 
 /// How far a state has come.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Place {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct AppliedPosition {
     applied: Option<LogId>,
     membership: Membership,
 }
@@ -53,7 +53,7 @@ impl Machine {
     ) -> io::Result<Self> {
         let vault = Vault::load(disk)?;
         let stored = vault.current();
-        let (state, place) = (State::default(), Place::default());
+        let (state, place) = (State::default(), AppliedPosition::default());
         let mut machine = Self {
             state,
             place,
@@ -68,7 +68,7 @@ impl Machine {
         Ok(machine)
     }
 
-    fn replace(&mut self, place: Place, state: State) {
+    fn replace(&mut self, place: AppliedPosition, state: State) {
         self.state = state;
         self.place = place;
         let index = self.place.applied.map_or(0, |applied| applied.index);
@@ -161,7 +161,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
-        let place = Place {
+        let place = AppliedPosition {
             applied: meta.last_log_id,
             membership: meta.last_membership.clone(),
         };
@@ -185,7 +185,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 }
 
-fn snapshot(place: Place, image: Image) -> Snapshot {
+fn snapshot(place: AppliedPosition, image: Image) -> Snapshot {
     let meta = SnapshotMeta {
         last_log_id: place.applied,
         last_membership: place.membership,
@@ -199,7 +199,7 @@ fn snapshot(place: Place, image: Image) -> Snapshot {
 /// Encodes and stores one state while the machine goes on.
 pub(crate) struct Builder {
     state: State,
-    place: Place,
+    place: AppliedPosition,
     number: u64,
     vault: Vault,
     threads: Arc<dyn Threads>,

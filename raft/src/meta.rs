@@ -17,8 +17,9 @@ use vineyard_env::{Detached, Env};
 use vineyard_wire::limits::PERSIST_BYTES_MAX;
 use vineyard_wire::{InstanceId, NodeId};
 
-use crate::command::{Applied, Command};
+use crate::command::{Applied, Command, Refusal};
 use crate::error::Error;
+use crate::features;
 use crate::feed::Feed;
 use crate::options::{JOBS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
@@ -48,6 +49,15 @@ pub struct Founding {
     pub key: u128,
 }
 
+/// How a boot was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// A copy of the data directory is refused from now on.
+    WithLife,
+    /// As builds before feature level `LIVES` do.
+    WithoutLife,
+}
+
 /// The group as this node sees it now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -72,6 +82,8 @@ pub struct Meta {
     turns: Arc<Semaphore>,
     /// Room for the commands among them.
     room: Room,
+    /// The highest feature level that this node says to know.
+    level_max: u8,
 }
 
 /// Reads the local state, and nothing else; holding it does not keep the raft thread alive.
@@ -104,6 +116,7 @@ impl Meta {
         let (jobs, queue) = mpsc::channel(JOBS_MAX + SERVED_MAX);
         let (ready, started) = oneshot::channel();
         let room = Room::new(options.proposals_bytes_max);
+        let level_max = options.feature_level;
         let parts = driver::Parts {
             env: env.clone(),
             options,
@@ -123,6 +136,7 @@ impl Meta {
             jobs,
             turns: Arc::new(Semaphore::new(JOBS_MAX)),
             room,
+            level_max,
         })
     }
 
@@ -138,7 +152,9 @@ impl Meta {
         self.submit_as(&request, Arc::new(command), deadline).await
     }
 
-    /// Registers this boot of the node; `life` and `before` as in `Command::Boot`.
+    /// Says which feature level this node knows, then registers this boot of it; `life` and `before` as in `Command::Boot`.
+    /// While some member is below the level that `Boot` needs, the boot is registered without its life: the answer is
+    /// `Registered::WithoutLife`, and this is to be called again once the level has risen (`level_reached`).
     ///
     /// # Errors
     /// `Refused` with `BootSeen` if another process has registered this boot, with `Stale` if a later boot is known:
@@ -149,23 +165,60 @@ impl Meta {
         life: u128,
         before: Vec<u128>,
         deadline: Duration,
-    ) -> Result<(), Error> {
+    ) -> Result<Registered, Error> {
         let until = Instant::now() + deadline;
-        let command = Arc::new(Command::Boot {
-            instance,
-            life,
-            before,
-        });
-        let bytes = crate::keys::command_bytes(&command);
-        // Without a request key: a copy of this node may have used the same keys for other commands.
-        let submitted = self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
+        let left = || until.saturating_duration_since(Instant::now());
+        if self.level_max > features::BASE {
+            let announcement = features::announcement(instance.id, self.level_max);
+            match self.submit_without_key(announcement, left()).await {
+                // It has been said before.
+                Ok(_) | Err(Error::Refused(Refusal::Locked { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (command, registered) = match self.feature_level() >= features::LIVES {
+            true => (
+                Command::Boot {
+                    instance,
+                    life,
+                    before,
+                },
+                Registered::WithLife,
+            ),
+            false => (Command::Register { instance }, Registered::WithoutLife),
+        };
+        self.submit_without_key(command, left()).await?;
+        Ok(registered)
+    }
+
+    /// A copy of this node may have used the same request keys for other commands.
+    async fn submit_without_key(
+        &self,
+        command: Command,
+        deadline: Duration,
+    ) -> Result<Applied, Error> {
+        let until = Instant::now() + deadline;
+        let bytes = crate::format::entry::command_bytes(&command);
+        self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
             key: None,
-            command,
+            command: Arc::new(command),
             until,
             reply,
             turn,
-        });
-        submitted.await.map(drop)
+        })
+        .await
+    }
+
+    /// What every member is known to understand, and this node is allowed to: commands that need a higher level are
+    /// refused as `Error::FeatureLevel`.
+    pub fn feature_level(&self) -> u8 {
+        self.state().feature_level().min(self.level_max)
+    }
+
+    /// Returns once `feature_level` is `level` or above, or once this node's part of the group has ended.
+    pub async fn level_reached(&self, level: u8) {
+        let mut feed = self.subscribe();
+        while self.feature_level() < level && feed.next().await.is_some() {}
     }
 
     /// A request of `instance`, for `submit_as`.
@@ -181,7 +234,7 @@ impl Meta {
         command: Arc<Command>,
         deadline: Duration,
     ) -> Result<Applied, Error> {
-        let bytes = crate::keys::command_bytes(&command);
+        let bytes = crate::format::entry::command_bytes(&command);
         if bytes > PERSIST_BYTES_MAX {
             return Err(Error::TooLarge {
                 bytes,
@@ -237,18 +290,20 @@ impl Meta {
         self.shared.status()
     }
 
-    /// Gives the data directory `key` a node id and adds it to the group; promotion to voter follows by itself.
+    /// Gives the data directory `key`, whose node knows feature level `level`, a node id and adds it to the group; promotion to voter follows by itself.
     /// Answers the node id and the cluster's id.
     pub async fn admit(
         &self,
         key: u128,
         endpoint: String,
+        level: u8,
         deadline: Duration,
     ) -> Result<(NodeId, String), Error> {
         let until = Instant::now() + deadline;
         self.ask(deadline, None, |reply, turn| Job::Admit {
             key,
             endpoint,
+            level,
             until,
             reply,
             turn,

@@ -16,17 +16,16 @@
 use std::hash::{Hash, Hasher};
 
 use imbl::{OrdMap, OrdSet};
-use serde::{Deserialize, Deserializer, Serialize};
 use vineyard_wire::{NodeId, ObjectId};
 use xxhash_rust::xxh3::Xxh3Default;
 
 mod apply;
-mod dedup;
+pub(crate) mod dedup;
 mod delete;
 mod event;
 pub mod instances;
 pub mod locks;
-mod names;
+pub(crate) mod names;
 pub mod nodes;
 pub mod objects;
 mod persist;
@@ -37,7 +36,7 @@ mod tests;
 pub use event::Event;
 
 /// Who owns a name, an object, a lock. Only the root is in use; the others have their place in the state's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Namespace(pub u32);
 
 impl Namespace {
@@ -45,38 +44,28 @@ impl Namespace {
 }
 
 /// The tables of one namespace: the namespace is the first part of each of their keys.
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-struct Space {
-    objects: objects::Objects,
-    names: names::Names,
-    locks: locks::Locks,
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Space {
+    pub(crate) objects: objects::Objects,
+    pub(crate) names: names::Names,
+    pub(crate) locks: locks::Locks,
 }
 
 /// See the module. Cloning it costs a few reference counts; clones share what they have in common.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct State {
-    applied: u64,
-    cluster: Option<String>,
-    nodes: nodes::Nodes,
-    instances: instances::Instances,
-    dedup: dedup::Dedup,
-    spaces: OrdMap<Namespace, Space>,
-    /// Objects whose attributes were set after they were persisted. Snapshots of before end ahead of this field, or of the
-    /// next one.
-    #[serde(deserialize_with = "empty_if_absent")]
-    edited: OrdSet<(Namespace, ObjectId)>,
+    pub(crate) applied: u64,
+    pub(crate) cluster: Option<String>,
+    pub(crate) nodes: nodes::Nodes,
+    pub(crate) instances: instances::Instances,
+    pub(crate) dedup: dedup::Dedup,
+    pub(crate) spaces: OrdMap<Namespace, Space>,
+    /// Objects whose attributes were set after they were persisted.
+    pub(crate) edited: OrdSet<(Namespace, ObjectId)>,
     /// The process that is each node's current instance, for those that `Boot` registered.
-    #[serde(deserialize_with = "empty_if_absent")]
-    lives: OrdMap<NodeId, u128>,
-}
-
-/// A snapshot's checksum was right when this is read, so what cannot be read was never written.
-fn empty_if_absent<'de, D, T>(bytes: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(T::deserialize(bytes).unwrap_or_default())
+    pub(crate) lives: OrdMap<NodeId, u128>,
+    /// The feature levels that nodes knew when they were admitted.
+    pub(crate) levels: OrdMap<NodeId, u8>,
 }
 
 impl Default for State {
@@ -91,6 +80,7 @@ impl Default for State {
             spaces: OrdMap::unit(Namespace::ROOT, Space::default()),
             edited: OrdSet::new(),
             lives: OrdMap::new(),
+            levels: OrdMap::new(),
         }
     }
 }
@@ -108,9 +98,10 @@ impl State {
             spaces,
             edited,
             lives,
+            levels,
         } = self;
         let mut hasher = Xxh3Default::new();
-        let tables = (nodes, instances, dedup, spaces, edited, lives);
+        let tables = (nodes, instances, dedup, spaces, edited, lives, levels);
         (applied, cluster, tables).hash(&mut hasher);
         hasher.finish()
     }

@@ -13,7 +13,7 @@ use crate::runtime::Runtime;
 
 /// What the membership knows of a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct Address {
     /// `host:port`; a registered instance's endpoint is preferred to it.
     pub(crate) endpoint: String,
 }
@@ -24,7 +24,7 @@ openraft::declare_raft_types!(
         D = Arc<Entry>,
         R = Outcome,
         NodeId = NodeId,
-        Node = Place,
+        Node = Address,
         LeaderId = leader_id_std::LeaderId<Self::Term, Self::NodeId>,
         AsyncRuntime = Runtime,
 );
@@ -33,6 +33,7 @@ pub(crate) type Raft = openraft::Raft<TypeConfig, Machine>;
 pub(crate) type LogEntry = openraft::alias::EntryOf<TypeConfig>;
 pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
 pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
+pub(crate) type Members = openraft::Membership<NodeId, Address>;
 pub(crate) type Membership = openraft::alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
 pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, Image>;

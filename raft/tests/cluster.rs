@@ -5,6 +5,8 @@
 mod bounds;
 #[path = "cluster/disk.rs"]
 mod disk;
+#[path = "cluster/levels.rs"]
+mod levels;
 #[path = "cluster/membership.rs"]
 mod membership;
 #[path = "cluster/steps.rs"]

@@ -195,3 +195,15 @@ impl IdMaker {
         id
     }
 }
+
+/// What the log lines of one request have in common, on every node that has a part in it. Random enough that no two
+/// requests of a cluster share one. Prints as `t` and 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Trace(pub u64);
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{:016x}", self.0)
+    }
+}

@@ -14,6 +14,7 @@ pub(crate) use lists::items;
 pub use parse::count;
 pub use table::{ReplyType, RequestType};
 
+use crate::id::Trace;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::status::Status;
@@ -28,15 +29,25 @@ pub struct Malformed {
 /// A request from a frame's body. The error is what to answer: code 1 for what is malformed or unknown, code 6 for verbs
 /// that exist in the protocol but not in this node.
 pub fn decode_request(body: &[u8]) -> Result<Request, Status> {
+    Ok(decode_traced_request(body)?.0)
+}
+
+/// The same, with the trace that the client gave it.
+pub fn decode_traced_request(body: &[u8]) -> Result<(Request, Option<Trace>), Status> {
     let (text, bytes) = parse::text_and_bytes(body);
     let head = parse::request_head(text)?;
     let verb = RequestType::named(&head.type_).ok_or_else(|| table::unknown(&head.type_))?;
-    request::decode(verb, head.text, bytes)
+    Ok((request::decode(verb, head.text, bytes)?, head.trace))
 }
 
 /// The body of a request, without the frame's header.
 pub fn encode_request(request: &Request) -> Vec<u8> {
-    request::encode(request)
+    request::encode(request, None)
+}
+
+/// The same, with a trace: for a node that offers the feature.
+pub fn encode_traced_request(request: &Request, trace: Trace) -> Vec<u8> {
+    request::encode(request, Some(trace))
 }
 
 /// The value of a request's `type`, as error texts name it.

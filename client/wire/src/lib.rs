@@ -13,7 +13,7 @@ pub mod reply;
 pub mod request;
 pub mod status;
 
-pub use id::{InstanceId, NodeId, ObjectId, Signature};
+pub use id::{InstanceId, NodeId, ObjectId, Signature, Trace};
 pub use meta::{Tree, TreeText};
 pub use reply::Reply;
 pub use request::Request;

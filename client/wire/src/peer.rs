@@ -1,8 +1,8 @@
 //! What our own nodes say to each other: bincode frames on the node's one TCP port.
 //!
 //! A connection opens with `MAGIC`, then a mutual challenge: each side proves that it knows the cluster's secret, which
-//! itself never travels. After that the connection serves one `Purpose`; for raft, both sides first say which process of
-//! their node they are. Raft's own messages are the raft crate's; they use `encode` and `decode` from here.
+//! itself never travels. After that the connection serves one `Purpose`; for `IntroducedRaft`, both sides first say which
+//! process of their node they are. Raft's own messages are the raft crate's; they use `encode` and `decode` from here.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::de::DeserializeOwned;
@@ -27,6 +27,8 @@ pub enum Purpose {
     Raft,
     /// `Ask` and `Answer`, in turn.
     Node,
+    /// As `Raft`, after both sides have said which process of their node they are (`Life`, `Introduced`).
+    IntroducedRaft,
 }
 
 /// First frame, from the side that dialled.
@@ -66,7 +68,7 @@ pub enum Welcome {
     Refused(String),
 }
 
-/// First frame on a connection for raft, from the side that dialled: which process of its node it is.
+/// First frame on a connection for `IntroducedRaft`, from the side that dialled: which process of its node it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
     pub instance: InstanceId,
@@ -96,6 +98,12 @@ pub enum Ask {
     Read {
         #[serde(deserialize_with = "items")]
         ranges: Vec<Range>,
+    },
+    /// As `Join`, from a node that knows the feature level `level` of the replicated state. A node that does not know this
+    /// question hangs up.
+    JoinAt {
+        join: Join,
+        level: u8,
     },
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use vineyard_raft::Status;
 use vineyard_raft::command::Command;
 use vineyard_raft::state::State;
-use vineyard_wire::reply::Liveness;
+use vineyard_raft::state::instances::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::boot::registration;

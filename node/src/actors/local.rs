@@ -9,6 +9,7 @@ use vineyard_raft::state::State;
 use vineyard_wire::Status;
 
 use super::owner::Handle;
+use crate::context::call;
 use crate::local::Local;
 
 /// Asks the owner.
@@ -44,7 +45,7 @@ impl LocalHandle {
         self.turns.set(self.turns.get() + 1);
         let state = self.state.clone();
         let asked = self.owner.ask(move |local| turn(local, &state.state()));
-        asked.await
+        call::waiting_for("its turn", asked).await
     }
 
     /// Turns that were asked for by this handle.

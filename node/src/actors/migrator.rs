@@ -17,7 +17,7 @@ use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 use self::plan::Plan;
 use super::owner::Handle;
-use crate::context::NodeContext;
+use crate::context::{NodeContext, call};
 use crate::failure;
 
 /// Who else waits for a copy that is on its way.
@@ -54,7 +54,8 @@ pub(crate) fn migrate(
             tokio::task::spawn_local(fly(node.clone(), id));
         }
         let deadline = landing_deadline(&node);
-        match tokio::time::timeout(deadline, landed).await {
+        let landed = tokio::time::timeout(deadline, landed);
+        match call::waiting_for("the bytes of another node", landed).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(abandoned(id)),
             Err(_) => Err(failure::deadline(

@@ -10,7 +10,7 @@ use vineyard_raft::command::{Applied, Command, Refusal};
 use vineyard_raft::state::objects::BlobRow;
 use vineyard_raft::{Error as RaftError, Request};
 
-use crate::context::NodeContext;
+use crate::context::{NodeContext, call};
 use crate::local::Proposal;
 
 /// What the cluster decided; `None` if it may decide later, or did and has forgotten.
@@ -18,7 +18,11 @@ pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<()
     match submitted {
         Ok(_) => Some(Ok(())),
         Err(RaftError::Refused(Refusal::Forgotten)) => None,
-        Err(error @ (RaftError::Refused(_) | RaftError::TooLarge { .. })) => Some(Err(error)),
+        Err(
+            error @ (RaftError::Refused(_)
+            | RaftError::TooLarge { .. }
+            | RaftError::FeatureLevel { .. }),
+        ) => Some(Err(error)),
         Err(_) => None,
     }
 }
@@ -44,8 +48,8 @@ impl PendingProposal {
     pub(crate) async fn submit(&self) -> Result<Applied, RaftError> {
         let left = self.node.boot.left_of(&self.node.config.limits).await?;
         let meta = &self.node.meta;
-        meta.submit_as(&self.request, self.command.clone(), left)
-            .await
+        let submitted = meta.submit_as(&self.request, self.command.clone(), left);
+        call::waiting_for("the cluster to agree", submitted).await
     }
 
     /// Asks until the cluster has decided; `None` if this node stops first.

@@ -5,6 +5,7 @@
 use std::io;
 
 use vineyard_env::Env;
+use vineyard_raft::features;
 use vineyard_wire::NodeId;
 use vineyard_wire::peer::{Answer, Ask, Join as JoinAsk};
 
@@ -60,13 +61,15 @@ pub(crate) async fn join(
     };
     let deadline = config.limits.metadata_deadline;
     let dialer = Dialer::new(env, identity.credentials(), deadline);
-    let ask = Ask::Join(JoinAsk {
+    let ask = JoinAsk {
         key: identity.key,
         endpoint: endpoint.to_owned(),
-    });
+    };
     loop {
         for at in endpoints {
-            match tokio::time::timeout(deadline, dialer.ask(at, &ask)).await {
+            match tokio::time::timeout(deadline, ask_at(&dialer, at, &ask, config.feature_level))
+                .await
+            {
                 Ok(Ok((answerer, Answer::Joined { node, .. }))) if answerer == node => {
                     tracing::warn!(%at, %node, "not admitted: the node that answered gave its own id");
                 }
@@ -92,6 +95,27 @@ pub(crate) async fn join(
         }
         tokio::time::sleep(config.limits.join_retry).await;
     }
+}
+
+/// A node of a build that knows no feature levels hangs up at the question that says one, and is asked without.
+async fn ask_at(
+    dialer: &Dialer,
+    endpoint: &str,
+    join: &JoinAsk,
+    level: u8,
+) -> io::Result<(NodeId, Answer)> {
+    let join = || join.clone();
+    if level > features::BASE {
+        let ask = Ask::JoinAt {
+            join: join(),
+            level,
+        };
+        match dialer.ask(endpoint, &ask).await {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            asked => return asked,
+        }
+    }
+    dialer.ask(endpoint, &Ask::Join(join())).await
 }
 
 async fn save(identity: &Identity, env: &Env) -> Result<(), Error> {

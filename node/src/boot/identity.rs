@@ -8,8 +8,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use vineyard_env::{Change, Disk, Env, Random};
-use vineyard_raft::state::instances::Instance;
-use vineyard_wire::reply::Liveness;
+use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::boot::token::{SECRET_BYTES, Token};

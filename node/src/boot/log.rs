@@ -1,17 +1,27 @@
 //! The log on stderr: one event, one line, with nothing in it that a terminal obeys.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use tracing_subscriber::EnvFilter;
 use vineyard_net::text;
 
+use crate::config::LogFormat;
+
 /// Starts the log; a process that starts several nodes has one already.
-pub(crate) fn start(filter: EnvFilter) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Printable(io::stderr()));
+pub(crate) fn start(filter: EnvFilter, format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
     // It fails if there is one, which then goes on.
-    let _ = log.with_ansi(false).try_init();
+    let _ = match format {
+        LogFormat::Text => log
+            .with_writer(|| Lines(io::stderr(), text::printable))
+            .with_ansi(false)
+            .try_init(),
+        LogFormat::Json => log
+            .json()
+            .with_writer(|| Lines(io::stderr(), text::printable_json))
+            .try_init(),
+    };
 }
 
 /// Says on stderr, on one line, why this process ends.
@@ -19,18 +29,17 @@ pub(crate) fn complain(message: &str) {
     eprintln!("vineyardd: {}", text::printable(message));
 }
 
-/// Gets each event in one piece, with the line's end, and passes it on with strangers' text escaped.
-struct Printable<W>(W);
+/// Gets each event in one piece, with the line's end, and passes it on with strangers' text made harmless.
+struct Lines<W>(W, fn(&str) -> Cow<'_, str>);
 
-impl<W: Write> Write for Printable<W> {
+impl<W: Write> Write for Lines<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(event);
         match line.strip_suffix('\n') {
-            Some(line) => {
-                let line = format!("{}\n", text::printable(line));
-                self.0.write_all(line.as_bytes())?;
-            }
-            None => self.0.write_all(text::printable(&line).as_bytes())?,
+            Some(line) => self
+                .0
+                .write_all(format!("{}\n", (self.1)(line)).as_bytes())?,
+            None => self.0.write_all((self.1)(&line).as_bytes())?,
         }
         Ok(event.len())
     }
@@ -44,13 +53,26 @@ impl<W: Write> Write for Printable<W> {
 mod tests {
     use super::*;
 
+    fn printed(event: &[u8], harmless: fn(&str) -> Cow<'_, str>) -> String {
+        let mut printed = Vec::new();
+        let written = Lines(&mut printed, harmless).write(event).unwrap();
+        assert_eq!(written, event.len());
+        String::from_utf8(printed).unwrap()
+    }
+
     #[test]
     fn an_event_stays_one_line() {
-        let mut printed = Vec::new();
         let event = b"WARN at=a\x1b[2J\nERROR forged \xff\n";
-        let written = Printable(&mut printed).write(event).unwrap();
-        assert_eq!(written, event.len());
         let expected = "WARN at=a\\u{1b}[2J\\u{a}ERROR forged \u{fffd}\n";
-        assert_eq!(String::from_utf8(printed).unwrap(), expected);
+        assert_eq!(printed(event, text::printable), expected);
+    }
+
+    #[test]
+    fn an_event_as_json_stays_json() {
+        let event = "{\"at\":\"a\u{9b}2J\u{202e}\"}\n";
+        let line = printed(event.as_bytes(), text::printable_json);
+        assert_eq!(line, "{\"at\":\"a\\u009b2J\\u202e\"}\n");
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["at"], "a\u{9b}2J\u{202e}");
     }
 }

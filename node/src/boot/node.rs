@@ -167,6 +167,14 @@ impl Node {
         {
             tracing::warn!("the metadata group did not stop in time");
         }
+        let counters = &node.counters;
+        tracing::info!(
+            sessions = counters.sessions.get(),
+            requests = counters.requests.get(),
+            failed = counters.failed.get(),
+            slow = counters.slow.get(),
+            "stopped"
+        );
     }
 
     /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
@@ -280,7 +288,7 @@ async fn assemble(
             key: identity.key,
         }),
     };
-    let boot = Arc::new(Boot::new(instance, &identity.lives));
+    let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));
     let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
     let meta = Meta::start(&env, raft_options(&config), member, dial).await?;
     boot.judge_by(meta.reader());
@@ -311,6 +319,7 @@ async fn assemble(
         stopping: Stopping::default(),
         closed_sessions: ClosedSessions::default(),
         counters: Counters::default(),
+        first_trace: env.random.next_u64(),
         config,
         env,
         identity,
@@ -333,6 +342,7 @@ fn raft_options(config: &Config) -> vineyard_raft::Options {
         election_ms_min: limits.raft_election_min.as_millis() as u64,
         election_ms_max: limits.raft_election_max.as_millis() as u64,
         snapshot_after_entries: limits.raft_snapshot_entries,
+        feature_level: config.feature_level,
         ..vineyard_raft::Options::default()
     }
 }

@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use vineyard_raft::command::{Applied, Command, Refusal};
-use vineyard_raft::{Error as RaftError, Reader};
+use vineyard_raft::{Error as RaftError, Reader, Registered, features};
 
-use vineyard_wire::InstanceId;
 use vineyard_wire::peer::Life;
+use vineyard_wire::{InstanceId, NodeId};
 
 use crate::boot::identity::Identity;
 use crate::config::Limits;
-use crate::context::NodeContext;
+use crate::context::{NodeContext, call};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
@@ -34,11 +34,13 @@ pub(crate) struct Boot {
     stage: watch::Sender<Stage>,
     /// What the cluster has registered, as far as it is known here; set once it can be read.
     known: OnceLock<Reader>,
+    /// The highest feature level that this node says to know.
+    level_max: u8,
 }
 
 impl Boot {
     /// `lives` are those of the node's identity, this one the last.
-    pub(crate) fn new(instance: InstanceId, lives: &[u128]) -> Self {
+    pub(crate) fn new(instance: InstanceId, lives: &[u128], level_max: u8) -> Self {
         let (key, before) = lives.split_last().expect("a boot is a life");
         Self {
             life: Life {
@@ -48,6 +50,7 @@ impl Boot {
             },
             stage: watch::Sender::new(Stage::Unregistered),
             known: OnceLock::new(),
+            level_max,
         }
     }
 
@@ -65,6 +68,27 @@ impl Boot {
     pub(crate) fn knows_better(&self, theirs: &Life) -> bool {
         let known = self.known.get().map(Reader::state);
         known.is_some_and(|state| state.is_outlived(theirs.instance, theirs.key, &theirs.before))
+    }
+
+    /// Whether raft's messages are exchanged with processes that do not introduce themselves: as long as some member may be
+    /// of a build that cannot.
+    pub(crate) fn takes_strangers(&self) -> bool {
+        let known = self.known.get().map(Reader::state);
+        let level = known.map_or(features::BASE, |state| state.feature_level());
+        level.min(self.level_max) < features::LIVES
+    }
+
+    /// Whether this node introduces itself and expects others to.
+    pub(crate) fn introduces(&self) -> bool {
+        self.level_max >= features::LIVES
+    }
+
+    /// Whether `node` is known to be of a build that cannot introduce itself.
+    pub(crate) fn is_stranger(&self, node: NodeId) -> bool {
+        let known = self.known.get().map(Reader::state);
+        known.is_some_and(|state| {
+            state.node(node).is_some() && state.level_of(node) < features::LIVES
+        })
     }
 
     /// Another member has seen a later boot of this node, or another process of this boot.
@@ -126,7 +150,8 @@ impl Boot {
     }
 }
 
-/// Tells the cluster of this boot, again and again until it answers.
+/// Tells the cluster of this boot, again and again until it answers, and once more with its life when all members know
+/// what a life is.
 pub(crate) async fn register(node: Rc<NodeContext>) {
     let limits = &node.config.limits;
     loop {
@@ -136,12 +161,18 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
             .meta
             .boot(instance, key, before, limits.metadata_deadline);
         match registering.await {
-            Ok(()) => return node.boot.advance(Stage::Registered),
+            Ok(Registered::WithLife) => return node.boot.advance(Stage::Registered),
+            Ok(Registered::WithoutLife) => {
+                node.boot.advance(Stage::Registered);
+                node.meta.level_reached(features::LIVES).await;
+            }
             Err(RaftError::Stopped) => return,
             Err(error @ RaftError::Refused(_)) => return node.boot.refuse(error),
-            Err(error) => tracing::warn!(%error, "not known to the cluster yet"),
+            Err(error) => {
+                tracing::warn!(%error, "not known to the cluster yet");
+                tokio::time::sleep(limits.join_retry).await;
+            }
         }
-        tokio::time::sleep(limits.join_retry).await;
     }
 }
 
@@ -172,7 +203,8 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
 /// Asks the cluster to agree on `command` in the name of this boot; this node has applied it when the answer comes.
 pub(crate) async fn submit(node: &NodeContext, command: Command) -> Result<Applied, RaftError> {
     let left = node.boot.left_of(&node.config.limits).await?;
-    node.meta.submit(node.instance, command, left).await
+    let submitted = node.meta.submit(node.instance, command, left);
+    call::waiting_for("the cluster to agree", submitted).await
 }
 
 #[cfg(test)]
@@ -181,7 +213,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_asked_of_the_cluster_waits_for_the_registration() {
-        let boot = Boot::new(InstanceId(7), &[1, 2]);
+        let boot = Boot::new(InstanceId(7), &[1, 2], features::LATEST);
         let wait = Duration::from_secs(1);
         let late = boot.registered(wait).await.unwrap_err();
         assert!(late.to_string().contains("register this start"), "{late}");

@@ -38,7 +38,7 @@ pub fn run(args: Vec<String>) -> u8 {
             return USAGE;
         }
     };
-    log::start(filter);
+    log::start(filter, startup.log_format);
     match serve(*startup) {
         Ok(()) => 0,
         Err(error) => {

@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use vineyard_raft::features::LATEST;
+
 use crate::config::size;
 
 mod table;
@@ -34,13 +36,24 @@ pub struct Flags {
     pub token: Option<String>,
     pub token_file: Option<PathBuf>,
     pub log: Option<String>,
+    pub log_format: Option<LogFormat>,
+    pub slow_request_ms: Option<u64>,
     pub deployment: Option<String>,
     pub compression: Option<bool>,
     pub rpc: Option<bool>,
     pub rpc_open_to_anyone: Option<bool>,
     pub htpasswd: Option<PathBuf>,
+    pub feature_level: Option<u8>,
     /// Lines for the operator about flags that were accepted and mean nothing.
     pub notices: Vec<String>,
+}
+
+/// How the log on stderr is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
 }
 
 /// A command line that cannot be followed.
@@ -181,6 +194,13 @@ impl Flags {
             }
             Ours::TokenFile => self.token_file = text().map(PathBuf::from),
             Ours::Log => self.log = text(),
+            Ours::LogFormat => self.log_format = Some(log_format(value).map_err(bad)?),
+            Ours::SlowRequestMs => {
+                let ms = value
+                    .parse()
+                    .map_err(|_| bad("write milliseconds".to_owned()))?;
+                self.slow_request_ms = Some(ms);
+            }
             Ours::Deployment => self.deployment = Some(deployment(value).map_err(bad)?),
             Ours::Compression => {
                 self.compression = Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?);
@@ -194,10 +214,24 @@ impl Flags {
             }
             // Said to be empty it differs from not said: a data directory may remember one.
             Ours::Htpasswd => self.htpasswd = Some(PathBuf::from(value)),
+            Ours::FeatureLevel => self.feature_level = Some(feature_level(value).map_err(bad)?),
             Ours::FlagFile => unreachable!("flag files are read before values are set"),
         }
         Ok(())
     }
+}
+
+fn log_format(value: &str) -> Result<LogFormat, String> {
+    match value {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("write text or json".to_owned()),
+    }
+}
+
+fn feature_level(value: &str) -> Result<u8, String> {
+    let level = value.parse().ok().filter(|level| *level <= LATEST);
+    level.ok_or_else(|| format!("write a level from 0 to {LATEST}"))
 }
 
 /// An argument is the one way to give a token that other users can watch.

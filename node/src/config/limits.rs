@@ -39,6 +39,9 @@ pub struct Limits {
     /// Between two rounds of a `--join` that nobody answered.
     pub join_retry: Duration,
 
+    /// A request that took longer is logged, with what it waited for. Time that the caller asked to wait does not count.
+    pub slow_request: Duration,
+
     /// Messages an actor's mailbox holds before senders wait.
     pub mailbox_capacity: usize,
     /// Connections on the Unix socket. One more is accepted and closed with a reason, as with the next two. All four are
@@ -105,6 +108,8 @@ impl Default for Limits {
             accept_pause: Duration::from_millis(50),
             full_said_every: Duration::from_secs(60),
             join_retry: Duration::from_millis(500),
+
+            slow_request: Duration::from_secs(1),
 
             mailbox_capacity: 1024,
             ipc_connections_max: 16_384,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::config::passwords::{Passwords, PasswordsError};
 use crate::config::remembered::{self, RememberError, Remembered};
-use crate::config::{Config, ConfigError, FlagError, Flags, Machine, flags, resolve};
+use crate::config::{Config, ConfigError, FlagError, Flags, LogFormat, Machine, flags, resolve};
 use crate::system::ownership;
 
 /// The consensus library tells each of its steps at `info`.
@@ -29,6 +29,7 @@ pub struct Startup {
     pub config: Config,
     /// The filter for the log on stderr, as `tracing_subscriber::EnvFilter` reads it.
     pub log: String,
+    pub log_format: LogFormat,
     /// Lines to log first.
     pub notices: Vec<String>,
     /// What `node.json` said; `None` if there is none.
@@ -82,10 +83,12 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
         config.passwords = Some(Arc::new(passwords(path)?));
     }
     let notices = std::mem::take(&mut flags.notices);
+    let log_format = flags.log_format.unwrap_or_default();
     let log = flags.log.unwrap_or_else(|| LOG_DEFAULT.to_owned());
     Ok(Loaded::Run(Box::new(Startup {
         config,
         log,
+        log_format,
         notices,
         remembered,
         moved: flags.moved,

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::config::flags::{Flags, NOT_A_SWITCH, endpoints, mode, switch};
 use crate::config::size::{self, SizeError};
@@ -156,6 +157,8 @@ pub fn config(
         .rpc_open_to_anyone
         .or(remembered.map(|r| r.rpc_open_to_anyone))
         .unwrap_or(config.rpc_open_to_anyone);
+    // Not remembered: the start that ends an upgrade only leaves the flag away.
+    config.feature_level = flags.feature_level.unwrap_or(config.feature_level);
     let compression = flags.compression.or(remembered.map(|r| r.compression));
     config.compression = compression.unwrap_or(config.compression);
     let deployment = flags
@@ -163,6 +166,9 @@ pub fn config(
         .clone()
         .or(remembered.map(|r| r.deployment.clone()));
     config.deployment = deployment.unwrap_or(config.deployment);
+    if let Some(ms) = flags.slow_request_ms {
+        config.limits.slow_request = Duration::from_millis(ms);
+    }
     Ok(config)
 }
 

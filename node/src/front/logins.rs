@@ -12,6 +12,7 @@ use vineyard_env::{LocalBoxFuture, Threads};
 use vineyard_wire::{Code, Status};
 
 use crate::config::Passwords;
+use crate::context::call;
 use crate::session::Kind;
 
 /// Logins that wait at the thread's door. The others wait in front of it, in their order, and may give up.
@@ -68,7 +69,10 @@ impl Logins {
             answered.await.map_err(|_| stopped())
         };
         let late = |_| not_ready("too many logins wait; nobody looked at this one in time");
-        timeout(self.deadline, asked).await.map_err(late)?
+        let checked = timeout(self.deadline, asked);
+        call::waiting_for("its password to be checked", checked)
+            .await
+            .map_err(late)?
     }
 }
 
@@ -85,7 +89,7 @@ async fn check(
             Some(login) = far.recv() => login,
             else => return,
         };
-        // Whoever gave up is owed no hash.
+        // The caller timed out: skip the hash.
         if !login.answer.is_closed() {
             let is_right = passwords.admits(&login.name, &login.password);
             login.answer.send(is_right).ok();

@@ -12,14 +12,15 @@ use vineyard_raft::state::State;
 use vineyard_wire::{ObjectId, Status};
 
 use crate::boot::registration;
-use crate::context::NodeContext;
+use crate::context::{NodeContext, call};
 use crate::failure;
 use crate::local::{Attempt, Local, Waiter};
 
 /// Catches up with what the cluster acknowledged before, if it answers in time.
 pub(super) async fn catch_up(node: &Rc<NodeContext>) {
     let deadline = node.config.limits.sync_deadline;
-    if let Err(error) = node.meta.confirm(deadline).await {
+    let caught_up = call::waiting_for("a quorum to confirm", node.meta.confirm(deadline));
+    if let Err(error) = caught_up.await {
         tracing::debug!(%error, "a client asked to catch up with a cluster that does not answer");
     }
 }
@@ -58,7 +59,9 @@ impl Patience {
 
     pub(super) async fn wait(&self, waiter: Waiter) -> Result<(), Status> {
         let late = |_| failure::deadline("a persist or delete of the same object", self.deadline);
-        timeout_at(self.until, waiter.woken()).await.map_err(late)
+        let woken = timeout_at(self.until, waiter.woken());
+        let what = "a persist or delete of the same object";
+        call::waiting_for(what, woken).await.map_err(late)
     }
 }
 
@@ -80,8 +83,7 @@ pub(super) async fn is_known(node: &Rc<NodeContext>, id: ObjectId) -> Result<boo
 /// The state this node reads from now on holds everything acknowledged before this call.
 pub(super) async fn confirm(node: &Rc<NodeContext>) -> Result<(), Status> {
     let deadline = node.config.limits.metadata_deadline;
-    node.meta
-        .confirm(deadline)
+    call::waiting_for("a quorum to confirm", node.meta.confirm(deadline))
         .await
         .map_err(failure::from_raft)
 }

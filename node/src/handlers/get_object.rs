@@ -4,54 +4,28 @@
 //! with their node are an error that says so; bytes of other nodes are left to them. A reply that no client could decode
 //! is a refusal.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use vineyard_env::Access;
 use vineyard_raft::state::State;
-use vineyard_store::Blob;
-use vineyard_wire::reply::{GotObjects, Payload};
-use vineyard_wire::request::{GetName, GetObject};
-use vineyard_wire::{ObjectId, Reply, Status};
+use vineyard_store::{Blob, Slice};
+use vineyard_wire::reply::GotObjects;
+use vineyard_wire::request::GetObject;
+use vineyard_wire::{ObjectId, Reply, Status, TreeText};
 
 use super::agree::confirm;
-use super::{blobs, names, remote};
+use super::{Answered, blobs, names, remote, reply_with};
 use crate::context::NodeContext;
-use crate::front::rpc::Connection;
 use crate::local::{Found, Known, Local};
-use crate::session::{self, Kind, Session};
+use crate::session::Session;
+use crate::session::connection::Connection;
 
-/// On a TCP connection the payloads are ids alone, and the rest is left to [`send`].
+/// Over the Unix socket: the payloads say where in the arena the bytes are.
 pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Reply, Status> {
-    let GetObject {
-        mut ids,
-        name,
-        compress,
-    } = get;
-    if let Some(name) = name {
-        if !ids.is_empty() {
-            return Err(Status::invalid("get_object takes ids or a name, not both"));
-        }
-        ids.push(resolve(session, name).await?);
-    }
-    if session.kind == Kind::Rpc {
-        let texts = known(
-            &session.node,
-            ids,
-            |local: &mut Local, state: &State, ids: &[ObjectId]| {
-                local.read_with_payloads(state, ids)
-            },
-        )
-        .await?;
-        let here = texts.here.into_iter().flatten();
-        return Ok(Reply::GetObject(GotObjects {
-            content: texts.trees,
-            payloads: here.map(unread).collect(),
-            compress,
-            ..GotObjects::default()
-        }));
-    }
+    let ids = ids(&session.node, get.ids, get.name).await?;
     let holder = session.holder.get();
     let get =
         move |local: &mut Local, state: &State, ids: &[ObjectId]| local.get(state, ids, holder);
@@ -99,45 +73,64 @@ async fn known<T: Send + 'static>(
     }
 }
 
-async fn resolve(session: &Session, name: String) -> Result<ObjectId, Status> {
-    let get_name = GetName {
-        name,
-        wait: false,
-        timeout_ms: None,
-    };
-    match names::get_name(&session.node, get_name).await? {
-        Reply::GetName { object_id } => Ok(object_id),
-        other => unreachable!("get_name answers {other:?}"),
-    }
-}
-
-/// What stands for a blob until [`send`] has looked at it.
-fn unread(id: ObjectId) -> Payload {
-    Payload {
-        object_id: id,
-        ..Payload::empty()
-    }
-}
-
-/// The bytes of what was found, after the reply that says what it is.
-pub(crate) async fn send(
+/// Over TCP: the bytes of what was found come after the reply that says what it is.
+pub(super) async fn get_remote(
     session: &Session,
     mut connection: Connection,
-    mut got: GotObjects,
-) -> io::Result<Connection> {
-    let here = got.payloads.iter().map(|payload| payload.object_id);
-    let here = here.collect();
-    let (found, slices) = match remote::read(session, here).await {
-        Ok(found) => found,
-        Err(status) => {
-            session::write(&mut connection.stream, &Err(status)).await?;
-            return Ok(connection);
-        }
+    get: GetObject,
+) -> io::Result<Answered> {
+    let GetObject {
+        ids,
+        name,
+        compress,
+    } = get;
+    let reading = read_remote(session, ids, name);
+    let Some(read) = connection.while_open(session, reading).await else {
+        return Err(io::ErrorKind::ConnectionAborted.into());
     };
-    got.payloads = remote::payloads(session, &found);
-    let compress = got.compress;
-    let head = session::encode(&Ok(Reply::GetObject(got)));
-    remote::send(session, connection, head, slices, compress).await
+    let (content, blobs, slices) = match read {
+        Ok(read) => read,
+        Err(status) => return reply_with(session, connection, Err(status)).await,
+    };
+    let reply = Reply::GetObject(GotObjects {
+        content,
+        payloads: remote::payloads(session, &blobs),
+        compress,
+        ..GotObjects::default()
+    });
+    remote::send(session, connection, reply, slices, compress).await
+}
+
+/// Trees, and the bytes of this node below them.
+type Read = (BTreeMap<ObjectId, TreeText>, Vec<Blob>, Vec<Slice>);
+
+async fn read_remote(
+    session: &Session,
+    asked: Vec<ObjectId>,
+    name: Option<String>,
+) -> Result<Read, Status> {
+    let ids = ids(&session.node, asked, name).await?;
+    let read =
+        |local: &mut Local, state: &State, ids: &[ObjectId]| local.read_with_payloads(state, ids);
+    let texts = known(&session.node, ids, read).await?;
+    let here = texts.here.into_iter().flatten().collect();
+    let (blobs, slices) = remote::read(session, here).await?;
+    Ok((texts.trees, blobs, slices))
+}
+
+/// What is asked for: some ids, or what a name points to.
+async fn ids(
+    node: &Rc<NodeContext>,
+    ids: Vec<ObjectId>,
+    name: Option<String>,
+) -> Result<Vec<ObjectId>, Status> {
+    match name {
+        None => Ok(ids),
+        Some(_) if !ids.is_empty() => {
+            Err(Status::invalid("get_object takes ids or a name, not both"))
+        }
+        Some(name) => Ok(vec![names::resolve(node, &name).await?]),
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use vineyard_raft::state::State;
 use vineyard_wire::{Code, ObjectId, Reply, Status, Tree};
 
 use super::agree::{catch_up, confirm, is_here, is_known, submit, unblocked};
-use crate::context::{Counted, NodeContext};
+use crate::context::{Counted, NodeContext, call};
 use crate::failure;
 use crate::local::Local;
 use crate::local::catalog::absorb::Created;
@@ -91,7 +91,7 @@ pub(super) async fn get_data(
         let read = move |local: &mut Local, state: &State| local.read_or_wait(state, &ids);
         match node.local.ask(read).await? {
             Ok(found) => return Ok(found?.reply()),
-            Err(waiter) => waiter.woken().await,
+            Err(waiter) => call::as_asked(waiter.woken()).await,
         }
     }
 }

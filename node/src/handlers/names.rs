@@ -8,10 +8,10 @@ use vineyard_raft::command::Command;
 use vineyard_raft::command::Condition;
 use vineyard_raft::state::State;
 use vineyard_wire::request::{GetName, PutName};
-use vineyard_wire::{ObjectId, Reply, Status};
+use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::agree::{confirm, is_known, submit};
-use crate::context::{Counted, NodeContext};
+use crate::context::{Counted, NodeContext, call};
 use crate::failure;
 use crate::local::Local;
 use crate::local::catalog::Pattern;
@@ -64,17 +64,13 @@ pub(super) async fn get_name(node: &Rc<NodeContext>, request: GetName) -> Result
         wait,
         timeout_ms,
     } = request;
-    if !node.env.faults.has(Fault::StaleNameRead) {
-        confirm(node).await?;
-    }
-    if let Some(object_id) = node.meta.state().name(&name) {
-        return Ok(Reply::GetName { object_id });
-    }
-    if !wait {
-        return Err(Status::not_exists(format!("failed to find name: {name}")));
+    match resolve(node, &name).await {
+        Ok(object_id) => return Ok(Reply::GetName { object_id }),
+        Err(status) if !wait || status.code != Code::ObjectNotExists => return Err(status),
+        Err(_) => {}
     }
     let _counted = Counted::waiting(node)?;
-    let appeared = appearance(node, &name);
+    let appeared = call::as_asked(appearance(node, &name));
     let Some(timeout_ms) = timeout_ms else {
         return Ok(Reply::GetName {
             object_id: appeared.await?,
@@ -87,6 +83,15 @@ pub(super) async fn get_name(node: &Rc<NodeContext>, request: GetName) -> Result
         }),
         Err(_) => Err(failure::deadline(&format!("the name {name:?}"), after)),
     }
+}
+
+/// What `name` points to, as the quorum knows it.
+pub(super) async fn resolve(node: &Rc<NodeContext>, name: &str) -> Result<ObjectId, Status> {
+    if !node.env.faults.has(Fault::StaleNameRead) {
+        confirm(node).await?;
+    }
+    let found = node.meta.state().name(name);
+    found.ok_or_else(|| Status::not_exists(format!("failed to find name: {name}")))
 }
 
 async fn appearance(node: &NodeContext, name: &str) -> Result<ObjectId, Status> {

@@ -13,13 +13,13 @@ use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::agree::{Patience, confirm};
-use super::{delete, persist, remote};
+use super::{Answered, delete, persist, remote, reply_with};
 use crate::actors::proposal::decided;
 use crate::boot::registration;
 use crate::failure;
-use crate::front::rpc::Connection;
 use crate::local::{Inline, Local, Made, Persisting, Put, PutTurn};
-use crate::session::{self, Session};
+use crate::session::Session;
+use crate::session::connection::Connection;
 
 /// A put whose bytes, if any, are in its frame.
 pub(super) async fn put_object(session: &Session, mut put: PutObject) -> Result<Reply, Status> {
@@ -37,36 +37,32 @@ pub(super) async fn put_object(session: &Session, mut put: PutObject) -> Result<
 }
 
 /// Whether the client sends the bytes when it is told to.
-pub(crate) fn waits_for_go_ahead(put: &PutObject) -> bool {
+pub(super) fn waits_for_go_ahead(put: &PutObject) -> bool {
     put.bytes.is_empty() && put.inline.iter().any(|size| *size > 0)
 }
 
 /// A put whose bytes come on the TCP connection: one reply says "go ahead", another how it went.
-pub(crate) async fn put_remote(
+pub(super) async fn put_remote(
     session: &Session,
     mut connection: Connection,
     put: PutObject,
-) -> io::Result<Connection> {
-    let room = match check(&put) {
+) -> io::Result<Answered> {
+    let allocated = match check(&put) {
         Ok(()) => remote::allocate(session, put.inline.clone()).await,
         Err(status) => Err(status),
     };
-    let (inline, writers) = match room {
-        Ok(room) => room,
-        Err(status) => {
-            session::write(&mut connection.stream, &Err(status)).await?;
-            return Ok(connection);
-        }
+    let (inline, writers) = match allocated {
+        Ok(allocated) => allocated,
+        Err(status) => return reply_with(session, connection, Err(status)).await,
     };
-    let go_ahead = Reply::PutObject(PutDone {
+    let go_ahead = Ok(Reply::PutObject(PutDone {
         object: None,
         blobs: ids_of(&inline),
-    });
-    session::write(&mut connection.stream, &Ok(go_ahead)).await?;
+    }));
+    connection.write(session, &go_ahead).await?;
     connection = remote::receive(session, connection, writers, put.compress).await?;
     let outcome = finish(session, put, Inline::Stored(inline)).await;
-    session::write(&mut connection.stream, &outcome).await?;
-    Ok(connection)
+    reply_with(session, connection, outcome).await
 }
 
 fn check(put: &PutObject) -> Result<(), Status> {
@@ -102,6 +98,7 @@ async fn finish(session: &Session, put: PutObject, inline: Inline) -> Result<Rep
         let object = None;
         return Ok(Reply::PutObject(PutDone { object, blobs }));
     };
+    tracing::debug!(id = %created.id, "made");
     if let Err(unpublished) = publish(session, created.id, persist, persisting, name).await {
         if unpublished.is_final(session, created.id).await? {
             let members = created.brought.iter().copied();

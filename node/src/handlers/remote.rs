@@ -12,11 +12,12 @@ use vineyard_shm::{Slice, SliceMut};
 use vineyard_store::Blob;
 use vineyard_wire::{ObjectId, Reply, Status};
 
-use super::blobs;
-use crate::front::rpc::Connection;
+use super::{Answered, blobs, reply_with};
+use crate::context::call;
 use crate::local::Local;
+use crate::session::connection::Connection;
 use crate::session::frame_reader::FrameReader;
-use crate::session::{self, Session};
+use crate::session::{Session, writer};
 
 pub(super) fn refuse_on_ipc() -> Result<Reply, Status> {
     Err(Status::invalid(
@@ -24,12 +25,12 @@ pub(super) fn refuse_on_ipc() -> Result<Reply, Status> {
     ))
 }
 
-pub(crate) async fn create_remote_buffer(
+pub(super) async fn create_remote_buffer(
     session: &Session,
     connection: Connection,
     size: u64,
     compress: bool,
-) -> io::Result<Connection> {
+) -> io::Result<Answered> {
     let reply = |blobs: &[Blob]| {
         let created = session.node.arena.payload(&blobs[0], Access::ReadOnly);
         Reply::CreateBuffer {
@@ -41,12 +42,12 @@ pub(crate) async fn create_remote_buffer(
     create(session, connection, vec![size], compress, reply).await
 }
 
-pub(crate) async fn create_remote_buffers(
+pub(super) async fn create_remote_buffers(
     session: &Session,
     connection: Connection,
     sizes: Vec<u64>,
     compress: bool,
-) -> io::Result<Connection> {
+) -> io::Result<Answered> {
     let reply = |blobs: &[Blob]| Reply::CreateBuffers {
         ids: blobs.iter().map(|blob| blob.id).collect(),
         payloads: payloads(session, blobs),
@@ -62,18 +63,15 @@ async fn create(
     sizes: Vec<u64>,
     compress: bool,
     reply: impl Fn(&[Blob]) -> Reply,
-) -> io::Result<Connection> {
+) -> io::Result<Answered> {
     let holder = session.holder.get();
     let (mut blobs, writers) = match allocate(session, sizes).await {
         Ok(made) => made,
-        Err(status) => {
-            session::write(&mut connection.stream, &Err(status)).await?;
-            return Ok(connection);
-        }
+        Err(status) => return reply_with(session, connection, Err(status)).await,
     };
     blobs.iter_mut().for_each(|blob| blob.sealed = true);
     let go_ahead = Ok(reply(&blobs));
-    session::write(&mut connection.stream, &go_ahead).await?;
+    connection.write(session, &go_ahead).await?;
     connection = receive(session, connection, writers, compress).await?;
     let ids: Vec<_> = blobs.iter().map(|blob| blob.id).collect();
     let sealed = session
@@ -82,8 +80,7 @@ async fn create(
         .ask(move |local, _| local.seal_and_release(holder, &ids))
         .await;
     let outcome = sealed.and_then(|sealed| sealed).and(go_ahead);
-    session::write(&mut connection.stream, &outcome).await?;
-    Ok(connection)
+    reply_with(session, connection, outcome).await
 }
 
 /// Unsealed blobs, and their bytes to fill.
@@ -101,26 +98,22 @@ pub(super) async fn allocate(
     session.node.local.ask(allocate).await?
 }
 
-pub(crate) async fn get_remote_buffers(
+pub(super) async fn get_remote_buffers(
     session: &Session,
-    mut connection: Connection,
+    connection: Connection,
     ids: Vec<ObjectId>,
     compress: bool,
-) -> io::Result<Connection> {
+) -> io::Result<Answered> {
     let (blobs, slices) = match read(session, ids).await {
         Ok(found) => found,
-        Err(status) => {
-            session::write(&mut connection.stream, &Err(status)).await?;
-            return Ok(connection);
-        }
+        Err(status) => return reply_with(session, connection, Err(status)).await,
     };
-    let payloads = payloads(session, &blobs);
-    let head = session::encode(&Ok(Reply::GetBuffers {
-        payloads,
+    let reply = Reply::GetBuffers {
+        payloads: payloads(session, &blobs),
         fds: Vec::new(),
         compress,
-    }));
-    send(session, connection, head, slices, compress).await
+    };
+    send(session, connection, reply, slices, compress).await
 }
 
 /// The blobs that are here, and their bytes, which stay in place while the slices live. Bytes that are still being
@@ -157,7 +150,7 @@ pub(super) async fn receive(
     compress: bool,
 ) -> io::Result<Connection> {
     let bytes = writers.iter().map(|writer| writer.len() as u64).sum();
-    let Connection { stream, mut reader } = connection;
+    let (stream, mut reader) = connection.into_tcp();
     let first = reader.take(usize::MAX);
     let node = &session.node;
     let filling = node
@@ -165,9 +158,8 @@ pub(super) async fn receive(
         .transfer(&node.config.limits, stream, bytes, move |stream| {
             Box::pin(fill(stream, first, writers, compress))
         });
-    let (stream, left) = filling.await?;
-    let reader = FrameReader::new(left);
-    Ok(Connection { stream, reader })
+    let (stream, left) = call::waiting_for("the bytes of the client", filling).await?;
+    Ok(Connection::tcp(stream, FrameReader::new(left)))
 }
 
 /// Reads every writer full, `first` before the stream; what of `first` is left belongs to the next frame.
@@ -194,24 +186,28 @@ async fn fill(
     Ok(left.to_vec())
 }
 
-/// Writes `head` and then the bytes of `slices`.
+/// Writes `reply` and then the bytes of `slices`.
 pub(super) async fn send(
     session: &Session,
     connection: Connection,
-    head: Vec<u8>,
+    reply: Reply,
     slices: Vec<Slice>,
     compress: bool,
-) -> io::Result<Connection> {
+) -> io::Result<Answered> {
+    let head = writer::encode(&Ok(reply));
     let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
-    let Connection { stream, reader } = connection;
+    let (stream, reader) = connection.into_tcp();
     let node = &session.node;
     let pouring = node
         .bulk
         .transfer(&node.config.limits, stream, bytes, move |stream| {
             Box::pin(pour(stream, head, slices, compress))
         });
-    let (stream, ()) = pouring.await?;
-    Ok(Connection { stream, reader })
+    let (stream, ()) = call::waiting_for("the client to read", pouring).await?;
+    Ok(Answered {
+        connection: Connection::tcp(stream, reader),
+        outcome: Ok(()),
+    })
 }
 
 /// Small replies leave in one write, so that no second packet waits for the first one's acknowledgement.

@@ -11,7 +11,7 @@ const PROTOCOL_VERSION: &str = "0.24.2";
 /// A client that says this releases what it no longer reads, so its holds are never taken away.
 const RELEASES: &str = "release";
 /// What a client is told that this node offers, if it asked for it: old clients never see it.
-const FEATURES: [&str; 2] = [RELEASES, "objects"];
+const FEATURES: [&str; 3] = [RELEASES, "objects", "trace"];
 /// `store_type` of a plasma client, which this node does not serve.
 const PLASMA: u64 = 2;
 

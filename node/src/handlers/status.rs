@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::future::join_all;
-use vineyard_raft::state::instances::Instance;
+use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::reply::{
-    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeStatus, Role,
+    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, NodeStatus, Role,
 };
-use vineyard_wire::{NodeId, Reply, Status};
+use vineyard_wire::{NodeId, Reply, Status, reply};
 
 use crate::context::NodeContext;
 use crate::peer::stats;
@@ -87,7 +87,7 @@ async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
     NodeStatus {
         instance_id: instance.id,
         role,
-        state: instance.liveness,
+        state: shown(instance.liveness),
         endpoint: instance.endpoint.clone(),
         ipc_socket: instance.ipc_socket.clone(),
         figures: stats::of(node, instance).await,
@@ -103,5 +103,13 @@ pub(super) fn token(session: &Session) -> Result<Reply, Status> {
         Kind::Rpc => Err(Status::invalid(
             "the token is only told over the Unix socket",
         )),
+    }
+}
+
+fn shown(liveness: Liveness) -> reply::Liveness {
+    match liveness {
+        Liveness::Up => reply::Liveness::Up,
+        Liveness::Unreachable => reply::Liveness::Unreachable,
+        Liveness::Gone => reply::Liveness::Gone,
     }
 }

@@ -79,10 +79,14 @@ impl vineyard_raft::Dial for RaftDialer {
     ) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
         let (dialer, boot) = (self.dialer.clone(), self.boot.clone());
         Box::pin(async move {
-            let (mut stream, answered) = dialer.dial(&endpoint, Purpose::Raft).await?;
+            let (mut stream, answered, purpose) =
+                dial_raft(&dialer, &boot, node, &endpoint).await?;
             if answered != node {
                 let message = format!("{endpoint} is node {answered}, not {node}");
                 return Err(io::Error::new(io::ErrorKind::NotFound, message));
+            }
+            if purpose == Purpose::Raft {
+                return Ok(stream);
             }
             let introduced = introduction::introduce(stream.as_mut(), &boot);
             match tokio::time::timeout(dialer.connect_deadline, introduced).await {
@@ -91,6 +95,33 @@ impl vineyard_raft::Dial for RaftDialer {
             }
         })
     }
+}
+
+/// A connection for raft's messages, after an introduction if the other side's build knows it. A build of before refuses the
+/// purpose that it does not know; one that has been replaced since this node heard of it may refuse the old one.
+async fn dial_raft(
+    dialer: &Dialer,
+    boot: &Boot,
+    node: NodeId,
+    endpoint: &str,
+) -> io::Result<(Box<dyn Stream>, NodeId, Purpose)> {
+    let purposes = match (boot.introduces(), boot.takes_strangers()) {
+        (false, _) => vec![Purpose::Raft],
+        (true, false) => vec![Purpose::IntroducedRaft],
+        (true, true) if boot.is_stranger(node) => vec![Purpose::Raft, Purpose::IntroducedRaft],
+        (true, true) => vec![Purpose::IntroducedRaft, Purpose::Raft],
+    };
+    let mut outcome = Err(io::ErrorKind::PermissionDenied.into());
+    for purpose in purposes {
+        let dialled = dialer.dial(endpoint, purpose).await;
+        let is_denied =
+            matches!(&dialled, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
+        outcome = dialled.map(|(stream, answered)| (stream, answered, purpose));
+        if !is_denied {
+            break;
+        }
+    }
+    outcome
 }
 
 fn late(endpoint: &str, deadline: Duration) -> io::Error {

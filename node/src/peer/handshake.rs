@@ -83,16 +83,19 @@ pub(crate) async fn dial(
     }
 }
 
-/// Answers a dialler whose `MAGIC` has been read: its hello, if it knows the secret.
+/// Answers a dialler whose `MAGIC` has been read: its hello, if it knows the secret and `serves` its purpose.
 pub(crate) async fn accept(
     stream: &mut dyn Stream,
     mine: &Credentials,
     me: NodeId,
     random: &dyn Random,
+    serves: impl Fn(Purpose) -> Result<(), &'static str>,
 ) -> io::Result<Hello> {
     let read = frames::read::<_, Hello>(stream, HANDSHAKE_BYTES_MAX).await;
     let refusal = match &read {
-        Ok(hello) => admissible(mine, hello).err(),
+        Ok(hello) => admissible(mine, hello)
+            .and_then(|()| serves(hello.purpose).map_err(str::to_owned))
+            .err(),
         // A frame of another version is the likely one. Its sender deserves the reason as much as one we understand.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(error.to_string()),
         Err(_) => None,

@@ -48,6 +48,7 @@ fn outlived(life: &Life) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use vineyard_raft::features::LATEST;
     use vineyard_wire::{InstanceId, NodeId};
 
     use super::*;
@@ -55,7 +56,7 @@ mod tests {
 
     fn boot(boot: u64) -> Boot {
         let lives = [u128::from(boot)];
-        Boot::new(InstanceId::new(NodeId(1), boot), &lives)
+        Boot::new(InstanceId::new(NodeId(1), boot), &lives, LATEST)
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use tokio::io::AsyncWriteExt;
 use vineyard_env::Stream;
+use vineyard_raft::features;
 use vineyard_shm::Slice;
 use vineyard_store::Store;
 use vineyard_wire::peer::{Answer, Ask, Join, Purpose, Range};
@@ -13,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::fetch::HASH_BYTES;
 use super::{frames, handshake, introduction};
+use crate::boot::registration::Boot;
 use crate::context::{Counted, NodeContext};
 use crate::failure;
 use crate::front::Displaced;
@@ -28,7 +30,9 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let me = node.instance.node();
     let credentials = node.identity.credentials();
-    let shake = handshake::accept(stream.as_mut(), &credentials, me, node.env.random.as_ref());
+    let random = node.env.random.as_ref();
+    let serves = |purpose| serves(&node.boot, purpose);
+    let shake = handshake::accept(stream.as_mut(), &credentials, me, random, serves);
     let deadline = node.config.limits.connect_deadline;
     let hello = tokio::select! {
         biased;
@@ -38,6 +42,10 @@ pub(crate) async fn serve(
     drop((unregistered, displaced));
     match hello.purpose {
         Purpose::Raft => {
+            node.meta.serve(stream.detach()?);
+            Ok(())
+        }
+        Purpose::IntroducedRaft => {
             let met = introduction::meet(stream.as_mut(), &node.boot);
             tokio::time::timeout(deadline, met)
                 .await
@@ -46,6 +54,20 @@ pub(crate) async fn serve(
             Ok(())
         }
         Purpose::Node => converse(&node, stream).await,
+    }
+}
+
+/// Which connections for raft this node takes: after an introduction only, once every member of the cluster can introduce
+/// itself.
+fn serves(boot: &Boot, purpose: Purpose) -> Result<(), &'static str> {
+    match purpose {
+        Purpose::Raft if !boot.takes_strangers() => {
+            Err("this cluster's nodes say which process of theirs calls: upgrade the caller")
+        }
+        Purpose::IntroducedRaft if !boot.introduces() => {
+            Err("this node was told not to introduce itself")
+        }
+        _ => Ok(()),
     }
 }
 
@@ -66,7 +88,15 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
         };
         stream = match ask {
             Ask::Join(join) => {
-                let answer = admit(node, join).await.unwrap_or_else(Answer::Refused);
+                let admitted = admit(node, join, features::BASE).await;
+                let answer = admitted.unwrap_or_else(Answer::Refused);
+                frames::write(stream.as_mut(), &answer).await?;
+                stream
+            }
+            Ask::JoinAt { join, level } => {
+                let answer = admit(node, join, level)
+                    .await
+                    .unwrap_or_else(Answer::Refused);
                 frames::write(stream.as_mut(), &answer).await?;
                 stream
             }
@@ -86,10 +116,11 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
     }
 }
 
-async fn admit(node: &Rc<NodeContext>, join: Join) -> Result<Answer, Status> {
+async fn admit(node: &Rc<NodeContext>, join: Join, level: u8) -> Result<Answer, Status> {
     let deadline = node.config.limits.metadata_deadline;
-    let admitted = node.meta.admit(join.key, join.endpoint, deadline).await;
-    let (id, cluster): (NodeId, String) = admitted.map_err(failure::from_raft)?;
+    let Join { key, endpoint } = join;
+    let admitted = node.meta.admit(key, endpoint, level, deadline);
+    let (id, cluster): (NodeId, String) = admitted.await.map_err(failure::from_raft)?;
     Ok(Answer::Joined {
         node: id,
         cluster,

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use vineyard_raft::state::State;
-use vineyard_raft::state::instances::Instance;
+use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::peer::{Answer, Ask};
-use vineyard_wire::reply::{Liveness, NodeFigures};
+use vineyard_wire::reply::NodeFigures;
 use vineyard_wire::{NodeId, Status};
 
 use crate::context::NodeContext;

@@ -1,9 +1,9 @@
-//! The log's bytes: a log written by an earlier build must be read by this one.
+//! Commands as members send them to each other: a member of an earlier build must read what it knows.
 
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{Signature, peer};
 
 use super::*;
+use crate::state::instances::Liveness;
 use crate::state::objects::{Link, Lost};
 
 fn text(text: &str) -> String {
@@ -69,7 +69,7 @@ fn instance() -> Instance {
     }
 }
 
-fn commands() -> Vec<Command> {
+fn first_commands() -> Vec<Command> {
     let (id, name) = (ObjectId(1), text("n"));
     let named = |condition| Command::PutName {
         name: text("n"),
@@ -120,6 +120,13 @@ fn commands() -> Vec<Command> {
             instance: InstanceId(1),
             blobs: vec![ObjectId((1 << 63) | 2)],
         },
+    ]
+}
+
+/// Those that the first builds do not know.
+fn later_commands() -> Vec<Command> {
+    let id = ObjectId(1);
+    vec![
         Command::FoundBy {
             cluster: text("c"),
             key: 1 << 100,
@@ -130,31 +137,55 @@ fn commands() -> Vec<Command> {
             life: 1 << 100,
             before: vec![1, 2],
         },
+        Command::Publish {
+            records: vec![record()],
+            blobs: vec![blob()],
+            name: text("n"),
+            id,
+            condition: Condition::IfEquals(ObjectId(2)),
+        },
+        Command::AdmitAt {
+            key: 1 << 100,
+            endpoint: text("e:1"),
+            level: 2,
+        },
     ]
 }
 
-#[test]
-fn every_command_has_the_bytes_it_always_had() {
+/// One entry for each command, and some for each of its cases.
+pub(crate) fn entries() -> Vec<Entry> {
     let request = RequestKey {
         instance: InstanceId(1),
         sequence: 2,
         answered_below: 1,
     };
-    let lines: String = commands()
-        .into_iter()
-        .map(|command| {
-            let entry = Entry {
-                version: 1,
-                request: Some(request),
-                at_unix_ms: 1_000,
-                command,
-            };
-            let bytes = peer::encode(&entry);
+    let commands = first_commands().into_iter().chain(later_commands());
+    commands
+        .map(|command| Entry {
+            version: command.version(),
+            request: Some(request),
+            at_unix_ms: 1_000,
+            command,
+        })
+        .collect()
+}
+
+/// The command's name and the bytes.
+pub(crate) fn line(entry: &Entry, bytes: &[u8]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let command = format!("{:?}", entry.command);
+    let verb = command.split(' ').next().unwrap_or_default();
+    format!("{verb} {hex}\n")
+}
+
+#[test]
+fn every_command_is_sent_as_it_always_was() {
+    let lines: String = entries()
+        .iter()
+        .map(|entry| {
+            let bytes = peer::encode(entry);
             assert_eq!(peer::decode::<Entry>(&bytes), Ok(entry.clone()));
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let command = format!("{:?}", entry.command);
-            let verb = command.split(' ').next().unwrap_or_default();
-            format!("{verb} {hex}\n")
+            line(entry, &bytes)
         })
         .collect();
     assert_eq!(

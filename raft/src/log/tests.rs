@@ -7,12 +7,10 @@ use vineyard_env::NoFaults;
 use vineyard_wire::NodeId;
 
 use super::*;
-use crate::command::{Command, Entry};
 use crate::disk::{MemoryDisk, SledDisk};
 use crate::machine::Machine;
 use crate::meta::driver::Shared;
 use crate::testing::LocalThreads;
-use crate::types::Membership;
 
 /// Makes a store on a disk of its own for each of openraft's tests.
 struct Stores<F>(F);
@@ -53,7 +51,10 @@ fn a_log_with_a_hole_is_an_error() {
     let disk = Arc::new(MemoryDisk::default());
     let put = |index| {
         let entry = LogEntry::new(LogId::new_term_index(1, index), EntryPayload::Blank);
-        let batch = vec![Change::Put(keys::entry(index), keys::seal(&entry))];
+        let batch = vec![Change::Put(
+            keys::entry(index),
+            keys::seal(&stored::LogEntry::from(&entry)),
+        )];
         disk.commit(batch, Box::new(|outcome| outcome.unwrap()));
     };
     put(7);
@@ -64,55 +65,4 @@ fn a_log_with_a_hole_is_an_error() {
         .map(drop)
         .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-}
-
-/// What openraft serialises of its own, as it stands under the keys of `keys.rs`: a directory written with one openraft
-/// must be readable with the next.
-#[test]
-fn openrafts_records_have_the_bytes_they_always_had() {
-    let log_id = |index| LogId::new_term_index(300, index);
-    let joint = vec![[NodeId(1)].into(), [NodeId(1), NodeId(2)].into()];
-    let places = [1, 2].map(|node| {
-        let endpoint = format!("e:{node}");
-        (NodeId(node), crate::types::Place { endpoint })
-    });
-    let members = openraft::Membership::new(joint, BTreeMap::from(places)).unwrap();
-    let entry = |index, payload| LogEntry::new(log_id(index), payload);
-    let command = Entry {
-        version: 1,
-        request: None,
-        at_unix_ms: 5,
-        command: Command::Found {
-            cluster: "c".to_owned(),
-        },
-    };
-    let lines = [
-        line("vote given", &Vote::new(300, NodeId(2))),
-        line("vote committed", &Vote::new_committed(300, NodeId(2))),
-        line("log id", &log_id(7)),
-        line("no log id", &None::<LogId>),
-        line("blank entry", &entry(1, EntryPayload::Blank)),
-        line("command", &entry(2, EntryPayload::Normal(command.into()))),
-        line(
-            "voters entry",
-            &entry(3, EntryPayload::Membership(members.clone())),
-        ),
-        line("voters", &Membership::new(Some(log_id(3)), members)),
-    ];
-    assert_eq!(
-        lines.concat(),
-        include_str!("golden.txt"),
-        "openraft's format has changed: old directories need a decoder of their own"
-    );
-}
-
-/// Name and bytes of a record that reads back as what it was.
-fn line<T>(name: &str, value: &T) -> String
-where
-    T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + Debug,
-{
-    let bytes = keys::seal(value);
-    assert_eq!(&keys::open::<T>(&bytes).unwrap(), value);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{name}: {hex}\n")
 }

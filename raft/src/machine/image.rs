@@ -3,21 +3,21 @@
 use std::io;
 use std::sync::Arc;
 
-use vineyard_wire::peer;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::Error;
+use crate::format::{Malformed, snapshot};
 use crate::state::State;
 
 const CHECKSUM_BYTES: usize = 8;
 
-/// An encoded state: the peer codec's bytes and the xxh3 of them (u64 LE). Clones share the bytes.
+/// An encoded state (`format::snapshot`) and the xxh3 of it (u64 LE). Clones share the bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Image(pub(crate) Arc<Vec<u8>>);
 
 impl Image {
     pub(crate) fn encode(state: &State) -> Self {
-        let mut bytes = peer::encode(state);
+        let mut bytes = snapshot::encode(state);
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         Self(Arc::new(bytes))
     }
@@ -32,15 +32,16 @@ impl Image {
         if xxh3_64(body).to_le_bytes() != checksum {
             return Err(damaged("a snapshot does not match its checksum".into()));
         }
-        if let Some(&version) = body.first().filter(|version| **version > peer::VERSION) {
-            let understood = peer::VERSION;
-            let newer = Error::Newer {
-                version,
-                understood,
-            };
-            return Err(io::Error::new(io::ErrorKind::InvalidData, newer));
-        }
-        peer::decode_image(body).map_err(|error| damaged(error.to_string()))
+        snapshot::decode(body).map_err(|error| match error {
+            Malformed::Newer { found, understood } => {
+                let newer = Error::Newer {
+                    version: found,
+                    understood,
+                };
+                io::Error::new(io::ErrorKind::InvalidData, newer)
+            }
+            error => damaged(format!("a snapshot: {error}")),
+        })
     }
 }
 
@@ -55,13 +56,13 @@ mod tests {
 
     #[test]
     fn a_snapshot_of_a_newer_build_is_refused_by_its_version() {
-        let mut bytes = peer::encode(&State::default());
-        bytes[0] = peer::VERSION + 1;
+        let mut bytes = snapshot::encode(&State::default());
+        bytes[0] = snapshot::VERSION + 1;
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         let error = Image(Arc::new(bytes)).decode().unwrap_err();
         let expected = Error::Newer {
-            version: peer::VERSION + 1,
-            understood: peer::VERSION,
+            version: snapshot::VERSION + 1,
+            understood: snapshot::VERSION,
         };
         assert_eq!(newer(&error), Some(expected));
         let damaged = Image(Arc::new(vec![0; 9])).decode().unwrap_err();

@@ -7,23 +7,15 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use vineyard_env::{Batch, Change, Disk};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Image, Place};
-use crate::keys;
+use super::{AppliedPosition, Image};
+use crate::format::keys;
+use crate::format::raft::Position;
+use crate::format::snapshot::Manifest;
 use crate::options::SNAPSHOT_CHUNK_BYTES;
-
-/// Which snapshot is current.
-#[derive(Serialize, Deserialize)]
-struct Manifest {
-    number: u64,
-    chunks: u32,
-    checksum: u64,
-    place: Place,
-}
 
 /// See the module. Clones share it.
 #[derive(Clone)]
@@ -38,7 +30,7 @@ struct Inner {
     /// The highest number whose manifest was handed to the disk.
     named: u64,
     /// The highest number whose manifest is durable, and what it holds.
-    current: Option<(u64, Place, Image)>,
+    current: Option<(u64, AppliedPosition, Image)>,
 }
 
 impl Vault {
@@ -61,7 +53,7 @@ impl Vault {
     }
 
     /// The newest durable snapshot.
-    pub(super) fn current(&self) -> Option<(Place, Image)> {
+    pub(super) fn current(&self) -> Option<(AppliedPosition, Image)> {
         self.lock()
             .current
             .as_ref()
@@ -76,7 +68,12 @@ impl Vault {
     }
 
     /// Returns when the snapshot, or a newer one, is durable.
-    pub(super) async fn save(&self, number: u64, place: &Place, image: &Image) -> io::Result<()> {
+    pub(super) async fn save(
+        &self,
+        number: u64,
+        place: &AppliedPosition,
+        image: &Image,
+    ) -> io::Result<()> {
         let mut chunks = 0;
         for chunk in image.0.chunks(SNAPSHOT_CHUNK_BYTES) {
             let put = Change::Put(keys::chunk(number, chunks), chunk.to_vec());
@@ -88,7 +85,7 @@ impl Vault {
             number,
             chunks,
             checksum,
-            place: place.clone(),
+            position: Position::new(place.applied.as_ref(), &place.membership),
         };
         durable(self.name(&manifest)).await?;
         let mut inner = self.lock();
@@ -127,7 +124,7 @@ impl Vault {
     }
 }
 
-fn load_current(disk: &dyn Disk) -> io::Result<Option<(u64, Place, Image)>> {
+fn load_current(disk: &dyn Disk) -> io::Result<Option<(u64, AppliedPosition, Image)>> {
     let Some(bytes) = disk.get(&keys::MANIFEST)? else {
         return Ok(None);
     };
@@ -135,8 +132,13 @@ fn load_current(disk: &dyn Disk) -> io::Result<Option<(u64, Place, Image)>> {
         number,
         chunks,
         checksum,
-        place,
+        position,
     } = keys::open(&bytes)?;
+    let (applied, membership) = position.into_parts();
+    let place = AppliedPosition {
+        applied,
+        membership,
+    };
     let mut image = Vec::new();
     for (_, chunk) in disk.scan(&keys::chunk(number, 0), &keys::chunk(number, chunks))? {
         image.extend(chunk);

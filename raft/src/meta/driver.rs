@@ -20,6 +20,7 @@ use super::room::Room;
 use super::{Founding, Member, Status, Turn};
 use crate::command::{Applied, Command, RequestKey};
 use crate::error::Error;
+use crate::features;
 use crate::group;
 use crate::log::Log;
 use crate::machine::Machine;
@@ -29,7 +30,7 @@ use crate::peers::link::Links;
 use crate::peers::network::Network;
 use crate::peers::serve::{self, Arriving};
 use crate::runtime;
-use crate::types::{Place as Address, Raft};
+use crate::types::{Address, Raft};
 pub use sequences::Request;
 pub(crate) use shared::Shared;
 use shared::View;
@@ -58,6 +59,7 @@ pub(crate) enum Job {
     Admit {
         key: u128,
         endpoint: String,
+        level: u8,
         until: Instant,
         reply: oneshot::Sender<Result<(NodeId, String), Error>>,
         turn: Turn,
@@ -271,11 +273,12 @@ async fn answer(driver: Rc<Driver>, job: Job) {
         Job::Admit {
             key,
             endpoint,
+            level,
             until,
             reply,
             turn: _turn,
         } => {
-            drop(reply.send(driver.admit(key, endpoint, until).await));
+            drop(reply.send(driver.admit(key, endpoint, level, until).await));
         }
         Job::Serve { .. } | Job::Stop { .. } => unreachable!("the raft thread takes these itself"),
     }
@@ -405,21 +408,34 @@ impl Driver {
     /// others, and so was admitted before.
     async fn founded(&self, founding: &Founding, endpoint: &str) -> Result<(), Error> {
         let Founding { cluster, key } = founding;
-        let command = Arc::new(Command::FoundBy {
-            cluster: cluster.clone(),
-            key: *key,
-            endpoint: endpoint.to_owned(),
-        });
         while self.is_only_voter() && self.shared.state.load().node_of_key(*key).is_none() {
+            let command = self.next_of_founding(cluster.clone(), *key, endpoint.to_owned());
             let until = Instant::now() + FOUND_WITHIN;
-            match self.submit(None, command.clone(), until).await {
+            match self.submit(None, Arc::new(command), until).await {
                 Err(Error::Deadline { waited_for, .. }) => {
                     tracing::warn!(waited_for, "the cluster is not founded yet");
                 }
-                founded => return founded.map(drop),
+                // It was chosen before the log of an earlier start had been applied.
+                Ok(_) | Err(Error::FeatureLevel { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Below level `LIVES` the cluster is founded in two entries.
+    fn next_of_founding(&self, cluster: String, key: u128, endpoint: String) -> Command {
+        if self.feature_level() >= features::LIVES {
+            return Command::FoundBy {
+                cluster,
+                key,
+                endpoint,
+            };
+        }
+        match self.shared.state.load().cluster() {
+            None => Command::Found { cluster },
+            Some(_) => Command::Admit { key, endpoint },
+        }
     }
 
     fn is_only_voter(&self) -> bool {

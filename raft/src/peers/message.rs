@@ -36,6 +36,12 @@ pub(crate) enum Question {
     WhoLeads,
     /// The leader leaves, and says who shall lead.
     TakeOver(TakeOver),
+    /// Only asked where every member is at feature level `PUBLISH` or above.
+    AdmitAt {
+        key: u128,
+        endpoint: String,
+        level: u8,
+    },
 }
 
 /// A piece of a snapshot. Pieces of one snapshot come in order on one connection.
@@ -71,4 +77,14 @@ pub(crate) enum Answer {
     NotLeader(Option<NodeId>),
     Failed(String),
     TakenOver(TakenOver),
+    /// The command was not proposed: it needs a higher feature level than the cluster's.
+    TooNew {
+        needed: u8,
+        level: u8,
+    },
+    /// The node was not admitted: it does not know the cluster's feature level.
+    TooOld {
+        cluster: u8,
+        node: u8,
+    },
 }

@@ -16,7 +16,7 @@ use super::link::Links;
 use super::message::{Answer, Chunk, Question};
 use crate::machine::Image;
 use crate::options::{APPEND_WITHIN, SLOWEST_BYTES_PER_SECOND, SNAPSHOT_CHUNK_BYTES};
-use crate::types::{Place, Snapshot, TypeConfig, Vote};
+use crate::types::{Address, Snapshot, TypeConfig, Vote};
 
 /// Makes a client for each member.
 pub(crate) struct Network(pub(crate) Links);
@@ -24,7 +24,7 @@ pub(crate) struct Network(pub(crate) Links);
 impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
-    async fn new_client(&mut self, target: NodeId, _: &Place) -> Peer {
+    async fn new_client(&mut self, target: NodeId, _: &Address) -> Peer {
         Peer {
             links: self.0.clone(),
             target,

@@ -11,6 +11,7 @@ use vineyard_env::Stream;
 
 use super::link;
 use super::message::{Answer, Chunk, Question};
+use crate::features;
 use crate::machine::Image;
 use crate::meta::driver::Driver;
 use crate::options::{SERVE_WITHIN, SERVED_IDLE_HEARTBEATS, SNAPSHOT_BYTES_MAX};
@@ -57,7 +58,14 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
         Question::Snapshot(chunk) => receive(driver, chunk).await,
         Question::Forward { key, command } => within(driver.propose(key, &command)).await,
         Question::ReadIndex => driver.read_index_here().await,
-        Question::Admit { key, endpoint } => within(driver.admit_here(key, endpoint)).await,
+        Question::Admit { key, endpoint } => {
+            within(driver.admit_here(key, endpoint, features::BASE)).await
+        }
+        Question::AdmitAt {
+            key,
+            endpoint,
+            level,
+        } => within(driver.admit_here(key, endpoint, level)).await,
         Question::WhoLeads => Answer::Leads(driver.shared.leader()),
         Question::TakeOver(rpc) => driver
             .raft

@@ -82,7 +82,7 @@ impl State {
         match &entry.command {
             Command::Found { cluster } => self.found(cluster),
             Command::Admit { key, endpoint } => self.admit(*key, endpoint),
-            Command::Register { instance } => self.register(instance, events),
+            Command::Register { instance } => self.register_unknown_life(instance, events),
             Command::Watch {
                 instance,
                 reachable,
@@ -97,11 +97,7 @@ impl State {
                 name,
                 id,
                 condition,
-            } => {
-                let checks = !faults.has(Fault::PutNameIgnoresCondition);
-                let condition = checks.then_some(*condition);
-                self.put_name(name, *id, condition, events)
-            }
+            } => self.put_name(name, *id, checked(*condition, faults), events),
             Command::DropName { name } => self.drop_name(name, events),
             Command::AcquireLock {
                 name,
@@ -130,6 +126,21 @@ impl State {
                 life,
                 before,
             } => self.boot(instance, *life, before, events),
+            Command::Publish {
+                records,
+                blobs,
+                name,
+                id,
+                condition,
+            } => {
+                let condition = checked(*condition, faults);
+                self.publish(records, blobs, (name, *id, condition), events)
+            }
+            Command::AdmitAt {
+                key,
+                endpoint,
+                level,
+            } => self.admit_at(*key, endpoint, *level),
         }
     }
 
@@ -162,6 +173,21 @@ impl State {
         let cluster = self.cluster.clone().ok_or(Refusal::NotFounded)?;
         let node = self.nodes.admit(key, endpoint)?;
         Ok(Applied::Admitted { node, cluster })
+    }
+
+    fn admit_at(&mut self, key: u128, endpoint: &str, level: u8) -> Outcome {
+        let outcome = self.admit(key, endpoint)?;
+        if let Applied::Admitted { node, .. } = &outcome {
+            self.levels.insert(*node, level);
+        }
+        Ok(outcome)
+    }
+
+    /// What is known of an earlier life of the node says nothing about this one.
+    fn register_unknown_life(&mut self, instance: &Instance, events: &mut Vec<Event>) -> Outcome {
+        let outcome = self.register(instance, events)?;
+        self.lives.remove(&instance.id.node());
+        Ok(outcome)
     }
 
     fn register(&mut self, instance: &Instance, events: &mut Vec<Event>) -> Outcome {
@@ -222,15 +248,44 @@ impl State {
         blobs: &[BlobRow],
         events: &mut Vec<Event>,
     ) -> Outcome {
+        let plan = self.persist_plan(records, blobs)?;
+        Ok(self.write_plan(plan, events))
+    }
+
+    fn persist_plan<'a>(
+        &self,
+        records: &'a [Record],
+        blobs: &[BlobRow],
+    ) -> Result<Plan<'a>, Refusal> {
         let is_edited = |id| self.edited.contains(&(Namespace::ROOT, id));
-        let plan = Plan::new(&self.root().objects, records, blobs, is_edited)?;
+        Plan::new(&self.root().objects, records, blobs, is_edited)
+    }
+
+    fn write_plan(&mut self, plan: Plan, events: &mut Vec<Event>) -> Applied {
         let instances = self.instances.clone();
         let objects = &mut self.root_mut().objects;
         let fresh = plan.write(objects, |instance| instances.is_replaced(instance));
         if !fresh.is_empty() {
             events.push(Event::Persisted(fresh));
         }
-        Ok(Applied::Done)
+        Applied::Done
+    }
+
+    fn publish(
+        &mut self,
+        records: &[Record],
+        blobs: &[BlobRow],
+        (name, id, condition): (&str, ObjectId, Option<Condition>),
+        events: &mut Vec<Event>,
+    ) -> Outcome {
+        let plan = self.persist_plan(records, blobs)?;
+        if !plan.makes(id) && !self.root().objects.contains(id) {
+            return Err(Refusal::NoObject { id });
+        }
+        self.check_name(name, condition)?;
+        let outcome = self.write_plan(plan, events);
+        self.set_name(name, id, events);
+        Ok(outcome)
     }
 
     fn drop_locations(
@@ -331,20 +386,29 @@ impl State {
         condition: Option<Condition>,
         events: &mut Vec<Event>,
     ) -> Outcome {
-        let index = self.applied;
-        let space = self.root_mut();
-        if !space.objects.contains(id) {
+        if !self.root().objects.contains(id) {
             return Err(Refusal::NoObject { id });
         }
-        if let Some(condition) = condition {
-            space.names.check(name, condition)?;
-        }
-        space.names.set(index, name, id);
+        self.check_name(name, condition)?;
+        self.set_name(name, id, events);
+        Ok(Applied::Done)
+    }
+
+    /// `None` is met by every name.
+    fn check_name(&self, name: &str, condition: Option<Condition>) -> Result<(), Refusal> {
+        let Some(condition) = condition else {
+            return Ok(());
+        };
+        self.root().names.check(name, condition)
+    }
+
+    fn set_name(&mut self, name: &str, id: ObjectId, events: &mut Vec<Event>) {
+        let index = self.applied;
+        self.root_mut().names.set(index, name, id);
         events.push(Event::NameSet {
             name: name.to_owned(),
             id,
         });
-        Ok(Applied::Done)
     }
 
     fn drop_name(&mut self, name: &str, events: &mut Vec<Event>) -> Outcome {
@@ -380,4 +444,10 @@ impl State {
         });
         Ok(Applied::Done)
     }
+}
+
+/// The condition, unless the fault is to have none.
+fn checked(condition: Condition, faults: &dyn Faults) -> Option<Condition> {
+    let checks = !faults.has(Fault::PutNameIgnoresCondition);
+    checks.then_some(condition)
 }

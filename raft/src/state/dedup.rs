@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
 use vineyard_wire::InstanceId;
 
 use crate::command::{Outcome, Refusal, RequestKey};
@@ -15,11 +14,11 @@ use crate::command::{Outcome, Refusal, RequestKey};
 const OUTCOMES_MAX: usize = 1 << 16;
 
 /// What one instance has asked.
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-struct Window {
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Window {
     /// Sequences below are forgotten.
-    from: u64,
-    outcomes: OrdMap<u64, Arc<Outcome>>,
+    pub(crate) from: u64,
+    pub(crate) outcomes: OrdMap<u64, Arc<Outcome>>,
 }
 
 impl Window {
@@ -31,9 +30,9 @@ impl Window {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-pub(super) struct Dedup {
-    windows: OrdMap<InstanceId, Window>,
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Dedup {
+    pub(crate) windows: OrdMap<InstanceId, Window>,
 }
 
 impl Dedup {

@@ -4,10 +4,18 @@
 
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::command::Refusal;
+
+/// What the leader's watch says of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Liveness {
+    Up,
+    Unreachable,
+    /// Replaced by a later boot of its node.
+    Gone,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Instance {
@@ -22,10 +30,10 @@ pub struct Instance {
     pub since_unix_ms: u64,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-pub(super) struct Instances {
-    rows: OrdMap<InstanceId, Instance>,
-    current: OrdMap<NodeId, InstanceId>,
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Instances {
+    pub(crate) rows: OrdMap<InstanceId, Instance>,
+    pub(crate) current: OrdMap<NodeId, InstanceId>,
 }
 
 impl Instances {

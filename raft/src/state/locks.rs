@@ -3,15 +3,15 @@
 //! Promise: of two holders the later one has the greater token (the log index that gave it). Time is the time in the
 //! entries alone, so a lease ends at the same entry on every replica.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use serde::{Deserialize, Serialize};
 use vineyard_wire::InstanceId;
 
 use crate::command::Refusal;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lock {
     pub owner: InstanceId,
     /// To be sent along with what the lock protects: greater means later.
@@ -20,10 +20,10 @@ pub struct Lock {
     pub until_unix_ms: u64,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-pub(super) struct Locks {
-    rows: OrdMap<Arc<str>, Lock>,
-    by_end: OrdSet<(u64, Arc<str>)>,
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Locks {
+    pub(crate) rows: OrdMap<Arc<str>, Lock>,
+    pub(crate) by_end: OrdSet<(u64, Arc<str>)>,
 }
 
 impl Locks {
@@ -34,6 +34,16 @@ impl Locks {
     /// In ascending order of names.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Lock)> {
         self.rows.iter().map(|(name, lock)| (name.as_ref(), lock))
+    }
+
+    /// Those whose names begin with `prefix`, in ascending order of names.
+    pub(super) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &Lock)> {
+        let locks = self
+            .rows
+            .range::<_, str>((Bound::Included(prefix), Bound::Unbounded));
+        locks
+            .map(|(name, lock)| (name.as_ref(), lock))
+            .take_while(move |(name, _)| name.starts_with(prefix))
     }
 
     pub(super) fn acquire(&mut self, name: &str, lock: Lock) -> Result<(), Refusal> {

@@ -5,22 +5,21 @@
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use serde::{Deserialize, Serialize};
 use vineyard_wire::ObjectId;
 
 use crate::command::{Condition, Refusal};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Target {
-    id: ObjectId,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Target {
+    pub(crate) id: ObjectId,
     /// Log index of the entry that set it: an object shows its latest name.
-    set_at: u64,
+    pub(crate) set_at: u64,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-pub(super) struct Names {
-    targets: OrdMap<Arc<str>, Target>,
-    by_object: OrdMap<ObjectId, OrdSet<Arc<str>>>,
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Names {
+    pub(crate) targets: OrdMap<Arc<str>, Target>,
+    pub(crate) by_object: OrdMap<ObjectId, OrdSet<Arc<str>>>,
 }
 
 impl Names {

@@ -3,7 +3,6 @@
 //! Promise: a key has one node id for ever, and a node id one key.
 
 use imbl::OrdMap;
-use serde::{Deserialize, Serialize};
 use vineyard_wire::NodeId;
 
 use crate::command::Refusal;
@@ -11,7 +10,7 @@ use crate::command::Refusal;
 /// Node ids are the low 16 bits of instance ids.
 const NODES_MAX: u64 = 1 << 16;
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
     pub id: NodeId,
     /// Made once by its data directory.
@@ -20,10 +19,10 @@ pub struct Node {
     pub endpoint: String,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-pub(super) struct Nodes {
-    rows: OrdMap<NodeId, Node>,
-    by_key: OrdMap<u128, NodeId>,
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Nodes {
+    pub(crate) rows: OrdMap<NodeId, Node>,
+    pub(crate) by_key: OrdMap<u128, NodeId>,
 }
 
 impl Nodes {

@@ -103,16 +103,16 @@ impl Lost {
 }
 
 /// The tables of one namespace's objects.
-#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize)]
-pub(super) struct Objects {
-    records: OrdMap<ObjectId, Arc<Record>>,
+#[derive(Clone, Debug, Default, PartialEq, Hash)]
+pub(crate) struct Objects {
+    pub(crate) records: OrdMap<ObjectId, Arc<Record>>,
     /// Of every object that is not global. The id is part of the key: a shallow copy shares signature and instance.
-    signatures: OrdSet<(Signature, InstanceId, ObjectId)>,
+    pub(crate) signatures: OrdSet<(Signature, InstanceId, ObjectId)>,
     /// (member, parent), for objects and blobs alike: who refers to it, and so how often.
-    edges: OrdSet<(ObjectId, ObjectId)>,
-    blobs: OrdMap<ObjectId, Arc<BlobRow>>,
+    pub(crate) edges: OrdSet<(ObjectId, ObjectId)>,
+    pub(crate) blobs: OrdMap<ObjectId, Arc<BlobRow>>,
     /// (instance, blob): `BlobRow::locations` read the other way.
-    held: OrdSet<(InstanceId, ObjectId)>,
+    pub(crate) held: OrdSet<(InstanceId, ObjectId)>,
 }
 
 /// Blobs that exist everywhere or nowhere: they have no row and no edges.

@@ -58,6 +58,11 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// Whether `id` is persistent because of this, and was not.
+    pub(super) fn makes(&self, id: ObjectId) -> bool {
+        self.fresh.contains_key(&id)
+    }
+
     /// Writes it all. Returns the objects that are now persistent and were not.
     pub(super) fn write(
         self,

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
 
 use super::State;
-use super::instances::Instance;
+use super::instances::{Instance, Liveness};
 use super::locks::Lock;
 use super::nodes::Node;
 use super::objects::{BlobRow, Record};
+use crate::features;
 
 impl State {
     /// Index of the last entry applied; 0 before the first.
@@ -120,10 +120,52 @@ impl State {
         };
         let registered = self.lives.get(&node);
         if current.id == instance {
-            return registered != Some(&life);
+            return match registered {
+                Some(registered) => *registered != life,
+                // While some member is below level `LIVES`, boots are registered without their lives. One that has said no
+                // level is of a build that knows none.
+                None => self.level_of(node) < features::LIVES,
+            };
         }
         let is_forgotten = registered.is_some_and(|last| !before.contains(last));
         is_forgotten || self.instances.is_replaced(instance)
+    }
+
+    /// What every node of the cluster is known to understand, see `features`. Before the first is admitted, what this build
+    /// does. A node counts as long as it may come back, so one that died for good without having said its level keeps the
+    /// cluster at 0.
+    pub fn feature_level(&self) -> u8 {
+        let said = self.levels_said();
+        let levels = self.nodes().map(|node| self.level_among(&said, node.id));
+        levels.min().unwrap_or(features::LATEST)
+    }
+
+    /// What `node` is known to understand.
+    pub fn level_of(&self, node: NodeId) -> u8 {
+        self.level_among(&self.levels_said(), node)
+    }
+
+    fn levels_said(&self) -> Vec<(InstanceId, u8)> {
+        let locks = self.root().locks.with_prefix(features::locks_prefix());
+        locks
+            .filter_map(|(name, lock)| Some((lock.owner, features::announced(name)?)))
+            .collect()
+    }
+
+    /// A registered node has said its level in the name of its current instance, another one before its first
+    /// registration, or when it was admitted.
+    fn level_among(&self, said: &[(InstanceId, u8)], node: NodeId) -> u8 {
+        let current = self.instances.current_of(node).map(|current| current.id);
+        let counts = |by: InstanceId| current.map_or(by.node() == node, |current| by == current);
+        let said = said.iter().filter(|(by, _)| counts(*by));
+        let lowest = said.map(|(_, level)| *level).min();
+        let admitted = || {
+            self.levels
+                .get(&node)
+                .copied()
+                .filter(|_| current.is_none())
+        };
+        lowest.or_else(admitted).unwrap_or(features::BASE)
     }
 
     pub fn node(&self, id: NodeId) -> Option<&Node> {

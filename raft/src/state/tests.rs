@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use vineyard_env::NoFaults;
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
 
-use super::instances::Instance;
+use super::instances::{Instance, Liveness};
 use super::objects::{BlobRow, Link, Lost, Record};
 use super::{Event, State};
 use crate::command::{Applied, Command, Condition, Entry, Outcome, RequestKey, VERSION};
 
 mod deletes;
 mod dropping;
+mod levels;
 mod locking;
 mod membership;
 mod naming;
 mod persisting;
+mod publishing;
 mod random;
 mod retries;
 

@@ -17,9 +17,9 @@ use vineyard_env::{
     User,
 };
 use vineyard_raft::command::Command;
-use vineyard_raft::state::instances::Instance;
-use vineyard_raft::{Dial, Error, Founding, Member, Meta, Options};
-use vineyard_wire::reply::Liveness;
+use vineyard_raft::features::LATEST;
+use vineyard_raft::state::instances::{Instance, Liveness};
+use vineyard_raft::{Dial, Error, Founding, Member, Meta, Options, Registered};
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::disk::Breakable;
@@ -54,7 +54,10 @@ impl World {
     /// Founds the cluster on node 0.
     pub(crate) async fn found(&self, options: &Options) -> Meta {
         let node = self.found_again(options).await;
-        let admitted = node.admit(1000, "n0:0".to_owned(), WAIT).await.unwrap();
+        let admitted = node
+            .admit(1000, "n0:0".to_owned(), LATEST, WAIT)
+            .await
+            .unwrap();
         assert_eq!(admitted, (NodeId(0), CLUSTER.to_owned()));
         node
     }
@@ -73,7 +76,10 @@ impl World {
         let key = 1000 + self.lock().nodes.len() as u128;
         let node = NodeId(self.lock().nodes.len() as u64);
         let endpoint = format!("{node}:0");
-        let admitted = through.admit(key, endpoint, WAIT).await.unwrap();
+        let admitted = through
+            .admit(key, endpoint, options.feature_level, WAIT)
+            .await
+            .unwrap();
         assert_eq!(admitted, (node, CLUSTER.to_owned()));
         self.start(node, options, None).await
     }
@@ -124,28 +130,32 @@ impl World {
 
     /// Tells the cluster where the current boot of the node listens.
     pub(crate) async fn register(&self, node: NodeId) -> Result<(), Error> {
-        let (meta, endpoint, boots) = {
-            let inner = self.lock();
-            let machine = &inner.nodes[&node];
-            (
-                machine.up.as_ref().unwrap().0.clone(),
-                machine.endpoint.clone(),
-                machine.boots,
-            )
-        };
-        let id = InstanceId::new(node, boots - 1);
+        let (meta, instance) = self.current(node);
+        meta.submit(instance.id, Command::Register { instance }, WAIT)
+            .await
+            .map(drop)
+    }
+
+    /// The same with the level and the life of the boot, as a node does.
+    pub(crate) async fn boot(&self, node: NodeId) -> Result<Registered, Error> {
+        let (meta, instance) = self.current(node);
+        let boot = u128::from(instance.id.boot());
+        meta.boot(instance, boot, (0..boot).collect(), WAIT).await
+    }
+
+    fn current(&self, node: NodeId) -> (Meta, Instance) {
+        let inner = self.lock();
+        let machine = &inner.nodes[&node];
         let instance = Instance {
-            id,
+            id: InstanceId::new(node, machine.boots - 1),
             hostid: 0,
             hostname: "test".to_owned(),
             ipc_socket: String::new(),
-            endpoint,
+            endpoint: machine.endpoint.clone(),
             liveness: Liveness::Up,
             since_unix_ms: 0,
         };
-        meta.submit(id, Command::Register { instance }, WAIT)
-            .await
-            .map(drop)
+        (machine.up.as_ref().unwrap().0.clone(), instance)
     }
 
     /// Ends a node between two polls; its disk stays.

@@ -13,6 +13,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::Malformed;
+use crate::id::Trace;
 use crate::limits::{JSON_OBJECTS_MAX, JSON_SCAN_BYTES_MIN, JSON_VALUES_MAX};
 use crate::status::{Code, Status};
 
@@ -55,6 +56,7 @@ impl From<Fault> for Malformed {
 
 pub(super) struct Head<'a> {
     pub(super) type_: Cow<'a, str>,
+    pub(super) trace: Option<Trace>,
     pub(super) text: &'a str,
 }
 
@@ -62,6 +64,9 @@ pub(super) struct Head<'a> {
 struct RequestHead<'a> {
     #[serde(borrow, rename = "type")]
     type_: Option<&'a RawValue>,
+    /// Ours; of anybody else's meaning it is none.
+    #[serde(borrow)]
+    trace: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -85,8 +90,10 @@ pub(super) fn text_and_bytes(body: &[u8]) -> (&[u8], &[u8]) {
 pub(super) fn request_head(body: &[u8]) -> Result<Head<'_>, Fault> {
     let text = object_text(body)?;
     let head: RequestHead<'_> = serde_json::from_str(text)?;
+    let trace = head.trace.and_then(|raw| raw.get().parse().ok());
     Ok(Head {
         type_: type_text(head.type_)?,
+        trace: trace.map(Trace),
         text,
     })
 }
@@ -103,6 +110,7 @@ pub(super) fn reply_head(body: &[u8]) -> Result<Result<Head<'_>, Status>, Fault>
     }
     Ok(Ok(Head {
         type_: type_text(head.type_)?,
+        trace: None,
         text,
     }))
 }

@@ -12,14 +12,19 @@ use super::body::Body;
 use super::lists::{Items, Numbered};
 use super::parse::{Fault, all, one};
 use super::table::RequestType as Verb;
-use crate::id::ObjectId;
+use crate::id::{ObjectId, Trace};
 use crate::limits::INLINE_BYTES_MAX;
 use crate::meta::Tree;
 use crate::request::{PutObject, Request};
 use crate::status::Status;
 
-pub(super) fn encode(request: &Request) -> Vec<u8> {
-    let mut body = with_fields(Body::new(Verb::of(request).name()), request).end();
+pub(super) fn encode(request: &Request, trace: Option<Trace>) -> Vec<u8> {
+    let body = Body::new(Verb::of(request).name());
+    let body = match trace {
+        Some(trace) => body.field("trace", &trace),
+        None => body,
+    };
+    let mut body = with_fields(body, request).end();
     if let Request::PutObject(PutObject { bytes, .. }) = request
         && !bytes.is_empty()
     {

@@ -70,6 +70,7 @@ names! { ASKS ask_name(Ask) {
     Ask::Join(_) => "ask.join",
     Ask::Figures => "ask.figures",
     Ask::Read { .. } => "ask.read",
+    Ask::JoinAt { .. } => "ask.join_at",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -91,6 +92,7 @@ pub(crate) fn hellos() -> Vec<Hello> {
     vec![
         hello(Some(NodeId(300)), Purpose::Raft),
         hello(None, Purpose::Node),
+        hello(Some(NodeId(300)), Purpose::IntroducedRaft),
     ]
 }
 
@@ -149,6 +151,13 @@ pub(crate) fn asks() -> Vec<Ask> {
         Ask::Figures,
         Ask::Read {
             ranges: vec![range(0, 4_096), range(1 << 40, u64::MAX)],
+        },
+        Ask::JoinAt {
+            join: Join {
+                key: u128::MAX - 1,
+                endpoint: "127.0.0.1:9601".into(),
+            },
+            level: 2,
         },
     ]
 }

@@ -28,7 +28,7 @@ where
 }
 
 fn purpose() -> impl Strategy<Value = Purpose> {
-    proptest::sample::select(&[Purpose::Raft, Purpose::Node])
+    proptest::sample::select(&[Purpose::Raft, Purpose::Node, Purpose::IntroducedRaft])
 }
 
 fn range() -> impl Strategy<Value = Range> {
@@ -42,7 +42,12 @@ fn range() -> impl Strategy<Value = Range> {
 fn ask() -> impl Strategy<Value = Ask> {
     let join = (any::<u128>(), any::<String>());
     prop_oneof![
-        join.prop_map(|(key, endpoint)| Ask::Join(Join { key, endpoint })),
+        join.clone()
+            .prop_map(|(key, endpoint)| Ask::Join(Join { key, endpoint })),
+        (join, any::<u8>()).prop_map(|((key, endpoint), level)| Ask::JoinAt {
+            join: Join { key, endpoint },
+            level,
+        }),
         Just(Ask::Figures),
         vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
     ]

@@ -1,7 +1,7 @@
 //! Who is silent, in the leader's eyes.
 
 use vineyard_raft::command::Entry;
-use vineyard_raft::state::instances::Instance;
+use vineyard_raft::state::instances::{Instance, Liveness};
 
 use super::*;
 

@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vineyard_env::Stream;
 use vineyard_raft::command::{Applied, Command};
-use vineyard_raft::state::instances::Instance;
+use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::peer::{Answer, Ask, MAGIC, Range};
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{NodeId, Signature};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -124,9 +123,11 @@ impl Actor {
 async fn play(shared: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
     stream.read_exact(&mut [0; MAGIC.len()]).await.unwrap();
     let (credentials, random) = (shared.identity.credentials(), shared.env.random.clone());
-    handshake::accept(stream.as_mut(), &credentials, me, random.as_ref())
-        .await
-        .unwrap();
+    handshake::accept(stream.as_mut(), &credentials, me, random.as_ref(), |_| {
+        Ok(())
+    })
+    .await
+    .unwrap();
     while let Ok(Ask::Read { ranges }) =
         frames::read(stream.as_mut(), frames::MESSAGE_BYTES_MAX).await
     {

@@ -40,11 +40,14 @@ pub(super) enum Ours {
     Token,
     TokenFile,
     Log,
+    LogFormat,
+    SlowRequestMs,
     Deployment,
     Compression,
     Rpc,
     RpcOpenToAnyone,
     Htpasswd,
+    FeatureLevel,
 }
 
 const fn ours(name: &'static str, takes: Takes, ours: Ours, about: &'static str) -> Spec {
@@ -81,7 +84,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 61] = [
+static TABLE: [Spec; 64] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -155,6 +158,18 @@ static TABLE: [Spec; 61] = [
         "what to log on stderr, as in info or vineyard_node=debug [info]",
     ),
     ours(
+        "log-format",
+        Takes::Value("FORMAT"),
+        Ours::LogFormat,
+        "text or json, one line an event [text]",
+    ),
+    ours(
+        "slow-request-ms",
+        Takes::Value("MS"),
+        Ours::SlowRequestMs,
+        "log requests that take longer, with what they waited for [1000]",
+    ),
+    ours(
         "deployment",
         Takes::Value("MODE"),
         Ours::Deployment,
@@ -183,6 +198,12 @@ static TABLE: [Spec; 61] = [
         Takes::Value("FILE"),
         Ours::Htpasswd,
         "let in only these users, as `htpasswd -B` writes them",
+    ),
+    ours(
+        "feature-level",
+        Takes::Value("N"),
+        Ours::FeatureLevel,
+        "in a rolling upgrade: keep the cluster at this level, so that the node can go back [the newest]",
     ),
     ours(
         "flagfile",

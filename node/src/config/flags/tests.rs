@@ -69,7 +69,10 @@ fn our_own_flags_are_read() {
         "--moved",
         "--token-file=t",
         "--log=debug",
+        "--log-format=json",
+        "--slow-request-ms=250",
         "--htpasswd=users",
+        "--feature-level=1",
     ])
     .unwrap();
     let expected = Flags {
@@ -83,7 +86,10 @@ fn our_own_flags_are_read() {
         moved: true,
         token_file: Some("t".into()),
         log: Some("debug".into()),
+        log_format: Some(LogFormat::Json),
+        slow_request_ms: Some(250),
         htpasswd: Some("users".into()),
+        feature_level: Some(1),
         ..Flags::default()
     };
     assert_eq!(flags, expected);
@@ -94,6 +100,14 @@ fn a_token_as_an_argument_is_taken_with_a_warning() {
     let flags = parse(&["--token=vy1.x"]).unwrap();
     assert_eq!(flags.token.as_deref(), Some("vy1.x"));
     assert!(flags.notices[0].contains("process list"));
+}
+
+#[test]
+fn a_feature_level_that_this_build_does_not_know_is_refused() {
+    for level in ["9", "-1", "new"] {
+        let refused = parse(&["--feature-level", level]).unwrap_err().to_string();
+        assert!(refused.contains("from 0 to 2"), "{refused}");
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vineyard_raft::state::State;
+use vineyard_raft::state::instances::Liveness;
 use vineyard_raft::state::objects::{Link, Record};
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, ObjectId, Reply, Signature, Status, TreeText, limits};
 
 use super::Catalog;

@@ -54,9 +54,11 @@ async fn answer(mut stream: Pipe, answer: Answer) {
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut magic)
         .await
         .unwrap();
-    handshake::accept(&mut stream, &credentials(), NodeId(7), &random(100))
-        .await
-        .unwrap();
+    handshake::accept(&mut stream, &credentials(), NodeId(7), &random(100), |_| {
+        Ok(())
+    })
+    .await
+    .unwrap();
     if let Ok(Ask::Figures) = frames::read(&mut stream, frames::MESSAGE_BYTES_MAX).await {
         frames::write(&mut stream, &answer).await.unwrap();
     }
@@ -92,7 +94,11 @@ async fn who_does_not_answer_is_given_up_by_the_deadline() {
 async fn raft_is_not_connected_to_another_node_at_the_same_address() {
     let (near, far) = pipes();
     let dialer = dialer(Some(near));
-    let boot = Arc::new(Boot::new(InstanceId(2), &[1]));
+    let boot = Arc::new(Boot::new(
+        InstanceId(2),
+        &[1],
+        vineyard_raft::features::LATEST,
+    ));
     let dialer = RaftDialer::new(dialer, boot);
     let dialled = dialer.dial(NodeId(3), "there".to_owned());
     let (dialled, ()) = tokio::join!(dialled, answer(far, refusal()));

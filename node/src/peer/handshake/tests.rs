@@ -33,7 +33,7 @@ fn hello() -> Hello {
 
 /// What a listener with `credentials()` makes of what comes.
 async fn listen(mut stream: Pipe) -> io::Result<Hello> {
-    accept(&mut stream, &credentials(), ME, &random(1000)).await
+    accept(&mut stream, &credentials(), ME, &random(1000), |_| Ok(())).await
 }
 
 /// As the front door does: the magic first.
@@ -41,7 +41,7 @@ async fn open(mut stream: Pipe, mine: &Credentials) -> io::Result<Hello> {
     let mut magic = [0; MAGIC.len()];
     stream.read_exact(&mut magic).await?;
     assert_eq!(magic, MAGIC);
-    accept(&mut stream, mine, ME, &random(1000)).await
+    accept(&mut stream, mine, ME, &random(1000), |_| Ok(())).await
 }
 
 /// Both sides' outcomes.
@@ -255,7 +255,7 @@ async fn a_recorded_conversation_cannot_be_played_again() {
         (hello, challenge, response)
     };
     let mut listener = listener;
-    let accepted = accept(&mut listener, &mine, ME, &listener_random);
+    let accepted = accept(&mut listener, &mine, ME, &listener_random, |_| Ok(()));
     let (dialled, (hello, challenge, response), accepted) = tokio::join!(dialled, tapped, accepted);
     dialled.unwrap();
     accepted.unwrap();
@@ -264,7 +264,7 @@ async fn a_recorded_conversation_cannot_be_played_again() {
     let (mut near, mut far) = pipes();
     frames::write(&mut near, &hello).await.unwrap();
     frames::write(&mut near, &response).await.unwrap();
-    let replayed = accept(&mut far, &mine, ME, &listener_random).await;
+    let replayed = accept(&mut far, &mine, ME, &listener_random, |_| Ok(())).await;
     assert_denied(replayed, "wrong secret for this cluster");
     let _: Challenge = frames::read(&mut near, HANDSHAKE_BYTES_MAX).await.unwrap();
     let welcome: Welcome = frames::read(&mut near, HANDSHAKE_BYTES_MAX).await.unwrap();

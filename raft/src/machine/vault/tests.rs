@@ -21,7 +21,7 @@ async fn a_snapshot_is_loaded_as_it_was_saved_and_the_older_one_goes() {
     let vault = Vault::load(disk.clone()).unwrap();
     for size in [3 * SNAPSHOT_CHUNK_BYTES + 5, 1, SNAPSHOT_CHUNK_BYTES] {
         vault
-            .save(vault.number(), &Place::default(), &image(size))
+            .save(vault.number(), &AppliedPosition::default(), &image(size))
             .await
             .unwrap();
         assert_eq!(chunks(disk.as_ref()), size.div_ceil(SNAPSHOT_CHUNK_BYTES));
@@ -35,12 +35,12 @@ async fn a_crash_before_the_manifest_leaves_the_older_snapshot() {
     let disk = Arc::new(HeldDisk::default());
     let vault = Vault::load(disk.clone()).unwrap();
     vault
-        .save(vault.number(), &Place::default(), &image(10))
+        .save(vault.number(), &AppliedPosition::default(), &image(10))
         .await
         .unwrap();
     disk.hold();
     let large = image(2 * SNAPSHOT_CHUNK_BYTES);
-    let place = Place::default();
+    let place = AppliedPosition::default();
     let mut saving = Box::pin(vault.save(vault.number(), &place, &large));
     // Both chunks are written, the manifest is not.
     for _ in 0..2 {
@@ -53,7 +53,7 @@ async fn a_crash_before_the_manifest_leaves_the_older_snapshot() {
     disk.release();
     // The number of the one that was cut off is used again; its leftovers do no harm.
     again
-        .save(again.number(), &Place::default(), &image(20))
+        .save(again.number(), &AppliedPosition::default(), &image(20))
         .await
         .unwrap();
     assert_eq!(
@@ -68,7 +68,7 @@ async fn a_builder_that_finishes_late_replaces_nothing() {
     let vault = Vault::load(disk.clone()).unwrap();
     disk.hold();
     let (older, newer) = (image(2 * SNAPSHOT_CHUNK_BYTES), image(7));
-    let place = Place::default();
+    let place = AppliedPosition::default();
     let mut building = Box::pin(vault.save(vault.number(), &place, &older));
     assert!((&mut building).now_or_never().is_none());
     disk.release();

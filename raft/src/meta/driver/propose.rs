@@ -9,19 +9,22 @@ use tokio::time::Instant;
 use vineyard_wire::NodeId;
 
 use super::Driver;
-use crate::command::{Applied, Command, Entry, RequestKey, VERSION};
+use crate::command::{Applied, Command, Entry, RequestKey};
 use crate::error::Error;
-use crate::keys::command_bytes;
+use crate::features;
+use crate::format::entry::command_bytes;
 use crate::options::{FORWARD_WITHIN, RETRY_PAUSE, WHO_LEADS_TIMEOUT};
 use crate::peers::message::{Answer, Question};
 use crate::runtime;
-use crate::types::Place;
+use crate::types::Address;
 
 /// What became of one try.
 enum Tried {
     Done(u64, crate::command::Outcome),
     /// Perhaps somebody else leads.
     Elsewhere(Option<NodeId>),
+    /// It was not proposed, and will not be as long as the members are what they are.
+    TooNew(Error),
     /// It may or may not have happened; try again under the same key.
     Unknown(String),
 }
@@ -34,10 +37,13 @@ impl Driver {
         command: Arc<Command>,
         until: Instant,
     ) -> Result<Applied, Error> {
+        self.check_level(&command)?;
         let began = Instant::now();
         let mut waited_for = "a leader".to_owned();
         let trying = async {
             let mut leader = self.shared.status().leader;
+            // An earlier try may have got into the log.
+            let mut may_be_proposed = false;
             loop {
                 if let Some(error) = self.dead() {
                     return Err(error);
@@ -49,13 +55,15 @@ impl Driver {
                         self.shared.applied(index).await?;
                         return outcome.map_err(Error::Refused);
                     }
+                    Tried::TooNew(error) if !may_be_proposed => return Err(error),
                     Tried::Elsewhere(Some(node)) if leader != Some(node) => leader = Some(node),
-                    Tried::Elsewhere(_) => {
+                    Tried::Elsewhere(_) | Tried::TooNew(_) => {
                         self.pause().await;
                         leader = self.find_leader(leader).await;
                     }
                     Tried::Unknown(reason) => {
                         tracing::debug!(reason, "a command is tried again");
+                        may_be_proposed = true;
                         self.pause().await;
                         leader = self.find_leader(leader).await;
                     }
@@ -117,8 +125,27 @@ impl Driver {
         match answer {
             Answer::Forwarded { log_id, outcome } => Tried::Done(log_id.index, outcome),
             Answer::NotLeader(other) => Tried::Elsewhere(other),
+            Answer::TooNew { needed, level } => {
+                Tried::TooNew(Error::FeatureLevel { needed, level })
+            }
             Answer::Failed(reason) => Tried::Unknown(reason),
             _ => Tried::Unknown("an answer to another question".to_owned()),
+        }
+    }
+
+    /// What every member is known to understand, and this node is allowed to.
+    pub(crate) fn feature_level(&self) -> u8 {
+        let state = self.shared.state.load();
+        state.feature_level().min(self.options.feature_level)
+    }
+
+    /// No command gets past this that some member does not understand. Asked before a command is handed to the leader, which
+    /// may be such a member, and again where it is proposed.
+    fn check_level(&self, command: &Command) -> Result<(), Error> {
+        let (needed, level) = (features::needed_by(command), self.feature_level());
+        match needed > level {
+            true => Err(Error::FeatureLevel { needed, level }),
+            false => Ok(()),
         }
     }
 
@@ -129,9 +156,12 @@ impl Driver {
             turn = self.room.turn(command_bytes(command)) => turn,
             other = self.another_leads(self.me) => return Answer::NotLeader(Some(other)),
         };
+        if let Err(Error::FeatureLevel { needed, level }) = self.check_level(command) {
+            return Answer::TooNew { needed, level };
+        }
         let at_unix_ms = self.env.clock.unix_ms();
         let entry = Entry {
-            version: VERSION,
+            version: command.version(),
             request: key,
             at_unix_ms,
             command: Command::clone(command),
@@ -192,6 +222,7 @@ impl Driver {
         &self,
         key: u128,
         endpoint: String,
+        level: u8,
         until: Instant,
     ) -> Result<(NodeId, String), Error> {
         let began = Instant::now();
@@ -205,12 +236,11 @@ impl Driver {
                 let leader = self.find_leader(failed).await;
                 failed = leader;
                 let answer = match leader {
-                    Some(node) if node == self.me => self.admit_here(key, endpoint.clone()).await,
+                    Some(node) if node == self.me => {
+                        self.admit_here(key, endpoint.clone(), level).await
+                    }
                     Some(node) => {
-                        let question = Question::Admit {
-                            key,
-                            endpoint: endpoint.clone(),
-                        };
+                        let question = self.question_to_admit(key, &endpoint, level);
                         let asked = self.links.ask(node, &question, FORWARD_WITHIN).await;
                         asked.unwrap_or_else(|error| Answer::Failed(error.to_string()))
                     }
@@ -218,6 +248,9 @@ impl Driver {
                 };
                 waited_for = match answer {
                     Answer::Admitted { node, cluster } => return Ok((node, cluster)),
+                    Answer::TooOld { cluster, node } => {
+                        return Err(Error::TooOld { cluster, node });
+                    }
                     Answer::Failed(reason) => format!("the leader to admit a node ({reason})"),
                     _ => "a leader".to_owned(),
                 };
@@ -233,18 +266,35 @@ impl Driver {
         }
     }
 
+    /// A leader of before does not know the question that says the level.
+    fn question_to_admit(&self, key: u128, endpoint: &str, level: u8) -> Question {
+        let endpoint = endpoint.to_owned();
+        match self.feature_level() >= features::PUBLISH {
+            true => Question::AdmitAt {
+                key,
+                endpoint,
+                level,
+            },
+            false => Question::Admit { key, endpoint },
+        }
+    }
+
     /// Gives the node an id and adds it to the group, if this node leads. One after the other: openraft makes one change
     /// of the members at a time, and a crowd whose tries failed and began anew would keep each other from succeeding.
-    pub(crate) async fn admit_here(&self, key: u128, endpoint: String) -> Answer {
+    pub(crate) async fn admit_here(&self, key: u128, endpoint: String, level: u8) -> Answer {
         let _turn = self.admissions.acquire().await;
-        let (node, cluster) = match self.id_of(key, &endpoint).await {
+        let (node, cluster) = match self.id_of(key, &endpoint, level).await {
             Ok(admitted) => admitted,
             Err(answer) => return answer,
         };
         let status = self.shared.status();
         let known = status.voters.contains(&node) || status.learners.contains(&node);
         if !known {
-            if let Err(error) = self.raft.add_learner(node, Place { endpoint }, false).await {
+            if let Err(error) = self
+                .raft
+                .add_learner(node, Address { endpoint }, false)
+                .await
+            {
                 return Answer::Failed(error.to_string());
             }
             self.group_changed.notify_one();
@@ -253,17 +303,34 @@ impl Driver {
     }
 
     /// The id of a data directory and of the cluster; an entry of the log if it is new or listens elsewhere now.
-    async fn id_of(&self, key: u128, endpoint: &str) -> Result<(NodeId, String), Answer> {
+    async fn id_of(
+        &self,
+        key: u128,
+        endpoint: &str,
+        level: u8,
+    ) -> Result<(NodeId, String), Answer> {
         let state = self.shared.state.load_full();
+        let cluster = self.feature_level();
+        if cluster > level {
+            return Err(Answer::TooOld {
+                cluster,
+                node: level,
+            });
+        }
         let known = state
             .node_of_key(key)
             .filter(|node| node.endpoint == endpoint);
         if let (Some(node), Some(cluster)) = (known, state.cluster()) {
             return Ok((node.id, cluster.to_owned()));
         }
-        let command = Command::Admit {
-            key,
-            endpoint: endpoint.to_owned(),
+        let endpoint = endpoint.to_owned();
+        let command = match cluster >= features::PUBLISH {
+            true => Command::AdmitAt {
+                key,
+                endpoint,
+                level,
+            },
+            false => Command::Admit { key, endpoint },
         };
         match self.propose(None, &command).await {
             Answer::Forwarded {

@@ -326,13 +326,3 @@ fn the_very_same_persist_succeeds_again_whatever_happened_since() {
     replica.delete(&[o(2), o(3)], true, true);
     assert!(replica.state.edited.is_empty());
 }
-
-#[test]
-fn a_snapshot_of_before_edits_were_noted_can_be_read() {
-    let mut replica = Replica::of_three();
-    replica.done(persist(&[record(1, &[])]));
-    let mut bytes = vineyard_wire::peer::encode(&replica.state);
-    assert_eq!(bytes.pop(), Some(0), "no object was edited");
-    let read = vineyard_wire::peer::decode::<State>(&bytes).expect("the older layout");
-    assert_eq!(read.digest(), replica.state.digest());
-}

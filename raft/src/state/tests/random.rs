@@ -4,13 +4,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::format::snapshot;
 
 const IDS: u64 = 12;
 
-/// A snapshot's way through the codec.
+/// A state out of its snapshot.
 fn reread(state: &State) -> State {
-    let bytes = vineyard_wire::peer::encode(state);
-    vineyard_wire::peer::decode(&bytes).expect("what was written can be read")
+    let bytes = snapshot::encode(state);
+    snapshot::decode(&bytes).expect("what was written can be read")
 }
 
 fn object() -> impl Strategy<Value = ObjectId> {
@@ -73,6 +74,9 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => persists,
         4 => deletes,
+        4 => (vec(any_record(), 0..4), vec(any_row(), 0..4), name(), object(), condition()).prop_map(
+            |(records, blobs, name, id, condition)| Command::Publish { records, blobs, name, id, condition }
+        ),
         3 => (name(), object(), condition())
             .prop_map(|(name, id, condition)| Command::PutName { name, id, condition }),
         1 => name().prop_map(|name| Command::DropName { name }),
@@ -90,6 +94,12 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (boot(), any::<bool>())
             .prop_map(|(instance, reachable)| Command::Watch { instance, reachable }),
         1 => (0..5u8).prop_map(|key| Command::Admit { key: key.into(), endpoint: String::new() }),
+        1 => (0..5u8, 0..4u8).prop_map(|(key, level)| Command::AdmitAt {
+            key: key.into(),
+            endpoint: String::new(),
+            level,
+        }),
+        2 => (boot(), 0..4u8).prop_map(|(by, level)| crate::features::announcement(by, level)),
         1 => (name(), boot(), 0..50u64)
             .prop_map(|(name, owner, lease_ms)| Command::AcquireLock { name, owner, lease_ms }),
         1 => (boot(), vec(member(), 0..4))
@@ -136,6 +146,40 @@ proptest! {
             }
             prop_assert_eq!(one.step(step), two.step(step));
             prop_assert_eq!(one.state.digest(), two.state.digest());
+        }
+    }
+
+    #[test]
+    fn a_publish_does_what_a_persist_and_then_a_name_do(
+        steps in steps(),
+        records in vec(any_record(), 0..4),
+        blobs in vec(any_row(), 0..4),
+        name in name(),
+        id in object(),
+        condition in condition(),
+    ) {
+        let mut one = Replica::of_three();
+        for step in &steps {
+            let _ = one.step(step);
+        }
+        // The entry before counts for the second one, so that both replicas are at the same index.
+        let mut two = one.clone();
+        one.state.advance(one.state.applied() + 1);
+        let untouched = one.state.clone();
+        let persist = Command::Persist { records: records.clone(), blobs: blobs.clone() };
+        let (persisted, mut events) = two.run(persist);
+        let (named, more) = two.run(Command::PutName { name: name.clone(), id, condition });
+        events.extend(more);
+        let (published, caused) = one.run(Command::Publish { records, blobs, name, id, condition });
+        prop_assert_eq!(&published, &persisted.and(named));
+        if published.is_ok() {
+            prop_assert_eq!(one.state.digest(), two.state.digest());
+            prop_assert_eq!(caused, events);
+        } else {
+            let mut untouched = untouched;
+            untouched.advance(one.state.applied());
+            prop_assert_eq!(one.state.digest(), untouched.digest());
+            prop_assert_eq!(caused, vec![]);
         }
     }
 

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use vineyard_raft::command::{Applied, Command, Condition, Entry, VERSION};
 use vineyard_raft::state::State;
-use vineyard_raft::state::instances::Instance;
+use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::id::IdMaker;
-use vineyard_wire::reply::Liveness;
 use vineyard_wire::{InstanceId, ObjectId, Signature, Status, Tree, TreeText};
 
 use crate::local::catalog::{Catalog, DeletePlan, LostBlobs};

@@ -1,0 +1,132 @@
+//! One request, as the code that serves it sees it: the trace that its log lines have in common, and what it waited for.
+//!
+//! It goes along with the task that serves the request, so that no function has it as an argument. Work that goes on in
+//! a task of its own takes it there with `carried`.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vineyard_wire::Trace;
+
+tokio::task_local! {
+    static CALL: Rc<Call>;
+}
+
+/// See the module.
+pub(crate) struct Call {
+    trace: Trace,
+    waits: RefCell<Vec<(&'static str, Duration)>>,
+    /// Time that the caller asked to wait.
+    asked: Cell<Duration>,
+}
+
+impl Call {
+    pub(crate) fn new(trace: Trace) -> Rc<Self> {
+        Rc::new(Self {
+            trace,
+            waits: RefCell::default(),
+            asked: Cell::default(),
+        })
+    }
+
+    /// Serves the request by `work`.
+    pub(crate) async fn run<T>(self: Rc<Self>, work: impl Future<Output = T>) -> T {
+        CALL.scope(self, work).await
+    }
+
+    /// Time that the caller asked to wait, which is nobody's delay.
+    pub(crate) fn asked(&self) -> Duration {
+        self.asked.get()
+    }
+
+    /// What it waited for, the longest first.
+    pub(crate) fn waits(&self) -> Waits {
+        let mut waits = self.waits.borrow().clone();
+        waits.sort_by_key(|(_, spent)| std::cmp::Reverse(*spent));
+        Waits(waits)
+    }
+
+    fn add(&self, what: &'static str, spent: Duration) {
+        let mut waits = self.waits.borrow_mut();
+        match waits.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, total)) => *total += spent,
+            None => waits.push((what, spent)),
+        }
+    }
+}
+
+/// For the log: `the cluster 1203 ms, the bulk workers 4 ms`.
+pub(crate) struct Waits(Vec<(&'static str, Duration)>);
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("nothing but its own work");
+        }
+        for (at, (what, spent)) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{what} {} ms", spent.as_millis())?;
+        }
+        Ok(())
+    }
+}
+
+/// The trace of the request that this task serves, if it serves one.
+pub(crate) fn trace() -> Option<Trace> {
+    CALL.try_with(|call| call.trace).ok()
+}
+
+/// Notes for the log that the request waited for `what`.
+pub(crate) async fn waiting_for<T>(what: &'static str, work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let done = work.await;
+    // A task of the node's own serves no request.
+    let _own_task = CALL.try_with(|call| call.add(what, begun.elapsed()));
+    done
+}
+
+/// Waits as long as the caller asked to.
+pub(crate) async fn as_asked<T>(work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let done = work.await;
+    let _own_task = CALL.try_with(|call| call.asked.set(call.asked.get() + begun.elapsed()));
+    done
+}
+
+/// `work`, for a task of its own that is part of the same request.
+pub(crate) fn carried<T: 'static>(
+    work: impl Future<Output = T> + 'static,
+) -> impl Future<Output = T> + 'static {
+    let call = CALL.try_with(Rc::clone).ok();
+    async move {
+        match call {
+            Some(call) => call.run(work).await,
+            None => work.await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_are_added_up_and_what_was_asked_for_counts_apart() {
+        let call = Call::new(Trace(7));
+        let sleep = |ms| tokio::time::sleep(Duration::from_millis(ms));
+        let work = async {
+            waiting_for("one", sleep(5)).await;
+            waiting_for("other", sleep(20)).await;
+            carried(waiting_for("one", sleep(10))).await;
+            as_asked(sleep(1000)).await;
+            trace()
+        };
+        assert_eq!(call.clone().run(work).await, Some(Trace(7)));
+        assert_eq!(call.waits().to_string(), "other 20 ms, one 15 ms");
+        assert_eq!(call.asked(), Duration::from_secs(1));
+        assert_eq!(trace(), None);
+    }
+}

@@ -1,0 +1,179 @@
+//! The one road of every request: admit, span, call, count, answer. Verbs that move raw bytes take it too.
+//!
+//! It must never know what a verb does: that is `crate::handlers`.
+
+mod record;
+
+use vineyard_env::LocalBoxFuture;
+use vineyard_wire::{Code, Reply, Request, Status, Trace, json};
+
+use self::record::Record;
+use crate::context::NodeContext;
+use crate::handlers::{self, Answered};
+use crate::session::connection::Connection;
+use crate::session::frame_reader::FrameError;
+use crate::session::{Kind, Session};
+
+/// Frames from this size on are decoded by a bulk worker, bytes: a million small values take longer than all others on the
+/// actor thread should wait.
+const DECODE_HERE_BYTES_MAX: usize = 1 << 20;
+
+/// Serves a session until its client leaves, or a stop has given its last reply all the time it gets.
+pub(crate) async fn serve(session: &Session, connection: Connection) {
+    let number = session.number;
+    tokio::select! {
+        biased;
+        ended = converse(session, connection) => {
+            if let Err(error) = ended {
+                tracing::debug!(session = number, %error, "a connection ended");
+            }
+        }
+        () = cut_off(&session.node) => {
+            tracing::debug!(session = number, "a connection was cut off by the stop");
+        }
+    }
+}
+
+/// One request after the other, until the client leaves.
+pub(crate) async fn converse(
+    session: &Session,
+    mut connection: Connection,
+) -> Result<(), FrameError> {
+    while let Some(body) = connection.next(session).await? {
+        let admitted = admit(session, body).await;
+        let record = Record::begin(session, &admitted);
+        let request = admitted.map(|(request, _)| request);
+        let work = record.call().run(answer(session, connection, request));
+        let served = record.run(work).await?;
+        record.end(session, &served);
+        match served.connection {
+            Some(back) => connection = back,
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+/// What became of a request.
+struct Served {
+    /// `None` if the client has left.
+    connection: Option<Connection>,
+    /// `None` if nobody was there to be told.
+    outcome: Option<Result<(), Status>>,
+}
+
+/// The request in `body`, if this connection may ask it now, and the trace that the client gave it.
+async fn admit(session: &Session, body: Vec<u8>) -> Result<(Request, Option<Trace>), Status> {
+    let body = session.node.env.faults.received(body);
+    let (request, trace) = match body.len() < DECODE_HERE_BYTES_MAX {
+        true => json::decode_traced_request(&body)?,
+        false => {
+            let decode = move || -> LocalBoxFuture<'static, _> {
+                Box::pin(async move { json::decode_traced_request(&body) })
+            };
+            session.node.bulk.run(decode).await??
+        }
+    };
+    let open = matches!(request, Request::Register(_) | Request::Exit);
+    if !open && !session.registered.get() {
+        let name = json::request_type(&request);
+        let message = format!("The connection is not registered yet, command is: {name}");
+        return Err(Status::invalid(message));
+    }
+    Ok((request, trace))
+}
+
+async fn answer(
+    session: &Session,
+    mut connection: Connection,
+    request: Result<Request, Status>,
+) -> Result<Served, FrameError> {
+    let outcome = match request {
+        Ok(Request::Exit) => {
+            return Ok(Served {
+                connection: None,
+                outcome: Some(Ok(())),
+            });
+        }
+        Ok(Request::LetGo { ids }) => {
+            let outcome = handlers::note_release(session, ids).await;
+            return Ok(Served {
+                connection: Some(connection),
+                outcome: Some(outcome),
+            });
+        }
+        Ok(request) if session.kind == Kind::Rpc && handlers::moves_bytes(&request) => {
+            let Answered {
+                connection,
+                outcome,
+            } = handlers::answer_with_bytes(session, connection, request).await?;
+            return Ok(Served {
+                connection: Some(connection),
+                outcome: Some(outcome),
+            });
+        }
+        Ok(request) => match call(session, &mut connection, request).await {
+            Some(outcome) => outcome,
+            None => {
+                return Ok(Served {
+                    connection: None,
+                    outcome: None,
+                });
+            }
+        },
+        Err(status) => Err(status),
+    };
+    connection.write(session, &outcome).await?;
+    Ok(Served {
+        connection: Some(connection),
+        outcome: Some(outcome.map(drop)),
+    })
+}
+
+/// The reply to one request; `None` if the client left before it came.
+async fn call(
+    session: &Session,
+    connection: &mut Connection,
+    request: Request,
+) -> Option<Result<Reply, Status>> {
+    if is_carried_through(&request) {
+        return Some(handlers::answer(session, request).await);
+    }
+    if !may_wait(&request) {
+        return connection
+            .while_open(session, handlers::answer(session, request))
+            .await;
+    }
+    let waiting = async {
+        tokio::select! {
+            biased;
+            outcome = handlers::answer(session, request) => outcome,
+            () = session.node.stopping.begun() => Err(Status::new(
+                Code::VineyardServerNotReady,
+                "this node stops; what the request waits for will not appear here",
+            )),
+        }
+    };
+    connection.while_open(session, waiting).await
+}
+
+/// Whether the request is served to its end although its client leaves. Given up half way, the holder that the store has
+/// opened would belong to nobody, and a persist that has begun would not be ended.
+fn is_carried_through(request: &Request) -> bool {
+    matches!(request, Request::Register(_) | Request::PutObject(_))
+}
+
+/// Whether the request waits for something to appear, for as long as its client stays.
+fn may_wait(request: &Request) -> bool {
+    match request {
+        Request::GetData { wait, .. } => *wait,
+        Request::GetName(request) => request.wait,
+        _ => false,
+    }
+}
+
+/// Returns when a stop has given a connection's last reply all the time it gets.
+async fn cut_off(node: &NodeContext) {
+    node.stopping.begun().await;
+    tokio::time::sleep(node.config.limits.stop_deadline).await;
+}

@@ -1,0 +1,159 @@
+//! The connection of a session: what is read ahead of it, what is written to it, how it ends.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_env::{LocalStream, Stream};
+use vineyard_wire::reply::GotObjects;
+use vineyard_wire::{Code, Reply, Status, limits};
+
+use super::Session;
+use super::frame_reader::{FrameError, FrameReader};
+use super::writer;
+
+/// A stream and what has been read ahead of it.
+pub(crate) struct Connection {
+    socket: Socket,
+    reader: FrameReader,
+}
+
+enum Socket {
+    /// A Unix socket, which takes memory handles.
+    Unix(Box<dyn LocalStream>),
+    Tcp(Box<dyn Stream>),
+}
+
+impl Connection {
+    pub(crate) fn unix(stream: Box<dyn LocalStream>) -> Self {
+        Self {
+            socket: Socket::Unix(stream),
+            reader: FrameReader::default(),
+        }
+    }
+
+    /// `reader` has what was read already.
+    pub(crate) fn tcp(stream: Box<dyn Stream>, reader: FrameReader) -> Self {
+        let socket = Socket::Tcp(stream);
+        Self { socket, reader }
+    }
+
+    /// The parts of a TCP connection, to move bytes elsewhere than on this thread.
+    pub(crate) fn into_tcp(self) -> (Box<dyn Stream>, FrameReader) {
+        match self.socket {
+            Socket::Tcp(stream) => (stream, self.reader),
+            Socket::Unix(_) => unreachable!("raw bytes move on TCP connections alone"),
+        }
+    }
+
+    /// The next request's body; `None` when the other side has left or is shut out, or the node stops. A connection that
+    /// breaks the rules is told so before this fails.
+    pub(crate) async fn next(&mut self, session: &Session) -> Result<Option<Vec<u8>>, FrameError> {
+        if session.is_shut_out() {
+            self.part(session, None).await;
+            return Ok(None);
+        }
+        let read = tokio::select! {
+            biased;
+            () = session.node.stopping.begun() => return Ok(None),
+            read = self.read(session) => read,
+        };
+        let reason = match &read {
+            Err(FrameError::TooLong(error)) => Status::invalid(error.to_string()),
+            Err(FrameError::Late { .. }) => {
+                Status::new(Code::IoError, "no register_request in time")
+            }
+            Ok(_) | Err(FrameError::Io(_)) => return read,
+        };
+        self.part(session, Some(reason)).await;
+        read
+    }
+
+    async fn read(&mut self, session: &Session) -> Result<Option<Vec<u8>>, FrameError> {
+        let (stream, reader) = self.parts();
+        if session.registered.get() {
+            return reader.frame(stream, limits::CLIENT_FRAME_BYTES_MAX).await;
+        }
+        let own = &session.node.config.limits;
+        let frame = reader.frame(stream, own.unregistered_frame_bytes_max);
+        let late = |_| FrameError::Late {
+            after: own.register_deadline,
+        };
+        tokio::time::timeout_at(session.register_by, frame)
+            .await
+            .map_err(late)?
+    }
+
+    /// What `work` comes to; `None` if the other side leaves before that.
+    pub(crate) async fn while_open<T>(
+        &mut self,
+        session: &Session,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let (stream, reader) = self.parts();
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = reader.until_closed(stream, session.node.config.limits.session_read_ahead_bytes) => None,
+        }
+    }
+
+    /// Writes a reply, and the handles of the memory that it announces.
+    pub(crate) async fn write(
+        &mut self,
+        session: &Session,
+        outcome: &Result<Reply, Status>,
+    ) -> io::Result<()> {
+        writer::write(self.parts().0, outcome).await?;
+        match (&mut self.socket, outcome) {
+            (Socket::Unix(stream), Ok(reply)) => send_memory(session, stream.as_mut(), reply).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Says why the connection is closed, if it was not said, and lets the other side read it: to close over bytes that
+    /// were not read resets a TCP connection, and the reason could be lost.
+    async fn part(&mut self, session: &Session, reason: Option<Status>) {
+        let (stream, _) = self.parts();
+        let parting = async {
+            if let Some(reason) = reason {
+                writer::write(stream, &Err(reason)).await?;
+            }
+            stream.shutdown().await?;
+            let mut rest = [0; 4096];
+            while stream.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        let deadline = session.node.config.limits.parting_deadline;
+        // Best effort: the peer may not read within the deadline.
+        tokio::time::timeout(deadline, parting).await.ok();
+    }
+
+    fn parts(&mut self) -> (&mut dyn Stream, &mut FrameReader) {
+        let stream: &mut dyn Stream = match &mut self.socket {
+            Socket::Unix(stream) => &mut **stream,
+            Socket::Tcp(stream) => &mut **stream,
+        };
+        (stream, &mut self.reader)
+    }
+}
+
+/// After a reply that announces arena numbers: one byte with a handle for each, in order.
+async fn send_memory(
+    session: &Session,
+    stream: &mut dyn LocalStream,
+    reply: &Reply,
+) -> io::Result<()> {
+    let numbers = match reply {
+        Reply::CreateBuffer { fd, .. } => std::slice::from_ref(fd),
+        Reply::CreateBuffers { fds, .. }
+        | Reply::GetBuffers { fds, .. }
+        | Reply::GetObject(GotObjects { fds, .. }) => fds.as_slice(),
+        _ => return Ok(()),
+    };
+    for number in numbers.iter().filter(|number| **number >= 0) {
+        stream
+            .send_memory(session.node.arena.handle(*number))
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! The whole state in a snapshot, and the manifest that says which snapshot is current.
+//!
+//! | version | fields |
+//! |---|---|
+//! | 1 | all up to `edited`; one that was written between the builds of feature levels 0 and 2 ends after `lives` |
+//! | 2 | `lives` and `levels` as well |
+//!
+//! A state is written in the lowest version that holds it: until every member knows feature level 1 there are no lives, and
+//! so members of the oldest builds can read what they are sent.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Serialize};
+use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
+
+use super::Malformed;
+use super::codec::{Reader, Writer};
+use super::outcome::Outcome;
+use super::raft::Position;
+use super::rows::{BlobRow, Instance, Record};
+use crate::command;
+use crate::state::dedup::{Dedup, Window};
+use crate::state::instances::{self, Instances};
+use crate::state::locks::{Lock, Locks};
+use crate::state::names::{Names, Target};
+use crate::state::nodes::{Node, Nodes};
+use crate::state::objects::{self, Objects};
+use crate::state::{Namespace, Space, State};
+
+/// The newest version.
+pub(crate) const VERSION: u8 = 2;
+
+/// Which snapshot is current.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) number: u64,
+    pub(crate) chunks: u32,
+    /// xxh3 of all chunks.
+    pub(crate) checksum: u64,
+    pub(crate) position: Position,
+}
+
+pub(crate) fn encode(state: &State) -> Vec<u8> {
+    let State {
+        applied,
+        cluster,
+        nodes,
+        instances,
+        dedup,
+        spaces,
+        edited,
+        lives,
+        levels,
+    } = state;
+    let version = match lives.is_empty() && levels.is_empty() {
+        true => 1,
+        false => VERSION,
+    };
+    let mut out = Writer::new(version);
+    out.put(applied);
+    out.put(cluster);
+    put_nodes(&mut out, nodes);
+    put_instances(&mut out, instances);
+    put_dedup(&mut out, dedup);
+    out.put(&(spaces.len() as u64));
+    for (namespace, space) in spaces {
+        out.put(&namespace.0);
+        put_objects(&mut out, &space.objects);
+        put_names(&mut out, &space.names);
+        put_locks(&mut out, &space.locks);
+    }
+    out.rows(
+        edited.len(),
+        edited.iter().map(|(space, id)| (space.0, id.0)),
+    );
+    if version > 1 {
+        out.rows(
+            lives.len(),
+            lives.iter().map(|(node, life)| (node.0, *life)),
+        );
+        out.rows(
+            levels.len(),
+            levels.iter().map(|(node, level)| (node.0, *level)),
+        );
+    }
+    out.end()
+}
+
+pub(crate) fn decode(bytes: &[u8]) -> Result<State, Malformed> {
+    let (version, mut input) = Reader::new(bytes, VERSION)?;
+    let mut state = State {
+        applied: input.take()?,
+        cluster: input.take()?,
+        nodes: take_nodes(&mut input)?,
+        instances: take_instances(&mut input)?,
+        dedup: take_dedup(&mut input)?,
+        spaces: take_spaces(&mut input)?,
+        edited: input.rows(|(space, id)| (Namespace(space), ObjectId(id)))?,
+        ..State::default()
+    };
+    if version > 1 || !input.is_empty() {
+        state.lives = input.rows(|(node, life): (u64, u128)| (NodeId(node), life))?;
+    }
+    if version > 1 {
+        state.levels = input.rows(|(node, level): (u64, u8)| (NodeId(node), level))?;
+    }
+    input.end()?;
+    Ok(state)
+}
+
+#[derive(Serialize, Deserialize)]
+struct NodeRow<'a> {
+    node: u64,
+    id: u64,
+    key: u128,
+    endpoint: Cow<'a, str>,
+}
+
+fn put_nodes(out: &mut Writer, nodes: &Nodes) {
+    let rows = nodes
+        .rows
+        .iter()
+        .map(|(node, Node { id, key, endpoint })| NodeRow {
+            node: node.0,
+            id: id.0,
+            key: *key,
+            endpoint: endpoint.into(),
+        });
+    out.rows(nodes.rows.len(), rows);
+    let by_key = nodes.by_key.iter().map(|(key, node)| (*key, node.0));
+    out.rows(nodes.by_key.len(), by_key);
+}
+
+fn take_nodes(input: &mut Reader) -> Result<Nodes, Malformed> {
+    Ok(Nodes {
+        rows: input.rows(|row: NodeRow| {
+            let node = Node {
+                id: NodeId(row.id),
+                key: row.key,
+                endpoint: row.endpoint.into_owned(),
+            };
+            (NodeId(row.node), node)
+        })?,
+        by_key: input.rows(|(key, node): (u128, u64)| (key, NodeId(node)))?,
+    })
+}
+
+fn put_instances(out: &mut Writer, instances: &Instances) {
+    let Instances { rows, current } = instances;
+    out.rows(
+        rows.len(),
+        rows.iter().map(|(id, row)| (id.0, Instance::from(row))),
+    );
+    out.rows(
+        current.len(),
+        current.iter().map(|(node, id)| (node.0, id.0)),
+    );
+}
+
+fn take_instances(input: &mut Reader) -> Result<Instances, Malformed> {
+    Ok(Instances {
+        rows: input
+            .rows(|(id, row): (u64, Instance)| (InstanceId(id), instances::Instance::from(row)))?,
+        current: input.rows(|(node, id)| (NodeId(node), InstanceId(id)))?,
+    })
+}
+
+fn put_dedup(out: &mut Writer, dedup: &Dedup) {
+    out.put(&(dedup.windows.len() as u64));
+    for (instance, Window { from, outcomes }) in &dedup.windows {
+        out.put(&(instance.0, *from));
+        let rows = outcomes.iter();
+        out.rows(
+            outcomes.len(),
+            rows.map(|(sequence, outcome)| (*sequence, Outcome::from(outcome.as_ref()))),
+        );
+    }
+}
+
+fn take_dedup(input: &mut Reader) -> Result<Dedup, Malformed> {
+    let len: u64 = input.take()?;
+    let mut windows = OrdMap::new();
+    for _ in 0..len {
+        let (instance, from) = input.take()?;
+        let outcomes = input.rows(|(sequence, outcome): (u64, Outcome)| {
+            (sequence, Arc::new(command::Outcome::from(outcome)))
+        })?;
+        windows.insert(InstanceId(instance), Window { from, outcomes });
+    }
+    Ok(Dedup { windows })
+}
+
+fn take_spaces(input: &mut Reader) -> Result<OrdMap<Namespace, Space>, Malformed> {
+    let len: u64 = input.take()?;
+    let mut spaces = OrdMap::new();
+    for _ in 0..len {
+        let namespace = Namespace(input.take()?);
+        let space = Space {
+            objects: take_objects(input)?,
+            names: take_names(input)?,
+            locks: take_locks(input)?,
+        };
+        spaces.insert(namespace, space);
+    }
+    Ok(spaces)
+}
+
+fn put_objects(out: &mut Writer, objects: &Objects) {
+    let Objects {
+        records,
+        signatures,
+        edges,
+        blobs,
+        held,
+    } = objects;
+    let rows = records.iter();
+    out.rows(
+        records.len(),
+        rows.map(|(id, record)| (id.0, Record::from(record.as_ref()))),
+    );
+    let rows = signatures.iter();
+    out.rows(
+        signatures.len(),
+        rows.map(|(signature, at, id)| (signature.0, at.0, id.0)),
+    );
+    out.rows(
+        edges.len(),
+        edges.iter().map(|(member, parent)| (member.0, parent.0)),
+    );
+    let rows = blobs.iter();
+    out.rows(
+        blobs.len(),
+        rows.map(|(id, row)| (id.0, BlobRow::from(row.as_ref()))),
+    );
+    out.rows(held.len(), held.iter().map(|(at, blob)| (at.0, blob.0)));
+}
+
+fn take_objects(input: &mut Reader) -> Result<Objects, Malformed> {
+    Ok(Objects {
+        records: input.rows(|(id, record): (u64, Record)| {
+            (ObjectId(id), Arc::new(objects::Record::from(record)))
+        })?,
+        signatures: input
+            .rows(|(signature, at, id)| (Signature(signature), InstanceId(at), ObjectId(id)))?,
+        edges: input.rows(|(member, parent)| (ObjectId(member), ObjectId(parent)))?,
+        blobs: input.rows(|(id, row): (u64, BlobRow)| {
+            (ObjectId(id), Arc::new(objects::BlobRow::from(row)))
+        })?,
+        held: input.rows(|(at, blob)| (InstanceId(at), ObjectId(blob)))?,
+    })
+}
+
+fn put_names(out: &mut Writer, names: &Names) {
+    let Names { targets, by_object } = names;
+    let rows = targets.iter();
+    out.rows(
+        targets.len(),
+        rows.map(|(name, Target { id, set_at })| (name.as_ref(), id.0, *set_at)),
+    );
+    let rows = by_object.iter();
+    out.rows(
+        by_object.len(),
+        rows.map(|(id, names)| (id.0, names.iter().map(AsRef::as_ref).collect::<Vec<&str>>())),
+    );
+}
+
+fn take_names(input: &mut Reader) -> Result<Names, Malformed> {
+    Ok(Names {
+        targets: input.rows(|(name, id, set_at): (String, u64, u64)| {
+            let id = ObjectId(id);
+            (Arc::from(name), Target { id, set_at })
+        })?,
+        by_object: input.rows(|(id, names): (u64, Vec<String>)| {
+            let names: OrdSet<Arc<str>> = names.into_iter().map(Arc::from).collect();
+            (ObjectId(id), names)
+        })?,
+    })
+}
+
+fn put_locks(out: &mut Writer, locks: &Locks) {
+    let Locks { rows, by_end } = locks;
+    let row = |(name, lock): (&Arc<str>, &Lock)| {
+        let Lock {
+            owner,
+            token,
+            until_unix_ms,
+        } = lock;
+        (name.to_string(), owner.0, *token, *until_unix_ms)
+    };
+    out.rows(rows.len(), rows.iter().map(row));
+    out.rows(
+        by_end.len(),
+        by_end.iter().map(|(end, name)| (*end, name.as_ref())),
+    );
+}
+
+fn take_locks(input: &mut Reader) -> Result<Locks, Malformed> {
+    Ok(Locks {
+        rows: input.rows(
+            |(name, owner, token, until_unix_ms): (String, u64, u64, u64)| {
+                let owner = InstanceId(owner);
+                let lock = Lock {
+                    owner,
+                    token,
+                    until_unix_ms,
+                };
+                (Arc::from(name), lock)
+            },
+        )?,
+        by_end: input.rows(|(end, name): (u64, String)| (end, Arc::from(name)))?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

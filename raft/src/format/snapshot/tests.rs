@@ -1,0 +1,136 @@
+//! A snapshot's bytes: one that an earlier build wrote must be read by this one.
+
+use vineyard_wire::peer;
+
+use super::*;
+use crate::command::Command;
+use crate::command::tests::entries;
+use crate::features;
+
+/// A state in which each table has a row, and the outcomes one of each kind.
+fn state() -> State {
+    let mut commands: Vec<_> = entries()
+        .into_iter()
+        .map(|entry| entry.command)
+        .filter(|command| features::needed_by(command) == features::BASE && adds(command))
+        .collect();
+    let second = Command::Admit {
+        key: 7,
+        endpoint: "e:2".to_owned(),
+    };
+    commands.insert(2, second);
+    let Some(Command::Persist { records, .. }) = commands
+        .iter_mut()
+        .find(|command| matches!(command, Command::Persist { .. }))
+    else {
+        unreachable!("the samples have a persist");
+    };
+    let member = objects::Record {
+        id: ObjectId(3),
+        members: [].into(),
+        global: false,
+        ..records[0].clone()
+    };
+    records.push(member);
+    // The lock of the samples is of an instance that has been replaced.
+    commands.push(features::announcement(InstanceId(65537), 2));
+    let mut state = State::default();
+    for (sequence, command) in commands.into_iter().enumerate() {
+        let request = command::RequestKey {
+            instance: InstanceId(0),
+            sequence: sequence as u64,
+            answered_below: 0,
+        };
+        let entry = command::Entry {
+            version: 1,
+            request: Some(request),
+            at_unix_ms: 1_000,
+            command,
+        };
+        let _ = state.apply(sequence as u64 + 1, &entry);
+    }
+    state.assert_invariants();
+    state
+}
+
+fn adds(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Delete { .. } | Command::DropName { .. } | Command::ReleaseLock { .. }
+    )
+}
+
+#[test]
+fn the_sample_has_a_row_in_each_table() {
+    let state = state();
+    assert!(state.nodes().count() == 2 && state.instances().count() == 1);
+    assert!(state.objects().count() == 2 && state.blobs().count() == 1);
+    assert!(state.names().count() == 1 && state.locks().count() == 1);
+    assert!(!state.edited.is_empty() && state.outcomes_kept() > 2);
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_snapshot_has_the_bytes_it_always_had() {
+    let mut later = state();
+    let first = hex(&encode(&later));
+    later.lives.insert(NodeId(0), 1 << 100);
+    let second = hex(&encode(&later));
+    assert_eq!(
+        format!("1 {first}\n2 {second}\n"),
+        include_str!("../snapshots.txt")
+    );
+}
+
+#[test]
+fn a_state_is_written_in_the_lowest_version_that_holds_it() {
+    let mut state = state();
+    assert_eq!(encode(&state)[0], 1);
+    state.levels.insert(NodeId(0), 2);
+    assert_eq!(encode(&state)[0], 2);
+    let read = decode(&encode(&state)).unwrap();
+    assert_eq!(read.digest(), state.digest());
+}
+
+/// Builds between the first and the second version wrote the lives behind the first version's fields.
+#[test]
+fn the_lives_behind_a_snapshot_of_version_1_are_read() {
+    let mut state = state();
+    let mut bytes = encode(&state);
+    state.lives.insert(NodeId(0), 1 << 100);
+    let mut lives = Writer::new(0);
+    lives.rows(1, [(0u64, 1u128 << 100)].iter());
+    bytes.extend(&lives.end()[1..]);
+    assert_eq!(decode(&bytes).unwrap().digest(), state.digest());
+}
+
+#[test]
+fn what_a_version_does_not_have_is_an_error() {
+    let bytes = encode(&state());
+    let undecodable = |bytes: &[u8]| matches!(decode(bytes), Err(Malformed::Undecodable(_)));
+    assert!(undecodable(&[]) && undecodable(&[0]));
+    for end in 1..bytes.len() {
+        assert!(undecodable(&bytes[..end]), "cut at {end}");
+    }
+    let mut second = bytes.clone();
+    second[0] = 2;
+    assert!(undecodable(&second), "version 2 has two more tables");
+    second.extend([0, 0, 0]);
+    assert_eq!(decode(&second).err(), Some(Malformed::Trailing(1)));
+    let mut newer = bytes;
+    newer[0] = 3;
+    let expected = Malformed::Newer {
+        found: 3,
+        understood: 2,
+    };
+    assert_eq!(decode(&newer).err(), Some(expected));
+}
+
+#[test]
+fn a_frame_between_nodes_is_no_snapshot() {
+    let frame = peer::encode(&("c".to_owned(), 7u64));
+    assert!(decode(&frame).is_err());
+}

@@ -14,8 +14,8 @@ use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
 use vineyard_wire::{InstanceId, ObjectId, Tree};
 
 use crate::{
-    Blob, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject, Result,
-    Unread, World,
+    Blob, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject, RawObject,
+    ReadOptions, Result, World,
 };
 
 /// A connection to a node. Cloning it is cheap and shares the connection; threads may share it and take turns.
@@ -168,9 +168,10 @@ verbs! {
     get(id: ObjectId) -> Result<Object>;
     get_objects(ids: &[ObjectId], options: &GetOptions) -> Result<Vec<Object>>;
     get_object_named(name: &str, options: &GetOptions) -> Result<Object>;
-    get_unread(id: ObjectId, options: &GetOptions) -> Result<Unread>;
-    get_unread_named(name: &str, options: &GetOptions) -> Result<Unread>;
+    get_raw(id: ObjectId, options: &GetOptions) -> Result<RawObject>;
+    get_raw_named(name: &str, options: &GetOptions) -> Result<RawObject>;
     complete(object: &mut Object) -> Result<()>;
+    complete_with(object: &mut Object, options: &ReadOptions<'_>) -> Result<()>;
     read_blob(object: ObjectId, blob: ObjectId, instance: InstanceId) -> Result<Blob>;
 
     put_name(id: ObjectId, name: &str) -> Result<()>;

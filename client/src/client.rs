@@ -10,9 +10,10 @@ mod get;
 mod holds;
 mod metadata;
 mod names;
-mod objects;
+mod owners;
 mod put;
 mod remote;
+mod second;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -52,6 +53,8 @@ struct Inner {
     process: u32,
     /// Connections to the owners of remote objects, made when first read from.
     owners: Mutex<BTreeMap<InstanceId, Client>>,
+    /// Kept for the next call that takes long.
+    second: Lock<Option<Client>>,
     /// What must outlast the connection, which is why it comes last.
     keeper: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -103,6 +106,7 @@ impl Client {
             holds: Lock::default(),
             process: std::process::id(),
             owners: Mutex::default(),
+            second: Lock::default(),
             keeper: OnceLock::new(),
         };
         Ok(Self {
@@ -143,6 +147,10 @@ impl Client {
             Box::pin(owner.close()).await;
         }
         self.inner.closed.store(true, Ordering::Relaxed);
+        let second = self.second().take();
+        if let Some(second) = second {
+            Box::pin(second.close()).await;
+        }
         let deadline = self.inner.options.deadline;
         // A call that hangs holds the lock no longer than its own deadline.
         let mut connection = self.inner.connection.lock().await;
@@ -185,12 +193,18 @@ impl Client {
 
     /// A connection of its own to the same node, for a call that may take long or be given up.
     async fn another(&self) -> Result<Self> {
-        Self::connect(
-            &self.inner.world,
-            self.inner.target.clone(),
-            &self.inner.options,
-        )
-        .await
+        let (world, options) = (&self.inner.world, &self.inner.options);
+        let another = Self::connect(world, self.inner.target.clone(), options).await?;
+        if let Some(keeper) = self.inner.keeper.get() {
+            another.keep(keeper.clone());
+        }
+        Ok(another)
+    }
+
+    /// Whether the node offers `feature`, an addition to vineyard 0.24's protocol.
+    fn offers(&self, feature: &str) -> bool {
+        let features = &self.inner.registered.features;
+        features.iter().any(|offered| offered == feature)
     }
 
     /// Takes the connection for one exchange, when those before it are through. What was dropped goes before it.

@@ -34,6 +34,8 @@ const STORE_TYPE_NORMAL: u64 = 1;
 pub(crate) const RELEASES: &str = "release";
 /// We speak `put_object` and `get_object`.
 pub(crate) const OBJECTS: &str = "objects";
+/// We speak `get_object` with `fetch`.
+pub(crate) const FETCH: &str = "fetch";
 /// A reply is read in steps of at most this, so that a false length costs no memory.
 const BODY_STEP_BYTES: usize = 1 << 20;
 
@@ -108,7 +110,7 @@ impl Connection {
             username: options.username.clone(),
             password: options.password.clone(),
             features: match options.additions {
-                true => vec![RELEASES.to_owned(), OBJECTS.to_owned()],
+                true => [RELEASES, OBJECTS, FETCH].map(str::to_owned).to_vec(),
                 false => Vec::new(),
             },
         });

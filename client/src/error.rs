@@ -47,6 +47,8 @@ pub enum Error {
         object: ObjectId,
         blob: ObjectId,
         instance: InstanceId,
+        /// Where the instance said that it listens.
+        endpoint: Option<String>,
         cause: Option<Box<Error>>,
     },
     /// The bytes cannot be borrowed, most likely because a released blob is still in use here.

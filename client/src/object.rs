@@ -104,7 +104,7 @@ impl Object {
 
 /// An object that was got, with the bytes that are on the client's node. Its tree is as it came.
 #[derive(Clone, Debug)]
-pub struct Unread {
+pub struct RawObject {
     pub id: ObjectId,
     pub tree: TreeText,
     pub blobs: BTreeMap<ObjectId, Blob>,

@@ -1,5 +1,6 @@
-//! What one put says: a whole tree and its bytes.
+//! What a put says, a whole tree and its bytes, and how objects are got.
 
+use std::fmt;
 use std::time::Duration;
 
 use vineyard_wire::Tree;
@@ -38,6 +39,9 @@ pub struct GetOptions {
     pub sync_remote: bool,
     /// Wait so long for what does not exist yet. `None`: it is an error at once.
     pub wait: Option<Duration>,
+    /// Copy an object of another instance to this node first, to stay, and get the copy: what is got has the copy's id.
+    /// One request on a second connection, which is kept; a node that does not offer that takes several.
+    pub fetch: bool,
 }
 
 impl Default for GetOptions {
@@ -45,6 +49,27 @@ impl Default for GetOptions {
         Self {
             sync_remote: true,
             wait: None,
+            fetch: false,
         }
+    }
+}
+
+/// How bytes of other instances are read.
+#[derive(Clone, Copy, Default)]
+pub struct ReadOptions<'a> {
+    /// Whether their owners compress them; `None`: as [`Options::compression`](crate::Options::compression) says.
+    pub compression: Option<bool>,
+    /// Is told how many bytes came, after each batch.
+    pub progress: Option<&'a (dyn Fn(u64) + Sync)>,
+}
+
+impl fmt::Debug for ReadOptions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let watched = self.progress.is_some();
+        write!(
+            f,
+            "ReadOptions(compression {:?}, watched {watched})",
+            self.compression
+        )
     }
 }

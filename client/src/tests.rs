@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod fake;
+mod fetch;
 mod holds;
 mod local;
 mod objects;

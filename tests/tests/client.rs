@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use vineyard_client::{
-    Client, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutBlob, PutObject, World,
-    blocking,
+    Client, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutBlob, PutObject,
+    ReadOptions, World, blocking,
 };
 use vineyard_tests::binaries::root;
 use vineyard_tests::cluster::Cluster;
@@ -98,12 +98,13 @@ macro_rules! use_every_verb {
         let options = GetOptions::default();
         let mut found = $wait!(client.get_objects(&[put], &options)).unwrap();
         $wait!(client.complete(&mut found[0])).unwrap();
+        $wait!(client.complete_with(&mut found[0], &ReadOptions::default())).unwrap();
         assert_eq!(&found[0].blob("buffer_").unwrap()[..], &bytes[..]);
         assert_eq!($wait!(client.get_object_named(name, &options)).unwrap().id, put);
-        let unread = $wait!(client.get_unread(put, &options)).unwrap();
+        let unread = $wait!(client.get_raw(put, &options)).unwrap();
         assert_eq!(unread.tree.read().unwrap(), found[0].meta);
         assert_eq!(unread.blobs.keys().collect::<Vec<_>>(), found[0].blobs.keys().collect::<Vec<_>>());
-        assert_eq!($wait!(client.get_unread_named(name, &options)).unwrap().id, put);
+        assert_eq!($wait!(client.get_raw_named(name, &options)).unwrap().id, put);
         $wait!(client.drop_name(name)).unwrap();
 
         let tree = json!({"typename": "test::Plain", "instance_id": client.instance_id().0, "nbytes": 0,
@@ -157,7 +158,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 52] = [
+const VERBS: [&str; 53] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -205,9 +206,10 @@ const VERBS: [&str; 52] = [
     "put_object",
     "get_objects",
     "get_object_named",
-    "get_unread",
-    "get_unread_named",
+    "get_raw",
+    "get_raw_named",
     "complete",
+    "complete_with",
     "clear",
     "memory_trim",
 ];
@@ -276,11 +278,13 @@ macro_rules! call_one {
             "get_object_named" => {
                 $wait!(client.get_object_named("n", &GetOptions::default())).map(drop)
             }
-            "get_unread" => $wait!(client.get_unread(NOTHING, &GetOptions::default())).map(drop),
-            "get_unread_named" => {
-                $wait!(client.get_unread_named("n", &GetOptions::default())).map(drop)
-            }
+            "get_raw" => $wait!(client.get_raw(NOTHING, &GetOptions::default())).map(drop),
+            "get_raw_named" => $wait!(client.get_raw_named("n", &GetOptions::default())).map(drop),
             "complete" => $wait!(client.complete(&mut partly_elsewhere())),
+            "complete_with" => {
+                let options = ReadOptions::default();
+                $wait!(client.complete_with(&mut partly_elsewhere(), &options))
+            }
             "clear" => $wait!(client.clear()),
             "memory_trim" => $wait!(client.memory_trim()).map(drop),
             other => panic!("no call of {other}"),

@@ -10,6 +10,7 @@ mod data_dir;
 mod descriptors;
 mod failing_disk;
 mod faults;
+mod fetch;
 mod files;
 mod founding;
 mod hostile;

@@ -176,10 +176,49 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
             format!("Client is not connected: {error}"),
         ),
         Error::Io { .. } => refuse(py, Code::ConnectionError, error.to_string()),
+        Error::OutOfReach { .. } => out_of_reach(py, error),
         Error::NoAddress => refuse(py, Code::ConnectionFailed, error.to_string()),
         Error::Mapping(_) => refuse(py, Code::Invalid, error.to_string()),
         _ => refuse(py, Code::IoError, error.to_string()),
     }
+}
+
+/// The exception for bytes whose instance is gone, or does not answer; then its cause is the connection's error.
+fn out_of_reach(py: Python<'_>, error: &Error) -> PyErr {
+    let Error::OutOfReach {
+        object,
+        blob,
+        instance,
+        endpoint,
+        cause,
+    } = error
+    else {
+        return refuse(py, Code::IoError, error.to_string());
+    };
+    let what = format!(
+        "the bytes of {object} (blob {blob}) are on instance {}",
+        instance.0
+    );
+    let Some(cause) = cause else {
+        let text = format!(
+            "{what}, which is not in the cluster now; an object survives its node if it was migrated, or fetched with \
+             fetch=True, before the node stopped"
+        );
+        return refuse(py, Code::IoError, text);
+    };
+    let endpoint = endpoint.as_deref().unwrap_or("an unknown address");
+    let text = format!(
+        "{what} at {endpoint}, which cannot be reached now, though the cluster has not given it up yet: {cause}"
+    );
+    let raised = refuse(py, Code::IoError, text);
+    let cause = match &**cause {
+        error @ (Error::Deadline { .. } | Error::Closed { .. } | Error::Io { .. }) => {
+            raise(py, error)
+        }
+        error => raise_connecting(py, endpoint, error),
+    };
+    raised.set_cause(py, Some(cause));
+    raised
 }
 
 /// The exception for what did not come in time.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use vineyard_client::{Error, Object, Unread};
+use vineyard_client::{Error, Object, RawObject};
 use vineyard_wire::meta::key;
 use vineyard_wire::{ObjectId, Tree, TreeText};
 
@@ -126,7 +126,7 @@ impl PyMeta {
     }
 
     /// What a get found whose value is wanted, most likely, and not its metadata.
-    pub(crate) fn of_unread(py: Python<'_>, unread: Unread, sight: Sight) -> PyResult<Self> {
+    pub(crate) fn of_raw(py: Python<'_>, unread: RawObject, sight: Sight) -> PyResult<Self> {
         let read = content::read(py, &unread.tree);
         let content = read.map_err(|error| raise(py, &malformed(&error)))?;
         let Content {
@@ -291,6 +291,14 @@ impl PyMeta {
         })?;
         self.attach(found.into_iter().flatten());
         Ok(())
+    }
+
+    /// Whether all bytes below are at hand, after those of this instance were asked for.
+    pub(crate) fn is_complete(&self, py: Python<'_>) -> PyResult<bool> {
+        self.fetch(py)?;
+        let (node, buffers) = (self.whole(py)?, self.buffers());
+        let mut blobs = node.blobs(None).into_iter();
+        Ok(blobs.all(|id| buffers.get(id).is_some()))
     }
 
     /// A member as metadata of its own, with the same bytes at hand.

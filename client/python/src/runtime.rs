@@ -95,8 +95,18 @@ impl Live {
         py: Python<'_>,
         work: impl AsyncFnOnce(&Client) -> Result<T, Error> + Send,
     ) -> Result<T, Stop> {
+        self.wait_watched(py, work, |py| py.check_signals())
+    }
+
+    /// As `wait`, with `between` called at the times at which signals are looked for.
+    fn wait_watched<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Error> + Send,
+        between: impl FnMut(Python<'_>) -> PyResult<()> + Send,
+    ) -> Result<T, Stop> {
         let (client, runtime) = self.parts();
-        py.detach(|| drive(runtime, work(client)))
+        py.detach(|| poll(runtime, pin!(work(client)), between))
     }
 
     /// Runs one call of what belongs to this connection and no other, such as a blob that is being filled.
@@ -133,7 +143,7 @@ impl Stop {
 
 /// Polls `work` to its end; looks for signals in between, because only then Ctrl-C ends a wait.
 fn drive<T>(runtime: &Runtime, work: impl Future<Output = Result<T, Error>>) -> Result<T, Stop> {
-    poll(runtime, pin!(work))
+    poll(runtime, pin!(work), |py| py.check_signals())
 }
 
 /// As `drive`. What a signal interrupts may still end, and then comes with what the handler raised.
@@ -142,7 +152,7 @@ fn drive_to_end<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<(T, Option<PyErr>), Stop> {
     let mut work = pin!(work);
-    match poll(runtime, work.as_mut()) {
+    match poll(runtime, work.as_mut(), |py| py.check_signals()) {
         Ok(made) => Ok((made, None)),
         Err(Stop::Interrupted(raised)) => {
             match runtime.block_on(async { timeout(ENDING, work).await }) {
@@ -157,13 +167,14 @@ fn drive_to_end<T>(
 fn poll<T>(
     runtime: &Runtime,
     mut work: Pin<&mut impl Future<Output = Result<T, Error>>>,
+    mut between: impl FnMut(Python<'_>) -> PyResult<()>,
 ) -> Result<T, Stop> {
     loop {
         // Outside `block_on` when the handlers run: they may call a client themselves.
         let slice = runtime.block_on(async { timeout(SIGNALS_EVERY, work.as_mut()).await });
         match slice {
             Ok(done) => return done.map_err(Stop::Failed),
-            Err(_) => Python::attach(|py| py.check_signals()).map_err(Stop::Interrupted)?,
+            Err(_) => Python::attach(&mut between).map_err(Stop::Interrupted)?,
         }
     }
 }
@@ -362,6 +373,18 @@ impl Channel {
     ) -> PyResult<T> {
         let live = self.live(py)?;
         self.call_on(py, &live, work)
+    }
+
+    /// Runs one call during which `between` is called now and then, with the interpreter; what it raises ends the call.
+    pub(crate) fn call_watched<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Error> + Send,
+        between: impl FnMut(Python<'_>) -> PyResult<()> + Send,
+    ) -> PyResult<T> {
+        let live = self.live(py)?;
+        live.wait_watched(py, work, between)
+            .map_err(|stop| self.failed(py, &live, stop))
     }
 
     /// Runs one call with `live`, which this channel gave.

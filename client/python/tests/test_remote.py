@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import socket
+import shutil
+import tempfile
+import time
 import warnings
+from pathlib import Path
 
 import pytest
 import vineyard
-from vineyard.core.transfers import progress, remote
+from conftest import Node
+from vineyard.core.transfers import progress
 
 
 @pytest.fixture
@@ -116,38 +120,41 @@ def test_reading_from_an_owner_leaves_the_connection_of_others_alone(three, clus
         assert other.get(other.put(1)) == 1
 
 
-def test_an_owner_that_is_gone_is_named(three):
-    class Gone:
-        def __init__(self):
-            self._rpc_client, self.meta = None, {}
-
-    with pytest.raises(vineyard.IOErrorException, match="instance 77"):
-        remote._owner(Gone(), 77, "o0000000000000001")
+@pytest.fixture
+def pair():
+    folder = Path(tempfile.mkdtemp(prefix="vy-"))
+    here = Node(folder / "here")
+    there = Node(folder / "there", "--join", here.endpoint, token=here.token())
+    yield here, there
+    for node in (there, here):
+        node.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_an_owner_that_does_not_answer_is_named(three, monkeypatch, known):
-    object_id = three[0].put([b"d" * 1000], persist=True)
-    three[1].sync_meta()
-    owner = three[0].instance_id
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        nowhere = closed.getsockname()
-    with three[1].fork() as reader:
+def test_an_owner_that_does_not_answer_is_named_and_so_is_one_that_is_gone(pair, known):
+    here, there = pair
+    with vineyard.connect(there.socket) as writer:
+        object_id = writer.put([b"d" * 1000], persist=True)
+        owner = writer.instance_id
+    with vineyard.connect(here.socket) as reader:
+        reader.sync_meta()
         if known:
-            reader.get(object_id)
-            (connection,) = reader._owners.values()
-            place = connection.rpc_endpoint
-            monkeypatch.setattr(reader, "_rpc_to", lambda _: connection)
-            connection.close()
-        else:
-            monkeypatch.setattr(remote, "endpoint_of", lambda _: nowhere)
-            place = f"127.0.0.1:{nowhere[1]}"
+            assert bytes(reader.get(object_id)[0]) == b"d" * 1000
+        there.process.kill()
+        there.process.wait()
         with pytest.raises(vineyard.IOErrorException) as caught:
             reader.get(object_id)
-    assert isinstance(caught.value.__cause__, ConnectionError)
-    assert f"{object_id!r} (blob o8" in str(caught.value)
-    assert f"instance {owner} at {place}" in str(caught.value)
+        assert isinstance(caught.value.__cause__, ConnectionError)
+        assert f"{object_id!r} (blob o8" in str(caught.value)
+        assert f"instance {owner} at {there.endpoint}" in str(caught.value)
+        until = time.monotonic() + 30
+        while owner in reader.meta:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        gone = f"instance {owner}, which is not in the cluster now"
+        with pytest.raises(vineyard.IOErrorException, match=gone):
+            reader.get(object_id)
 
 
 def test_progress_shows_a_bar(three, cluster, capsys):
@@ -182,24 +189,6 @@ def test_a_notebook_shows_large_transfers_by_itself(three, cluster, capsys, monk
     assert len(three[1].get(large)[0]) == 33 << 20
     assert "33.0M" in capsys.readouterr().err
     three[0].delete(large)
-
-
-@pytest.mark.parametrize(("size", "most"), [(10, 1024), (64 << 20, 1), (32 << 20, 2)])
-def test_blobs_are_fetched_in_batches_of_a_bounded_size(size, most):
-    class Owner:
-        def __init__(self):
-            self.batches = []
-
-        def get_remote_blobs(self, ids):
-            self.batches.append(len(ids))
-            return [range(size) for _ in ids]
-
-    owner, ids = Owner(), [f"o{number:016x}" for number in range(1, 2201)]
-    with progress.Progress(None, "fetch", False) as bar:
-        assert len(remote._fetch(owner, ids, bar)) == len(ids)
-    assert owner.batches[0] == remote.BATCH_BLOBS_FIRST
-    assert max(owner.batches[1:]) == most
-    assert sum(owner.batches) == len(ids)
 
 
 def test_no_bar_without_tqdm(three, monkeypatch):

@@ -156,7 +156,10 @@ impl Client {
         for part in wanted.chunks(BUFFERS_MAX) {
             found.extend(match self.is_ipc() {
                 true => self.map_blobs(part.to_vec(), unsafe_).await?,
-                false => self.receive_blobs(part.to_vec(), unsafe_).await?,
+                false => {
+                    let compress = self.options().compression;
+                    self.receive_blobs(part.to_vec(), unsafe_, compress).await?
+                }
             });
         }
         found.insert(ObjectId::EMPTY_BLOB, Blob::empty());

@@ -73,8 +73,17 @@ impl Client {
         .await
     }
 
-    /// Brings the object or blob `id` to this node, on a connection of its own. The new id, or `id` if it is here.
+    /// Brings the object or blob `id` to this node, on a second connection. The new id, or `id` if it is here.
     pub async fn migrate(&self, id: ObjectId) -> Result<ObjectId> {
+        let request = Request::MigrateObject { object_id: id };
+        let pick = only!(Reply::MigrateObject { object_id } => object_id);
+        if let Some(after) = self.fetch_deadline() {
+            let migrate = |second: Client| {
+                let request = request.clone();
+                async move { second.ask_within(after, request, pick).await }
+            };
+            return self.on_second(migrate).await;
+        }
         // Its size is not known here, but what does not fit into the node's memory is refused at once. The node keeps
         // the tighter deadline.
         let most = self.instance_status().await?.memory_limit;
@@ -83,8 +92,6 @@ impl Client {
             .transfer_deadline(most)
             .saturating_add(self.options().deadline);
         let another = self.another().await?;
-        let request = Request::MigrateObject { object_id: id };
-        let pick = only!(Reply::MigrateObject { object_id } => object_id);
         another.ask_within(after, request, pick).await
     }
 }

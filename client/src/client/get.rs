@@ -4,17 +4,37 @@
 //! that names what is missing and where it was.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use vineyard_wire::meta::key;
 use vineyard_wire::reply::GotObjects;
 use vineyard_wire::{InstanceId, ObjectId, Reply, Request, Tree, TreeText, request};
 
 use super::{Client, only};
-use crate::connection::data_size;
+use crate::connection::{FETCH, OBJECTS, data_size};
 use crate::object::blobs_in;
-use crate::{Blob, Error, GetOptions, Object, Result, Unread};
+use crate::{Blob, Error, GetOptions, Object, RawObject, ReadOptions, Result};
 
 /// Trees, and the blobs of this node below them.
 type Found = (BTreeMap<ObjectId, TreeText>, BTreeMap<ObjectId, Blob>);
+
+/// One object to get.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Id(ObjectId),
+    Name(&'a str),
+}
+
+impl Wanted<'_> {
+    fn request(self) -> request::GetObject {
+        let mut request = request::GetObject::default();
+        match self {
+            Self::Id(id) => request.ids.push(id),
+            Self::Name(name) => request.name = Some(name.to_owned()),
+        }
+        request
+    }
+}
 
 /// As errors name it.
 const REQUEST: &str = "get_object_request";
@@ -32,6 +52,14 @@ impl Client {
     /// The objects and blobs `ids`, in their order, each with those of its blobs that are on this node. Code
     /// `ObjectNotExists` if one is unknown; `Lost` if bytes that should be here are not.
     pub async fn get_objects(&self, ids: &[ObjectId], options: &GetOptions) -> Result<Vec<Object>> {
+        if options.fetch {
+            let mut objects = Vec::with_capacity(ids.len());
+            for id in ids {
+                let RawObject { id, tree, blobs } = self.get_raw(*id, options).await?;
+                objects.push(self.object(id, &tree, &blobs)?);
+            }
+            return Ok(objects);
+        }
         let (trees, blobs) = self.find_or_wait(ids, options).await?;
         let object = |id: &ObjectId| {
             let tree = trees.get(id).ok_or_else(|| unknown(*id))?;
@@ -40,44 +68,82 @@ impl Client {
         ids.iter().map(object).collect()
     }
 
-    /// The object `id` as `get_objects` has it, but for whoever reads the tree another way.
-    pub async fn get_unread(&self, id: ObjectId, options: &GetOptions) -> Result<Unread> {
-        let (mut trees, blobs) = self.find_or_wait(&[id], options).await?;
-        let tree = trees.remove(&id).ok_or_else(|| unknown(id))?;
-        Ok(Unread { id, tree, blobs })
-    }
-
     /// The object that `name` points to, as `get_objects` has it. Code `ObjectNotExists` if there is no such name.
     pub async fn get_object_named(&self, name: &str, options: &GetOptions) -> Result<Object> {
-        let Unread { id, tree, blobs } = self.get_unread_named(name, options).await?;
+        let RawObject { id, tree, blobs } = self.get_raw_named(name, options).await?;
         self.object(id, &tree, &blobs)
     }
 
-    /// The object that `name` points to, as `get_unread` has it.
-    pub async fn get_unread_named(&self, name: &str, options: &GetOptions) -> Result<Unread> {
-        match (self.find_named(name).await, options.wait) {
+    /// The object `id` as `get_objects` has it, with its tree as the text that came.
+    pub async fn get_raw(&self, id: ObjectId, options: &GetOptions) -> Result<RawObject> {
+        match (self.find_one(Wanted::Id(id), options).await, options.wait) {
             (Err(error), Some(timeout)) if error.is_not_exists() => {
-                self.wait_name(name, timeout).await?;
-                self.find_named(name).await
+                self.wait_metadata(&[id], timeout).await?;
+                self.find_one(Wanted::Id(id), options).await
             }
             (found, _) => found,
         }
     }
 
-    async fn find_named(&self, name: &str) -> Result<Unread> {
-        if !self.offers_objects() {
-            let id = self.get_name(name).await?;
-            return self.get_unread(id, &GetOptions::default()).await;
+    /// The object that `name` points to, as `get_raw` has it.
+    pub async fn get_raw_named(&self, name: &str, options: &GetOptions) -> Result<RawObject> {
+        let wanted = Wanted::Name(name);
+        match (self.find_one(wanted, options).await, options.wait) {
+            (Err(error), Some(timeout)) if error.is_not_exists() => {
+                self.wait_name(name, timeout).await?;
+                self.find_one(wanted, options).await
+            }
+            (found, _) => found,
         }
+    }
+
+    async fn find_one(&self, wanted: Wanted<'_>, options: &GetOptions) -> Result<RawObject> {
+        match (options.fetch, self.fetch_deadline()) {
+            (false, _) => self.find_here(wanted, options).await,
+            (true, Some(after)) => self.fetch_at_once(wanted, after).await,
+            (true, None) => {
+                let found = self.find_here(wanted, options).await?;
+                if read(&found.tree)?.get(key::INSTANCE_ID) == Some(&self.instance_id().0.into()) {
+                    return Ok(found);
+                }
+                let id = self.migrate(found.id).await?;
+                self.find_here(Wanted::Id(id), options).await
+            }
+        }
+    }
+
+    /// By when a node that offers `fetch` answers one.
+    pub(super) fn fetch_deadline(&self) -> Option<Duration> {
+        let at_node = Duration::from_millis(self.inner.registered.fetch_ms_max.into());
+        let after = at_node.saturating_add(self.options().deadline);
+        self.offers(FETCH).then_some(after)
+    }
+
+    /// One message: the node migrates the object and answers with the copy.
+    async fn fetch_at_once(&self, wanted: Wanted<'_>, after: Duration) -> Result<RawObject> {
         let request = request::GetObject {
-            name: Some(name.to_owned()),
-            ..request::GetObject::default()
+            fetch: true,
+            ..wanted.request()
         };
-        let (mut trees, blobs) = self.get_at_once(request).await?;
-        let (id, tree) = trees
-            .pop_first()
-            .ok_or_else(|| Error::malformed(REQUEST, "no object was found under a name"))?;
-        Ok(Unread { id, tree, blobs })
+        let fetch = |second: Client| {
+            let request = request.clone();
+            async move { second.get_at_once(request, after).await }
+        };
+        only_one(self.on_second(fetch).await?)
+    }
+
+    async fn find_here(&self, wanted: Wanted<'_>, options: &GetOptions) -> Result<RawObject> {
+        let id = match wanted {
+            Wanted::Id(id) => id,
+            Wanted::Name(_) if self.offers(OBJECTS) => {
+                let after = self.options().deadline;
+                return only_one(self.get_at_once(wanted.request(), after).await?);
+            }
+            Wanted::Name(name) => self.get_name(name).await?,
+        };
+        let (mut trees, blobs) = self.find(&[id], options.sync_remote).await?;
+        let tree = trees.remove(&id).ok_or_else(|| unknown(id))?;
+        Ok(RawObject { id, tree, blobs })
     }
 
     async fn find_or_wait(&self, ids: &[ObjectId], options: &GetOptions) -> Result<Found> {
@@ -91,12 +157,12 @@ impl Client {
     }
 
     async fn find(&self, ids: &[ObjectId], sync_remote: bool) -> Result<Found> {
-        if self.offers_objects() {
+        if self.offers(OBJECTS) {
             let request = request::GetObject {
                 ids: ids.to_vec(),
                 ..request::GetObject::default()
             };
-            return self.get_at_once(request).await;
+            return self.get_at_once(request, self.options().deadline).await;
         }
         let trees = self.get_tree_texts(ids, sync_remote).await?;
         if let Some(id) = ids.iter().find(|id| !trees.contains_key(id)) {
@@ -123,10 +189,10 @@ impl Client {
     }
 
     /// One message: trees, and what is here of their blobs.
-    async fn get_at_once(&self, mut request: request::GetObject) -> Result<Found> {
+    async fn get_at_once(&self, mut request: request::GetObject, after: Duration) -> Result<Found> {
         let compress = self.options().compression && !self.is_ipc();
         request.compress = compress;
-        let mut call = self.begin(self.options().deadline).await?;
+        let mut call = self.begin(after).await?;
         let pick = only!(Reply::GetObject(got) => got);
         let got = call.ask(&Request::GetObject(request), pick).await?;
         let GotObjects {
@@ -193,19 +259,38 @@ impl Client {
         }
     }
 
-    /// Fetches the object's blobs that are on other instances.
+    /// Reads the object's blobs that are on other instances, from those. They are stored nowhere.
     pub async fn complete(&self, object: &mut Object) -> Result<()> {
+        self.complete_with(object, &ReadOptions::default()).await
+    }
+
+    /// As `complete`, with a choice of how.
+    pub async fn complete_with(
+        &self,
+        object: &mut Object,
+        options: &ReadOptions<'_>,
+    ) -> Result<()> {
         let mut by_owner: BTreeMap<InstanceId, Vec<ObjectId>> = BTreeMap::new();
         for (blob, instance) in blobs_in(&object.meta) {
-            if !object.blobs.contains_key(&blob) {
+            if blob == ObjectId::EMPTY_BLOB {
+                object.blobs.entry(blob).or_insert_with(Blob::empty);
+            } else if !object.blobs.contains_key(&blob) {
                 by_owner.entry(instance).or_default().push(blob);
             }
         }
         object
             .blobs
-            .extend(self.fetch_all(object.id, by_owner).await?);
+            .extend(self.fetch_all(object.id, by_owner, options).await?);
         Ok(())
     }
+}
+
+/// What was found of one object.
+fn only_one((mut trees, blobs): Found) -> Result<RawObject> {
+    let (id, tree) = trees
+        .pop_first()
+        .ok_or_else(|| Error::malformed(REQUEST, "no object was found for one that was asked"))?;
+    Ok(RawObject { id, tree, blobs })
 }
 
 fn read(tree: &TreeText) -> Result<Tree> {

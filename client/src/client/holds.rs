@@ -91,8 +91,7 @@ impl Client {
 
     /// Queues the notice of what was dropped since the last one.
     pub(super) fn let_go(&self, connection: &mut Connection) {
-        let features = &self.inner.registered.features;
-        if !self.is_ours() || !features.iter().any(|feature| feature == RELEASES) {
+        if !self.is_ours() || !self.offers(RELEASES) {
             return;
         }
         let ids = self.holds().take_dropped();

@@ -33,7 +33,7 @@ impl Client {
     /// node refuses, nothing stays, blobs included. After any other error (a `Deadline`, or the node's word that the
     /// cluster did not answer in time) the object may be there.
     pub async fn put_object(&self, put: PutObject<'_>) -> Result<Created> {
-        if !self.offers_objects() {
+        if !self.offers(OBJECTS) {
             return self.put_in_steps(put).await;
         }
         let PutObject {
@@ -70,15 +70,9 @@ impl Client {
         })
     }
 
-    /// Whether the node serves `put_object` and `get_object`.
-    pub(super) fn offers_objects(&self) -> bool {
-        let features = &self.inner.registered.features;
-        features.iter().any(|feature| feature == OBJECTS)
-    }
-
     /// Whether `blobs` may be sent with the request that stores them.
     pub(super) fn may_come_along(&self, blobs: &[&[u8]]) -> bool {
-        self.offers_objects() && sizes(blobs).iter().sum::<u64>() <= INLINE_BYTES_MAX
+        self.offers(OBJECTS) && sizes(blobs).iter().sum::<u64>() <= INLINE_BYTES_MAX
     }
 
     /// Stores each of `blobs`, which are small enough to come along, as a sealed blob.

@@ -66,8 +66,8 @@ impl Client {
         &self,
         ids: Vec<ObjectId>,
         unsafe_: bool,
+        compress: bool,
     ) -> Result<BTreeMap<ObjectId, Blob>> {
-        let compress = self.options().compression;
         let mut call = self.begin(self.options().deadline).await?;
         let request = Request::GetRemoteBuffers {
             ids,

@@ -150,6 +150,7 @@ pub(super) fn registered(features: &[&str]) -> Reply {
         store_match: true,
         support_rpc_compression: true,
         features: features.iter().map(|one| (*one).to_owned()).collect(),
+        fetch_ms_max: 0,
     })
 }
 

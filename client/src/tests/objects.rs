@@ -10,7 +10,7 @@ use vineyard_wire::{
 };
 
 use super::fake::{FakeRpc, HERE, Peer, blob_id, error, payload};
-use crate::{Draft, Error, Options, World, blocking};
+use crate::{Draft, Error, Object, Options, ReadOptions, World, blocking};
 
 const ELSEWHERE: InstanceId = InstanceId(4);
 
@@ -123,6 +123,10 @@ async fn give_spread(peer: &mut Peer<dyn vineyard_env::Stream>, there: Option<&s
     let content = BTreeMap::from([(ObjectId(5), TreeText::of(&spread()))]);
     peer.answer(request, Reply::GetData { content }).await;
     give_blob(peer, blob_id(1), b"one").await;
+    give_cluster(peer, there).await;
+}
+
+async fn give_cluster(peer: &mut Peer<dyn vineyard_env::Stream>, there: Option<&str>) {
     let info = |endpoint: &str| InstanceInfo {
         hostid: 1,
         hostname: "h".to_owned(),
@@ -242,6 +246,55 @@ async fn bytes_that_are_gone_are_named() {
         matches!(cause.as_deref(), Some(Error::Io { .. })),
         "nobody listens there: {cause:?}"
     );
+}
+
+#[tokio::test]
+async fn many_blobs_of_an_owner_are_read_in_batches_and_counted() {
+    let (mut node, mut owner) = (FakeRpc::listen().await, FakeRpc::listen().await);
+    let (client, mut peer) = node.client(&Options::default()).await;
+    let there = owner.listener.address();
+    let ids: Vec<ObjectId> = (1..=70).map(blob_id).collect();
+    let meta = ids.iter().map(|id| {
+        let blob =
+            json!({"typename": "vineyard::Blob", "id": id.to_string(), "instance_id": ELSEWHERE.0});
+        (format!("b{}", id.0), blob)
+    });
+    let mut object = Object {
+        id: ObjectId(5),
+        meta: meta.collect(),
+        blobs: BTreeMap::new(),
+    };
+    let counts = std::sync::Mutex::new(Vec::new());
+    let count = |bytes| counts.lock().unwrap().push(bytes);
+    let options = ReadOptions {
+        compression: None,
+        progress: Some(&count),
+    };
+    let (done, (), ()) = tokio::join!(
+        client.complete_with(&mut object, &options),
+        give_cluster(&mut peer, Some(&there)),
+        async {
+            let mut peer = owner.accept().await;
+            for expected in [64, 6] {
+                let Request::GetRemoteBuffers { ids, .. } = peer.request().await else {
+                    panic!("no blobs are asked for")
+                };
+                assert_eq!(ids.len(), expected);
+                let payloads = ids.iter().map(|id| payload(*id, -1, 0, 1)).collect();
+                let (fds, compress) = (Vec::new(), false);
+                peer.reply(Reply::GetBuffers {
+                    payloads,
+                    fds,
+                    compress,
+                })
+                .await;
+                peer.0.write_all(&vec![7; expected]).await.unwrap();
+            }
+        }
+    );
+    done.unwrap();
+    assert_eq!(object.blobs.keys().copied().collect::<Vec<_>>(), ids);
+    assert_eq!(*counts.lock().unwrap(), [64, 6]);
 }
 
 #[test]

@@ -177,7 +177,7 @@ async fn a_tree_that_cannot_be_read_is_malformed_for_whoever_reads_it() {
     let options = GetOptions::default();
     let ids = [MADE.id];
     let calls = async {
-        let unread = client.get_unread(MADE.id, &options).await.unwrap();
+        let unread = client.get_raw(MADE.id, &options).await.unwrap();
         assert_eq!(unread.tree.as_str(), r#"{"n": 1e999}"#);
         error(client.get_objects(&ids, &options).await)
     };

@@ -165,6 +165,14 @@ pub struct Registered {
     /// Ours: additions this node understands. Absent when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
+    /// Ours: when a `GetObject` with `fetch` is answered at the latest, milliseconds. Absent, which is 0, without that
+    /// feature.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub fetch_ms_max: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Ours: what a `PutObject` made.

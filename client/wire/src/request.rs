@@ -208,6 +208,9 @@ pub struct GetObject {
     /// On a TCP connection: compress the bytes that follow the reply.
     #[serde(default)]
     pub compress: bool,
+    /// Migrate the one object first, if it is not here; the reply has the id that it has here.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub fetch: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -53,7 +53,7 @@ pub(crate) fn migrate(
         if node.migrator.flights.ask(board).await? {
             tokio::task::spawn_local(fly(node.clone(), id));
         }
-        let deadline = landing_deadline(&node);
+        let deadline = deadline(&node);
         let landed = tokio::time::timeout(deadline, landed);
         match call::waiting_for("the bytes of another node", landed).await {
             Ok(Ok(outcome)) => outcome,
@@ -66,8 +66,8 @@ pub(crate) fn migrate(
     })
 }
 
-/// No copy takes longer: what does not fit into the arena never lands here.
-fn landing_deadline(node: &NodeContext) -> std::time::Duration {
+/// No copy takes longer: no object that is copied here is larger than the arena.
+pub(crate) fn deadline(node: &NodeContext) -> std::time::Duration {
     let limits = &node.config.limits;
     limits.transfer_deadline(node.config.size_bytes) + limits.metadata_deadline
 }

@@ -6,9 +6,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use vineyard_raft::command::{Applied, Command, Refusal};
+use vineyard_raft::command::{Applied, Command, Condition, Refusal};
 use vineyard_raft::state::objects::BlobRow;
 use vineyard_raft::{Error as RaftError, Request};
+use vineyard_wire::ObjectId;
 
 use crate::context::{NodeContext, call};
 use crate::local::Proposal;
@@ -27,6 +28,13 @@ pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<()
     }
 }
 
+/// A name that an object is to have.
+#[derive(Clone, Debug)]
+pub(crate) struct Naming {
+    pub(crate) name: String,
+    pub(crate) id: ObjectId,
+}
+
 /// A proposed persist. It is one request however often it is asked about: once it has taken effect it may be undone,
 /// by a delete that was acknowledged, and asking again must not carry it out again.
 pub(crate) struct PendingProposal {
@@ -36,12 +44,27 @@ pub(crate) struct PendingProposal {
 }
 
 impl PendingProposal {
-    pub(crate) fn begin(node: &Rc<NodeContext>, proposal: Proposal) -> Self {
+    /// With `naming`, the name is part of the same entry; the cluster must know how to `Publish`.
+    pub(crate) fn begin(
+        node: &Rc<NodeContext>,
+        proposal: Proposal,
+        naming: Option<Naming>,
+    ) -> Self {
         let Proposal { records, blobs } = proposal;
+        let command = match naming {
+            None => Command::Persist { records, blobs },
+            Some(Naming { name, id }) => Command::Publish {
+                records,
+                blobs,
+                name,
+                id,
+                condition: Condition::Always,
+            },
+        };
         Self {
             node: node.clone(),
             request: node.meta.request(node.instance),
-            command: Arc::new(Command::Persist { records, blobs }),
+            command: Arc::new(command),
         }
     }
 
@@ -75,7 +98,9 @@ impl PendingProposal {
 
     /// Whether any of it is left in the cluster's metadata. What has no trace there never came, or is gone again.
     fn took_effect(&self) -> bool {
-        let Command::Persist { records, blobs } = self.command.as_ref() else {
+        let (Command::Persist { records, blobs } | Command::Publish { records, blobs, .. }) =
+            self.command.as_ref()
+        else {
             unreachable!("`begin` makes a persist")
         };
         let (me, state) = (self.node.instance, self.node.meta.state());

@@ -8,16 +8,19 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use vineyard_env::Access;
 use vineyard_raft::state::State;
+use vineyard_raft::state::objects::Record;
 use vineyard_store::{Blob, Slice};
 use vineyard_wire::reply::GotObjects;
 use vineyard_wire::request::GetObject;
-use vineyard_wire::{ObjectId, Reply, Status, TreeText};
+use vineyard_wire::{Code, ObjectId, Reply, Status, TreeText};
 
 use super::agree::confirm;
-use super::{Answered, blobs, names, remote, reply_with};
+use super::{Answered, blobs, names, persist, remote, reply_with};
+use crate::actors::migrator;
 use crate::context::NodeContext;
 use crate::local::{Found, Known, Local};
 use crate::session::Session;
@@ -25,7 +28,7 @@ use crate::session::connection::Connection;
 
 /// Over the Unix socket: the payloads say where in the arena the bytes are.
 pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Reply, Status> {
-    let ids = ids(&session.node, get.ids, get.name).await?;
+    let ids = ids(&session.node, get).await?;
     let holder = session.holder.get();
     let get =
         move |local: &mut Local, state: &State, ids: &[ObjectId]| local.get(state, ids, holder);
@@ -47,6 +50,27 @@ pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Repl
         fds,
         compress: false,
     }))
+}
+
+/// The id of `id` on this node, after a migration if it is elsewhere.
+async fn fetched(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
+    let state = node.meta.state();
+    // An object of this node is answered without asking the cluster, as it is without `fetch`.
+    let is_own = |record: &Record| !record.global && record.instance == node.instance;
+    if state.object(id).is_some_and(|record| is_own(record)) {
+        return Ok(id);
+    }
+    match persist::bring_here(node, id).await {
+        // The caller refuses an unknown id in the words of `get_object`.
+        Err(status) if status.code == Code::MetaTreeSubtreeNotExists => Ok(id),
+        outcome => outcome,
+    }
+}
+
+/// By when a `get_object` with `fetch` is answered.
+pub(super) fn fetch_deadline(node: &NodeContext) -> Duration {
+    // A quorum confirms the id, or the name and the id, before the copy begins.
+    migrator::deadline(node) + 2 * node.config.limits.metadata_deadline
 }
 
 /// What `read` finds of `ids`, all of which must be known; a "no" is confirmed by the quorum.
@@ -79,12 +103,8 @@ pub(super) async fn get_remote(
     mut connection: Connection,
     get: GetObject,
 ) -> io::Result<Answered> {
-    let GetObject {
-        ids,
-        name,
-        compress,
-    } = get;
-    let reading = read_remote(session, ids, name);
+    let compress = get.compress;
+    let reading = read_remote(session, get);
     let Some(read) = connection.while_open(session, reading).await else {
         return Err(io::ErrorKind::ConnectionAborted.into());
     };
@@ -104,12 +124,8 @@ pub(super) async fn get_remote(
 /// Trees, and the bytes of this node below them.
 type Read = (BTreeMap<ObjectId, TreeText>, Vec<Blob>, Vec<Slice>);
 
-async fn read_remote(
-    session: &Session,
-    asked: Vec<ObjectId>,
-    name: Option<String>,
-) -> Result<Read, Status> {
-    let ids = ids(&session.node, asked, name).await?;
+async fn read_remote(session: &Session, get: GetObject) -> Result<Read, Status> {
+    let ids = ids(&session.node, get).await?;
     let read =
         |local: &mut Local, state: &State, ids: &[ObjectId]| local.read_with_payloads(state, ids);
     let texts = known(&session.node, ids, read).await?;
@@ -118,18 +134,19 @@ async fn read_remote(
     Ok((texts.trees, blobs, slices))
 }
 
-/// What is asked for: some ids, or what a name points to.
-async fn ids(
-    node: &Rc<NodeContext>,
-    ids: Vec<ObjectId>,
-    name: Option<String>,
-) -> Result<Vec<ObjectId>, Status> {
-    match name {
-        None => Ok(ids),
-        Some(_) if !ids.is_empty() => {
-            Err(Status::invalid("get_object takes ids or a name, not both"))
+/// What is asked for: some ids, or what a name points to; after a migration if that was asked for too.
+async fn ids(node: &Rc<NodeContext>, get: GetObject) -> Result<Vec<ObjectId>, Status> {
+    let ids = match get.name {
+        None => get.ids,
+        Some(_) if !get.ids.is_empty() => {
+            return Err(Status::invalid("get_object takes ids or a name, not both"));
         }
-        Some(name) => Ok(vec![names::resolve(node, &name).await?]),
+        Some(name) => vec![names::resolve(node, &name).await?],
+    };
+    match (get.fetch, &*ids) {
+        (false, _) => Ok(ids),
+        (true, [id]) => Ok(vec![fetched(node, *id).await?]),
+        (true, _) => Err(Status::invalid("get_object fetches one object at a time")),
     }
 }
 

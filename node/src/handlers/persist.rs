@@ -3,13 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use vineyard_raft::command::{Command, Condition};
+use vineyard_raft::features;
 use vineyard_raft::state::State;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::agree::{confirm, is_here, is_known, unblocked};
+use super::agree::{confirm, is_here, is_known, submit, unblocked};
 use super::metadata::is_unknown;
 use super::to_its_end;
-use crate::actors::proposal::{PendingProposal, decided};
+use crate::actors::migrator;
+use crate::actors::proposal::{Naming, PendingProposal, decided};
 use crate::context::NodeContext;
 use crate::failure;
 use crate::local::catalog::unknown_subtree;
@@ -35,11 +38,32 @@ pub(super) async fn persist_all(node: &Rc<NodeContext>, ids: Vec<ObjectId>) -> R
         let message = "!IsBlob(id): The blobs cannot be persisted";
         return Err(Status::new(Code::AssertionFailed, message));
     }
-    let ids: Arc<[ObjectId]> = ids.into();
-    to_its_end("the persist", carry_out(node.clone(), ids)).await
+    to_its_end("the persist", carry_out(node.clone(), ids.into(), None)).await
 }
 
-async fn carry_out(node: Rc<NodeContext>, ids: Arc<[ObjectId]>) -> Result<(), Status> {
+/// Persists and names what `put_object` has made; its persist may have begun in the same turn.
+pub(super) async fn publish(
+    node: &Rc<NodeContext>,
+    id: ObjectId,
+    begun: Option<Persisting>,
+    name: Option<String>,
+) -> Result<(), Status> {
+    let node = node.clone();
+    let naming = name.map(|name| Naming { name, id });
+    let work = async move {
+        match begun {
+            Some(persisting) => propose(node, persisting, naming).await,
+            None => carry_out(node, vec![id].into(), naming).await,
+        }
+    };
+    to_its_end("the persist", work).await
+}
+
+async fn carry_out(
+    node: Rc<NodeContext>,
+    ids: Arc<[ObjectId]>,
+    naming: Option<Naming>,
+) -> Result<(), Status> {
     let begin = || {
         let ids = ids.clone();
         move |local: &mut Local, state: &State| local.begin_persist(state, &ids)
@@ -49,23 +73,45 @@ async fn carry_out(node: Rc<NodeContext>, ids: Arc<[ObjectId]>) -> Result<(), St
         confirm(&node).await?;
         begun = unblocked(&node, begin).await?;
     }
-    propose(node, begun?).await
+    propose(node, begun?, naming).await
 }
 
-/// Asks the cluster for a persist that has begun. While the cluster may still decide, what it carries stays as it is, also
-/// after the deadline.
-async fn propose(node: Rc<NodeContext>, persisting: Persisting) -> Result<(), Status> {
-    if persisting.is_empty() {
-        return Ok(());
+/// Asks the cluster for a persist that has begun, and for the name in the same entry. While the cluster may still decide,
+/// what it carries stays as it is, also after the deadline.
+async fn propose(
+    node: Rc<NodeContext>,
+    persisting: Persisting,
+    naming: Option<Naming>,
+) -> Result<(), Status> {
+    // Members of before `Publish` get an entry for each.
+    let is_known = node.meta.feature_level() >= features::PUBLISH && !persisting.is_empty();
+    let (naming, later) = match is_known {
+        true => (naming, None),
+        false => (None, naming),
+    };
+    if !persisting.is_empty() {
+        let Persisting { proposal, carried } = persisting;
+        let proposal = PendingProposal::begin(&node, proposal, naming);
+        let submitted = proposal.submit().await;
+        match decided(submitted.clone()) {
+            Some(outcome) => end(&node, carried, outcome.is_ok()).await?,
+            None => {
+                let settle = settle(node.clone(), proposal, carried);
+                tokio::task::spawn_local(settle);
+            }
+        }
+        submitted.map_err(failure::from_raft)?;
     }
-    let Persisting { proposal, carried } = persisting;
-    let proposal = PendingProposal::begin(&node, proposal);
-    let submitted = proposal.submit().await;
-    match decided(submitted.clone()) {
-        Some(outcome) => end(&node, carried, outcome.is_ok()).await?,
-        None => drop(tokio::task::spawn_local(settle(node, proposal, carried))),
+    if let Some(Naming { name, id }) = later {
+        let condition = Condition::Always;
+        let command = Command::PutName {
+            name,
+            id,
+            condition,
+        };
+        submit(&node, command).await?;
     }
-    submitted.map(drop).map_err(failure::from_raft)
+    Ok(())
 }
 
 /// Ends a persist whose outcome the caller was not told.
@@ -82,14 +128,6 @@ async fn end(node: &NodeContext, carried: Carried, applied: bool) -> Result<(), 
     node.local.ask(end).await
 }
 
-/// Persists what `put_object` has made, whose persist has begun in the same turn.
-pub(super) async fn persist_begun(
-    node: &Rc<NodeContext>,
-    persisting: Persisting,
-) -> Result<(), Status> {
-    to_its_end("the persist", propose(node.clone(), persisting)).await
-}
-
 pub(super) async fn if_persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     if id.is_blob() {
         return Ok(Reply::IfPersist { persist: false });
@@ -103,10 +141,15 @@ pub(super) async fn if_persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<R
 }
 
 pub(super) async fn migrate_object(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
+    let object_id = bring_here(node, id).await?;
+    Ok(Reply::MigrateObject { object_id })
+}
+
+/// The id under which `id` is on this node: its own, or that of a copy that is made if there is none.
+pub(super) async fn bring_here(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     if is_here(node, id).await? {
-        return Ok(Reply::MigrateObject { object_id: id });
+        return Ok(id);
     }
     confirm(node).await?;
-    let object_id = crate::actors::migrator::migrate(node, id).await?;
-    Ok(Reply::MigrateObject { object_id })
+    migrator::migrate(node, id).await
 }

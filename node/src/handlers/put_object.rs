@@ -5,7 +5,6 @@
 
 use std::io;
 
-use vineyard_raft::command::{Command, Condition};
 use vineyard_raft::state::State;
 use vineyard_store::Blob;
 use vineyard_wire::reply::{MadeObject, PutDone};
@@ -14,10 +13,7 @@ use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::agree::{Patience, confirm};
 use super::{Answered, delete, persist, remote, reply_with};
-use crate::actors::proposal::decided;
-use crate::boot::registration;
-use crate::failure;
-use crate::local::{Inline, Local, Made, Persisting, Put, PutTurn};
+use crate::local::{Inline, Local, Made, Put, PutTurn};
 use crate::session::Session;
 use crate::session::connection::Connection;
 
@@ -99,13 +95,15 @@ async fn finish(session: &Session, put: PutObject, inline: Inline) -> Result<Rep
         return Ok(Reply::PutObject(PutDone { object, blobs }));
     };
     tracing::debug!(id = %created.id, "made");
-    if let Err(unpublished) = publish(session, created.id, persist, persisting, name).await {
-        if unpublished.is_final(session, created.id).await? {
+    if persist
+        && let Err(status) = persist::publish(&session.node, created.id, persisting, name).await
+    {
+        if is_final(session, created.id).await? {
             let members = created.brought.iter().copied();
             let all = sealed.into_iter().chain(members).chain([created.id]);
             rollback(session, all.collect()).await;
         }
-        return Err(unpublished.status);
+        return Err(status);
     }
     let object = Some(MadeObject {
         id: created.id,
@@ -142,57 +140,12 @@ async fn make(session: &Session, mut put: Put) -> Result<Made, Status> {
     }
 }
 
-/// Why an object was made but not published.
-struct Unpublished {
-    status: Status,
-    /// The cluster has refused, for good.
-    refused: bool,
-}
-
-impl Unpublished {
-    /// Whether it is certain that nothing comes of the object `id` any more.
-    async fn is_final(&self, session: &Session, id: ObjectId) -> Result<bool, Status> {
-        let may_come = move |local: &mut Local, state: &State| {
-            state.contains(id) || local.pending.is_persisting(id)
-        };
-        Ok(self.refused || !session.node.local.ask(may_come).await?)
-    }
-}
-
-/// Persists and names what was made.
-async fn publish(
-    session: &Session,
-    id: ObjectId,
-    persist: bool,
-    persisting: Option<Persisting>,
-    name: Option<String>,
-) -> Result<(), Unpublished> {
-    let node = &session.node;
-    if persist {
-        let persisted = match persisting {
-            Some(persisting) => persist::persist_begun(node, persisting).await,
-            None => persist::persist_all(node, vec![id]).await,
-        };
-        persisted.map_err(|status| Unpublished {
-            status,
-            refused: false,
-        })?;
-    }
-    let Some(name) = name else {
-        return Ok(());
+/// Whether it is certain that nothing comes of the refused persist of `id` any more.
+async fn is_final(session: &Session, id: ObjectId) -> Result<bool, Status> {
+    let may_come = move |local: &mut Local, state: &State| {
+        state.contains(id) || local.pending.is_persisting(id)
     };
-    let condition = Condition::Always;
-    let command = Command::PutName {
-        name,
-        id,
-        condition,
-    };
-    let submitted = registration::submit(node, command).await;
-    let refused = matches!(decided(submitted.clone()), Some(Err(_)));
-    submitted.map(drop).map_err(|error| Unpublished {
-        status: failure::from_raft(error),
-        refused,
-    })
+    Ok(!session.node.local.ask(may_come).await?)
 }
 
 /// Deletes what a refused put made. If that fails too, the first refusal is what the client should know.

@@ -4,6 +4,7 @@ use vineyard_wire::reply::Registered;
 use vineyard_wire::request::Register;
 use vineyard_wire::{Code, Reply, Status};
 
+use super::get_object;
 use crate::session::{Kind, Session};
 
 /// The version of vineyard whose protocol this is.
@@ -11,7 +12,11 @@ const PROTOCOL_VERSION: &str = "0.24.2";
 /// A client that says this releases what it no longer reads, so its holds are never taken away.
 const RELEASES: &str = "release";
 /// What a client is told that this node offers, if it asked for it: old clients never see it.
-const FEATURES: [&str; 3] = [RELEASES, "objects", "trace"];
+const FEATURES: [&str; 4] = [RELEASES, "objects", FETCH, TRACE];
+/// `get_object` with `fetch`.
+const FETCH: &str = "fetch";
+/// A request says which `trace` it belongs to.
+const TRACE: &str = "trace";
 /// `store_type` of a plasma client, which this node does not serve.
 const PLASMA: u64 = 2;
 
@@ -33,7 +38,14 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     }
     let offered = |feature: &&&str| register.features.iter().any(|asked| asked == **feature);
     let features = FEATURES.iter().filter(offered);
-    let features = features.map(|feature| (*feature).to_owned()).collect();
+    let features: Vec<String> = features.map(|feature| (*feature).to_owned()).collect();
+    let fetch_ms_max = match features.iter().any(|feature| feature == FETCH) {
+        true => {
+            let deadline = get_object::fetch_deadline(node);
+            u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX)
+        }
+        false => 0,
+    };
     session.enter();
     Ok(Reply::Register(Registered {
         ipc_socket: node.config.ipc_socket.clone(),
@@ -44,6 +56,7 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
         store_match: register.store_type != PLASMA,
         support_rpc_compression: node.config.compression,
         features,
+        fetch_ms_max,
     }))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyList};
-use vineyard_client::BlobWriter;
+use vineyard_client::{BlobWriter, GetOptions};
 use vineyard_wire::{ObjectId, Tree};
 
 use super::PyClientBase;
@@ -151,12 +151,13 @@ impl PyIpcClient {
         fetch: bool,
         sync_remote: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, mut id) = (slf.py(), id_of(object_id)?);
-        let base = base(slf);
-        if fetch {
-            id = base.call(py, async move |client| client.migrate(id).await)?;
-        }
-        base.object(py, id, sync_remote)
+        let (py, id) = (slf.py(), id_of(object_id)?);
+        let options = GetOptions {
+            sync_remote,
+            fetch,
+            ..GetOptions::default()
+        };
+        base(slf).object(py, id, options)
     }
 
     /// The bytes of the distinct blobs below an object, on this instance.

@@ -156,13 +156,22 @@ impl PyClientBase {
         ids: Vec<ObjectId>,
         sync_remote: bool,
     ) -> PyResult<Vec<PyMeta>> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
         let options = GetOptions {
             sync_remote,
             ..GetOptions::default()
         };
+        self.read_with(py, ids, options)
+    }
+
+    fn read_with(
+        &self,
+        py: Python<'_>,
+        ids: Vec<ObjectId>,
+        options: GetOptions,
+    ) -> PyResult<Vec<PyMeta>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
         if self.channel().is_ipc() {
             let wanted = ids.clone();
             let found = self.call(py, async move |client| {
@@ -178,7 +187,7 @@ impl PyClientBase {
                 return Ok(found.into_iter().map(meta).collect());
             }
         }
-        self.read_trees(py, ids, sync_remote)
+        self.read_trees(py, ids, options.sync_remote)
     }
 
     fn read_trees(
@@ -223,9 +232,9 @@ impl PyClientBase {
         &self,
         py: Python<'py>,
         id: ObjectId,
-        sync_remote: bool,
+        options: GetOptions,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let found = self.read(py, vec![id], sync_remote)?;
+        let found = self.read_with(py, vec![id], options)?;
         let meta = found.into_iter().next().expect("one is found for each id");
         PyVineyardObject::of_meta(&Bound::new(py, meta)?)
     }

@@ -3,14 +3,18 @@
 //! Promise: a put makes all of a tree or nothing; its bytes are copied once, into the node's memory or into the message,
 //! with the interpreter free.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Value, json};
-use vineyard_client::{Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, Unread};
+use vineyard_client::{
+    Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, RawObject, ReadOptions,
+};
 use vineyard_wire::limits::INLINE_BYTES_MAX;
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
-use vineyard_wire::{ObjectId, Tree};
+use vineyard_wire::{Code, ObjectId, Tree};
 
 use super::PyClientBase;
 use super::metadata::no_persistent_blob;
@@ -79,8 +83,9 @@ impl PyClientBase {
 
     /// Reads an object with all its bytes that are on this instance, by `id` (ObjectID) or by `name`: its ObjectMeta.
     ///
-    /// sync_remote: as in `get_meta`. wait: True or a number of seconds: until it exists.
-    #[pyo3(signature = (id = None, name = None, sync_remote = true, wait = None))]
+    /// sync_remote: as in `get_meta`. wait: True or a number of seconds: until it exists. fetch: an object of another
+    /// instance is copied to this one first, and the copy is read.
+    #[pyo3(signature = (id = None, name = None, sync_remote = true, wait = None, fetch = false))]
     fn _get_tree<'py>(
         &self,
         py: Python<'py>,
@@ -88,6 +93,7 @@ impl PyClientBase {
         name: Option<&Bound<'py, PyAny>>,
         sync_remote: bool,
         wait: Option<&Bound<'py, PyAny>>,
+        fetch: bool,
     ) -> PyResult<Bound<'py, PyMeta>> {
         let wait = match wait {
             None => None,
@@ -96,13 +102,15 @@ impl PyClientBase {
             }
             Some(seconds) => Some(wait_within(Some(seconds.extract()?))?),
         };
-        let options = GetOptions { sync_remote, wait };
+        let options = GetOptions {
+            sync_remote,
+            wait,
+            fetch,
+        };
         let unread = match (id, name) {
             (Some(id), _) => {
                 let id = id_of(id)?;
-                self.call(py, async move |client| {
-                    client.get_unread(id, &options).await
-                })?
+                self.call(py, async move |client| client.get_raw(id, &options).await)?
             }
             (None, Some(name)) => {
                 let name = crate::id::name_of(name)?;
@@ -110,21 +118,53 @@ impl PyClientBase {
             }
             (None, None) => return Err(PyTypeError::new_err("an id or a name is needed")),
         };
-        let meta = PyMeta::of_unread(py, unread, Sight::of(self.channel()))?;
+        let meta = PyMeta::of_raw(py, unread, Sight::of(self.channel()))?;
         Bound::new(py, meta)
     }
 
-    /// Reads all bytes below `meta` that are on other instances, over TCP from those that hold them, and attaches them.
-    fn _complete(&self, py: Python<'_>, meta: &Bound<'_, PyMeta>) -> PyResult<()> {
+    /// Reads all bytes below `meta` that are on other instances, over TCP from those, and attaches them.
+    ///
+    /// compression: whether they are compressed on the network. progress: called now and then with how many more bytes
+    /// came; what it raises ends the read.
+    #[pyo3(signature = (meta, compression = true, progress = None))]
+    fn _complete(
+        &self,
+        py: Python<'_>,
+        meta: &Bound<'_, PyMeta>,
+        compression: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let meta = meta.get();
-        meta.fetch(py)?;
+        if meta.is_complete(py)? {
+            return Ok(());
+        }
         let Some(mut object) = meta.to_object(py)? else {
             return Ok(());
         };
-        let object = self.call(py, async move |client| {
-            client.complete(&mut object).await?;
-            Ok(object)
+        let received = AtomicU64::new(0);
+        let count = |bytes| _ = received.fetch_add(bytes, Ordering::Relaxed);
+        let report = |py: Python<'_>| match (received.swap(0, Ordering::Relaxed), &progress) {
+            (0, _) | (_, None) => Ok(()),
+            (bytes, Some(progress)) => progress.call1(py, (bytes,)).map(drop),
+        };
+        let complete = async |client: &Client| {
+            let options = ReadOptions {
+                compression: Some(compression),
+                progress: Some(&count),
+            };
+            match client.complete_with(&mut object, &options).await {
+                Err(error @ Error::Lost { .. }) => Err(Error::Status {
+                    code: Code::ObjectNotExists,
+                    message: error.to_string(),
+                }),
+                done => done.map(|()| object),
+            }
+        };
+        let object = self.channel().call_watched(py, complete, |py| {
+            py.check_signals()?;
+            report(py)
         })?;
+        report(py)?;
         meta.attach_copies(object.blobs.into_values());
         Ok(())
     }
@@ -132,12 +172,12 @@ impl PyClientBase {
 
 impl PyClientBase {
     /// The object of a name, when there is one.
-    fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<Unread> {
+    fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<RawObject> {
         let now = GetOptions {
             wait: None,
             ..*options
         };
-        let get = async |client: &Client| client.get_unread_named(name, &now).await;
+        let get = async |client: &Client| client.get_raw_named(name, &now).await;
         let Some(within) = options.wait else {
             return self.call(py, get);
         };

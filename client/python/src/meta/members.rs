@@ -139,6 +139,11 @@ impl PyMeta {
         PyMemoryView::from(blob.as_any())
     }
 
+    /// Whether the bytes of all blobs below are here.
+    fn _is_complete(&self, py: Python<'_>) -> PyResult<bool> {
+        self.is_complete(py)
+    }
+
     /// The blob of an id, as ObjectID or printed, or of the member of that name; None if its bytes are not here.
     fn _buffer<'py>(
         &self,

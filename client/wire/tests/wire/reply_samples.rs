@@ -186,6 +186,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         store_match: true,
         support_rpc_compression: true,
         features: vec![],
+        fetch_ms_max: 0,
     };
     let features = vec!["persist_many".into()];
     let info = InstanceInfo {
@@ -211,6 +212,14 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             "features",
             Reply::Register(Registered {
                 features,
+                ..registered.clone()
+            }),
+        ),
+        (
+            "fetch",
+            Reply::Register(Registered {
+                features: vec!["fetch".into()],
+                fetch_ms_max: 56_845,
                 ..registered
             }),
         ),

@@ -183,8 +183,10 @@ fn got_objects() -> impl Strategy<Value = GotObjects> {
 
 fn registered() -> impl Strategy<Value = Registered> {
     let texts = (text(), text(), text(), vec(text(), 0..3));
-    (texts, instance(), any::<i64>(), any::<[bool; 2]>()).prop_map(
-        |((ipc_socket, rpc_endpoint, version, features), instance_id, session_id, flags)| {
+    let numbers = (any::<i64>(), any::<u32>());
+    (texts, instance(), numbers, any::<[bool; 2]>()).prop_map(
+        |((ipc_socket, rpc_endpoint, version, features), instance_id, numbers, flags)| {
+            let (session_id, fetch_ms_max) = numbers;
             Registered {
                 ipc_socket,
                 rpc_endpoint,
@@ -194,6 +196,7 @@ fn registered() -> impl Strategy<Value = Registered> {
                 store_match: flags[0],
                 support_rpc_compression: flags[1],
                 features,
+                fetch_ms_max,
             }
         },
     )

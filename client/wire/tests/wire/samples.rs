@@ -153,11 +153,17 @@ fn object_requests() -> Vec<(&'static str, Request)> {
         compress: true,
         ..GetObject::default()
     };
+    let fetched = GetObject {
+        ids: vec![OBJECT],
+        fetch: true,
+        ..GetObject::default()
+    };
     vec![
         ("", Request::PutObject(whole)),
         ("bytes", Request::PutObject(bytes)),
         ("", Request::GetObject(by_id)),
         ("name", Request::GetObject(by_name)),
+        ("fetch", Request::GetObject(fetched)),
     ]
 }
 

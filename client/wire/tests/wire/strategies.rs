@@ -237,13 +237,14 @@ fn put_object() -> impl Strategy<Value = PutObject> {
 }
 
 fn get_object() -> impl Strategy<Value = GetObject> {
-    (ids(), proptest::option::of(text()), any::<bool>()).prop_map(|(ids, name, compress)| {
-        GetObject {
+    (ids(), proptest::option::of(text()), any::<[bool; 2]>()).prop_map(
+        |(ids, name, [compress, fetch])| GetObject {
             ids,
             name,
             compress,
-        }
-    })
+            fetch,
+        },
+    )
 }
 
 fn put_name() -> impl Strategy<Value = PutName> {

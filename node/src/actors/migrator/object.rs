@@ -41,7 +41,7 @@ pub(super) async fn bring(
         records: records.collect(),
         blobs: rows,
     };
-    commit(node, PendingProposal::begin(node, proposal), held).await?;
+    commit(node, PendingProposal::begin(node, proposal, None), held).await?;
     Ok(fresh[&id])
 }
 

@@ -4,7 +4,8 @@ use serde_json::json;
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
 use vineyard_raft::command::Command;
 use vineyard_wire::limits::BUFFERS_MAX;
-use vineyard_wire::{ObjectId, Request, Tree};
+use vineyard_wire::request::GetObject;
+use vineyard_wire::{Code, ObjectId, Request, Tree};
 
 use super::super::agree::submit;
 use crate::config::Limits;
@@ -125,6 +126,40 @@ fn who_lost_a_member_is_told_which() {
                 .await
                 .unwrap();
             assert!(!client.exists(over).await.unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_fetch_of_what_is_here_is_a_get_and_takes_one_object() {
+    with_node(Limits::default(), async |place| {
+        let options = GetOptions {
+            fetch: true,
+            ..GetOptions::default()
+        };
+        let clients = place.clients(&Options::default()).await;
+        let (id, blobs) = pair(&clients[0]).await;
+        clients[0].put_name(id, "pair").await.unwrap();
+        for client in &clients {
+            let got = client.get_raw(id, &options).await.unwrap();
+            assert_eq!((got.id, got.blobs.len()), (id, blobs.len()));
+            let named = client.get_raw_named("pair", &options).await.unwrap();
+            assert_eq!((named.id, named.blobs.len()), (id, blobs.len()));
+        }
+        let mut caller = place.ipc().await;
+        caller.register().await;
+        let unknown = ObjectId(u64::MAX >> 1);
+        for (ids, code) in [
+            (vec![unknown], Code::ObjectNotExists),
+            (vec![id, id], Code::Invalid),
+        ] {
+            let fetch = Request::GetObject(GetObject {
+                ids,
+                fetch: true,
+                ..GetObject::default()
+            });
+            let refused = caller.ask(&fetch).await;
+            assert_eq!(refused["code"], code as i32, "{refused}");
         }
     });
 }

@@ -5,16 +5,17 @@ use std::task::Poll;
 
 use serde_json::{Value, json};
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
+use vineyard_raft::features;
 use vineyard_store::Usage;
 use vineyard_wire::limits::PERSIST_BYTES_MAX;
 use vineyard_wire::meta::key;
 use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Request, Tree};
 
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::local::catalog::blob_tree;
 use crate::session::{Kind, Session};
-use crate::testing::{Place, with_node};
+use crate::testing::{Place, with_config, with_node};
 
 fn tree(value: Value) -> Tree {
     value.as_object().unwrap().clone()
@@ -193,7 +194,12 @@ const STEPS_MAX: usize = 40;
 
 #[test]
 fn a_put_that_is_refused_takes_back_no_blob_that_others_refer_to_by_then() {
-    with_node(Limits::default(), async |place| {
+    // Among members that do not know how to persist and name in one entry, a delete may come between the two.
+    let old = |config| Config {
+        feature_level: features::BASE,
+        ..config
+    };
+    with_config(old, async |place| {
         let node = &place.node.shared;
         let clients = place.clients(&Options::default()).await;
         let (writer, other) = (&clients[0], &clients[1]);

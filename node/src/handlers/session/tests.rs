@@ -97,5 +97,13 @@ fn features_are_for_those_who_ask() {
             caller.reply().await.unwrap()["features"],
             json!(["objects"])
         );
+        let asked = br#"{"type":"register_request","features":["fetch"]}"#;
+        caller.send(asked).await;
+        let reply = caller.reply().await.unwrap();
+        assert_eq!(reply["features"], json!(["fetch"]));
+        let limits = &place.node.shared.config.limits;
+        let copy = limits.transfer_deadline(place.node.shared.config.size_bytes);
+        let fetch = copy + 3 * limits.metadata_deadline;
+        assert_eq!(reply["fetch_ms_max"], json!(fetch.as_millis() as u64));
     });
 }

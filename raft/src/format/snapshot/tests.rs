@@ -47,7 +47,7 @@ fn state() -> State {
             at_unix_ms: 1_000,
             command,
         };
-        let _ = state.apply(sequence as u64 + 1, &entry);
+        let _ = state.apply(sequence as u64 + 1, &entry, &vineyard_env::NoFaults);
     }
     state.assert_invariants();
     state

@@ -15,7 +15,7 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self
 
-from vineyard._C import ConnectionFailedException, IPCClient, RPCClient
+from vineyard._C import ConnectionFailedException, InstanceStatus, IPCClient, RPCClient
 from vineyard.core.connections.addresses import (
     Addresses,
     Endpoint,
@@ -109,8 +109,6 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         self._login = {"username": username, "password": password}
         self._compression = True
         self._spread = False
-        self._owners: dict[tuple[str, int], RPCClient] = {}
-        self._owners_pid = os.getpid()
         self._use(*self._open(addresses))
         _open_clients.add(self)
 
@@ -166,18 +164,10 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
                 self._configure(client)
         self._use(ipc, rpc)
 
-    def _rpc_to(self, endpoint: tuple[str, int]) -> RPCClient:
-        """A connection to another node, kept for the next time; of this process alone, and of this
-        client: its settings are this client's, and it ends with it.
-        """
-        if self._owners_pid != os.getpid():
-            self._owners, self._owners_pid = {}, os.getpid()
-        owner = self._owners.get(endpoint)
-        if owner is None or not owner.connected:
-            owner = open_rpc(endpoint, patient=False, **self._login).fork()
-            self._owners[endpoint] = owner
-        self._configure(owner)
-        return owner
+    def _status_at(self, endpoint: tuple[str, int]) -> InstanceStatus:
+        """What another node says of itself, over a connection for this question alone."""
+        with contextlib.closing(open_rpc(endpoint, patient=False, **self._login).fork()) as other:
+            return other.status
 
     def __enter__(self) -> Self:
         return self
@@ -205,10 +195,9 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
     def close(self) -> None:
         """Ends the connections, also for other clients of this process that share them."""
         _open_clients.discard(self)
-        for client in (self._ipc_client, self._rpc_client, *self._owners.values()):
+        for client in (self._ipc_client, self._rpc_client):
             if client is not None:
                 client.close()
-        self._owners = {}
 
     def fork(self) -> Self:
         """Reconnects, so that a forked process has connections of its own.
@@ -219,7 +208,6 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         Raises:
             ConnectionFailedException: the node does not answer.
         """
-        self._owners = {}
         self._use(
             self._ipc_client.fork() if self._ipc_client is not None else None,
             self._rpc_client.fork() if self._rpc_client is not None else None,

@@ -42,9 +42,7 @@ class Reader:
             return blob
         if node["id"] == _EMPTY:
             return b""
-        from vineyard.core.transfers.remote import instance_of
-
-        holder = instance_of(self.meta, node["id"])
+        holder = _instance_of(self.meta._tree(), node["id"])
         what = f"the bytes of blob {node['id']} of {self.meta.id!r}"
         if self.meta.islocal and holder == self.meta.instance_id:
             raise ObjectNotExistsException(f"Object not exists: {what} were deleted")
@@ -74,3 +72,11 @@ class Reader:
         for key in self._path:
             obj = obj.get_member(key) if obj is self.meta else obj.member(key)
         return self.context(obj, **self.kwargs)
+
+
+def _instance_of(tree: Tree, blob_id: str) -> int | None:
+    """The instance that a blob of `tree` is said to be on; None if there is no such blob."""
+    if tree.get("typename") == "vineyard::Blob":
+        return tree["instance_id"] if tree["id"] == blob_id else None
+    parts = (_instance_of(part, blob_id) for part in tree.values() if isinstance(part, dict))
+    return next((instance for instance in parts if instance is not None), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vineyard._C import IPCClient, Object, ObjectID, ObjectMeta, RPCClient
+from vineyard._C import InstanceStatus, IPCClient, Object, ObjectID, ObjectMeta, RPCClient
 
 Target = ObjectID | Object | ObjectMeta
 Targets = list[Target] | tuple[Target, ...] | set[Target] | frozenset[Target]
@@ -21,8 +21,8 @@ class Handles:
     _put_tree: Callable[..., ObjectMeta]
     _get_tree: Callable[..., ObjectMeta]
 
-    def _rpc_to(self, endpoint: tuple[str, int]) -> RPCClient:
-        """A connection to another node."""
+    def _status_at(self, endpoint: tuple[str, int]) -> InstanceStatus:
+        """What another node says of itself."""
         raise NotImplementedError
 
     def _reconnect(self, socket: str | None, endpoint: tuple[str, int]) -> None:
@@ -55,6 +55,11 @@ class Handles:
             "vineyard.connect('/path/of/its.sock', endpoint='host:port')."
         )
         return self._rpc_client
+
+    @property
+    def compression(self) -> bool:
+        """Whether bytes are compressed on the network (bool)."""
+        raise NotImplementedError
 
     def has_ipc_client(self) -> bool:
         """Whether this client has a connection over the Unix socket (bool)."""

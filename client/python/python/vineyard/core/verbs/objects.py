@@ -8,14 +8,14 @@ import os
 import warnings
 from typing import Any
 
-from vineyard._C import NotEnoughMemoryException, Object, ObjectID
+from vineyard._C import NotEnoughMemoryException, Object, ObjectID, ObjectMeta
 from vineyard.core.connections import failover
 from vineyard.core.connections.addresses import endpoint_of
 from vineyard.core.contexts.builders import Builder
 from vineyard.core.contexts.pickle_setting import REFUSE
 from vineyard.core.contexts.resolvers import Resolver
 from vineyard.core.transfers import progress as progress_bars
-from vineyard.core.transfers import remote
+from vineyard.core.transfers.progress import Progress, is_shown
 from vineyard.core.verbs import values
 from vineyard.core.verbs.handles import Handles
 
@@ -182,16 +182,31 @@ class ObjectVerbs(Handles):
         fetch: bool,
         sync_remote: bool = True,
     ) -> Object:
-        """The object of an id or name, with all bytes below it; one round trip if it is here."""
-        meta = self._get_tree(object_id, name=name, sync_remote=sync_remote)
+        """The object of an id or name, with all bytes below it; one round trip if it is here, or if
+        it is fetched.
+        """
+        meta = self._get_tree(object_id, name=name, sync_remote=sync_remote, fetch=fetch)
         if not meta.islocal:
-            if fetch:
-                meta = self._get_tree(self.migrate(meta.id), sync_remote=sync_remote)
-            remote.attach(self, meta, progress_bars.wanted())
+            self._complete(meta)
         if self._pickle == REFUSE:
             # The object may be resolved later, without this client.
             meta._client = self
         return Object.from_(meta)
+
+    def _complete(self, meta: ObjectMeta) -> None:
+        """Reads what is on other instances of the bytes below `meta`, and stores it nowhere.
+
+        Raises:
+            IOErrorException: an instance is no longer in the cluster, or cannot be reached.
+            ObjectNotExistsException: an instance does not have the bytes.
+        """
+        if meta._is_complete():
+            return
+        wanted = progress_bars.wanted()
+        # A guess is enough for a bar, and costs a walk through the tree.
+        size = _size_bytes(meta._tree()) if is_shown(None, wanted) else 0
+        with Progress(size or None, "fetch", wanted) as bar:
+            self.default_client()._complete(meta, self.compression, bar.advance)
 
     def _move_to_roomiest(self) -> bool:
         """Reconnects to the instance with the most free memory; False if there is no other."""
@@ -199,7 +214,7 @@ class ObjectVerbs(Handles):
         instance = failover.roomiest(
             instances,
             self._connected_instance(),
-            lambda endpoint: self._rpc_to(endpoint).status,
+            self._status_at,
         )
         if instance is None:
             return False
@@ -213,3 +228,9 @@ class ObjectVerbs(Handles):
             socket if socket and os.path.exists(socket) else None, endpoint_of(described)
         )
         return True
+
+
+def _size_bytes(tree: dict[str, Any]) -> int:
+    """How large an object says it is, or its parts together; 0 if they do not say."""
+    parts = sum(_size_bytes(value) for value in tree.values() if isinstance(value, dict))
+    return max(int(tree.get("length") or tree.get("nbytes") or 0), parts)

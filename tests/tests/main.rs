@@ -22,3 +22,4 @@ mod recorded;
 mod restart;
 mod rolling;
 mod text;
+mod tracing;

@@ -24,11 +24,11 @@ use std::time::Duration;
 
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use vineyard_wire::reply::Registered;
-use vineyard_wire::{Code, InstanceId, Reply, Request};
+use vineyard_wire::{Code, InstanceId, Reply, Request, Trace};
 
 pub(crate) use self::holds::Hold;
 use self::holds::Holds;
-use crate::connection::{Call, Connection, Limit, Target};
+use crate::connection::{Call, Connection, Limit, Target, Traces};
 use crate::{Error, Options, Result, World};
 
 pub use metadata::Created;
@@ -44,6 +44,7 @@ struct Inner {
     options: Options,
     target: Target,
     registered: Registered,
+    traces: Option<Traces>,
     /// `None` once closed.
     connection: Mutex<Option<Connection>>,
     /// Set by `close` while `holds` keep the connection open.
@@ -101,6 +102,7 @@ impl Client {
             options: options.clone(),
             target,
             registered,
+            traces: connection.traces(),
             connection: Mutex::new(Some(connection)),
             closed: AtomicBool::new(false),
             holds: Lock::default(),
@@ -117,6 +119,14 @@ impl Client {
     /// The instance this client is connected to.
     pub fn instance_id(&self) -> InstanceId {
         self.inner.registered.instance_id
+    }
+
+    /// The trace of the last request on this client's connection: what its lines in the nodes' logs have in common. `None`
+    /// if the node does not know traces, or nothing was asked yet.
+    pub fn last_trace(&self) -> Option<Trace> {
+        let last = self.inner.traces.as_ref()?.last();
+        let before_first = Trace(self.inner.registered.first_trace.wrapping_sub(1));
+        Some(last).filter(|last| *last != before_first)
     }
 
     /// The node's Unix socket, as the node names it.

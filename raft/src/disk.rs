@@ -3,7 +3,7 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 mod memory;
-mod sled;
+pub(crate) mod sled;
 
 pub use memory::MemoryDisk;
 pub use sled::SledDisk;

@@ -19,8 +19,8 @@ mod peers;
 mod progress;
 mod runtime;
 pub mod state;
-#[cfg(test)]
-mod testing;
+#[doc(hidden)]
+pub mod testing;
 mod types;
 
 pub use error::Error;

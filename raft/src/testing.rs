@@ -1,80 +1,43 @@
-//! The world that tests of this crate run in.
+//! What fuzz targets call of this crate, and the world that its own tests run in. No part of the product calls it.
 
-use std::collections::VecDeque;
+#[cfg(test)]
+mod world;
+
 use std::io;
-use std::sync::{Mutex, MutexGuard};
 
-use vineyard_env::{Batch, Disk, Done, Main, Pair, Threads};
+use vineyard_env::Batch;
+use vineyard_wire::peer;
 
-use crate::disk::MemoryDisk;
+use crate::disk::sled::journal::record;
+use crate::peers::message::{Answer, Question};
+#[cfg(test)]
+pub(crate) use world::{HeldDisk, LocalThreads};
 
-/// Threads that are tasks of this one.
-pub(crate) struct LocalThreads;
-
-impl Threads for LocalThreads {
-    fn start(&self, _name: &str, main: Main) {
-        tokio::task::spawn_local(async move { main().await });
+/// Panics unless `body` is refused as a message between members, or means the same after it is encoded again.
+pub fn holds_as_message(body: &[u8]) {
+    if let Ok(question) = peer::decode::<Question>(body) {
+        let encoded = peer::encode(&question);
+        let again = peer::decode::<Question>(&encoded).expect("what was encoded can be decoded");
+        assert_eq!(peer::encode(&again), encoded);
+    }
+    if let Ok(answer) = peer::decode::<Answer>(body) {
+        let encoded = peer::encode(&answer);
+        let again = peer::decode::<Answer>(&encoded).expect("what was encoded can be decoded");
+        assert_eq!(peer::encode(&again), encoded);
     }
 }
 
-/// A memory disk that can stop and go on.
-#[derive(Default)]
-pub(crate) struct HeldDisk {
-    disk: MemoryDisk,
-    held: Mutex<Held>,
+/// What the journal reads from the records of a generation.
+pub fn journal_records(bytes: &[u8], generation: u64) -> io::Result<Vec<Batch>> {
+    record::read_all(bytes, generation).map(|(batches, _)| batches)
 }
 
-#[derive(Default)]
-struct Held {
-    holds: bool,
-    waiting: VecDeque<(Batch, Done)>,
+/// The record that the journal writes for a batch.
+pub fn journal_record(generation: u64, number: u64, batch: &Batch) -> Vec<u8> {
+    record::encode(generation, number, std::iter::once(batch))
 }
 
-impl HeldDisk {
-    /// Batches wait from now on; nothing of them is on the disk yet.
-    pub(crate) fn hold(&self) {
-        self.lock().holds = true;
-    }
-
-    /// Lets the oldest waiting batch through.
-    pub(crate) fn release_one(&self) {
-        let (batch, done) = self.lock().waiting.pop_front().expect("a batch waits");
-        self.disk.commit(batch, done);
-    }
-
-    /// Lets everything through, now and later.
-    pub(crate) fn release(&self) {
-        let waiting = {
-            let mut held = self.lock();
-            held.holds = false;
-            std::mem::take(&mut held.waiting)
-        };
-        for (batch, done) in waiting {
-            self.disk.commit(batch, done);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap()
-    }
-}
-
-impl Disk for HeldDisk {
-    fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        self.disk.get(key)
-    }
-
-    fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
-        self.disk.scan(from, to)
-    }
-
-    fn commit(&self, batch: Batch, done: Done) {
-        let mut held = self.lock();
-        if held.holds {
-            held.waiting.push_back((batch, done));
-        } else {
-            drop(held);
-            self.disk.commit(batch, done);
-        }
-    }
+/// A record whose header fits its body, whatever that is.
+pub fn journal_record_of(generation: u64, number: u64, body: &[u8]) -> Vec<u8> {
+    record::with_header(generation, number, body)
 }

@@ -19,5 +19,7 @@ mod kill_leader;
 mod ledger;
 mod other_users;
 mod planted_files;
+mod recorded;
 mod restart;
+mod rolling;
 mod text;

@@ -151,6 +151,7 @@ pub(super) fn registered(features: &[&str]) -> Reply {
         support_rpc_compression: true,
         features: features.iter().map(|one| (*one).to_owned()).collect(),
         fetch_ms_max: 0,
+        first_trace: 0,
     })
 }
 

@@ -12,7 +12,7 @@
 
 mod descriptors;
 mod files;
-mod journal;
+pub(crate) mod journal;
 mod queue;
 #[cfg(test)]
 mod tests;

@@ -117,7 +117,7 @@ fn old_names(source: &Source, renamed: &[Renamed]) -> Vec<String> {
         let inside = &source.path[below.len()..];
         if inside
             .split('/')
-            .any(|part| part.split('.').next() == Some(old.as_str()))
+            .any(|part| part == old || part.split('.').next() == Some(old.as_str()))
         {
             found.push(tell(source.path.clone()));
         }

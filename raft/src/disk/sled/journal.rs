@@ -11,7 +11,7 @@
 //! So the records of a generation are there whole until those of the next may be written over them.
 //! It must never know what the keys mean, nor when sled is durable: its owner says so.
 
-mod record;
+pub(crate) mod record;
 #[cfg(test)]
 mod tests;
 
@@ -71,12 +71,12 @@ impl Journal {
         let generation = current_generation(&file)?;
         // Once more: if its sync has failed, the kernel has it and takes it for written.
         write_slot(&file, generation)?;
-        let (batches, end) = record::read_all(&file, generation, RECORDS_AT)?;
+        let (batches, end) = record::read_all(&all_records(&file)?, generation)?;
         let journal = Self {
             file,
             generation,
             number: batches.len() as u64,
-            end,
+            end: RECORDS_AT + end as u64,
         };
         Ok((journal, batches))
     }
@@ -116,6 +116,14 @@ impl Journal {
         self.end = RECORDS_AT;
         Ok(())
     }
+}
+
+/// The file behind its slots.
+fn all_records(file: &File) -> io::Result<Vec<u8>> {
+    let size = file.metadata()?.len().saturating_sub(RECORDS_AT);
+    let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, RECORDS_AT)?;
+    Ok(bytes)
 }
 
 fn write_slot(file: &File, generation: u64) -> io::Result<()> {

@@ -1,8 +1,6 @@
 //! A record of the journal as bytes. It must never know what a generation is for.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use vineyard_env::{Batch, Change};
 use xxhash_rust::xxh3::Xxh3;
@@ -20,25 +18,32 @@ const DELETE: u8 = 1;
 const DELETE_RANGE: u8 = 2;
 
 /// The bytes of a record.
-pub(super) fn encode<'a>(
+pub(crate) fn encode<'a>(
     generation: u64,
     number: u64,
     group: impl Iterator<Item = &'a Batch>,
 ) -> Vec<u8> {
-    let mut record = vec![0; HEADER_BYTES];
+    let mut body = Vec::new();
     for change in group.flatten() {
         let (kind, parts) = match change {
             Change::Put(key, value) => (PUT, [key.as_slice(), value]),
             Change::Delete(key) => (DELETE, [key.as_slice(), &[]]),
             Change::DeleteRange(from, to) => (DELETE_RANGE, [from.as_slice(), to]),
         };
-        record.push(kind);
+        body.push(kind);
         for part in parts {
-            record.extend((part.len() as u64).to_le_bytes());
-            record.extend(part);
+            body.extend((part.len() as u64).to_le_bytes());
+            body.extend(part);
         }
     }
-    let length = (record.len() - HEADER_BYTES) as u64;
+    with_header(generation, number, &body)
+}
+
+/// The bytes of a record with this body.
+pub(crate) fn with_header(generation: u64, number: u64, body: &[u8]) -> Vec<u8> {
+    let mut record = vec![0; HEADER_BYTES];
+    record.extend(body);
+    let length = body.len() as u64;
     for (field, value) in [generation, number, length].into_iter().enumerate() {
         record[field * 8..][..8].copy_from_slice(&value.to_le_bytes());
     }
@@ -48,11 +53,8 @@ pub(super) fn encode<'a>(
     record
 }
 
-/// The records of `generation` from `at` on, a batch for each, and where they end.
-pub(super) fn read_all(file: &File, generation: u64, at: u64) -> io::Result<(Vec<Batch>, u64)> {
-    let size = file.metadata()?.len().max(at) - at;
-    let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, at)?;
+/// The records of `generation` that `bytes` begin with, a batch for each, and where they end.
+pub(crate) fn read_all(bytes: &[u8], generation: u64) -> io::Result<(Vec<Batch>, usize)> {
     let mut batches = Vec::new();
     let mut end = 0;
     while let Some(rest) = bytes.get(end..)
@@ -68,7 +70,7 @@ pub(super) fn read_all(file: &File, generation: u64, at: u64) -> io::Result<(Vec
     });
     match later {
         true => Err(damaged("a record of the journal is damaged")),
-        false => Ok((batches, at + end as u64)),
+        false => Ok((batches, end)),
     }
 }
 

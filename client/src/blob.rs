@@ -58,6 +58,7 @@ impl Blob {
         self.deref().len()
     }
 
+    /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -133,6 +134,7 @@ impl BlobWriter {
         }
     }
 
+    /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

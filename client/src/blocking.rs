@@ -15,7 +15,7 @@ use vineyard_wire::{InstanceId, ObjectId, Tree};
 
 use crate::{
     Blob, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject, RawObject,
-    ReadOptions, Result, World,
+    ReadOptions, Result,
 };
 
 /// A connection to a node. Cloning it is cheap and shares the connection; threads may share it and take turns.
@@ -46,18 +46,18 @@ impl Drop for Driver {
 
 impl Client {
     /// Connects to the node that listens on the Unix socket `path`.
-    pub fn connect_ipc(world: &World, path: &str, options: &Options) -> Result<Self> {
-        Self::on_runtime(crate::Client::connect_ipc(world, path, options))
+    pub fn connect_ipc(path: &str, options: &Options) -> Result<Self> {
+        Self::on_runtime(crate::Client::connect_ipc(path, options))
     }
 
     /// Connects to the node that listens on `endpoint`, `host:port`.
-    pub fn connect_rpc(world: &World, endpoint: &str, options: &Options) -> Result<Self> {
-        Self::on_runtime(crate::Client::connect_rpc(world, endpoint, options))
+    pub fn connect_rpc(endpoint: &str, options: &Options) -> Result<Self> {
+        Self::on_runtime(crate::Client::connect_rpc(endpoint, options))
     }
 
     /// Connects to the node that the environment names; see [`crate::Client::connect_default`].
-    pub fn connect_default(world: &World, options: &Options) -> Result<Self> {
-        Self::on_runtime(crate::Client::connect_default(world, options))
+    pub fn connect_default(options: &Options) -> Result<Self> {
+        Self::on_runtime(crate::Client::connect_default(options))
     }
 
     fn on_runtime(connect: impl Future<Output = Result<crate::Client>>) -> Result<Self> {

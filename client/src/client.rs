@@ -24,11 +24,11 @@ use std::time::Duration;
 
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use vineyard_wire::reply::Registered;
-use vineyard_wire::{Code, InstanceId, Reply, Request};
+use vineyard_wire::{Code, InstanceId, Reply, Request, Trace};
 
 pub(crate) use self::holds::Hold;
 use self::holds::Holds;
-use crate::connection::{Call, Connection, Limit, Target};
+use crate::connection::{Call, Connection, Limit, Target, Traces};
 use crate::{Error, Options, Result, World};
 
 pub use metadata::Created;
@@ -44,6 +44,7 @@ struct Inner {
     options: Options,
     target: Target,
     registered: Registered,
+    traces: Option<Traces>,
     /// `None` once closed.
     connection: Mutex<Option<Connection>>,
     /// Set by `close` while `holds` keep the connection open.
@@ -64,20 +65,20 @@ type Exchange<'a> = Call<'a, MappedMutexGuard<'a, Connection>>;
 
 impl Client {
     /// Connects to the node that listens on the Unix socket `path`.
-    pub async fn connect_ipc(world: &World, path: &str, options: &Options) -> Result<Self> {
-        Self::connect(world, Target::Ipc(path.to_owned()), options).await
+    pub async fn connect_ipc(path: &str, options: &Options) -> Result<Self> {
+        World::system().connect_ipc(path, options).await
     }
 
     /// Connects to the node that listens on `endpoint`, `host:port`.
-    pub async fn connect_rpc(world: &World, endpoint: &str, options: &Options) -> Result<Self> {
-        Self::connect(world, Target::Rpc(endpoint.to_owned()), options).await
+    pub async fn connect_rpc(endpoint: &str, options: &Options) -> Result<Self> {
+        World::system().connect_rpc(endpoint, options).await
     }
 
     /// Connects to the node that `VINEYARD_IPC_SOCKET` names, or else to the first that answers of the comma list in
     /// `VINEYARD_RPC_ENDPOINT`.
-    pub async fn connect_default(world: &World, options: &Options) -> Result<Self> {
+    pub async fn connect_default(options: &Options) -> Result<Self> {
         if let Some(path) = variable("VINEYARD_IPC_SOCKET") {
-            return Self::connect_ipc(world, &path, options).await;
+            return Self::connect_ipc(&path, options).await;
         }
         let mut failure = Error::NoAddress;
         let endpoints = variable("VINEYARD_RPC_ENDPOINT").unwrap_or_default();
@@ -86,7 +87,7 @@ impl Client {
             .map(str::trim)
             .filter(|one| !one.is_empty())
         {
-            match Self::connect_rpc(world, endpoint, options).await {
+            match Self::connect_rpc(endpoint, options).await {
                 Ok(client) => return Ok(client),
                 Err(error) => failure = error,
             }
@@ -94,13 +95,14 @@ impl Client {
         Err(failure)
     }
 
-    async fn connect(world: &World, target: Target, options: &Options) -> Result<Self> {
+    pub(crate) async fn connect(world: &World, target: Target, options: &Options) -> Result<Self> {
         let (connection, registered) = Connection::open(world, &target, options).await?;
         let inner = Inner {
             world: world.clone(),
             options: options.clone(),
             target,
             registered,
+            traces: connection.traces(),
             connection: Mutex::new(Some(connection)),
             closed: AtomicBool::new(false),
             holds: Lock::default(),
@@ -117,6 +119,14 @@ impl Client {
     /// The instance this client is connected to.
     pub fn instance_id(&self) -> InstanceId {
         self.inner.registered.instance_id
+    }
+
+    /// The trace of the last request on this client's connection: what its lines in the nodes' logs have in common. `None`
+    /// if the node does not know traces, or nothing was asked yet.
+    pub fn last_trace(&self) -> Option<Trace> {
+        let last = self.inner.traces.as_ref()?.last();
+        let before_first = Trace(self.inner.registered.first_trace.wrapping_sub(1));
+        Some(last).filter(|last| *last != before_first)
     }
 
     /// The node's Unix socket, as the node names it.

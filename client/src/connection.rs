@@ -9,6 +9,8 @@ mod transfer;
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use vineyard_wire::frame::{self, HEADER_BYTES};
 use vineyard_wire::limits::CLIENT_FRAME_BYTES_MAX;
 use vineyard_wire::reply::Registered;
 use vineyard_wire::request::Register;
-use vineyard_wire::{Reply, Request};
+use vineyard_wire::{Reply, Request, Trace};
 
 pub(crate) use arenas::Arenas;
 pub(crate) use call::{Call, Limit};
@@ -36,6 +38,8 @@ pub(crate) const RELEASES: &str = "release";
 pub(crate) const OBJECTS: &str = "objects";
 /// We speak `get_object` with `fetch`.
 pub(crate) const FETCH: &str = "fetch";
+/// We say which trace a request has, so that the logs of the nodes can be searched for it.
+pub(crate) const TRACE: &str = "trace";
 /// A reply is read in steps of at most this, so that a false length costs no memory.
 const BODY_STEP_BYTES: usize = 1 << 20;
 
@@ -78,6 +82,24 @@ pub(crate) struct Connection {
     in_step: bool,
     /// Notices that go before the next request, or the rest of one that the socket did not take whole.
     unsent: Vec<u8>,
+    /// If the node wants to know them.
+    traces: Option<Traces>,
+}
+
+/// The traces of one connection's requests, one after the other. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Traces(Arc<AtomicU64>);
+
+impl Traces {
+    /// What the next request gets.
+    fn next(&self) -> Trace {
+        Trace(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What the last request got.
+    pub(crate) fn last(&self) -> Trace {
+        Trace(self.0.load(Ordering::Relaxed).wrapping_sub(1))
+    }
 }
 
 impl Connection {
@@ -102,6 +124,7 @@ impl Connection {
             arenas,
             in_step: true,
             unsent: Vec::new(),
+            traces: None,
         };
         let request = Request::Register(Register {
             version: VERSION.to_owned(),
@@ -110,7 +133,9 @@ impl Connection {
             username: options.username.clone(),
             password: options.password.clone(),
             features: match options.additions {
-                true => [RELEASES, OBJECTS, FETCH].map(str::to_owned).to_vec(),
+                true => [RELEASES, OBJECTS, FETCH, TRACE]
+                    .map(str::to_owned)
+                    .to_vec(),
                 false => Vec::new(),
             },
         });
@@ -122,7 +147,15 @@ impl Connection {
             })
             .await?;
         call.done();
+        if registered.features.iter().any(|feature| feature == TRACE) {
+            connection.traces = Some(Traces(Arc::new(registered.first_trace.into())));
+        }
         Ok((connection, registered))
+    }
+
+    /// If the node wants to know them.
+    pub(crate) fn traces(&self) -> Option<Traces> {
+        self.traces.clone()
     }
 
     /// Whether the next exchange may begin.

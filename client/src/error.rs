@@ -11,44 +11,77 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Every way a call may fail. After `Deadline`, `Io`, `Malformed`, `Mismatch` or `Closed` the connection is of no more use.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The node refused.
     #[error("{code:?}: {message}")]
-    Status { code: Code, message: String },
+    Status {
+        /// What kind of refusal.
+        code: Code,
+        /// The node's words.
+        message: String,
+    },
     /// Nothing came in time. Whether the node acted on the request is not known.
     #[error("waited {after:?} for {waited_for}")]
-    Deadline { waited_for: String, after: Duration },
+    Deadline {
+        /// The step, and of which request.
+        waited_for: String,
+        /// How long was waited.
+        after: Duration,
+    },
     /// The connection failed, or could not be made.
     #[error("{during}: {source}")]
-    Io { during: String, source: io::Error },
+    Io {
+        /// The step that failed.
+        during: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The node sent what the protocol does not allow here.
     #[error("malformed reply to {request}: {reason}")]
     Malformed {
+        /// The request's name on the wire.
         request: &'static str,
+        /// What is wrong with the reply.
         reason: String,
     },
     /// The node answered another question than the one asked.
     #[error("the reply to {request} was {got}")]
-    Mismatch { request: &'static str, got: String },
+    Mismatch {
+        /// The request's name on the wire.
+        request: &'static str,
+        /// The beginning of the reply.
+        got: String,
+    },
     /// The connection is closed: by `close`, by the node, or because an earlier call was left in the middle.
     #[error("the connection to {endpoint} is closed")]
-    Closed { endpoint: String },
+    Closed {
+        /// The node's socket or `host:port`.
+        endpoint: String,
+    },
     /// The object is known, but `blob`, a part of it on `instance`, is not there any more.
     #[error("{blob} of {object} is lost: it was on {instance}")]
     Lost {
+        /// The object that was read.
         object: ObjectId,
+        /// The part of it that is missing.
         blob: ObjectId,
+        /// Where the part was.
         instance: InstanceId,
     },
     /// The object is known, but the instance that holds a part of it is not in the cluster now (no `cause`), or does
     /// not answer.
     #[error("{blob} of {object} is out of reach: {instance} {}", why(cause))]
     OutOfReach {
+        /// The object that was read.
         object: ObjectId,
+        /// The part of it that is missing.
         blob: ObjectId,
+        /// Where the part was.
         instance: InstanceId,
         /// Where the instance said that it listens.
         endpoint: Option<String>,
+        /// Why it does not answer; `None`: it is not in the cluster.
         cause: Option<Box<Error>>,
     },
     /// The bytes cannot be borrowed, most likely because a released blob is still in use here.

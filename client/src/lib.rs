@@ -4,24 +4,27 @@
 //! of an exchange is never used again. Reads over the Unix socket are zero copy. What a call does to the cluster is the
 //! node's affair: nothing here decides.
 //!
-//! ```no_run
-//! # async fn example() -> vineyard_client::Result<()> {
-//! use vineyard_client::{Client, Draft, Options, World};
+//! * [`Client`] is a connection to a node and has one method for each verb; [`blocking::Client`] is the same without
+//!   async. Both connect over the node's Unix socket, which is for processes of its machine and copies nothing, or over
+//!   TCP.
+//! * An object is a tree of metadata whose leaves are blobs. [`Draft`] describes one to put, [`Object`] is one that was
+//!   got; [`PutObject`] says more about a put: bytes that were written in place, durability, a name.
+//! * A [`Blob`] keeps its bytes in place while it lives, whatever happens to the object.
+//! * [`Options`] has the deadlines and logins, [`Error`] says why a call failed and of what.
 //!
-//! let client = Client::connect_ipc(&World::system(), "/run/vineyard.sock", &Options::default()).await?;
-//! let made = client.put(Draft::new("demo::Bytes").blob("buffer_", b"hello".to_vec())).await?;
-//! client.persist(made.id).await?;
-//! client.put_name(made.id, "greeting").await?;
-//! let object = client.get(client.get_name("greeting").await?).await?;
-//! assert_eq!(object.blob("buffer_").map(|blob| blob.to_vec()), Some(b"hello".to_vec()));
-//! # Ok(())
-//! # }
+//! The folder `examples` shows the rest: names, other nodes, an array that two processes share. This is the first:
+//!
+//! ```no_run
+#![doc = include_str!("../examples/put_get.rs")]
 //! ```
+
+#![warn(missing_docs)]
 
 mod blob;
 pub mod blocking;
 mod client;
 mod connection;
+mod copy;
 mod error;
 mod object;
 mod options;
@@ -36,4 +39,11 @@ pub use error::{Error, Result};
 pub use object::{Draft, Member, Object, RawObject};
 pub use options::{DeleteOptions, Options};
 pub use put::{GetOptions, PutBlob, PutObject, ReadOptions};
+pub use vineyard_shm::SliceError;
+pub use vineyard_wire::reply::{
+    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeFigures, NodeStatus,
+    Role,
+};
+pub use vineyard_wire::{Code, InstanceId, ObjectId, Signature, Tree, TreeText};
+#[doc(hidden)]
 pub use world::World;

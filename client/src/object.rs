@@ -11,9 +11,11 @@ use crate::Blob;
 /// An object to put: a type name, attributes, and members that are made along with it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Draft {
+    /// What readers choose a resolver by, like `vineyard::Tensor<int64>`.
     pub typename: String,
     /// Plain attributes: no value is a JSON object.
     pub attributes: Tree,
+    /// Its parts by name.
     pub members: BTreeMap<String, Member>,
 }
 
@@ -29,6 +31,7 @@ pub enum Member {
 }
 
 impl Draft {
+    /// A draft without attributes and members.
     pub fn new(typename: impl Into<String>) -> Self {
         Self {
             typename: typename.into(),
@@ -37,21 +40,25 @@ impl Draft {
         }
     }
 
+    /// Sets a plain attribute.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.attributes.insert(name.into(), value.into());
         self
     }
 
+    /// Adds a blob of `bytes` as a member.
     pub fn blob(mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
         self.members.insert(name.into(), Member::Blob(bytes.into()));
         self
     }
 
+    /// Adds an object that is made along with this one.
     pub fn member(mut self, name: impl Into<String>, draft: Draft) -> Self {
         self.members.insert(name.into(), Member::Object(draft));
         self
     }
 
+    /// Adds an object that exists as a member.
     pub fn link(mut self, name: impl Into<String>, id: ObjectId) -> Self {
         self.members.insert(name.into(), Member::Link(id));
         self
@@ -66,13 +73,16 @@ impl Draft {
 /// An object that was got: its tree, and the bytes of every blob in it.
 #[derive(Clone, Debug)]
 pub struct Object {
+    /// The object that was found.
     pub id: ObjectId,
+    /// Its metadata, with that of all members.
     pub meta: Tree,
     /// By id; each is there.
     pub blobs: BTreeMap<ObjectId, Blob>,
 }
 
 impl Object {
+    /// What the object says of its type; empty if nothing.
     pub fn typename(&self) -> &str {
         self.meta
             .get(key::TYPENAME)
@@ -105,8 +115,11 @@ impl Object {
 /// An object that was got, with the bytes that are on the client's node. Its tree is as it came.
 #[derive(Clone, Debug)]
 pub struct RawObject {
+    /// The object that was found.
     pub id: ObjectId,
+    /// Its metadata.
     pub tree: TreeText,
+    /// By id; what is on other instances is missing.
     pub blobs: BTreeMap<ObjectId, Blob>,
 }
 

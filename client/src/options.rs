@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// How a client talks to its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// Longest wait for the answer to a call that moves no bytes, and for a connection.
     pub deadline: Duration,
@@ -11,13 +12,17 @@ pub struct Options {
     pub transfer: Duration,
     /// The slowest transfer that still counts as alive.
     pub transfer_bytes_per_second: u64,
+    /// For a node that asks; empty: nobody.
     pub username: String,
+    /// The user's password.
     pub password: String,
     /// Compress blobs on RPC connections (zstd). Off: on a fast network it costs more than it saves.
     pub compression: bool,
     /// Use what the protocol has beyond vineyard 0.24's, where the node offers it. Off: speak as the released client
     /// does, which takes more messages.
     pub additions: bool,
+    /// The most threads that copy one blob into the node's memory; small ones are copied by the calling thread alone.
+    pub copy_threads_max: usize,
 }
 
 impl Default for Options {
@@ -30,6 +35,7 @@ impl Default for Options {
             password: String::new(),
             compression: false,
             additions: true,
+            copy_threads_max: 1,
         }
     }
 }
@@ -44,6 +50,7 @@ impl Options {
 
 /// How far a delete goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeleteOptions {
     /// Also delete what refers to the objects. Without it an object that is referred to is kept, in silence.
     pub force: bool,

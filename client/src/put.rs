@@ -33,6 +33,7 @@ pub enum PutBlob<'a> {
 
 /// How objects are got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GetOptions {
     /// A node of the released vineyard first catches up with its cluster. Ours asks the cluster whenever it knows no
     /// such object, whatever this says.
@@ -56,6 +57,7 @@ impl Default for GetOptions {
 
 /// How bytes of other instances are read.
 #[derive(Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct ReadOptions<'a> {
     /// Whether their owners compress them; `None`: as [`Options::compression`](crate::Options::compression) says.
     pub compression: Option<bool>,

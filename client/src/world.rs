@@ -1,4 +1,4 @@
-//! What a client needs of the world.
+//! What a client needs of the world, for those who supply another one than the machine's: the simulator and tests.
 
 use std::sync::Arc;
 
@@ -6,11 +6,17 @@ use vineyard_env::{Local, Memory, Network};
 use vineyard_net::{SystemLocal, SystemNetwork};
 use vineyard_shm::MemfdMemory;
 
+use crate::connection::Target;
+use crate::{Client, Options, Result};
+
 /// The sockets and the memory a client runs on: the machine's, or the simulator's.
 #[derive(Clone)]
 pub struct World {
+    /// TCP.
     pub network: Arc<dyn Network>,
+    /// Unix sockets.
     pub local: Arc<dyn Local>,
+    /// Maps what a node shares.
     pub memory: Arc<dyn Memory>,
 }
 
@@ -22,5 +28,15 @@ impl World {
             local: Arc::new(SystemLocal),
             memory: Arc::new(MemfdMemory),
         }
+    }
+
+    /// As [`Client::connect_ipc`], in this world.
+    pub async fn connect_ipc(&self, path: &str, options: &Options) -> Result<Client> {
+        Client::connect(self, Target::Ipc(path.to_owned()), options).await
+    }
+
+    /// As [`Client::connect_rpc`], in this world.
+    pub async fn connect_rpc(&self, endpoint: &str, options: &Options) -> Result<Client> {
+        Client::connect(self, Target::Rpc(endpoint.to_owned()), options).await
     }
 }

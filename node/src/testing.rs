@@ -4,7 +4,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::LocalSet;
-use vineyard_client::{Client, Options, World};
+use vineyard_client::{Client, Options};
 use vineyard_env::{Env, Stream};
 use vineyard_wire::request::{GetName, Register};
 use vineyard_wire::{Request, frame, json};
@@ -75,16 +75,13 @@ impl Place {
 
     /// The SDK over the Unix socket and over TCP, with and without what we added to the protocol.
     pub(crate) async fn clients(&self, options: &Options) -> Vec<Client> {
-        let world = World::system();
         let mut clients = Vec::new();
         for additions in [true, false] {
-            let options = Options {
-                additions,
-                ..options.clone()
-            };
+            let mut options = options.clone();
+            options.additions = additions;
             let (ipc, rpc) = (
-                Client::connect_ipc(&world, &self.socket, &options),
-                Client::connect_rpc(&world, self.node.endpoint(), &options),
+                Client::connect_ipc(&self.socket, &options),
+                Client::connect_rpc(self.node.endpoint(), &options),
             );
             clients.extend([ipc.await.unwrap(), rpc.await.unwrap()]);
         }

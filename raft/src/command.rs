@@ -142,6 +142,29 @@ pub enum Command {
 }
 
 impl Command {
+    /// For the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Found { .. } => "Found",
+            Self::Admit { .. } => "Admit",
+            Self::Register { .. } => "Register",
+            Self::Watch { .. } => "Watch",
+            Self::Persist { .. } => "Persist",
+            Self::Delete { .. } => "Delete",
+            Self::SetAttributes { .. } => "SetAttributes",
+            Self::Label { .. } => "Label",
+            Self::PutName { .. } => "PutName",
+            Self::DropName { .. } => "DropName",
+            Self::AcquireLock { .. } => "AcquireLock",
+            Self::ReleaseLock { .. } => "ReleaseLock",
+            Self::DropLocations { .. } => "DropLocations",
+            Self::FoundBy { .. } => "FoundBy",
+            Self::Boot { .. } => "Boot",
+            Self::Publish { .. } => "Publish",
+            Self::AdmitAt { .. } => "AdmitAt",
+        }
+    }
+
     /// The oldest layout of an entry that knows this command.
     pub fn version(&self) -> u8 {
         match features::needed_by(self) {

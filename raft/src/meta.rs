@@ -202,6 +202,7 @@ impl Meta {
         self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
             key: None,
             command: Arc::new(command),
+            trace: None,
             until,
             reply,
             turn,
@@ -242,10 +243,11 @@ impl Meta {
             });
         }
         let until = Instant::now() + deadline;
-        let key = request.key();
+        let (key, trace) = (request.key(), request.trace());
         self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
             key: Some(key),
             command,
+            trace,
             until,
             reply,
             turn,

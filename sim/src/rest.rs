@@ -123,7 +123,7 @@ impl Rest {
 
     async fn client(&self, node: usize) -> Option<Client> {
         let world = self.world.client(&self.cluster.machine(node), "look");
-        match Client::connect_ipc(&world, &socket(node), &Options::default()).await {
+        match world.connect_ipc(&socket(node), &Options::default()).await {
             Ok(client) => Some(client),
             Err(error) => {
                 let what = format!(

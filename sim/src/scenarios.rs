@@ -56,7 +56,7 @@ impl Stage {
     async fn client(&self, name: &str, node: usize) -> Client {
         let world = self.world.client(&self.cluster.machine(node), name);
         loop {
-            match Client::connect_ipc(&world, &socket(node), &Options::default()).await {
+            match world.connect_ipc(&socket(node), &Options::default()).await {
                 Ok(client) => return client,
                 Err(_) => sleep(Duration::from_millis(100)).await,
             }

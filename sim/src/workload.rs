@@ -146,21 +146,19 @@ impl Worker {
     async fn connect(&mut self) -> vineyard_client::Result<Client> {
         let nodes = self.cluster.numbers();
         // Some speak as the released client does.
-        let options = Options {
-            additions: !self.chance.happens(250),
-            ..Options::default()
-        };
+        let mut options = Options::default();
+        options.additions = !self.chance.happens(250);
         if self.number.is_multiple_of(2) {
             let node = nodes[(self.number / 2) % nodes.len()];
             let world = self.world.client(&self.cluster.machine(node), &self.name);
-            return Client::connect_ipc(&world, &socket(node), &options).await;
+            return world.connect_ipc(&socket(node), &options).await;
         }
         let node = nodes[self.chance.index(nodes.len())];
         let machine = self
             .world
             .machine(&format!("10.0.1.{}", self.number), &self.name);
         let world = self.world.client(&machine, &self.name);
-        Client::connect_rpc(&world, &endpoint(node), &options).await
+        world.connect_rpc(&endpoint(node), &options).await
     }
 
     /// Some operations over one connection; until one leaves it unusable.

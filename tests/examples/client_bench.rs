@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
-use vineyard_client::{Client, Draft, Options, World};
+use vineyard_client::{Client, Draft, Options};
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::Plan;
 use vineyard_tests::statistics::{median, quantile};
@@ -52,11 +52,11 @@ async fn run() -> Result<Map<String, Value>> {
         ..Plan::default()
     };
     let cluster = Cluster::start(3, &plan)?;
-    let (world, options) = (World::system(), Options::default());
+    let options = Options::default();
     let socket = |at: usize| cluster.nodes[at].socket().display().to_string();
-    let here = Client::connect_ipc(&world, &socket(0), &options).await?;
-    let there = Client::connect_ipc(&world, &socket(1), &options).await?;
-    let remote = Client::connect_rpc(&world, cluster.nodes[0].endpoint(), &options).await?;
+    let here = Client::connect_ipc(&socket(0), &options).await?;
+    let there = Client::connect_ipc(&socket(1), &options).await?;
+    let remote = Client::connect_rpc(cluster.nodes[0].endpoint(), &options).await?;
 
     bench.local(&here).await?;
     bench.durable(&here).await?;

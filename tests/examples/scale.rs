@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use vineyard_client::{Client, DeleteOptions, Draft, Options, World};
+use vineyard_client::{Client, DeleteOptions, Draft, Options};
 use vineyard_tests::node::{Node, Plan};
 use vineyard_tests::shared_memory::allocated_bytes;
 use vineyard_tests::statistics::median;
@@ -125,11 +125,9 @@ async fn round(objects: usize) -> Result<[Cost; 4]> {
     };
     let node = Node::start(&folder.path().join("n"), plan)?;
     let socket = node.socket().display().to_string();
-    let options = Options {
-        deadline: DEADLINE,
-        ..Options::default()
-    };
-    let client = Client::connect_ipc(&World::system(), &socket, &options).await?;
+    let mut options = Options::default();
+    options.deadline = DEADLINE;
+    let client = Client::connect_ipc(&socket, &options).await?;
     let before = allocated_bytes(node.process()?.pid())?;
 
     let costs = measure(&client, objects).await?;

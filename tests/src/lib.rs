@@ -13,6 +13,7 @@ pub mod node;
 pub mod preload;
 pub mod process;
 pub mod raw;
+pub mod recorded;
 pub mod shared_memory;
 pub mod skips;
 pub mod statistics;

@@ -29,6 +29,10 @@ pub struct Plan {
     pub environment: Vec<(OsString, OsString)>,
     /// Soft and hard limit of open descriptors of every start.
     pub descriptors: Option<u64>,
+    /// More flags, of every start.
+    pub arguments: Vec<String>,
+    /// The binary of a build of before: one that founds without being told to.
+    pub before: Option<PathBuf>,
 }
 
 impl Default for Plan {
@@ -39,6 +43,8 @@ impl Default for Plan {
             join: None,
             environment: Vec::new(),
             descriptors: None,
+            arguments: Vec::new(),
+            before: None,
         }
     }
 }
@@ -72,6 +78,11 @@ impl Node {
         })
     }
 
+    /// How the next start goes. What the data directory remembers stays.
+    pub fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
     /// The same data directory, a new process.
     pub fn start_again(&mut self) -> Result<()> {
         self.launch()?;
@@ -85,7 +96,11 @@ impl Node {
             "{} runs already",
             self.folder.display()
         );
-        let mut command = limited(&binary("vineyardd")?, self.plan.descriptors);
+        let program = match &self.plan.before {
+            Some(before) => before.clone(),
+            None => binary("vineyardd")?,
+        };
+        let mut command = limited(&program, self.plan.descriptors);
         command.arg("--data-dir").arg(self.data_dir());
         // The data directory remembers the rest: a restart needs no other flag.
         if self.endpoint.is_empty() {
@@ -94,11 +109,17 @@ impl Node {
             match &self.plan.join {
                 Some((endpoint, token)) => {
                     command.args(["--join", endpoint]);
-                    command.env("VINEYARD_TOKEN", token);
+                    // A build of before takes it as an argument alone.
+                    match self.plan.before {
+                        Some(_) => command.args(["--token", token]),
+                        None => command.env("VINEYARD_TOKEN", token),
+                    };
                 }
+                None if self.plan.before.is_some() => {}
                 None => drop(command.arg("--found")),
             }
         }
+        command.args(&self.plan.arguments);
         command.envs(self.plan.environment.iter().cloned());
         let name = self.folder.display().to_string();
         self.process = Some(Process::start(

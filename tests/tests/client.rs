@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use vineyard_client::{
     Client, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutBlob, PutObject,
-    ReadOptions, World, blocking,
+    ReadOptions, blocking,
 };
 use vineyard_tests::binaries::root;
 use vineyard_tests::cluster::Cluster;
@@ -325,21 +325,19 @@ impl Place {
     }
 
     async fn connect(&self, ipc: bool, options: &Options) -> Client {
-        let world = World::system();
         let client = if ipc {
-            Client::connect_ipc(&world, &self.socket, options).await
+            Client::connect_ipc(&self.socket, options).await
         } else {
-            Client::connect_rpc(&world, &self.endpoint, options).await
+            Client::connect_rpc(&self.endpoint, options).await
         };
         client.unwrap()
     }
 
     fn connect_blocking(&self, ipc: bool, options: &Options) -> blocking::Client {
-        let world = World::system();
         let client = if ipc {
-            blocking::Client::connect_ipc(&world, &self.socket, options)
+            blocking::Client::connect_ipc(&self.socket, options)
         } else {
-            blocking::Client::connect_rpc(&world, &self.endpoint, options)
+            blocking::Client::connect_rpc(&self.endpoint, options)
         };
         client.unwrap()
     }
@@ -362,11 +360,10 @@ fn every_verb_works_over_both_transports_async_and_blocking() {
 
 /// Options of a client that does not wait long.
 fn impatient() -> Options {
-    Options {
-        deadline: DEADLINE,
-        transfer: DEADLINE,
-        ..Options::default()
-    }
+    let mut options = Options::default();
+    options.deadline = DEADLINE;
+    options.transfer = DEADLINE;
+    options
 }
 
 fn judge<T>(verb: &str, ipc: bool, started: Instant, result: Result<T, Error>) {

@@ -1,16 +1,16 @@
 //! Objects of another node: copied here with `fetch`, by our client over both transports.
 
 use serde_json::json;
-use vineyard_client::{Client, GetOptions, Options, PutBlob, PutObject, World};
+use vineyard_client::{Client, GetOptions, Options, PutBlob, PutObject};
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
 use vineyard_wire::ObjectId;
 
 async fn connect(node: &Node, ipc: bool) -> Client {
-    let (world, options) = (World::system(), Options::default());
+    let options = Options::default();
     let client = match ipc {
-        true => Client::connect_ipc(&world, &node.socket().display().to_string(), &options).await,
-        false => Client::connect_rpc(&world, node.endpoint(), &options).await,
+        true => Client::connect_ipc(&node.socket().display().to_string(), &options).await,
+        false => Client::connect_rpc(node.endpoint(), &options).await,
     };
     client.unwrap()
 }
@@ -30,10 +30,8 @@ async fn put(client: &Client, bytes: &[u8], name: Option<&str>) -> ObjectId {
 async fn fetched_objects_are_copies_that_stay_and_share_one_more_connection() {
     let cluster = Cluster::start(2, &Plan::default()).unwrap();
     let writer = connect(&cluster.nodes[0], true).await;
-    let fetch = GetOptions {
-        fetch: true,
-        ..GetOptions::default()
-    };
+    let mut fetch = GetOptions::default();
+    fetch.fetch = true;
     for ipc in [true, false] {
         let reader = connect(&cluster.nodes[1], ipc).await;
         let before = connections(&reader).await;

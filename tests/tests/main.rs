@@ -18,5 +18,7 @@ mod kill_leader;
 mod ledger;
 mod other_users;
 mod planted_files;
+mod recorded;
 mod restart;
+mod rolling;
 mod text;

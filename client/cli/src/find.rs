@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vineyard_client::{Client, Options, World};
+use vineyard_client::{Client, Options};
 use vineyard_node::config::machine::Machine;
 use vineyard_node::config::resolve::{SOCKET_OF_SERVICE, default_socket};
 use vineyard_wire::ObjectId;
@@ -32,16 +32,15 @@ pub(crate) async fn connect(place: &Place) -> Result<Client, Failure> {
     options.deadline = place.timeout.unwrap_or(options.deadline);
     options.username.clone_from(&place.username);
     options.password.clone_from(&place.password);
-    let world = World::system();
     let mut tried = Vec::new();
     for candidate in candidates(place, &Machine::here(), &|path| path.exists()) {
         let (result, what) = match &candidate {
             Candidate::Socket { path, said_by } => (
-                Client::connect_ipc(&world, path, &options).await,
+                Client::connect_ipc(path, &options).await,
                 format!("{path} ({said_by})"),
             ),
             Candidate::Endpoint { address, said_by } => (
-                Client::connect_rpc(&world, address, &options).await,
+                Client::connect_rpc(address, &options).await,
                 format!("{address} ({said_by})"),
             ),
         };

@@ -4,6 +4,8 @@
 //! Promise: the sockets do what `vineyard_env::{Network, Local}` say; [`conformance`] holds them and the simulator's to
 //! one suite. It must never know a request: what runs over a connection is decided above.
 
+#![warn(missing_docs)]
+
 pub mod compress;
 pub mod conformance;
 mod sockets;

@@ -335,7 +335,7 @@ impl PyBlobBuilder {
         // Keeps the memory while the interpreter is free, as a view does.
         self.lent();
         let to = region_after(region, offset);
-        py.detach(|| buffer::copy(&source, buffer::Target::Lent(to), concurrency));
+        py.detach(|| buffer::copy(&source, to, concurrency));
         self.returned();
         Ok(())
     }

@@ -189,13 +189,10 @@ impl Borrowed {
 
 /// Copies `source` to `to`, on up to `concurrency` threads. The regions may overlap only if one thread does it.
 ///
-/// `to` must be writable, `source.len()` bytes long at least, and stay in place: a slice, or a region that is lent.
-pub(crate) fn copy(source: &Borrowed, to: Target<'_>, concurrency: usize) {
-    let (address, len) = match to {
-        Target::Slice(slice) => (slice.as_mut_ptr() as usize, slice.len()),
-        Target::Lent(region) => (region.address, region.len),
-    };
-    assert!(source.len <= len, "who copies has compared the sizes");
+/// `to` must be writable, `source.len()` bytes long at least, and stay in place until the copy is done.
+pub(crate) fn copy(source: &Borrowed, to: Region, concurrency: usize) {
+    let address = to.address;
+    assert!(source.len <= to.len, "the caller compared the sizes");
     let most = thread::available_parallelism().map_or(1, usize::from);
     let pieces = (source.len / PIECE_BYTES_MIN).clamp(1, concurrency.clamp(1, most));
     let piece = source.len.div_ceil(pieces);
@@ -219,13 +216,6 @@ pub(crate) fn copy(source: &Borrowed, to: Target<'_>, concurrency: usize) {
         }
         part(0);
     });
-}
-
-/// Where bytes are copied to.
-pub(crate) enum Target<'a> {
-    Slice(&'a mut [u8]),
-    /// Lent to a view, or held by the caller otherwise, while the copy goes on.
-    Lent(Region),
 }
 
 /// The byte at `index` of a region that the caller keeps.

@@ -17,6 +17,9 @@ use crate::client::{PyClientBase, PyIpcClient, PyRpcClient};
 use crate::errors::refuse;
 use crate::runtime::{Channel, Stop, Target};
 
+/// Threads that copy one large buffer.
+const COPY_THREADS_MAX: usize = 6;
+
 /// As often a place where nobody listens is tried, unless VINEYARD_IPC_SKIP_RETRY (VINEYARD_RPC_SKIP_RETRY) is set.
 const TRIES: usize = 10;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
@@ -50,12 +53,11 @@ pub(crate) fn _connect<'py>(
             format!("vineyardd at {target} has no sessions, and session {session:?} was asked for");
         return Err(refuse(py, Code::ConnectionFailed, text));
     }
-    let options = Options {
-        username: username.unwrap_or_default(),
-        password: password.unwrap_or_default(),
-        compression: port.is_some(),
-        ..Options::default()
-    };
+    let mut options = Options::default();
+    options.username = username.unwrap_or_default();
+    options.password = password.unwrap_or_default();
+    options.compression = port.is_some();
+    options.copy_threads_max = COPY_THREADS_MAX;
     let key = (
         target.clone(),
         options.username.clone(),

@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use vineyard_wire::Code;
 
-use crate::buffer::{self, Borrowed, Region, Target};
+use crate::buffer::{self, Borrowed, Region};
 use crate::errors::refuse;
 
 /// The memory in the arguments `(buffer)` or `(address, size)`.
@@ -109,6 +109,6 @@ pub(crate) fn memory_copy(
     let region = target.region();
     check_fits(py, region, offset, source.len())?;
     let to = region_after(region, offset);
-    py.detach(|| buffer::copy(&source, Target::Lent(to), concurrency));
+    py.detach(|| buffer::copy(&source, to, concurrency));
     Ok(())
 }

@@ -300,7 +300,7 @@ impl PyRemoteBlobBuilder {
         check_writable(region)?;
         let _loan = self.lend(py)?;
         let to = region_after(region, offset);
-        py.detach(|| buffer::copy(&source, buffer::Target::Lent(to), concurrency));
+        py.detach(|| buffer::copy(&source, to, concurrency));
         Ok(())
     }
 

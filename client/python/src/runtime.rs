@@ -15,7 +15,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use vineyard_client::{Client, Error, Options, World};
+use vineyard_client::{Client, Error, Options};
 use vineyard_wire::{Code, InstanceId};
 
 use crate::errors::{raise, raise_connecting, refuse};
@@ -63,11 +63,10 @@ impl Live {
             let during = "starting a runtime".to_owned();
             Stop::Failed(Error::Io { during, source })
         })?;
-        let world = World::system();
         let connecting = async {
             match target {
-                Target::Ipc(path) => Client::connect_ipc(&world, path, options).await,
-                Target::Rpc(endpoint) => Client::connect_rpc(&world, endpoint, options).await,
+                Target::Ipc(path) => Client::connect_ipc(path, options).await,
+                Target::Rpc(endpoint) => Client::connect_rpc(endpoint, options).await,
             }
         };
         let client = drive(&runtime, connecting)?;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 
 import numpy as np
@@ -12,6 +13,20 @@ from vineyard.core import context
 from vineyard.core.builder import BuilderContext, get_current_builders
 from vineyard.core.driver import DriverContext, get_current_drivers
 from vineyard.core.resolver import ResolverContext, get_current_resolvers
+
+RELEASED_MODULES = {
+    "builder": "BuilderContext builder_context default_builder_context get_current_builders put",
+    "client": "Client",
+    "driver": "DriverContext default_driver_context driver_context get_current_drivers",
+    "resolver": "ResolverContext default_resolver_context get resolver_context",
+    "utils": "envvars",
+}
+
+
+@pytest.mark.parametrize("module", RELEASED_MODULES)
+def test_names_are_imported_from_the_modules_that_the_released_package_has(module):
+    imported = importlib.import_module(f"vineyard.core.{module}")
+    assert [name for name in RELEASED_MODULES[module].split() if not hasattr(imported, name)] == []
 
 
 class Base:

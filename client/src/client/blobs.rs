@@ -9,6 +9,7 @@ use vineyard_wire::{ObjectId, Reply, Request};
 
 use super::{Client, only};
 use crate::connection::data_size;
+use crate::copy::copy;
 use crate::{Blob, BlobWriter, Error, Result};
 
 impl Client {
@@ -121,7 +122,7 @@ impl Client {
             _ => self.create_blobs(&sizes).await?,
         };
         let made: Vec<ObjectId> = writers.iter().filter_map(BlobWriter::id).collect();
-        let filled = fill(writers, blobs).await;
+        let filled = self.fill(writers, blobs).await;
         if filled.is_err() {
             for id in made {
                 // The error that matters is the first; what stays unsealed goes with the connection.
@@ -129,6 +130,23 @@ impl Client {
             }
         }
         filled
+    }
+
+    async fn fill(&self, writers: Vec<BlobWriter>, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+        let mut ids = Vec::with_capacity(blobs.len());
+        for (mut writer, bytes) in writers.into_iter().zip(blobs) {
+            self.copy(bytes, &mut writer);
+            ids.push(writer.seal().await?.id());
+        }
+        Ok(ids)
+    }
+
+    pub(super) fn copy(&self, bytes: &[u8], writer: &mut BlobWriter) {
+        copy(
+            bytes,
+            writer.as_mut_slice(),
+            self.options().copy_threads_max,
+        );
     }
 
     /// The sealed blob `id`; code `ObjectNotExists` if this node has none.
@@ -243,15 +261,6 @@ impl Client {
         let pick = only!(Reply::IsInUse { is_in_use } => is_in_use);
         self.ask(Request::IsInUse { id }, pick).await
     }
-}
-
-async fn fill(writers: Vec<BlobWriter>, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
-    let mut ids = Vec::with_capacity(blobs.len());
-    for (mut writer, bytes) in writers.into_iter().zip(blobs) {
-        writer.as_mut_slice().copy_from_slice(bytes);
-        ids.push(writer.seal().await?.id());
-    }
-    Ok(ids)
 }
 
 fn check_size(request: &'static str, payload: &Payload, size: usize) -> Result<()> {

@@ -12,7 +12,9 @@ use crate::{DeleteOptions, Error, Result};
 /// What the node made of a metadata tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Created {
+    /// The new object.
     pub id: ObjectId,
+    /// What it and its migrated copies share.
     pub signature: Signature,
     /// Where it is; unspecified for a global object with members elsewhere.
     pub instance_id: InstanceId,

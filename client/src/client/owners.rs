@@ -125,7 +125,7 @@ impl Client {
     async fn connect_owner(&self, part: &Part, endpoint: &str) -> Result<Client> {
         let (world, options) = (&self.inner.world, self.options());
         // Boxed: a client that connects a client would be a future of infinite size.
-        let connecting = Box::pin(Client::connect_rpc(world, endpoint, options));
+        let connecting = Box::pin(world.connect_rpc(endpoint, options));
         let refused = |error| part.out_of_reach(Some(endpoint.to_owned()), Some(error));
         connecting.await.map_err(refused)
     }

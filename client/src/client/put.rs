@@ -124,11 +124,15 @@ impl Client {
             return Ok(blobs);
         }
         let lengths: Vec<usize> = bytes.iter().map(|bytes| bytes.len()).collect();
-        let mut writers = self.create_blobs(&lengths).await?.into_iter();
+        let writers = match *lengths {
+            [length] => vec![self.create_blob(length).await?],
+            _ => self.create_blobs(&lengths).await?,
+        };
+        let mut writers = writers.into_iter();
         let filled = blobs.into_iter().map(|blob| match blob {
             PutBlob::Bytes(bytes) => {
                 let mut writer = writers.next().expect("one was made for each");
-                writer.as_mut_slice().copy_from_slice(bytes);
+                self.copy(bytes, &mut writer);
                 PutBlob::Filled(writer)
             }
             filled @ PutBlob::Filled(_) => filled,

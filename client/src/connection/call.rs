@@ -5,9 +5,9 @@ use std::ops::DerefMut;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vineyard_wire::{Reply, Request, json};
+use vineyard_wire::{Reply, Request, Trace, json};
 
-use super::Connection;
+use super::{Connection, Traces};
 use crate::{Error, Result};
 
 /// Longest part of an unexpected reply that an error quotes, characters.
@@ -20,6 +20,7 @@ pub(crate) struct Limit<'a> {
     after: Duration,
     endpoint: &'a str,
     request: &'static str,
+    trace: Option<Trace>,
 }
 
 impl<'a> Limit<'a> {
@@ -30,6 +31,7 @@ impl<'a> Limit<'a> {
             after,
             endpoint,
             request: "",
+            trace: None,
         }
     }
 
@@ -64,9 +66,16 @@ impl<'a> Limit<'a> {
     }
 
     fn words(self, doing: &str) -> String {
-        match self.request {
-            "" => format!("{doing} {}", self.endpoint),
-            request => format!("{doing} {request} at {}", self.endpoint),
+        let Self {
+            endpoint,
+            request,
+            trace,
+            ..
+        } = self;
+        match (request, trace) {
+            ("", _) => format!("{doing} {endpoint}"),
+            (request, None) => format!("{doing} {request} at {endpoint}"),
+            (request, Some(trace)) => format!("{doing} {request} at {endpoint} (trace {trace})"),
         }
     }
 }
@@ -115,7 +124,11 @@ impl<'a, C: DerefMut<Target = Connection>> Call<'a, C> {
         pick: impl FnOnce(Reply) -> Result<T, Reply>,
     ) -> Result<T> {
         self.limit.request = json::request_type(request);
-        let body = json::encode_request(request);
+        self.limit.trace = self.connection.traces.as_ref().map(Traces::next);
+        let body = match self.limit.trace {
+            Some(trace) => json::encode_traced_request(request, trace),
+            None => json::encode_request(request),
+        };
         let (connection, limit, _) = self.parts();
         connection.in_step = false;
         limit.run("sending", connection.send(&body)).await?;

@@ -12,7 +12,7 @@ use crate::{Client, Error, Options, World};
 #[tokio::test]
 async fn a_connection_nobody_accepts_ends_at_its_deadline() {
     let node = FakeIpc::listen().await;
-    let result = Client::connect_ipc(&World::system(), &node.path(), &impatient()).await;
+    let result = Client::connect_ipc(&node.path(), &impatient()).await;
     let Error::Deadline { waited_for, after } = error(result) else {
         panic!("not a deadline")
     };
@@ -32,7 +32,7 @@ async fn a_node_that_is_not_there_is_an_error_at_once() {
         deadline: Duration::from_secs(3600),
         ..Options::default()
     };
-    let result = Client::connect_rpc(&World::system(), &address, &patient).await;
+    let result = Client::connect_rpc(&address, &patient).await;
     assert!(matches!(error(result), Error::Io { .. }));
 }
 

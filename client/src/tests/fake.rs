@@ -46,7 +46,7 @@ impl FakeIpc {
         options: &Options,
     ) -> (Client, Peer<dyn LocalStream>) {
         let path = self.path();
-        let (client, peer) = tokio::join!(Client::connect_ipc(world, &path, options), async {
+        let (client, peer) = tokio::join!(world.connect_ipc(&path, options), async {
             let mut peer = Peer(self.listener.accept().await.unwrap());
             peer.register().await;
             peer
@@ -83,7 +83,7 @@ impl FakeRpc {
 
     pub(super) async fn client(&mut self, options: &Options) -> (Client, Peer<dyn Stream>) {
         let (world, address) = (World::system(), self.listener.address());
-        let connect = Client::connect_rpc(&world, &address, options);
+        let connect = world.connect_rpc(&address, options);
         let (client, peer) = tokio::join!(connect, self.accept());
         (client.unwrap(), peer)
     }
@@ -151,6 +151,7 @@ pub(super) fn registered(features: &[&str]) -> Reply {
         support_rpc_compression: true,
         features: features.iter().map(|one| (*one).to_owned()).collect(),
         fetch_ms_max: 0,
+        first_trace: 0,
     })
 }
 

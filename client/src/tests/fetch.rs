@@ -39,7 +39,7 @@ async fn accept(node: &mut FakeRpc) -> Peer<dyn Stream> {
 
 async fn connected(node: &mut FakeRpc, options: &Options) -> (Client, Peer<dyn Stream>) {
     let (world, address) = (World::system(), node.listener.address());
-    let connect = Client::connect_rpc(&world, &address, options);
+    let connect = world.connect_rpc(&address, options);
     let (client, peer) = tokio::join!(connect, accept(node));
     (client.unwrap(), peer)
 }
@@ -178,7 +178,7 @@ async fn a_node_that_does_not_offer_it_is_asked_in_steps() {
     let mut node = FakeRpc::listen().await;
     let (world, address) = (World::system(), node.listener.address());
     let options = Options::default();
-    let connect = Client::connect_rpc(&world, &address, &options);
+    let connect = world.connect_rpc(&address, &options);
     let (client, mut first) = tokio::join!(connect, async {
         let mut peer = Peer(node.listener.accept().await.unwrap());
         peer.register_with(&["objects"]).await;

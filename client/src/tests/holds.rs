@@ -25,7 +25,7 @@ impl Pair {
     async fn connect(features: &[&str]) -> Self {
         let mut node = FakeIpc::listen().await;
         let (world, options, path) = (World::system(), Options::default(), node.path());
-        let connect = Client::connect_ipc(&world, &path, &options);
+        let connect = world.connect_ipc(&path, &options);
         let (client, peer) = tokio::join!(connect, async {
             let mut peer = Peer(node.listener.accept().await.unwrap());
             peer.register_with(features).await;

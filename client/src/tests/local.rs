@@ -18,7 +18,7 @@ const READ_NUMBER: i32 = 18;
 async fn a_frame_is_a_length_and_json() {
     let mut node = FakeIpc::listen().await;
     let (world, options, path) = (World::system(), Options::default(), node.path());
-    let connect = crate::Client::connect_ipc(&world, &path, &options);
+    let connect = world.connect_ipc(&path, &options);
     let (client, ()) = tokio::join!(connect, async {
         let mut peer = Peer(node.listener.accept().await.unwrap());
         let body = peer.body().await;

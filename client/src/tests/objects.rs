@@ -10,7 +10,7 @@ use vineyard_wire::{
 };
 
 use super::fake::{FakeRpc, HERE, Peer, blob_id, error, payload};
-use crate::{Draft, Error, Object, Options, ReadOptions, World, blocking};
+use crate::{Draft, Error, Object, Options, ReadOptions, blocking};
 
 const ELSEWHERE: InstanceId = InstanceId(4);
 
@@ -320,7 +320,7 @@ fn the_blocking_client_says_the_same() {
         });
     });
     let options = Options::default();
-    let client = blocking::Client::connect_rpc(&World::system(), &address, &options).unwrap();
+    let client = blocking::Client::connect_rpc(&address, &options).unwrap();
     assert_eq!(client.instance_id(), HERE);
     let mut writer = client.create_blob(5).unwrap();
     writer.as_mut_slice().copy_from_slice(b"hello");

@@ -27,7 +27,7 @@ async fn offering() -> (Client, Peer<dyn Stream>) {
     let mut node = FakeRpc::listen().await;
     let (world, address) = (World::system(), node.listener.address());
     let options = Options::default();
-    let (client, peer) = tokio::join!(Client::connect_rpc(&world, &address, &options), async {
+    let (client, peer) = tokio::join!(world.connect_rpc(&address, &options), async {
         let mut peer = Peer(node.listener.accept().await.unwrap());
         peer.register_with(&["objects"]).await;
         peer

@@ -4,7 +4,9 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("frame of {announced} bytes; at most {allowed} are allowed")]
 pub struct TooLong {
+    /// Bytes that the prefix says.
     pub announced: u64,
+    /// Bytes that a body may have.
     pub allowed: usize,
 }
 

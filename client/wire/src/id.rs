@@ -24,6 +24,7 @@ impl ObjectId {
     /// "No object"; also the placeholder blob that stands for the whole arena.
     pub const INVALID: Self = Self(u64::MAX);
 
+    /// Whether bit 63 is set.
     pub fn is_blob(self) -> bool {
         self.0 & BLOB_BIT != 0
     }
@@ -111,14 +112,17 @@ impl InstanceId {
     /// Of an object whose members live on several instances.
     pub const UNSPECIFIED: Self = Self(u64::MAX);
 
+    /// The life `boot` of a node.
     pub fn new(node: NodeId, boot: u64) -> Self {
         Self(node.0 + (boot << 16))
     }
 
+    /// Whose life it is.
     pub fn node(self) -> NodeId {
         NodeId(self.0 & 0xffff)
     }
 
+    /// How many lives the node had before.
     pub fn boot(self) -> u64 {
         self.0 >> 16
     }
@@ -172,14 +176,17 @@ impl IdMaker {
         }
     }
 
+    /// A fresh object id.
     pub fn object(&mut self) -> ObjectId {
         ObjectId(self.step())
     }
 
+    /// A fresh blob id.
     pub fn blob(&mut self) -> ObjectId {
         ObjectId(self.step() | BLOB_BIT)
     }
 
+    /// A fresh signature.
     pub fn signature(&mut self) -> Signature {
         Signature(self.step())
     }

@@ -23,6 +23,7 @@ use crate::status::Status;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed reply: {reason}")]
 pub struct Malformed {
+    /// What is wrong with it.
     pub reason: String,
 }
 

@@ -3,6 +3,8 @@
 //! The client protocol is vineyard 0.24's (JSON frames); the peer protocol between our own nodes is bincode, versioned
 //! and capped. This crate has no behaviour: no sockets, no clock, no store, only types and their bytes.
 
+#![warn(missing_docs)]
+
 pub mod frame;
 pub mod id;
 pub mod json;

@@ -27,10 +27,12 @@ impl TreeText {
         Self(text)
     }
 
+    /// The text, a JSON object.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    /// The tree that the text says.
     pub fn read(&self) -> serde_json::Result<Tree> {
         serde_json::from_str(self.as_str())
     }
@@ -51,16 +53,27 @@ pub const BLOB_TYPENAME: &str = "vineyard::Blob";
 
 /// Keys whose meaning the protocol fixes.
 pub mod key {
+    /// The object's or blob's id, printed.
     pub const ID: &str = "id";
+    /// What an object and its migrated copies share.
     pub const SIGNATURE: &str = "signature";
+    /// The instance that it is on.
     pub const INSTANCE_ID: &str = "instance_id";
+    /// What readers choose a resolver by.
     pub const TYPENAME: &str = "typename";
+    /// How large the object is, in bytes, as its writer says.
     pub const NBYTES: &str = "nbytes";
+    /// How many bytes a blob has.
     pub const LENGTH: &str = "length";
+    /// Whether it is known to its instance alone.
     pub const TRANSIENT: &str = "transient";
+    /// Whether its members may be on any instances.
     pub const GLOBAL: &str = "global";
+    /// When it was made, ms since 1970.
     pub const TIMESTAMP: &str = "__timestamp";
+    /// The name that was put last.
     pub const NAME: &str = "__name";
+    /// A JSON object, as text.
     pub const LABELS: &str = "__labels";
     /// Ours: in a `PutObject`, which of the blobs that came along a member is.
     pub const INLINE: &str = "inline";

@@ -4,11 +4,16 @@
 //! itself never travels. After that the connection serves one `Purpose`; for `IntroducedRaft`, both sides first say which
 //! process of their node they are. Raft's own messages are the raft crate's; they use `encode` and `decode` from here.
 
+#![allow(
+    missing_docs,
+    reason = "most messages and fields are named as on the wire, and docs/protocol.md says what they mean"
+)]
+
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{InstanceId, NodeId, ObjectId};
+use crate::id::{InstanceId, NodeId, ObjectId, Trace};
 use crate::json::items;
 use crate::limits::PEER_FRAME_BYTES_MAX;
 use crate::reply::NodeFigures;
@@ -104,6 +109,13 @@ pub enum Ask {
     JoinAt {
         join: Join,
         level: u8,
+    },
+    /// As `Read`, with the trace of the request that the bytes are for. Only asked where every member is at feature level 2
+    /// or above.
+    ReadTraced {
+        trace: Trace,
+        #[serde(deserialize_with = "items")]
+        ranges: Vec<Range>,
     },
 }
 

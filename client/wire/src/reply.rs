@@ -1,5 +1,10 @@
 //! Replies of the client protocol. An error reply is a `Status` and has no `type`.
 
+#![allow(
+    missing_docs,
+    reason = "most messages and fields are named as on the wire, and docs/protocol.md says what they mean"
+)]
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -169,10 +174,14 @@ pub struct Registered {
     /// feature.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub fetch_ms_max: u32,
+    /// Ours: the trace of the connection's first request after this one; the next ones count up. Absent, which is 0, without
+    /// that feature.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_trace: u64,
 }
 
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// Ours: what a `PutObject` made.

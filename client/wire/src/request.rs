@@ -2,6 +2,11 @@
 //!
 //! Field names are the wire's. What we added to vineyard 0.24 is marked "Ours"; old clients never send it.
 
+#![allow(
+    missing_docs,
+    reason = "most messages and fields are named as on the wire, and docs/protocol.md says what they mean"
+)]
+
 use std::fmt;
 
 use serde::de::Visitor;

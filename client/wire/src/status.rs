@@ -6,43 +6,81 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Code {
+    /// No error.
     Ok = 0,
+    /// The request makes no sense, or not now.
     Invalid = 1,
+    /// A key is not there.
     KeyError = 2,
+    /// A value has another type.
     TypeError = 3,
+    /// The machine or its network failed, or an answer did not come in time.
     IoError = 4,
+    /// There is no more to read.
     EndOfFile = 5,
+    /// This node does not serve the verb.
     NotImplemented = 6,
+    /// What the request assumes does not hold.
     AssertionFailed = 7,
+    /// What a person gave is wrong.
     UserInputError = 8,
+    /// There is one already.
     ObjectExists = 11,
+    /// There is no such object, blob or name.
     ObjectNotExists = 12,
+    /// The blob is sealed and cannot change.
     ObjectSealed = 13,
+    /// The blob is still being filled.
     ObjectNotSealed = 14,
+    /// A blob cannot do that.
     ObjectIsBlob = 15,
+    /// The object has another type.
     ObjectTypeError = 16,
+    /// The bytes are on disk.
     ObjectSpilled = 17,
+    /// The bytes are not on disk.
     ObjectNotSpilled = 18,
+    /// The metadata is not a tree.
     MetaTreeInvalid = 21,
+    /// The type name is none.
     MetaTreeTypeInvalid = 22,
+    /// The metadata has no type name.
     MetaTreeTypeNotExists = 23,
+    /// The name is none.
     MetaTreeNameInvalid = 24,
+    /// There is no such name in the metadata.
     MetaTreeNameNotExists = 25,
+    /// A link to a member is none.
     MetaTreeLinkInvalid = 26,
+    /// There is no such object in the metadata.
     MetaTreeSubtreeNotExists = 27,
+    /// The node is busy, starting or stopping.
     VineyardServerNotReady = 31,
+    /// Arrow refused.
     ArrowError = 32,
+    /// A connection could not be made.
     ConnectionFailed = 33,
+    /// The connection is broken, or not allowed.
     ConnectionError = 34,
+    /// Of the released server's etcd.
     EtcdError = 35,
+    /// It has stopped.
     AlreadyStopped = 36,
+    /// Of the released server's Redis.
     RedisError = 37,
+    /// The node's memory is full.
     NotEnoughMemory = 41,
+    /// The stream has ended.
     StreamDrained = 42,
+    /// The stream was aborted.
     StreamFailed = 43,
+    /// The stream cannot do that now.
     InvalidStreamState = 44,
+    /// Another reader or writer has the stream.
     StreamOpened = 45,
+    /// The global object lacks members.
     GlobalObjectInvalid = 51,
+    /// Anything else.
     UnknownError = 255,
 }
 
@@ -111,11 +149,14 @@ impl<'de> Deserialize<'de> for Code {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{code:?}: {message}")]
 pub struct Status {
+    /// What kind of error.
     pub code: Code,
+    /// For people.
     pub message: String,
 }
 
 impl Status {
+    /// A status that says `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -123,10 +164,12 @@ impl Status {
         }
     }
 
+    /// A status of code `Invalid`.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Code::Invalid, message)
     }
 
+    /// A status of code `ObjectNotExists`.
     pub fn not_exists(message: impl Into<String>) -> Self {
         Self::new(Code::ObjectNotExists, message)
     }

@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use futures::future::{LocalBoxFuture, try_join_all};
 use tokio::sync::{Semaphore, oneshot};
+use tracing::{Instrument, Span};
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 use self::plan::Plan;
@@ -51,7 +52,8 @@ pub(crate) fn migrate(
             waiters.len() == 1
         };
         if node.migrator.flights.ask(board).await? {
-            tokio::task::spawn_local(fly(node.clone(), id));
+            let work = call::carried(fly(node.clone(), id));
+            tokio::task::spawn_local(work.instrument(Span::current()));
         }
         let deadline = deadline(&node);
         let landed = tokio::time::timeout(deadline, landed);
@@ -82,7 +84,8 @@ fn abandoned(id: ObjectId) -> Status {
 async fn fly(node: Rc<NodeContext>, id: ObjectId) {
     let flight = node.clone();
     // A task of its own: if it panics, its waiters still land.
-    let outcome = tokio::task::spawn_local(async move { bring(&flight, id).await }).await;
+    let work = call::carried(async move { bring(&flight, id).await });
+    let outcome = tokio::task::spawn_local(work.instrument(Span::current())).await;
     let outcome = outcome.unwrap_or_else(|error| {
         tracing::error!(%id, %error, "a migration ended without an outcome");
         Err(abandoned(id))

@@ -63,7 +63,7 @@ impl PendingProposal {
         };
         Self {
             node: node.clone(),
-            request: node.meta.request(node.instance),
+            request: node.meta.request(node.instance).traced(call::trace()),
             command: Arc::new(command),
         }
     }

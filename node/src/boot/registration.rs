@@ -5,6 +5,7 @@
 //! refused, and none of its commands is taken for one of the other's.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ impl Boot {
     /// of a build that cannot.
     pub(crate) fn takes_strangers(&self) -> bool {
         let known = self.known.get().map(Reader::state);
+        // One that has just been admitted knows no member yet.
+        let known = known.filter(|state| state.nodes().next().is_some());
         let level = known.map_or(features::BASE, |state| state.feature_level());
         level.min(self.level_max) < features::LIVES
     }
@@ -161,7 +164,14 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
             .meta
             .boot(instance, key, before, limits.metadata_deadline);
         match registering.await {
-            Ok(Registered::WithLife) => return node.boot.advance(Stage::Registered),
+            Ok(Registered::WithLife) => {
+                let level = node.meta.feature_level();
+                tracing::info!(
+                    level,
+                    "registered; all nodes of the cluster know this feature level"
+                );
+                return node.boot.advance(Stage::Registered);
+            }
             Ok(Registered::WithoutLife) => {
                 node.boot.advance(Stage::Registered);
                 node.meta.level_reached(features::LIVES).await;
@@ -203,7 +213,8 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
 /// Asks the cluster to agree on `command` in the name of this boot; this node has applied it when the answer comes.
 pub(crate) async fn submit(node: &NodeContext, command: Command) -> Result<Applied, RaftError> {
     let left = node.boot.left_of(&node.config.limits).await?;
-    let submitted = node.meta.submit(node.instance, command, left);
+    let request = node.meta.request(node.instance).traced(call::trace());
+    let submitted = node.meta.submit_as(&request, Arc::new(command), left);
     call::waiting_for("the cluster to agree", submitted).await
 }
 

@@ -46,6 +46,10 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
         }
         false => 0,
     };
+    let first_trace = match features.iter().any(|feature| feature == TRACE) {
+        true => node.env.random.next_u64(),
+        false => 0,
+    };
     session.enter();
     Ok(Reply::Register(Registered {
         ipc_socket: node.config.ipc_socket.clone(),
@@ -57,6 +61,7 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
         support_rpc_compression: node.config.compression,
         features,
         fetch_ms_max,
+        first_trace,
     }))
 }
 

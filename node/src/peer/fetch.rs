@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use vineyard_env::Stream;
 use vineyard_shm::SliceMut;
+use vineyard_wire::Trace;
 use vineyard_wire::peer::{Answer, Ask, Purpose, Range};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -18,19 +19,27 @@ pub(crate) struct Piece {
     pub(crate) targets: Vec<SliceMut>,
 }
 
-/// Fetches `pieces` one after the other on a connection of their own to the node at `endpoint`, all within `deadline`.
-/// The targets are let go of by then, wherever this runs. Answers the xxh3 of each range.
+/// Where bytes come from.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) endpoint: String,
+    /// Of the request that the bytes are for, if the source's build knows traces.
+    pub(crate) trace: Option<Trace>,
+}
+
+/// Fetches `pieces` one after the other on a connection of their own to `source`, all within `deadline`. The targets are
+/// dropped by then, wherever this runs. Answers the xxh3 of each range.
 pub(crate) async fn fetch(
     dialer: Dialer,
-    endpoint: String,
+    source: Source,
     pieces: Vec<Piece>,
     deadline: Duration,
 ) -> io::Result<Vec<(Range, u64)>> {
     let fetched = async {
-        let (mut stream, _) = dialer.dial(&endpoint, Purpose::Node).await?;
+        let (mut stream, _) = dialer.dial(&source.endpoint, Purpose::Node).await?;
         let mut checksums = Vec::new();
         for piece in pieces {
-            checksums.extend(fetch_piece(stream.as_mut(), piece).await?);
+            checksums.extend(fetch_piece(stream.as_mut(), piece, source.trace).await?);
         }
         Ok(checksums)
     };
@@ -43,11 +52,20 @@ pub(crate) async fn fetch(
         .map_err(late)?
 }
 
-async fn fetch_piece(stream: &mut dyn Stream, piece: Piece) -> io::Result<Vec<(Range, u64)>> {
+async fn fetch_piece(
+    stream: &mut dyn Stream,
+    piece: Piece,
+    trace: Option<Trace>,
+) -> io::Result<Vec<(Range, u64)>> {
     let Piece { ranges, targets } = piece;
     let wanted: u64 = ranges.iter().map(|range| range.len).sum();
-    let ask = Ask::Read {
-        ranges: ranges.clone(),
+    let asked = ranges.clone();
+    let ask = match trace {
+        None => Ask::Read { ranges: asked },
+        Some(trace) => Ask::ReadTraced {
+            trace,
+            ranges: asked,
+        },
     };
     frames::write(stream, &ask).await?;
     match frames::read(stream, frames::MESSAGE_BYTES_MAX).await? {

@@ -9,7 +9,7 @@ use vineyard_raft::features;
 use vineyard_shm::Slice;
 use vineyard_store::Store;
 use vineyard_wire::peer::{Answer, Ask, Join, Purpose, Range};
-use vineyard_wire::{NodeId, Status};
+use vineyard_wire::{NodeId, Status, Trace};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::fetch::HASH_BYTES;
@@ -111,7 +111,8 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
                 frames::write(stream.as_mut(), &answer).await?;
                 stream
             }
-            Ask::Read { ranges } => read(node, stream, ranges).await?,
+            Ask::Read { ranges } => read(node, stream, ranges, None).await?,
+            Ask::ReadTraced { trace, ranges } => read(node, stream, ranges, Some(trace)).await?,
         };
     }
 }
@@ -133,6 +134,7 @@ async fn read(
     node: &Rc<NodeContext>,
     mut stream: Box<dyn Stream>,
     ranges: Vec<Range>,
+    trace: Option<Trace>,
 ) -> io::Result<Box<dyn Stream>> {
     let slices = match node
         .local
@@ -146,6 +148,12 @@ async fn read(
         }
     };
     let bytes = slices.iter().map(|slice| slice.len() as u64).sum();
+    tracing::debug!(
+        trace = trace.map(tracing::field::display),
+        blobs = slices.len(),
+        bytes,
+        "sending bytes to a node"
+    );
     // An asker that stopped reading must not keep the bytes in place for ever, hence the deadline of a transfer.
     let sending = node
         .bulk

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
-use vineyard_wire::NodeId;
+use vineyard_wire::{NodeId, Trace};
 
 use super::room::Room;
 use super::{Founding, Member, Status, Turn};
@@ -47,6 +47,7 @@ pub(crate) enum Job {
     Submit {
         key: Option<RequestKey>,
         command: Arc<Command>,
+        trace: Option<Trace>,
         until: Instant,
         reply: oneshot::Sender<Result<Applied, Error>>,
         turn: Turn,
@@ -259,11 +260,13 @@ async fn answer(driver: Rc<Driver>, job: Job) {
         Job::Submit {
             key,
             command,
+            trace,
             until,
             reply,
             turn: _turn,
         } => {
-            drop(reply.send(driver.submit(key, command, until).await));
+            let submitted = driver.submit(key, command, trace, until).await;
+            drop(reply.send(submitted));
         }
         Job::Confirm {
             until,
@@ -411,7 +414,7 @@ impl Driver {
         while self.is_only_voter() && self.shared.state.load().node_of_key(*key).is_none() {
             let command = self.next_of_founding(cluster.clone(), *key, endpoint.to_owned());
             let until = Instant::now() + FOUND_WITHIN;
-            match self.submit(None, Arc::new(command), until).await {
+            match self.submit(None, Arc::new(command), None, until).await {
                 Err(Error::Deadline { waited_for, .. }) => {
                     tracing::warn!(waited_for, "the cluster is not founded yet");
                 }

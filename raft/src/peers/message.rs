@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vineyard_wire::NodeId;
+use vineyard_wire::{NodeId, Trace};
 
 use crate::command::{Command, Outcome, RequestKey};
 use crate::types::{LogId, SnapshotMeta, TypeConfig, Vote};
@@ -41,6 +41,13 @@ pub(crate) enum Question {
         key: u128,
         endpoint: String,
         level: u8,
+    },
+    /// As `Forward`, with the trace of the request that the command is a part of. Only asked where every member is at
+    /// feature level `PUBLISH` or above.
+    ForwardTraced {
+        trace: Trace,
+        key: Option<RequestKey>,
+        command: Arc<Command>,
     },
 }
 

@@ -56,7 +56,12 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
             .await
             .map_or_else(|e| failed(&e), Answer::Vote),
         Question::Snapshot(chunk) => receive(driver, chunk).await,
-        Question::Forward { key, command } => within(driver.propose(key, &command)).await,
+        Question::Forward { key, command } => within(driver.propose(key, &command, None)).await,
+        Question::ForwardTraced {
+            trace,
+            key,
+            command,
+        } => within(driver.propose(key, &command, Some(trace))).await,
         Question::ReadIndex => driver.read_index_here().await,
         Question::Admit { key, endpoint } => {
             within(driver.admit_here(key, endpoint, features::BASE)).await

@@ -22,14 +22,25 @@ use crate::slice::{Slice, SliceMut};
 /// Why a slice was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SliceError {
+    /// It would leave the arena.
     #[error("{offset} + {len} lies outside an arena of {arena_bytes} bytes")]
     OutOfBounds {
+        /// Where it would begin.
         offset: u64,
+        /// How many bytes it would have.
         len: u64,
+        /// How many the arena has.
         arena_bytes: u64,
     },
+    /// Another slice has some of the bytes.
     #[error("{len} bytes at {offset} are borrowed by another slice")]
-    Borrowed { offset: u64, len: u64 },
+    Borrowed {
+        /// Where it would begin.
+        offset: u64,
+        /// How many bytes it would have.
+        len: u64,
+    },
+    /// The arena is mapped for reading.
     #[error("the arena is mapped for reading only")]
     ReadOnly,
 }
@@ -41,6 +52,7 @@ pub struct Arena {
 }
 
 impl Arena {
+    /// Lends slices of `region`, of which none is lent yet.
     pub fn new(region: Arc<dyn Region>) -> Self {
         Self {
             mapped: Arc::new(Mapped {
@@ -60,10 +72,12 @@ impl Arena {
         self.mapped.region.len_bytes() as u64
     }
 
+    /// What the mapping allows.
     pub fn access(&self) -> Access {
         self.mapped.region.access()
     }
 
+    /// The mapping.
     pub fn region(&self) -> &Arc<dyn Region> {
         &self.mapped.region
     }

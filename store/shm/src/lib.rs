@@ -9,6 +9,7 @@
 
 // Mapped memory can only be reached through raw pointers; every use argues its case in a SAFETY comment.
 #![allow(unsafe_code)]
+#![warn(missing_docs)]
 
 mod arena;
 mod borrows;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use vineyard_client::{Client, Error, World, blocking};
+use vineyard_client::{Client, Error, blocking};
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::Plan;
 
@@ -14,17 +14,17 @@ const STOPPED: &str = "VINEYARD_TEST_STOPPED";
 
 #[test]
 fn the_environment_names_the_node() {
-    let (world, options) = (World::system(), impatient());
+    let options = impatient();
     let results = [
         (
             Instant::now(),
             runtime()
-                .block_on(Client::connect_default(&world, &options))
+                .block_on(Client::connect_default(&options))
                 .map(drop),
         ),
         (
             Instant::now(),
-            blocking::Client::connect_default(&world, &options).map(drop),
+            blocking::Client::connect_default(&options).map(drop),
         ),
     ];
     for (started, result) in results {
@@ -66,7 +66,7 @@ macro_rules! connect_close_and_fill {
 fn connecting_filling_and_closing_against_a_stopped_node_end_too() {
     let cluster = Cluster::start(1, &Plan::default()).unwrap();
     let node = &cluster.nodes[0];
-    let (place, world, options) = (Place::of(node), World::system(), impatient());
+    let (place, options) = (Place::of(node), impatient());
     let runtime = runtime();
     let mut clients = Vec::new();
     for ipc in [true, false] {
@@ -88,15 +88,15 @@ fn connecting_filling_and_closing_against_a_stopped_node_end_too() {
     node.process().unwrap().signal(Signal::SIGSTOP).unwrap();
     for (ipc, client, writers, blocking_client, blocking_writers) in clients {
         let connect = async || match ipc {
-            true => Client::connect_ipc(&world, &place.socket, &options).await,
-            false => Client::connect_rpc(&world, &place.endpoint, &options).await,
+            true => Client::connect_ipc(&place.socket, &options).await,
+            false => Client::connect_rpc(&place.endpoint, &options).await,
         };
         runtime.block_on(async {
             connect_close_and_fill!(ipc, connect(), client, writers, awaited);
         });
         let connect = || match ipc {
-            true => blocking::Client::connect_ipc(&world, &place.socket, &options),
-            false => blocking::Client::connect_rpc(&world, &place.endpoint, &options),
+            true => blocking::Client::connect_ipc(&place.socket, &options),
+            false => blocking::Client::connect_rpc(&place.endpoint, &options),
         };
         connect_close_and_fill!(ipc, connect(), blocking_client, blocking_writers, waited);
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::Instant;
-use vineyard_client::{Client, Options, World};
+use vineyard_client::{Client, Options};
 use vineyard_wire::reply::{ClusterStatus, Liveness};
 
 use crate::failure::Failure;
@@ -143,7 +143,7 @@ impl Nodes {
         let begun = Instant::now();
         loop {
             self.must_run(number)?;
-            match Client::connect_ipc(&World::system(), &socket, &options).await {
+            match Client::connect_ipc(&socket, &options).await {
                 Ok(client) => return Ok(client),
                 Err(error) if begun.elapsed() > PATIENCE => {
                     return Err(Failure::Demo(format!(

@@ -49,10 +49,8 @@ async fn remove(client: &Client, text: &str, force: bool) -> Result<ObjectId, Fa
         return Err(Failure::NotFound(text.to_owned()));
     }
     if exists {
-        let options = DeleteOptions {
-            force,
-            ..DeleteOptions::default()
-        };
+        let mut options = DeleteOptions::default();
+        options.force = force;
         client
             .delete(&[id], options)
             .await

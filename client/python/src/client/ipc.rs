@@ -152,11 +152,9 @@ impl PyIpcClient {
         sync_remote: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (py, id) = (slf.py(), id_of(object_id)?);
-        let options = GetOptions {
-            sync_remote,
-            fetch,
-            ..GetOptions::default()
-        };
+        let mut options = GetOptions::default();
+        options.sync_remote = sync_remote;
+        options.fetch = fetch;
         base(slf).object(py, id, options)
     }
 

@@ -75,11 +75,10 @@ impl PyClientBase {
         if ids.is_empty() {
             return Ok(());
         }
-        let options = DeleteOptions {
-            force,
-            deep,
-            memory_trim,
-        };
+        let mut options = DeleteOptions::default();
+        options.force = force;
+        options.deep = deep;
+        options.memory_trim = memory_trim;
         self.call(py, async move |client| client.delete(&ids, options).await)
     }
 

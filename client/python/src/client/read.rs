@@ -156,10 +156,8 @@ impl PyClientBase {
         ids: Vec<ObjectId>,
         sync_remote: bool,
     ) -> PyResult<Vec<PyMeta>> {
-        let options = GetOptions {
-            sync_remote,
-            ..GetOptions::default()
-        };
+        let mut options = GetOptions::default();
+        options.sync_remote = sync_remote;
         self.read_with(py, ids, options)
     }
 

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use vineyard_client::{
     Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, RawObject, ReadOptions,
 };
-use vineyard_wire::limits::INLINE_BYTES_MAX;
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{Code, ObjectId, Tree};
 
@@ -20,14 +19,12 @@ use super::PyClientBase;
 use super::metadata::no_persistent_blob;
 use super::names::{wait_for, wait_within};
 use crate::blob::blob_tree;
-use crate::buffer::{self, Borrowed, Target};
+use crate::buffer::Borrowed;
 use crate::id::id_of;
 use crate::meta::{PyMeta, Sight};
 use crate::tree::Node;
 use crate::value;
 
-/// Threads that copy one large buffer.
-const COPY_THREADS: usize = 6;
 /// What stands for the nth buffer in a tree from Python.
 const BUFFER: &str = "_buffer";
 
@@ -52,18 +49,21 @@ impl PyClientBase {
         if let Some(at) = tree.get_item(BUFFER)? {
             return self.put_bytes(py, &sources, at.extract()?, persist, name);
         }
-        let content = content_of(tree, sources.len())?;
+        let mut converter = Content {
+            buffers: sources.len(),
+            linked: false,
+        };
+        let content = converter.of(tree)?;
+        let linked = converter.linked;
         let mut known = Node::default();
         if let Some(Value::String(typename)) = content.get(key::TYPENAME) {
             known.set(key::TYPENAME, typename.clone());
         }
-        let linked = has_links(&content);
-        let ipc = self.channel().is_ipc();
         let put = async |client: &Client| {
-            let blobs = lay(client, &sources, ipc).await?;
+            let bytes = sources.iter().map(Borrowed::bytes);
             let put = PutObject {
                 content,
-                blobs,
+                blobs: bytes.map(PutBlob::Bytes).collect(),
                 persist,
                 name,
             };
@@ -73,7 +73,7 @@ impl PyClientBase {
             // What the tree links was there before, and nothing else may keep it.
             match linked {
                 true => Ok(()),
-                false => take_back(client, created.id).await,
+                false => rollback(client, created.id).await,
             }
         })?;
         super::metadata::note(&mut known, created);
@@ -102,11 +102,10 @@ impl PyClientBase {
             }
             Some(seconds) => Some(wait_within(Some(seconds.extract()?))?),
         };
-        let options = GetOptions {
-            sync_remote,
-            wait,
-            fetch,
-        };
+        let mut options = GetOptions::default();
+        options.sync_remote = sync_remote;
+        options.wait = wait;
+        options.fetch = fetch;
         let unread = match (id, name) {
             (Some(id), _) => {
                 let id = id_of(id)?;
@@ -148,10 +147,9 @@ impl PyClientBase {
             (bytes, Some(progress)) => progress.call1(py, (bytes,)).map(drop),
         };
         let complete = async |client: &Client| {
-            let options = ReadOptions {
-                compression: Some(compression),
-                progress: Some(&count),
-            };
+            let mut options = ReadOptions::default();
+            options.compression = Some(compression);
+            options.progress = Some(&count);
             match client.complete_with(&mut object, &options).await {
                 Err(error @ Error::Lost { .. }) => Err(Error::Status {
                     code: Code::ObjectNotExists,
@@ -173,10 +171,8 @@ impl PyClientBase {
 impl PyClientBase {
     /// The object of a name, when there is one.
     fn named(&self, py: Python<'_>, name: &str, options: &GetOptions) -> PyResult<RawObject> {
-        let now = GetOptions {
-            wait: None,
-            ..*options
-        };
+        let mut now = *options;
+        now.wait = None;
         let get = async |client: &Client| client.get_raw_named(name, &now).await;
         let Some(within) = options.wait else {
             return self.call(py, get);
@@ -207,16 +203,8 @@ impl PyClientBase {
         if persist {
             return Err(no_persistent_blob(py));
         }
-        let ipc = self.channel().is_ipc();
-        let put = async |client: &Client| match lay(client, std::slice::from_ref(source), ipc)
-            .await?
-            .pop()
-        {
-            Some(PutBlob::Filled(writer)) => Ok(writer.seal().await?.id()),
-            Some(PutBlob::Bytes(bytes)) => client.put_blob(bytes).await,
-            None => client.put_blob(&[]).await,
-        };
-        let undo = async |client: &Client, id| take_back(client, id).await;
+        let put = async |client: &Client| client.put_blob(source.bytes()).await;
+        let undo = async |client: &Client, id| rollback(client, id).await;
         let id = self.channel().make(py, put, undo)?;
         if let Some(name) = name {
             self.call(py, async move |client| client.put_name(id, &name).await)?;
@@ -227,66 +215,45 @@ impl PyClientBase {
     }
 }
 
-/// Over the Unix socket, bytes that are too many to come along with the message go into the node's memory.
-async fn lay<'a>(
-    client: &Client,
-    sources: &'a [Borrowed],
-    ipc: bool,
-) -> Result<Vec<PutBlob<'a>>, Error> {
-    let sizes: Vec<usize> = sources.iter().map(Borrowed::len).collect();
-    let total: usize = sizes.iter().sum();
-    if !ipc || total as u64 <= INLINE_BYTES_MAX {
-        return Ok(sources
-            .iter()
-            .map(|source| PutBlob::Bytes(source.bytes()))
-            .collect());
-    }
-    let writers = match *sizes {
-        [size] => vec![client.create_blob(size).await?],
-        _ => client.create_blobs(&sizes).await?,
-    };
-    let filled = sources.iter().zip(writers).map(|(source, mut writer)| {
-        buffer::copy(source, Target::Slice(writer.as_mut_slice()), COPY_THREADS);
-        PutBlob::Filled(writer)
-    });
-    Ok(filled.collect())
-}
-
 /// Deletes what was just made, with its bytes.
-async fn take_back(client: &Client, id: ObjectId) -> Result<(), Error> {
+async fn rollback(client: &Client, id: ObjectId) -> Result<(), Error> {
     client.delete(&[id], DeleteOptions::default()).await
 }
 
-fn has_links(tree: &Tree) -> bool {
-    let members = tree.values().filter_map(Value::as_object);
-    members
-        .into_iter()
-        .any(|member| member.contains_key(key::ID) || has_links(member))
+/// A tree from Python as the SDK takes it.
+struct Content {
+    /// How many buffers there are.
+    buffers: usize,
+    /// Whether the tree links objects that exist.
+    linked: bool,
 }
 
-/// The tree as the SDK takes it.
-fn content_of(tree: &Bound<'_, PyDict>, buffers: usize) -> PyResult<Tree> {
-    let mut content = Tree::new();
-    for (name, entry) in tree {
-        let name = name.cast_into::<PyString>()?.to_cow()?.into_owned();
-        let entry = match entry.cast::<PyDict>() {
-            Ok(member) => member_of(member, buffers)?,
-            Err(_) => value::to_json(&entry)?,
+impl Content {
+    fn of(&mut self, tree: &Bound<'_, PyDict>) -> PyResult<Tree> {
+        let mut content = Tree::new();
+        for (name, entry) in tree {
+            let name = name.cast_into::<PyString>()?.to_cow()?.into_owned();
+            let entry = match entry.cast::<PyDict>() {
+                Ok(member) => self.member(member)?,
+                Err(_) => value::to_json(&entry)?,
+            };
+            content.insert(name, entry);
+        }
+        Ok(content)
+    }
+
+    fn member(&mut self, member: &Bound<'_, PyDict>) -> PyResult<Value> {
+        let Some(at) = member.get_item(BUFFER)? else {
+            let content = self.of(member)?;
+            self.linked |= content.contains_key(key::ID);
+            return Ok(Value::Object(content));
         };
-        content.insert(name, entry);
+        let at = at.extract::<usize>()?;
+        if at >= self.buffers {
+            return Err(no_buffer(at, self.buffers));
+        }
+        Ok(json!({ key::TYPENAME: BLOB_TYPENAME, key::INLINE: at }))
     }
-    Ok(content)
-}
-
-fn member_of(member: &Bound<'_, PyDict>, buffers: usize) -> PyResult<Value> {
-    let Some(at) = member.get_item(BUFFER)? else {
-        return Ok(Value::Object(content_of(member, buffers)?));
-    };
-    let at = at.extract::<usize>()?;
-    if at >= buffers {
-        return Err(no_buffer(at, buffers));
-    }
-    Ok(json!({ key::TYPENAME: BLOB_TYPENAME, key::INLINE: at }))
 }
 
 fn no_buffer(at: usize, buffers: usize) -> PyErr {

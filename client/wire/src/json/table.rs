@@ -9,10 +9,11 @@ macro_rules! table {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $kind {
-            $($variant,)*
+            $(#[doc = concat!("`", $name, "`.")] $variant,)*
         }
 
         impl $kind {
+            /// Every kind, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The value of `type` on the wire.
@@ -22,6 +23,7 @@ macro_rules! table {
                 }
             }
 
+            /// The kind whose `type` is `name`.
             pub fn named(name: &str) -> Option<Self> {
                 match name {
                     $($name => Some(Self::$variant),)*
@@ -29,6 +31,7 @@ macro_rules! table {
                 }
             }
 
+            /// The kind of `message`.
             pub fn of(message: &$message) -> Self {
                 match message {
                     $($message::$variant { .. } => Self::$variant,)*

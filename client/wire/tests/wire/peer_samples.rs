@@ -4,7 +4,7 @@ use vineyard_wire::peer::{
     Answer, Ask, Challenge, Hello, Introduced, Join, Life, PROOF_BYTES, Purpose, Range, Response,
     VERSION, Welcome,
 };
-use vineyard_wire::{InstanceId, NodeId, ObjectId, Status};
+use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
 
 use crate::reply_samples::figures;
 
@@ -71,6 +71,7 @@ names! { ASKS ask_name(Ask) {
     Ask::Figures => "ask.figures",
     Ask::Read { .. } => "ask.read",
     Ask::JoinAt { .. } => "ask.join_at",
+    Ask::ReadTraced { .. } => "ask.read_traced",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -158,6 +159,10 @@ pub(crate) fn asks() -> Vec<Ask> {
                 endpoint: "127.0.0.1:9601".into(),
             },
             level: 2,
+        },
+        Ask::ReadTraced {
+            trace: Trace(0xfeed_0000_0000_0001),
+            ranges: vec![range(0, 4_096)],
         },
     ]
 }

@@ -187,6 +187,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         support_rpc_compression: true,
         features: vec![],
         fetch_ms_max: 0,
+        first_trace: 0,
     };
     let features = vec!["persist_many".into()];
     let info = InstanceInfo {
@@ -220,6 +221,14 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             Reply::Register(Registered {
                 features: vec!["fetch".into()],
                 fetch_ms_max: 56_845,
+                ..registered.clone()
+            }),
+        ),
+        (
+            "trace",
+            Reply::Register(Registered {
+                features: vec!["trace".into()],
+                first_trace: 0xfeed_0000_0000_0001,
                 ..registered
             }),
         ),

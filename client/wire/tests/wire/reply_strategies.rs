@@ -183,10 +183,10 @@ fn got_objects() -> impl Strategy<Value = GotObjects> {
 
 fn registered() -> impl Strategy<Value = Registered> {
     let texts = (text(), text(), text(), vec(text(), 0..3));
-    let numbers = (any::<i64>(), any::<u32>());
+    let numbers = (any::<i64>(), any::<u32>(), any::<u64>());
     (texts, instance(), numbers, any::<[bool; 2]>()).prop_map(
         |((ipc_socket, rpc_endpoint, version, features), instance_id, numbers, flags)| {
-            let (session_id, fetch_ms_max) = numbers;
+            let (session_id, fetch_ms_max, first_trace) = numbers;
             Registered {
                 ipc_socket,
                 rpc_endpoint,
@@ -197,6 +197,7 @@ fn registered() -> impl Strategy<Value = Registered> {
                 support_rpc_compression: flags[1],
                 features,
                 fetch_ms_max,
+                first_trace,
             }
         },
     )

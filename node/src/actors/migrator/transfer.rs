@@ -5,15 +5,16 @@ use std::io;
 use std::rc::Rc;
 
 use futures::future::try_join_all;
+use vineyard_raft::features;
 use vineyard_raft::state::State;
 use vineyard_shm::SliceMut;
 use vineyard_wire::peer::Range;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 use crate::actors::migrator::plan::{self, Wanted};
-use crate::context::NodeContext;
+use crate::context::{NodeContext, call};
 use crate::local::Local;
-use crate::peer::fetch::{self, Piece};
+use crate::peer::fetch::{self, Piece, Source};
 
 /// The copy of a blob.
 pub(super) struct Fetched {
@@ -147,6 +148,11 @@ async fn fetch_from(
         Status::not_exists(format!("the cluster does not know the instance {source}"))
     })?;
     let endpoint = instance.endpoint.clone();
+    let knows_traces = node.meta.feature_level() >= features::PUBLISH;
+    let from = Source {
+        endpoint: endpoint.clone(),
+        trace: call::trace().filter(|_| knows_traces),
+    };
     let limits = &node.config.limits;
     let bytes: u64 = pieces
         .iter()
@@ -164,7 +170,7 @@ async fn fetch_from(
     };
     let deadline = limits.transfer_deadline(bytes);
     if bytes < limits.bulk_bytes_min {
-        let fetched = fetch::fetch(node.dialer.clone(), endpoint.clone(), pieces, deadline).await;
+        let fetched = fetch::fetch(node.dialer.clone(), from, pieces, deadline).await;
         return fetched.map_err(failed);
     }
     let lanes = limits.bulk_connections.min(pieces.len());
@@ -173,9 +179,9 @@ async fn fetch_from(
         shares[index % lanes].push(piece);
     }
     let fetch = |share: Vec<Piece>| {
-        let (dialer, endpoint) = (node.dialer.clone(), endpoint.clone());
+        let (dialer, from) = (node.dialer.clone(), from.clone());
         node.bulk
-            .run(move || Box::pin(fetch::fetch(dialer, endpoint, share, deadline)))
+            .run(move || Box::pin(fetch::fetch(dialer, from, share, deadline)))
     };
     let mut checksums = Vec::new();
     for fetched in try_join_all(shares.into_iter().map(fetch)).await? {

@@ -133,10 +133,8 @@ fn who_lost_a_member_is_told_which() {
 #[test]
 fn a_fetch_of_what_is_here_is_a_get_and_takes_one_object() {
     with_node(Limits::default(), async |place| {
-        let options = GetOptions {
-            fetch: true,
-            ..GetOptions::default()
-        };
+        let mut options = GetOptions::default();
+        options.fetch = true;
         let clients = place.clients(&Options::default()).await;
         let (id, blobs) = pair(&clients[0]).await;
         clients[0].put_name(id, "pair").await.unwrap();

@@ -1,21 +1,15 @@
 //! Puts and gets of whole objects by the SDK, with and without what we added, and by callers who ask for nonsense.
 
-use std::pin::pin;
-use std::task::Poll;
-
 use serde_json::{Value, json};
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
-use vineyard_raft::features;
 use vineyard_store::Usage;
 use vineyard_wire::limits::PERSIST_BYTES_MAX;
 use vineyard_wire::meta::key;
 use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Request, Tree};
 
-use crate::config::{Config, Limits};
-use crate::local::catalog::blob_tree;
-use crate::session::{Kind, Session};
-use crate::testing::{Place, with_config, with_node};
+use crate::config::Limits;
+use crate::testing::{Place, with_node};
 
 fn tree(value: Value) -> Tree {
     value.as_object().unwrap().clone()
@@ -100,10 +94,8 @@ async fn check_round_trip(client: &Client, sizes: &[usize], name: &str) {
 fn what_is_put_is_got_by_every_kind_of_client() {
     with_node(Limits::default(), async |place| {
         for compression in [false, true] {
-            let options = Options {
-                compression,
-                ..Options::default()
-            };
+            let mut options = Options::default();
+            options.compression = compression;
             for (which, client) in place.clients(&options).await.iter().enumerate() {
                 for (at, sizes) in SIZES.iter().enumerate() {
                     let name = format!("{compression} {which} {at}");
@@ -187,82 +179,6 @@ fn a_put_whose_persist_the_cluster_refuses_is_taken_back() {
             assert_eq!(objects(place).await, 0);
         }
     });
-}
-
-/// More steps than any put takes before its name is decided about.
-const STEPS_MAX: usize = 40;
-
-#[test]
-fn a_put_that_is_refused_takes_back_no_blob_that_others_refer_to_by_then() {
-    // Among members that do not know how to persist and name in one entry, a delete may come between the two.
-    let old = |config| Config {
-        feature_level: features::BASE,
-        ..config
-    };
-    with_config(old, async |place| {
-        let node = &place.node.shared;
-        let clients = place.clients(&Options::default()).await;
-        let (writer, other) = (&clients[0], &clients[1]);
-        let session = Session::open(node.clone(), Kind::Ipc, None).await.unwrap();
-        let mut refused = 0;
-        for steps in 0..STEPS_MAX {
-            let blob = unsealed(&session).await;
-            let over = blob_tree(blob, node.instance, 8);
-            let over = tree(json!({ "typename": "test::Over", "buffer_": over }));
-            let put = PutObject {
-                content: Some(over.clone()),
-                seal: vec![blob],
-                persist: true,
-                name: Some(format!("name {steps}")),
-                ..PutObject::default()
-            };
-            let mut putting = pin!(super::put_object(&session, put));
-            let mut done = None;
-            for _ in 0..steps {
-                if let Poll::Ready(outcome) = futures::poll!(putting.as_mut()) {
-                    done = Some(outcome);
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-            // Once the blob is sealed another client makes its own object of it, and deletes the first one.
-            let content = over;
-            let theirs = other
-                .put_object(Put {
-                    content,
-                    persist: true,
-                    ..Put::default()
-                })
-                .await;
-            let objects = node.meta.state();
-            let objects: Vec<_> = objects.objects().map(|record| record.id).collect();
-            let theirs = theirs.ok().map(|made| made.id);
-            for id in objects.into_iter().filter(|id| Some(*id) != theirs) {
-                let gone = other.delete(&[id], DeleteOptions::default()).await;
-                gone.unwrap();
-            }
-            let outcome = match done {
-                Some(outcome) => outcome,
-                None => putting.await,
-            };
-            refused += usize::from(outcome.is_err());
-            let Some(id) = theirs else { continue };
-            let got = writer.get_objects(&[id], &GetOptions::default()).await;
-            assert_eq!(&got.unwrap()[0].blobs[&blob][..], &[0; 8], "{steps}");
-            writer.clear().await.unwrap();
-        }
-        assert!(refused > 0, "no delete came between a persist and its name");
-    });
-}
-
-/// A blob of this session that is being filled.
-async fn unsealed(session: &Session) -> ObjectId {
-    let holder = session.holder.get();
-    let made = session
-        .node
-        .local
-        .ask(move |local, _| local.store.create(holder, 8));
-    made.await.unwrap().unwrap().id
 }
 
 #[test]
@@ -354,10 +270,8 @@ fn a_get_that_waits_is_answered_when_the_object_is_there() {
         let clients = place.clients(&Options::default()).await;
         for (at, client) in clients.iter().enumerate() {
             let name = format!("later {at}");
-            let options = GetOptions {
-                wait: Some(std::time::Duration::from_secs(20)),
-                ..GetOptions::default()
-            };
+            let mut options = GetOptions::default();
+            options.wait = Some(std::time::Duration::from_secs(20));
             let put = Put {
                 content: tree(json!({"typename": "test::T"})),
                 persist: true,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use vineyard_client::{Client, Options, World};
+use vineyard_client::{Client, Options};
 use vineyard_wire::request::GetName;
 use vineyard_wire::{Code, Request};
 
@@ -24,17 +24,18 @@ fn guarded(config: Config) -> Config {
 #[test]
 fn a_wrong_password_is_refused_on_the_unix_socket_and_over_tcp_and_the_right_one_enters() {
     with_config(guarded, async |place| {
-        let options = |username: &str, password: &str| Options {
-            username: username.to_owned(),
-            password: password.to_owned(),
-            ..Options::default()
+        let options = |username: &str, password: &str| {
+            let mut options = Options::default();
+            options.username = username.to_owned();
+            options.password = password.to_owned();
+            options
         };
         for (name, password) in [("ann", "wrong"), ("eve", "test"), ("", ""), ("ann", "")] {
             let options = options(name, password);
             let (socket, endpoint) = (place.socket(), place.node.endpoint());
             for refused in [
-                Client::connect_ipc(&World::system(), socket, &options).await,
-                Client::connect_rpc(&World::system(), endpoint, &options).await,
+                Client::connect_ipc(socket, &options).await,
+                Client::connect_rpc(endpoint, &options).await,
             ] {
                 let error = refused.unwrap_err();
                 assert_eq!(error.code(), Some(Code::ConnectionError), "{name}");

@@ -4,7 +4,7 @@ use futures::FutureExt;
 use vineyard_raft::state::Event;
 
 use super::*;
-use crate::local::Waiter;
+use crate::local::{Inline, Put, PutTurn, Waiter};
 
 fn waiter<T>(attempt: Attempt<T>) -> Waiter {
     attempt.err().expect("it waits")
@@ -113,4 +113,54 @@ fn who_waits_for_an_object_is_woken_by_its_making_its_persist_and_its_blob() {
     };
     node.local.follow(&state, &[set]);
     assert!(waits.woken().now_or_never().is_some());
+}
+
+#[test]
+fn a_rollback_takes_no_blob_that_others_refer_to_by_then() {
+    for is_shared in [true, false] {
+        let mut node = Node::new();
+        let blob = node.local.store.create(node.holder, 8).expect("it fits").id;
+        let mut put = Put::new(node.holder, node.holder, Inline::Stored(Vec::new()));
+        (put.content, put.seal, put.persist) = (Some(over(blob)), vec![blob], true);
+        let PutTurn::Made(made) = node.local.put(&node.world.state, put, NOW_MS) else {
+            panic!("nothing is under way")
+        };
+        assert_eq!(made.sealed, [blob]);
+        let theirs = is_shared.then(|| node.over(blob));
+        node.end_persist(&made.persisting.expect("it has begun"), false);
+        let made = made.object.expect("a tree makes an object").id;
+        let rollback = Deletion {
+            named: Default::default(),
+            ..deletion(&[blob, made])
+        };
+        let deleted = node.local.delete(&node.world.state, &rollback, false);
+        assert!(matches!(deleted, Ok(Deleted::Done(_))));
+        assert_eq!(node.local.store.exists(blob), is_shared);
+        assert_eq!(node.local.catalog.transients(), Vec::from_iter(theirs));
+    }
+}
+
+#[test]
+fn a_put_that_must_wait_has_changed_nothing() {
+    let mut node = Node::new();
+    let (blob, other) = (node.blob(), node.blob());
+    let (member, other) = (node.over(blob), node.persistent(other));
+    let deletion = deletion(&[member, other]);
+    let pending = node.begin_delete(&deletion);
+    let bytes = Inline::Bytes {
+        sizes: vec![3],
+        bytes: b"abc".to_vec(),
+    };
+    let mut put = Put::new(node.holder, node.holder, bytes);
+    put.content = Some(over(member));
+    let before = node.local.store.usage();
+    let PutTurn::Blocked(put, waiter) = node.local.put(&node.world.state, put, NOW_MS) else {
+        panic!("its member is being deleted")
+    };
+    assert_eq!(node.local.store.usage(), before);
+    node.local
+        .end_delete(&node.world.state, &deletion, pending, false);
+    assert!(waiter.woken().now_or_never().is_some());
+    let again = node.local.put(&node.world.state, put, NOW_MS);
+    assert!(matches!(again, PutTurn::Made(made) if made.blobs.len() == 1));
 }

@@ -42,7 +42,7 @@ async fn fetch_from(answer: Answer, raw: Vec<u8>) -> (Arena, io::Result<Vec<(Ran
         frames::write(&mut far, &answer).await.unwrap();
         far.write_all(&raw).await.unwrap();
     };
-    let (fetched, ()) = tokio::join!(fetch_piece(&mut near, piece), source);
+    let (fetched, ()) = tokio::join!(fetch_piece(&mut near, piece, None), source);
     (arena, fetched)
 }
 
@@ -125,7 +125,7 @@ async fn what_was_given_up_lets_go_of_its_place() {
     let (near, far) = pipes();
     let (arena, piece) = piece();
     let mut near: Pipe = near;
-    let fetched = fetch_piece(&mut near, piece);
+    let fetched = fetch_piece(&mut near, piece, None);
     assert!(
         tokio::time::timeout(Duration::from_millis(1), fetched)
             .await

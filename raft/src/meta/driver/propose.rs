@@ -6,7 +6,7 @@ use std::time::Duration;
 use openraft::errors::{ClientWriteError, RaftError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use vineyard_wire::NodeId;
+use vineyard_wire::{NodeId, Trace};
 
 use super::Driver;
 use crate::command::{Applied, Command, Entry, RequestKey};
@@ -35,6 +35,7 @@ impl Driver {
         &self,
         key: Option<RequestKey>,
         command: Arc<Command>,
+        trace: Option<Trace>,
         until: Instant,
     ) -> Result<Applied, Error> {
         self.check_level(&command)?;
@@ -49,7 +50,7 @@ impl Driver {
                     return Err(error);
                 }
                 waited_for = self.whom_a_command_waits_for(leader);
-                match self.try_once(leader, key, &command).await {
+                match self.try_once(leader, key, &command, trace).await {
                     Tried::Done(index, outcome) => {
                         waited_for = format!("this node to apply entry {index}");
                         self.shared.applied(index).await?;
@@ -100,15 +101,19 @@ impl Driver {
         leader: Option<NodeId>,
         key: Option<RequestKey>,
         command: &Arc<Command>,
+        trace: Option<Trace>,
     ) -> Tried {
         let answer = match leader {
             None => return Tried::Elsewhere(None),
-            Some(node) if node == self.me => self.propose(key, command).await,
+            Some(node) if node == self.me => self.propose(key, command, trace).await,
             Some(node) => {
-                let question = Question::Forward {
-                    key,
-                    command: command.clone(),
-                };
+                let question = self.forward(key, command.clone(), trace);
+                tracing::debug!(
+                    trace = trace.map(tracing::field::display),
+                    command = command.name(),
+                    leader = %node,
+                    "forwarded"
+                );
                 let _turn = self.forwards.acquire().await;
                 let asked = self.links.ask(node, &question, FORWARD_WITHIN);
                 let answered = tokio::select! {
@@ -133,6 +138,23 @@ impl Driver {
         }
     }
 
+    fn forward(
+        &self,
+        key: Option<RequestKey>,
+        command: Arc<Command>,
+        trace: Option<Trace>,
+    ) -> Question {
+        let is_known = self.feature_level() >= features::PUBLISH;
+        match trace.filter(|_| is_known) {
+            Some(trace) => Question::ForwardTraced {
+                trace,
+                key,
+                command,
+            },
+            None => Question::Forward { key, command },
+        }
+    }
+
     /// What every member is known to understand, and this node is allowed to.
     pub(crate) fn feature_level(&self) -> u8 {
         let state = self.shared.state.load();
@@ -150,7 +172,12 @@ impl Driver {
     }
 
     /// Puts the command into the log, if this node leads.
-    pub(crate) async fn propose(&self, key: Option<RequestKey>, command: &Command) -> Answer {
+    pub(crate) async fn propose(
+        &self,
+        key: Option<RequestKey>,
+        command: &Command,
+        trace: Option<Trace>,
+    ) -> Answer {
         let turn = tokio::select! {
             biased;
             turn = self.room.turn(command_bytes(command)) => turn,
@@ -160,6 +187,7 @@ impl Driver {
             return Answer::TooNew { needed, level };
         }
         let at_unix_ms = self.env.clock.unix_ms();
+        let name = command.name();
         let entry = Entry {
             version: command.version(),
             request: key,
@@ -183,10 +211,18 @@ impl Driver {
             return Answer::Failed("raft has stopped".to_owned());
         };
         match written {
-            Ok(written) => Answer::Forwarded {
-                log_id: written.log_id,
-                outcome: written.data,
-            },
+            Ok(written) => {
+                tracing::debug!(
+                    trace = trace.map(tracing::field::display),
+                    command = name,
+                    index = written.log_id.index,
+                    "agreed"
+                );
+                Answer::Forwarded {
+                    log_id: written.log_id,
+                    outcome: written.data,
+                }
+            }
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
                 Answer::NotLeader(forward.leader_id.filter(|leader| *leader != self.me))
             }
@@ -332,7 +368,7 @@ impl Driver {
             },
             false => Command::Admit { key, endpoint },
         };
-        match self.propose(None, &command).await {
+        match self.propose(None, &command, None).await {
             Answer::Forwarded {
                 outcome: Ok(Applied::Admitted { node, cluster }),
                 ..

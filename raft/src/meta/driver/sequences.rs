@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vineyard_wire::InstanceId;
+use vineyard_wire::{InstanceId, Trace};
 
 use super::Shared;
 use crate::command::RequestKey;
@@ -42,6 +42,7 @@ impl Sequences {
 pub struct Request {
     shared: Arc<Shared>,
     key: RequestKey,
+    trace: Option<Trace>,
 }
 
 impl Request {
@@ -49,7 +50,19 @@ impl Request {
         Self {
             key: shared.sequences.begin(instance),
             shared: Arc::clone(shared),
+            trace: None,
         }
+    }
+
+    /// The log lines about it, here and at the leader, have this trace.
+    pub fn traced(self, trace: Option<Trace>) -> Self {
+        let mut traced = self;
+        traced.trace = trace;
+        traced
+    }
+
+    pub(crate) fn trace(&self) -> Option<Trace> {
+        self.trace
     }
 
     pub(crate) fn key(&self) -> RequestKey {

@@ -216,7 +216,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
     @property
     def pickle(self) -> str:
-        """Whether a get reads pickles (str): ``"allow"`` or ``"refuse"``, as of connecting."""
+        """Whether a get reads pickles (str): ``"allow"`` or ``"refuse"``, set when connecting."""
         return self._pickle
 
     @property
@@ -234,7 +234,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
     @contextlib.contextmanager
     def with_compression(self, enabled: bool = True) -> Generator[None, Any, Any]:
-        """Sets ``compression`` for a while.
+        """Sets ``compression`` for the time of a with block.
 
         Parameters:
             enabled: bool
@@ -259,7 +259,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
     @contextlib.contextmanager
     def with_spread(self, enabled: bool = True) -> Generator[None, Any, Any]:
-        """Sets ``spread`` for a while.
+        """Sets ``spread`` for the time of a with block.
 
         Parameters:
             enabled: bool

@@ -84,7 +84,7 @@ def put(
         builder: callable, BuilderContext or None
             Builds it instead of the current context.
         persist: bool
-            Whether all instances of the cluster shall see the object. Default False.
+            Whether to make the object visible to all instances of the cluster. Default False.
         name: str or None
             The name to give it; needs ``persist``.
         **kwargs:

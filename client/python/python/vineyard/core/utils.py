@@ -1,4 +1,4 @@
-"""Small things users rely on."""
+"""Environment variables that are set for the time of a block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 def envvars(
     key: str | Mapping[str, str | None], value: str | None = None, append: bool = False
 ) -> Generator[Any, Any, Any]:
-    """Sets environment variables for a while.
+    """Sets environment variables for the time of a with block.
 
     >>> with vineyard.envvars("VINEYARD_IPC_SOCKET", client.ipc_socket):
     ...     vineyard.connect().ipc_socket == client.ipc_socket

@@ -1,6 +1,6 @@
-"""pyarrow arrays of any nesting as plain parts: type, lengths, and which buffers they lie in.
+"""pyarrow arrays, also nested ones, as plain parts: types, lengths, and the numbers of buffers.
 
-Promise: reading checks that the parts fit each other, and makes no type that would unpickle itself.
+Promise: reading checks that the parts are consistent, and makes no type whose reading unpickles.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def write(value: Any, place: Callable[[int, int], int]) -> list[Any]:
     """An array or chunked array; `place` gives the number of the buffer at an address, of a size.
 
     Raises:
-        NotPlain: it is of a type without parts of a fixed number, or of no type of Arrow's own.
+        NotPlain: its type has no fixed number of parts, or is not one of Arrow's own.
     """
     if isinstance(value, pyarrow.ChunkedArray):
         chunks = [_parts(chunk.__reduce__()[1][0], place) for chunk in value.chunks]
@@ -43,14 +43,14 @@ def _parts(data: Any, place: Callable[[int, int], int]) -> list[Any]:
 
 
 def _place(buffer: Any, place: Callable[[int, int], int]) -> int | None:
-    """Its number; -1 for an empty one, None for none."""
+    """The number of a buffer; -1 if it is empty, None without a buffer."""
     if buffer is None:
         return None
     return place(buffer.address, buffer.size) if buffer.size else -1
 
 
 def read(rest: Any, buffers: Sequence[memoryview], refusal: PickleRefused) -> Any:
-    """What :func:`write` was given."""
+    """The value that :func:`write` was given."""
     text, is_chunked, chunks = rest
     kind = type_from_text(text, lambda: refusal)
     arrays = [_array(kind, parts, buffers) for parts in chunks]

@@ -1,4 +1,4 @@
-"""numpy dtypes as text, which says every field and runs nothing when it is read.
+"""numpy dtypes as text, with all their fields. Reading the text runs no code.
 
 Promise: what is read is a dtype whose bytes are no Python objects, or an error.
 """
@@ -12,7 +12,7 @@ import numpy
 
 
 def to_text(dtype: numpy.dtype[Any]) -> str | None:
-    """A dtype as files of numpy say it, which every version reads; else by its fields and offsets.
+    """A dtype as numpy's files have it, which every version reads; else by its fields and offsets.
 
     None if it has metadata, which can be any objects.
     """
@@ -38,7 +38,7 @@ def _has_metadata(dtype: numpy.dtype[Any]) -> bool:
 
 
 def _spec(dtype: numpy.dtype[Any]) -> Any:
-    """What `numpy.dtype` takes, of text, numbers and containers alone."""
+    """An argument for `numpy.dtype`, of text, numbers and containers only."""
     if dtype.subdtype is not None:
         return _spec(dtype.base), dtype.shape
     if dtype.names is None:
@@ -59,7 +59,7 @@ def _spec(dtype: numpy.dtype[Any]) -> Any:
 
 
 def from_text(text: str) -> numpy.dtype[Any]:
-    """What :func:`to_text` was given."""
+    """The value that :func:`to_text` was given."""
     spec = ast.literal_eval(text)
     if isinstance(spec, dict):
         described: Any = spec  # A dict that `_spec` wrote; the stubs want its keys one by one.
@@ -68,7 +68,7 @@ def from_text(text: str) -> numpy.dtype[Any]:
 
 
 def is_text(text: str) -> bool:
-    """Whether `text` is of :func:`to_text`, and no pickle in base 64."""
+    """Whether `text` was written by :func:`to_text`, and is not a pickle in base 64."""
     return text[:1] in ("[", "'", "{", "(")
 
 

@@ -88,7 +88,7 @@ class Reader:
     """Makes the value of a description."""
 
     def value(self, text: str | bytes) -> Any:
-        """What :meth:`Writer.text` was given."""
+        """The value that :meth:`Writer.text` was given."""
         return self.of(json.loads(text))
 
     def of(self, node: Any) -> Any:
@@ -155,7 +155,7 @@ def write_zone(zone: datetime.tzinfo | None) -> list[Any] | None:
 
 
 def read_zone(node: list[Any] | None) -> datetime.tzinfo | None:
-    """What :func:`write_zone` was given."""
+    """The value that :func:`write_zone` was given."""
     if node is None:
         return None
     kind, *rest = node

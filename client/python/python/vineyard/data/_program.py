@@ -177,7 +177,7 @@ def _address(buffer: pickle.PickleBuffer) -> tuple[int, int]:
 
 @functools.cache
 def _functions(library: str) -> dict[str, Any]:
-    """What is listed of a library, by name; a version may lack some."""
+    """The listed functions of a library, by name; a version may lack some."""
     found = {}
     for name in _NAMES:
         if name.startswith(f"{library}."):

@@ -14,9 +14,7 @@ Reducer = Callable[[Any], Any]
 
 
 class Call:
-    """Pickles as a call of `function`: unpickling gives its result. For values built with public
-    functions alone.
-    """
+    """Is pickled as a call of `function`: unpickling gives the result of the call."""
 
     __slots__ = ("arguments", "function")
 

@@ -37,7 +37,7 @@ class Builder:
 
     @property
     def describe(self) -> Callable[[PutDraft, Any], Tree]:
-        """What makes the tree of a value."""
+        """The function that makes the tree of a value."""
         if self._describe is None:
             self._describe = _load(self._place, "describe")
         return self._describe
@@ -88,7 +88,7 @@ class Resolver:
 
     @property
     def restore(self) -> Callable[[Reader, Tree], Any]:
-        """What makes the value of a tree."""
+        """The function that makes the value of a tree."""
         if self._restore is None:
             self._restore = _load(self._place, "restore")
         return self._restore

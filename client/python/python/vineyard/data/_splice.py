@@ -137,7 +137,7 @@ def _bytes_of(payload: Any) -> memoryview:
 
 
 def _buffers(view: memoryview, table: int) -> list[memoryview]:
-    """What the table at the end lists."""
+    """The buffers that the table at the end lists."""
     return [view[offset : offset + length] for offset, length in _SPAN.iter_unpack(view[table:])]
 
 
@@ -180,7 +180,7 @@ def _unframed(stream: bytes) -> bytes:
 
 
 def _placeholders(stream: bytes, count: int) -> list[int]:
-    """Where the NEXT_BUFFER opcodes are."""
+    """The offsets of the NEXT_BUFFER opcodes."""
     if stream.count(_NEXT_BUFFER) == count:
         found = []
         at = -1

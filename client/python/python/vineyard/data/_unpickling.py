@@ -15,7 +15,7 @@ from vineyard.data._zones import ZONES
 
 
 class Source(Protocol):
-    """Where a pickle comes from."""
+    """The source of a pickle: a reader of an object, or bytes without a client."""
 
     pickle: str
 
@@ -45,7 +45,7 @@ class _Peeler(_Unpickler):
 
 
 def first(value: Any, *_: Any) -> Any:
-    """What stands in for a conversion that is left out."""
+    """Replaces a conversion that is left out: returns the first argument."""
     return value
 
 

@@ -185,7 +185,7 @@ def type_to_text(kind: pyarrow.DataType) -> str:
 
 
 def type_from_text(text: str, refusal: Refusal | None) -> pyarrow.DataType:
-    """What :func:`type_to_text` was given; `refusal` as for :func:`parse_schema`."""
+    """The value that :func:`type_to_text` was given; `refusal` as for :func:`parse_schema`."""
     return parse_schema(base64.b64decode(text), refusal).field(0).type
 
 

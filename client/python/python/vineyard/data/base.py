@@ -69,7 +69,7 @@ def describe_str(draft: PutDraft, value: str) -> Tree:
 
 
 def _describe_text(draft: PutDraft, value: str) -> Tree:
-    """As the call that makes it of its bytes, which lie in the pickle once."""
+    """Pickles text as a call that makes it from its bytes, which are in the pickle once."""
     utf8 = pickle.PickleBuffer(value.encode("utf-8", "surrogatepass"))
     return default.describe(draft, Call(str, utf8, "utf-8", "surrogatepass"))
 
@@ -153,7 +153,7 @@ def _sequence(draft: PutDraft, value: Any, kind: type) -> Tree:
 
 
 def _items(value: Any, level: int) -> int:
-    """How many items there are on all levels; past either limit, some number past it."""
+    """The number of items on all levels; above either limit, some number above it."""
     if level > _LEVELS_MAX:
         return _ITEMS_MAX + 1
     count = len(value)
@@ -166,7 +166,7 @@ def _items(value: Any, level: int) -> int:
 
 
 def _links(draft: PutDraft, value: Any) -> bool:
-    """Whether an item on any level is an object already, or has a builder that is not ours."""
+    """Whether an item on any level is an object already, or has a builder of the user."""
     seen: set[int] = set()
     kinds: set[type] = set()
     pending = [value]

@@ -42,7 +42,7 @@ def pack(draft: PutDraft, tree: Tree, value: Any) -> None:
 
 
 def unpack(reader: Reader, tree: Tree, peel: bool = False) -> Any:
-    """What :func:`pack` was given; `peel` as in :func:`vineyard.data._splice.read`."""
+    """The value that :func:`pack` was given; `peel` as in :func:`vineyard.data._splice.read`."""
     spans = tree.get("spans_", 0)
     if reader.pickle == REFUSE:
         plain_bytes = tree.get("plain_", 0)

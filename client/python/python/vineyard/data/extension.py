@@ -31,7 +31,7 @@ def describe(draft: PutDraft, values: Any) -> Tree:
 
 
 def program(values: Any) -> Any:
-    """What pickles as calls that make `values` again; `values` itself if its kind is unknown."""
+    """An object that is pickled as calls that make `values`; `values` if their kind is unknown."""
     build = _PROGRAMS.get(type(values).__name__)
     return values if build is None else build(values)
 
@@ -108,7 +108,7 @@ _PROGRAMS = {
 
 
 def index_program(index: Any) -> Any:
-    """What pickles as calls that make a pandas index again, with its names."""
+    """An object that is pickled as calls that make a pandas index, with its names."""
     kind: Any = type(index)
     name = index.name
     if kind is pandas.RangeIndex:
@@ -127,7 +127,7 @@ def index_program(index: Any) -> Any:
     if kind in (pandas.DatetimeIndex, pandas.TimedeltaIndex):
         make = functools.partial(kind, freq=freq, name=name)
     elif isinstance(index.dtype, numpy.dtype):
-        # Objects would otherwise be taken for text, or for numbers.
+        # Without the dtype, pandas would make text or numbers of objects.
         make = functools.partial(pandas.Index, dtype=index.dtype, name=name)
         return Call(make, index.to_numpy())
     else:

@@ -50,7 +50,7 @@ def describe(draft: PutDraft, value: pandas.Index) -> Tree:
 
 
 def _released_name(dtype: Any) -> str:
-    """How the released client names a dtype; it makes an index of the plain objects and this."""
+    """The released client's name of a dtype: it makes an index of plain objects and this name."""
     return "interval" if isinstance(dtype, pandas.IntervalDtype) else str(dtype)
 
 

@@ -20,7 +20,7 @@ _COUNT = struct.Struct(">Q")
 
 
 class _Blocks:
-    """Bytes that came with no client: the environment says whether they are unpickled."""
+    """Bytes without a client: the setting of the environment says whether they are unpickled."""
 
     def __init__(self) -> None:
         self.pickle = chosen()

@@ -94,7 +94,7 @@ def _say(kind: Any) -> Any:
 
 
 def _type(node: Any) -> Any:
-    """What :func:`_say` was given."""
+    """The value that :func:`_say` was given."""
     name, *parts = node
     if name not in (*_PARTS, *_SIMPLE):
         raise ValueError(f"polars has no plain type {name!r}")

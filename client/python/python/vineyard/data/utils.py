@@ -41,7 +41,7 @@ def _plain(value: Any) -> Any:
 
 
 def is_exact_json(label: Any) -> bool:
-    """Whether JSON gives the very same label back, type and all."""
+    """Whether JSON gives back an equal label of the same type."""
     kind = type(label)
     if kind is str:
         return label.isascii() or _is_text(label)
@@ -70,7 +70,7 @@ def pickled_text(value: Any) -> str:
 
 
 def from_text(reader: Reader, text: str) -> Any:
-    """What :func:`to_text` was given, or an earlier build's, which pickled everything.
+    """The value that :func:`to_text` was given, also by an earlier build, which pickled everything.
 
     Raises:
         PickleRefused: it is a pickle, and the client refuses them.

@@ -143,7 +143,7 @@ def start_vineyardd(
             Shared memory of each node: bytes, or with a suffix, as in ``"512M"`` (2**20 bytes
             each). Empty: half of the memory of its machine.
         socket: str
-            Where each node's Unix socket shall be.
+            The path of the Unix socket on each host.
         rpc_socket_port: int
             The TCP port of each. Default 9600.
         debug: bool

@@ -34,10 +34,10 @@ def start_vineyardd(
     """Starts a node on this machine, for the time of a with block.
 
     >>> with start_vineyardd(rpc_socket_port=0) as (process, socket, cluster):
+    ...     object_id = vineyard.connect(socket).put([1, 2, 3], persist=True)
     ...     with start_vineyardd(etcd_endpoints=cluster, rpc_socket_port=0) as (_, second, _):
-    ...         with vineyard.connect(second) as client:
-    ...             len(client.meta)
-    2
+    ...         vineyard.connect(second).get(object_id)
+    [1, 2, 3]
 
     Parameters:
         meta: str or None
@@ -57,7 +57,7 @@ def start_vineyardd(
             Shared memory: bytes, or with a suffix, as in ``"512M"``, ``"1.5Gi"`` (``M`` and ``Mi``
             are both 2**20 bytes). Empty: half of the machine's memory, taken as it is used.
         socket: str or None
-            Where its Unix socket shall be; None: in a temporary folder.
+            The path of its Unix socket; None: in a temporary folder.
         rpc: bool
             Whether it serves clients over TCP. Default True.
         rpc_socket_port: int or str

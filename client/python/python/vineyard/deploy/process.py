@@ -125,7 +125,7 @@ class NodeProcess:
         raise RuntimeError(f"vineyardd did not serve after {READY_SECONDS} s:\n{self.log()}")
 
     def _ask(self) -> tuple[str, str]:
-        """Its endpoint, and its cluster's token."""
+        """The endpoint of the node, and the token of its cluster."""
         # A connection of its own: the client of a path is shared, and others go on with it.
         client = _connect(self.socket).fork()
         try:

@@ -92,7 +92,7 @@ class SharedMemory:
 
     @property
     def name(self) -> str:
-        """What others open the block by (str)."""
+        """The name by which other processes open the block (str)."""
         return repr(self._id)
 
     @property

@@ -1,5 +1,4 @@
-"""Where to connect when the caller does not say all of it: arguments, then the environment, then a
-file.
+"""The addresses that a client connects to: from arguments, else the environment, else a file.
 
 Promise: it only reads; it opens no connection and starts nothing.
 """

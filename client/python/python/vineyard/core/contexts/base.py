@@ -1,7 +1,7 @@
 """What the contexts of builders, resolvers and drivers have in common.
 
-Promise: a context that is opened in a thread holds for that thread, until its block ends. This file
-knows neither types nor typenames.
+Promise: a context that is opened in a thread is current in that thread until its block ends. This
+file knows neither types nor typenames.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Key = TypeVar("Key")
 Wanted = TypeVar("Wanted")
 Context = TypeVar("Context", bound=Extensible)
 
-# Counts registrations in all contexts: what a context found before the last one may be stale.
+# Counts registrations in all contexts: results that a context cached before the last are stale.
 _registrations = 0
 
 
 class NestedContext(Generic[Key, Wanted]):
     """Functions by key, with a context around it that is asked for what is not registered here.
 
-    A subclass says in `_find_here` which keys fit, and in `_describe` what it remembers about the
-    function that was found.
+    A subclass defines which keys fit (`_find_here`), and what is cached with the function that was
+    found (`_describe`).
     """
 
     def __init__(self, parent_context: Self | None = None) -> None:
@@ -64,8 +64,8 @@ class NestedContext(Generic[Key, Wanted]):
         _registrations += 1
 
     def _lookup(self, wanted: Wanted) -> Any:
-        """What `_describe` says of the function for `wanted`; remembered until anything is
-        registered.
+        """The result of `_describe` for the function for `wanted`; cached until a function is
+        registered anywhere.
         """
         if self._found_at != _registrations:
             self._found, self._found_at = {}, _registrations

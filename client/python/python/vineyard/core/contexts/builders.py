@@ -160,7 +160,7 @@ def id_of_built(built: Any, builder: Any) -> ObjectID:
     """The id of what `builder` returned.
 
     Raises:
-        TypeError: that is no ObjectID, Object or ObjectMeta.
+        TypeError: that is not an ObjectID, Object or ObjectMeta.
     """
     object_id = built if isinstance(built, ObjectID) else getattr(built, "id", None)
     if isinstance(object_id, ObjectID):

@@ -41,13 +41,13 @@ class DriverContext:
 
     def resolve(self, obj: Any, typename: str) -> Any:
         """Binds the methods for `typename` (str) to `obj`, and returns it. A value whose type has
-        no room for attributes, such as an array or a number, is returned as it is.
+        no attributes, such as an array or a number, is returned as it is.
         """
         if not self._factory:
             return obj
         fits = [prefix for prefix in self._factory if typename.startswith(prefix)]
         if fits:
-            # An array or a number takes no attributes: a driver for its typename must not lose it.
+            # An array or a number has no attributes: it is returned without the methods.
             with contextlib.suppress(AttributeError, TypeError):
                 for meth, func in self._factory[max(fits, key=len)].items():
                     setattr(obj, meth, functools.partial(func, obj))

@@ -1,4 +1,4 @@
-"""What a notebook shows of a status, of metadata and of blobs: small tables.
+"""Small HTML tables of a status, of metadata and of blobs, for notebooks.
 
 Promise: bounded, whatever the size of the object; all text is escaped.
 """

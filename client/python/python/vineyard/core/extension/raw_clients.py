@@ -1,4 +1,4 @@
-"""What raw clients, those of one connection, need so that values can be got with them."""
+"""Methods of raw clients, which have one connection, so that values can be got with them."""
 
 from __future__ import annotations
 

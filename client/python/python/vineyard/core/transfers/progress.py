@@ -5,36 +5,33 @@ Promise: without tqdm, or outside a notebook unless asked for, it does nothing a
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import sys
 import warnings
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any, Self
 
 # In a notebook a transfer of at least this size shows a bar without being asked.
 NOTEBOOK_BYTES_MIN = 32 << 20
 
-# What the caller of the put or get that runs asked for, for the transfers below it.
+# The `progress` argument of the put or get that runs, for its transfers.
 _wanted: contextvars.ContextVar[bool | None] = contextvars.ContextVar("progress", default=None)
 
 
-class asked_for:
+@contextlib.contextmanager
+def asked_for(wanted: bool | None) -> Generator[None, Any, Any]:
     """Transfers inside the block show a bar if `wanted` says so; as for :class:`Progress`."""
-
-    __slots__ = ("_token", "_value")
-
-    def __init__(self, wanted: bool | None) -> None:
-        self._value = wanted
-
-    def __enter__(self) -> None:
-        self._token = _wanted.set(self._value)
-
-    def __exit__(self, *error: object) -> None:
-        _wanted.reset(self._token)
+    token = _wanted.set(wanted)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
 
 
 def wanted() -> bool | None:
-    """What the put or get that runs was asked for (bool or None)."""
+    """The `progress` argument of the put or get that runs (bool or None)."""
     return _wanted.get()
 
 
@@ -62,7 +59,7 @@ class Progress:
                 self._bar = _bar(total_bytes, what)
 
     def advance(self, size_bytes: int) -> None:
-        """Says that `size_bytes` (int) more were transferred."""
+        """Counts `size_bytes` (int) more as transferred."""
         if self._late is not None:
             self._early_bytes += size_bytes
             if self._early_bytes < NOTEBOOK_BYTES_MIN:

@@ -1,4 +1,4 @@
-"""What every kind of verb needs of the wrapper: its connections, and the id of a target."""
+"""The base of all verbs: the connections of the wrapper, and the id of a target."""
 
 from __future__ import annotations
 

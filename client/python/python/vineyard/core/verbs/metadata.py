@@ -56,7 +56,7 @@ class MetadataVerbs(Handles):
             ObjectMeta
 
         Raises:
-            ObjectNotExistsException: there is no such object here, nor a persisted one.
+            ObjectNotExistsException: neither this instance nor the cluster has such an object.
         """
         return self.default_client().get_meta(object_id, sync_remote)
 
@@ -130,7 +130,7 @@ class MetadataVerbs(Handles):
             bool
 
         Raises:
-            TypeError: it is no ObjectID.
+            TypeError: it is not an ObjectID.
         """
         return self.default_client().exists(object_id)
 
@@ -154,7 +154,7 @@ class MetadataVerbs(Handles):
         deep: bool = True,
         memory_trim: bool = False,
     ) -> None:
-        """Deletes objects, with the names they have. Ids that do not exist are no error.
+        """Deletes objects and their names. It is not an error if an id does not exist.
 
         Parameters:
             object: ObjectID, ObjectMeta, Object, or a list of them

@@ -1,4 +1,4 @@
-"""Verbs on names: what an object is called in the whole cluster."""
+"""Verbs on names: the names of objects are the same in the whole cluster."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class NameVerbs(Handles):
         return self.default_client().list_names(pattern, regex, limit)
 
     def drop_name(self, name: str | ObjectName) -> None:
-        """Takes a name away; the object stays. A name that does not exist is no error.
+        """Removes a name; the object stays. It is not an error if the name does not exist.
 
         Parameters:
             name: str or ObjectName

@@ -47,7 +47,7 @@ class ObjectVerbs(Handles):
                 Builds the value instead of the current context; what it returns is returned as it
                 is.
             persist: bool
-                Whether all instances of the cluster shall see the object. Default False.
+                Whether to make the object visible to all instances of the cluster. Default False.
             name: str or None
                 The name to give it; needs ``persist``.
             progress: bool or None
@@ -63,16 +63,18 @@ class ObjectVerbs(Handles):
             NotEnoughMemoryException: no instance has room for the value.
             RuntimeError: the context has no builder for the type.
         """
-        with progress_bars.asked_for(progress):
-            try:
-                built: ObjectID = values.put(self, value, builder, persist, name, **kwargs)
-                return built
-            except NotEnoughMemoryException:
-                if not self._move_to_roomiest():
-                    warnings.warn("No other vineyard instance available", stacklevel=2)
-                    raise
-            built = values.put(self, value, builder, persist, name, **kwargs)
+        if progress is not None:
+            with progress_bars.asked_for(progress):
+                return self.put(value, builder, persist, name, **kwargs)
+        try:
+            built: ObjectID = values.put(self, value, builder, persist, name, **kwargs)
             return built
+        except NotEnoughMemoryException:
+            if not self._move_to_roomiest():
+                warnings.warn("No other vineyard instance available", stacklevel=2)
+                raise
+        built = values.put(self, value, builder, persist, name, **kwargs)
+        return built
 
     def get(
         self,
@@ -113,11 +115,13 @@ class ObjectVerbs(Handles):
         Raises:
             ObjectNotExistsException: there is no such object or name.
             PickleRefused: the value needs a pickle, and this client refuses them.
-            ValueError: a text that is no id.
+            ValueError: the text is not an id.
             TypeError: neither an id nor a name was given.
         """
-        with progress_bars.asked_for(progress):
-            return values.get(self, object_id, name, resolver, fetch, **kwargs)
+        if progress is not None:
+            with progress_bars.asked_for(progress):
+                return self.get(object_id, name, resolver, fetch, **kwargs)
+        return values.get(self, object_id, name, resolver, fetch, **kwargs)
 
     def get_object(
         self, object_id: ObjectID, sync_remote: bool = True, fetch: bool = False

@@ -39,7 +39,7 @@ def put(
         builder: callable, BuilderContext or None
             Builds the value instead of the current context; what it returns is returned as it is.
         persist: bool
-            Whether all instances of the cluster shall see the object. Default False.
+            Whether to make the object visible to all instances of the cluster. Default False.
         name: str or None
             The name to give it; needs ``persist``.
         **kwargs:
@@ -136,7 +136,7 @@ def get(
 
 
 def _mark(value: Any, obj: Any, client: Any) -> None:
-    """Lets the value say where it came from, if its type has room for that."""
+    """Gives the value its object and client as attributes, if its type can have attributes."""
     # pandas looks for a column of that name first, which takes as long as a small get.
     from_pandas = type(value).__module__.partition(".")[0] == "pandas"
     put = object.__setattr__ if from_pandas else setattr
@@ -144,4 +144,4 @@ def _mark(value: Any, obj: Any, client: Any) -> None:
         put(value, "__vineyard_ref", obj)
         put(value, "__vineyard_client", client)
     except (AttributeError, TypeError):
-        pass  # Numbers, text, containers: there is no place for it.
+        pass  # Numbers, text and containers have no attributes.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{InstanceId, NodeId, ObjectId, Trace};
 use crate::json::items;
 use crate::limits::PEER_FRAME_BYTES_MAX;
-use crate::reply::NodeFigures;
+use crate::reply::NodeStats;
 use crate::status::Status;
 
 /// The first bytes of a peer connection. Bytes 4 to 7 are not zero, so no vineyard client frame starts like this.
@@ -96,8 +96,8 @@ pub enum Introduced {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     Join(Join),
-    /// The figures of this node for `cluster_status`.
-    Figures,
+    /// The stats of this node for `cluster_status`.
+    Stats,
     /// Bytes of sealed blobs. The answer is `Bytes`, then the ranges' raw bytes one after the other, then the xxh3 of all
     /// of them (u64 LE).
     Read {
@@ -142,9 +142,9 @@ pub enum Answer {
         cluster: String,
         epoch: u64,
     },
-    Figures {
+    Stats {
         instance: InstanceId,
-        figures: NodeFigures,
+        stats: NodeStats,
     },
     /// `len` raw bytes and their checksum follow.
     Bytes {

@@ -1,8 +1,8 @@
 //! The store: blobs by id, and the verbs that create, fill, seal and read them.
 //!
 //! Promise: every verb either does all it says or refuses and changes nothing.
-//! `store/` holds the other verbs: `holders` (who holds what), `tombstones` (deletion and the reuse of bytes) and `pages`
-//! (giving memory back).
+//! `store/` holds the other verbs: `holders` (who holds what), `tombstones` (deletion and the reuse of bytes) and
+//! `pages` (giving memory back).
 
 mod holders;
 mod pages;

@@ -1,4 +1,4 @@
-//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `fuzz`, `bench`, `kill-leader`, `scale`.
+//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `fuzz`, `bench`, `kill-leader`, `scale`, `chore`.
 //!
 //! It starts programs and judges what they print; it must never know how the product works inside.
 #![allow(
@@ -8,6 +8,7 @@
 
 mod bench;
 mod check;
+mod chores;
 mod fuzz;
 mod peer;
 mod python;
@@ -62,6 +63,12 @@ enum Chore {
         #[arg(long, env = "VINEYARD_PEER")]
         peer: Option<PathBuf>,
     },
+    /// What needs the history of the repository.
+    #[command(name = "chore")]
+    WithHistory {
+        #[command(subcommand)]
+        chore: chores::Chore,
+    },
 }
 
 fn main() -> ExitCode {
@@ -71,6 +78,7 @@ fn main() -> ExitCode {
         Chore::Fix => check::fix(),
         Chore::Bench(options) => bench::run(&options),
         Chore::KillLeader { kills } => test::kill_leader(kills),
+        Chore::WithHistory { chore } => chores::run(&chore),
         Chore::Scale { objects } => test::scale(objects),
         Chore::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
         Chore::Peer { peer } => {

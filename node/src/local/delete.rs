@@ -109,7 +109,7 @@ impl Local {
     pub(crate) fn clear_blobs(&mut self, state: &State, blobs: Vec<ObjectId>, by: HolderId) {
         let gone = self.free_unreferred(state, blobs, by, false);
         self.pending.forget_persisted(&gone);
-        self.store.let_go_of_everything(by);
+        self.store.release_everything(by);
     }
 
     /// Blobs that nothing persistent refers to any more. They are freed when no delete that may say so itself is under way.

@@ -1,8 +1,9 @@
 //! Which user of this machine holds the other end of a TCP connection, as the kernel tells.
 //!
 //! Promise: a user is told only for a socket that a process has open and that is connected by exactly these two
-//! addresses. The kernel shows what nobody holds any more (a closed socket, TIME_WAIT) as user 0, so such an end counts as
-//! nobody's, and it finds a listener where there is no connection, so what it found is compared with what was sought.
+//! addresses. The kernel shows what nobody holds any more (a closed socket, TIME_WAIT) as user 0, so such an end
+//! counts as nobody's, and it finds a listener where there is no connection, so what it found is compared with what
+//! was sought.
 
 mod diag;
 mod table;

@@ -23,3 +23,4 @@ mod recorded;
 mod restart;
 mod rolling;
 mod text;
+mod tracing;

@@ -183,12 +183,6 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     out
 }
 
-/// What `encode` made of something that never stands in one frame: a snapshot, whose bytes were counted and checked on
-/// their way.
-pub fn decode_image<T: DeserializeOwned>(image: &[u8]) -> Result<T, PeerCodecError> {
-    decode_with(image, bincode::config::standard())
-}
-
 /// A message from a frame's body. Whatever fits a frame can be decoded, and nothing longer than a frame allows, or than
 /// sixteen times what was sent, is ever allocated.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, PeerCodecError> {

@@ -23,10 +23,10 @@ use crate::actors::migrator::Migrator;
 use crate::boot::identity::Identity;
 use crate::boot::registration::Boot;
 use crate::config::Config;
-use crate::front::entry::Entry;
-use crate::front::logins::Logins;
 use crate::local::Local;
 use crate::peer::dial::Dialer;
+use crate::session::logins::Logins;
+use crate::session::tcp_access::TcpAccess;
 
 /// One running node, seen from its own thread.
 pub(crate) struct NodeContext {
@@ -46,7 +46,7 @@ pub(crate) struct NodeContext {
     /// `None` if everybody may register.
     pub(crate) logins: Option<Logins>,
     /// `None` if the user does not decide who may be a client over TCP.
-    pub(crate) entry: Option<Entry>,
+    pub(crate) tcp_access: Option<TcpAccess>,
     pub(crate) dialer: Dialer,
     pub(crate) arena: SharedArena,
     /// Holds what the node itself writes or deletes.

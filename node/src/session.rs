@@ -8,9 +8,13 @@
 //! | `connection` | the stream with what is read ahead, replies, the end of a connection |
 //! | `frame_reader` | frames off a stream |
 //! | `writer` | a reply as a frame |
+//! | `logins` | whether a password is right |
+//! | `tcp_access` | whether the user at the other end of a TCP connection may be a client |
 
 pub(crate) mod connection;
 pub(crate) mod frame_reader;
+pub(crate) mod logins;
+pub(crate) mod tcp_access;
 pub(crate) mod writer;
 
 use std::cell::{Cell, RefCell};

@@ -10,6 +10,7 @@ mod host;
 pub(crate) mod ownership;
 pub(crate) mod place;
 mod random;
+mod rights;
 mod threads;
 mod users;
 

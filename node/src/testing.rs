@@ -12,7 +12,7 @@ use vineyard_wire::{Request, frame, json};
 use crate::config::{Config, Limits, Listen};
 use crate::{Node, system};
 
-pub(crate) struct Place {
+pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) env: Env,
     socket: String,
@@ -20,12 +20,15 @@ pub(crate) struct Place {
 }
 
 /// Runs `test` with a node that has `limits`, and stops the node.
-pub(crate) fn with_node(limits: Limits, test: impl AsyncFnOnce(&Place)) {
+pub(crate) fn with_node(limits: Limits, test: impl AsyncFnOnce(&TestNode)) {
     with_config(|config| Config { limits, ..config }, test);
 }
 
 /// Runs `test` with a node that has what `change` makes of the usual settings, and stops the node.
-pub(crate) fn with_config(change: impl FnOnce(Config) -> Config, test: impl AsyncFnOnce(&Place)) {
+pub(crate) fn with_config(
+    change: impl FnOnce(Config) -> Config,
+    test: impl AsyncFnOnce(&TestNode),
+) {
     with_env(change, |env| env, test);
 }
 
@@ -33,7 +36,7 @@ pub(crate) fn with_config(change: impl FnOnce(Config) -> Config, test: impl Asyn
 pub(crate) fn with_env(
     change: impl FnOnce(Config) -> Config,
     change_env: impl FnOnce(Env) -> Env,
-    test: impl AsyncFnOnce(&Place),
+    test: impl AsyncFnOnce(&TestNode),
 ) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("sock").display().to_string();
@@ -45,18 +48,18 @@ pub(crate) fn with_env(
     let env = change_env(system::env(&config.data_dir).unwrap());
     let runtime = system::runtime().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let place = Place {
+        let test_node = TestNode {
             node: Node::start(config, env.clone()).await.unwrap(),
             env,
             socket,
             _folder: folder,
         };
-        test(&place).await;
-        place.node.stop().await;
+        test(&test_node).await;
+        test_node.node.stop().await;
     });
 }
 
-impl Place {
+impl TestNode {
     pub(crate) async fn ipc(&self) -> Caller {
         let stream = self.env.local.connect(&self.socket).await.unwrap();
         Caller { stream }

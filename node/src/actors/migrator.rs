@@ -23,18 +23,18 @@ use crate::failure;
 
 /// Who else waits for a copy that is on its way.
 #[derive(Default)]
-struct Flights(BTreeMap<ObjectId, Vec<oneshot::Sender<Result<ObjectId, Status>>>>);
+struct InFlight(BTreeMap<ObjectId, Vec<oneshot::Sender<Result<ObjectId, Status>>>>);
 
 pub(crate) struct Migrator {
-    flights: Handle<Flights>,
+    in_flight: Handle<InFlight>,
     /// One for each copy that may move bytes now; the others queue.
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 pub(crate) fn start(mailbox: usize, migrations_max: usize) -> Migrator {
     Migrator {
-        flights: Handle::start("migrator", mailbox, Flights::default()),
-        places: Semaphore::new(migrations_max),
+        in_flight: Handle::start("migrator", mailbox, InFlight::default()),
+        permits: Semaphore::new(migrations_max),
     }
 }
 
@@ -45,19 +45,19 @@ pub(crate) fn migrate(
 ) -> LocalBoxFuture<'static, Result<ObjectId, Status>> {
     let node = node.clone();
     Box::pin(async move {
-        let (done, landed) = oneshot::channel();
-        let board = move |flights: &mut Flights| {
-            let waiters = flights.0.entry(id).or_default();
+        let (done, ended) = oneshot::channel();
+        let join = move |in_flight: &mut InFlight| {
+            let waiters = in_flight.0.entry(id).or_default();
             waiters.push(done);
             waiters.len() == 1
         };
-        if node.migrator.flights.ask(board).await? {
-            let work = call::carried(fly(node.clone(), id));
+        if node.migrator.in_flight.ask(join).await? {
+            let work = call::carried(run(node.clone(), id));
             tokio::task::spawn_local(work.instrument(Span::current()));
         }
         let deadline = deadline(&node);
-        let landed = tokio::time::timeout(deadline, landed);
-        match call::waiting_for("the bytes of another node", landed).await {
+        let ended = tokio::time::timeout(deadline, ended);
+        match call::waiting_for("the bytes of another node", ended).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(abandoned(id)),
             Err(_) => Err(failure::deadline(
@@ -81,31 +81,37 @@ fn abandoned(id: ObjectId) -> Status {
     )
 }
 
-async fn fly(node: Rc<NodeContext>, id: ObjectId) {
-    let flight = node.clone();
+async fn run(node: Rc<NodeContext>, id: ObjectId) {
+    let context = node.clone();
     // A task of its own: if it panics, its waiters still land.
-    let work = call::carried(async move { bring(&flight, id).await });
+    let work = call::carried(async move { fetch(&context, id).await });
     let outcome = tokio::task::spawn_local(work.instrument(Span::current())).await;
     let outcome = outcome.unwrap_or_else(|error| {
         tracing::error!(%id, %error, "a migration ended without an outcome");
         Err(abandoned(id))
     });
-    let land = move |flights: &mut Flights| flights.0.remove(&id).unwrap_or_default();
+    let take_waiters = move |in_flight: &mut InFlight| in_flight.0.remove(&id).unwrap_or_default();
     // A stopped migrator has dropped its waiters, who are told so.
-    for waiter in node.migrator.flights.ask(land).await.unwrap_or_default() {
+    for waiter in node
+        .migrator
+        .in_flight
+        .ask(take_waiters)
+        .await
+        .unwrap_or_default()
+    {
         // The waiter may have gone.
         drop(waiter.send(outcome.clone()));
     }
 }
 
-async fn bring(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
+async fn fetch(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     let state = node.meta.state();
     if id.is_blob() {
-        return bring_blob(node, id).await;
+        return fetch_blob(node, id).await;
     }
     match plan::plan(&state, id, node.instance)? {
         Plan::Here(id) => Ok(id),
-        Plan::One(copy) => object::bring(node, id, copy).await,
+        Plan::One(plan) => object::copy(node, id, plan).await,
         Plan::Members(members) => {
             try_join_all(members.into_iter().map(|member| migrate(node, member))).await?;
             Ok(id)
@@ -113,7 +119,7 @@ async fn bring(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status>
     }
 }
 
-async fn bring_blob(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
+async fn fetch_blob(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     let state = node.meta.state();
     let wanted = plan::want(&state, id, InstanceId::UNSPECIFIED, node.instance)?;
     let fetched = transfer::fetch_blobs(node, wanted.into_iter().collect()).await?;

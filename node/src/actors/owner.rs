@@ -20,9 +20,9 @@ impl<T: Unpin + 'static> Actor for Owner<T> {
 }
 
 /// One turn with the value.
-struct Turn<T, R>(Box<dyn FnOnce(&mut T) -> R + Send>);
+struct Op<T, R>(Box<dyn FnOnce(&mut T) -> R + Send>);
 
-impl<T: 'static, R: Send + 'static> Message for Turn<T, R> {
+impl<T: 'static, R: Send + 'static> Message for Op<T, R> {
     type Result = Returned<R>;
 }
 
@@ -42,11 +42,11 @@ where
     }
 }
 
-impl<T: Unpin + 'static, R: Send + 'static> Handler<Turn<T, R>> for Owner<T> {
+impl<T: Unpin + 'static, R: Send + 'static> Handler<Op<T, R>> for Owner<T> {
     type Result = Returned<R>;
 
-    fn handle(&mut self, turn: Turn<T, R>, _: &mut Self::Context) -> Returned<R> {
-        Returned((turn.0)(&mut self.value))
+    fn handle(&mut self, op: Op<T, R>, _: &mut Self::Context) -> Returned<R> {
+        Returned((op.0)(&mut self.value))
     }
 }
 
@@ -79,7 +79,7 @@ impl<T: Unpin + 'static> Handle<T> {
         &self,
         turn: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<R, Status> {
-        match self.address.send(Turn(Box::new(turn))).await {
+        match self.address.send(Op(Box::new(turn))).await {
             Ok(Returned(result)) => Ok(result),
             Err(_) => Err(Status::new(
                 Code::VineyardServerNotReady,

@@ -15,7 +15,9 @@ use crate::context::{NodeContext, call};
 use crate::local::Proposal;
 
 /// What the cluster decided; `None` if it may decide later, or did and has forgotten.
-pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<(), RaftError>> {
+pub(crate) fn known_outcome(
+    submitted: Result<Applied, RaftError>,
+) -> Option<Result<(), RaftError>> {
     match submitted {
         Ok(_) => Some(Ok(())),
         Err(RaftError::Refused(Refusal::Forgotten)) => None,
@@ -88,7 +90,7 @@ impl PendingProposal {
                     return Some(self.took_effect().then_some(()).ok_or(forgotten));
                 }
                 submitted => {
-                    if let Some(outcome) = decided(submitted) {
+                    if let Some(outcome) = known_outcome(submitted) {
                         return Some(outcome);
                     }
                 }

@@ -22,17 +22,17 @@ use crate::boot::token::{ParseTokenError, Token};
 use crate::config::{Config, Listen, TooFewDescriptors};
 use crate::context::{ClosedSessions, Counters, NodeContext, SharedArena, Stopping, reap};
 use crate::front;
-use crate::front::entry::Entry;
-use crate::front::logins::Logins;
 use crate::local::Local;
 use crate::local::catalog::Catalog;
 use crate::peer::dial::{Dialer, RaftDialer};
 use crate::peer::stats;
+use crate::session::logins::Logins;
+use crate::session::tcp_access::TcpAccess;
 
 /// A running node. Dropping it ends its tasks at once; `stop` ends it in order.
 pub struct Node {
-    pub(crate) shared: Rc<NodeContext>,
-    doors: Vec<JoinHandle<()>>,
+    pub(crate) context: Rc<NodeContext>,
+    listeners: Vec<JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -98,11 +98,11 @@ impl Node {
             .await
             .map_err(Error::Disk)?;
         let local = bind_local(&config, &env).await?;
-        let shared = assemble(config, env, identity, node, endpoint).await?;
+        let context = assemble(config, env, identity, node, endpoint).await?;
         let started = Self {
-            tasks: tend(&shared),
-            doors: open_doors(&shared, network, local),
-            shared,
+            tasks: tend(&context),
+            listeners: start_listeners(&context, network, local),
+            context,
         };
         started.register().await?;
         Ok(started)
@@ -110,48 +110,48 @@ impl Node {
 
     /// `host:port` that clients and nodes dial.
     pub fn endpoint(&self) -> &str {
-        &self.shared.endpoint
+        &self.context.endpoint
     }
 
     /// This boot's instance id.
     pub fn instance_id(&self) -> InstanceId {
-        self.shared.instance
+        self.context.instance
     }
 
     /// The node and its cluster, as people read it.
     pub(crate) fn name(&self) -> Option<String> {
-        self.shared.identity.name()
+        self.context.identity.name()
     }
 
     /// What another node needs to join this one's cluster.
     pub fn token(&self) -> Token {
-        self.shared.identity.token()
+        self.context.identity.token()
     }
 
     /// How far this node has applied the cluster's log, and a digest of the state that gave.
     pub fn state_digest(&self) -> (u64, u64) {
-        let state = self.shared.meta.state();
+        let state = self.context.meta.state();
         (state.applied(), state.digest())
     }
 
     /// The group as this node sees it.
     pub fn group(&self) -> vineyard_raft::Status {
-        self.shared.meta.status()
+        self.context.meta.status()
     }
 
     /// How many more voters may fail before the cluster can agree on nothing, as far as this node knows.
     pub fn tolerates(&self) -> usize {
-        stats::tolerates(&self.shared)
+        stats::tolerates(&self.context)
     }
 
     /// Closes the doors, lets each connection end with the reply it is at, then leaves the group.
     pub async fn stop(mut self) {
-        for door in self.doors.drain(..) {
-            door.abort();
+        for listener in self.listeners.drain(..) {
+            listener.abort();
             // Waiting drops what the task held: its listener, and with it the socket's file.
-            drop(door.await);
+            drop(listener.await);
         }
-        let node = &self.shared;
+        let node = &self.context;
         node.stopping.begin();
         // The connections keep the deadline themselves; the pause is for those that have just reached it.
         let deadline = node.config.limits.stop_deadline + node.config.limits.parting_deadline;
@@ -179,7 +179,7 @@ impl Node {
 
     /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
     async fn register(&self) -> Result<(), Error> {
-        let node = &self.shared;
+        let node = &self.context;
         tokio::task::spawn_local(registration::register(node.clone()));
         match node
             .boot
@@ -198,14 +198,14 @@ impl Node {
     /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or a
     /// later boot of this node. The caller ends the process.
     pub async fn failed(&self) -> Error {
-        let reason = registration::ended(&self.shared).await.to_string();
+        let reason = registration::ended(&self.context).await.to_string();
         Error::Copied { reason }
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let tasks = self.doors.iter().chain(&self.tasks);
+        let tasks = self.listeners.iter().chain(&self.tasks);
         tasks.for_each(JoinHandle::abort);
     }
 }
@@ -311,7 +311,7 @@ async fn assemble(
             .passwords
             .clone()
             .map(|users| Logins::start(env.threads.as_ref(), users, limits.login_deadline)),
-        entry: Entry::start(&config, &env),
+        tcp_access: TcpAccess::start(&config, &env),
         bulk: Bulk::start(env.threads.as_ref(), limits.bulk_threads, limits.bulk_queue),
         dialer,
         arena,
@@ -348,22 +348,22 @@ fn raft_options(config: &Config) -> vineyard_raft::Options {
 }
 
 /// What the node does on its own account for as long as it runs.
-fn tend(shared: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
+fn tend(context: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
     vec![
-        tokio::task::spawn_local(follow::follow(shared.clone())),
-        tokio::task::spawn_local(liveness::watch(shared.clone())),
-        tokio::task::spawn_local(reap(shared.clone())),
+        tokio::task::spawn_local(follow::follow(context.clone())),
+        tokio::task::spawn_local(liveness::watch(context.clone())),
+        tokio::task::spawn_local(reap(context.clone())),
     ]
 }
 
-fn open_doors(
-    shared: &Rc<NodeContext>,
+fn start_listeners(
+    context: &Rc<NodeContext>,
     network: Box<dyn Listener>,
     local: Box<dyn LocalListener>,
 ) -> Vec<JoinHandle<()>> {
     vec![
-        tokio::task::spawn_local(front::accept_network(shared.clone(), network)),
-        tokio::task::spawn_local(front::accept_local(shared.clone(), local)),
+        tokio::task::spawn_local(front::accept_network(context.clone(), network)),
+        tokio::task::spawn_local(front::accept_local(context.clone(), local)),
     ]
 }
 

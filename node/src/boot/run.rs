@@ -58,7 +58,7 @@ enum ServeError {
     #[error("the folder of the socket is not safe: {0}")]
     Socket(io::Error),
     #[error("cannot use the data directory: {0}")]
-    Place(io::Error),
+    DataDir(io::Error),
     #[error("a part of {} is missing: {missing}; if the node cannot be brought back, start a new one elsewhere", dir.display())]
     Partial { dir: PathBuf, missing: String },
     #[error(transparent)]
@@ -96,7 +96,7 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
     let identity = Identity::load(env.disk.as_ref()).map_err(ServeError::Disk)?;
     is_whole(&startup, identity.as_ref())?;
     let taken = place::take(&data_dir, env.disk.as_ref(), startup.moved);
-    taken.await.map_err(ServeError::Place)?;
+    taken.await.map_err(ServeError::DataDir)?;
     // Before it serves: whoever was answered may kill the node, and a restart knows the data directory alone. A restart
     // in the middle of a join must go on with it, not found a cluster of its own.
     let settings = Remembered::of(&config, None).of_node(identity.and_then(|known| known.name()));

@@ -29,7 +29,7 @@ pub struct Limits {
     /// How long a stop waits for replies that are on their way.
     pub stop_deadline: Duration,
     /// How long `cluster_status` waits for another node's figures.
-    pub figures_deadline: Duration,
+    pub stats_deadline: Duration,
     /// Silence of a node between two of its questions on one connection, after which the connection is closed.
     pub peer_idle_deadline: Duration,
     /// Pause after an accept that failed, for example because the process has no descriptors left.
@@ -103,7 +103,7 @@ impl Default for Limits {
             wrong_passwords_max: 3,
             parting_deadline: Duration::from_secs(1),
             stop_deadline: Duration::from_secs(5),
-            figures_deadline: Duration::from_secs(1),
+            stats_deadline: Duration::from_secs(1),
             peer_idle_deadline: Duration::from_secs(60),
             accept_pause: Duration::from_millis(50),
             full_said_every: Duration::from_secs(60),

@@ -13,7 +13,7 @@ use vineyard_wire::{Code, Status};
 use crate::context::{Counted, Counters, NodeContext};
 
 /// How many connections of one kind there may be.
-pub(super) struct Room {
+pub(super) struct ConnectionLimit {
     node: Rc<NodeContext>,
     kind: &'static str,
     connections_max: usize,
@@ -21,7 +21,7 @@ pub(super) struct Room {
     said: Cell<Option<Instant>>,
 }
 
-impl Room {
+impl ConnectionLimit {
     pub(super) fn new(node: &Rc<NodeContext>, kind: &'static str, connections_max: usize) -> Self {
         Self {
             node: node.clone(),
@@ -31,7 +31,7 @@ impl Room {
         }
     }
 
-    pub(super) fn enter(&self, pick: fn(&Counters) -> &Cell<u64>) -> Result<Counted, Status> {
+    pub(super) fn acquire(&self, pick: fn(&Counters) -> &Cell<u64>) -> Result<Counted, Status> {
         let Self {
             kind,
             connections_max,
@@ -66,7 +66,7 @@ pub(super) struct Silent(VecDeque<oneshot::Sender<()>>);
 
 impl Silent {
     /// One more, the youngest.
-    pub(super) fn enter(&mut self) -> Displaced {
+    pub(super) fn add(&mut self) -> Displaced {
         // Those that have spoken since.
         while self.0.front().is_some_and(oneshot::Sender::is_closed) {
             self.0.pop_front();
@@ -77,14 +77,14 @@ impl Silent {
     }
 
     /// Returns when `room` has a place, or nobody is silent.
-    pub(super) async fn make_room(&mut self, room: &Room) {
-        let counters = &room.node.counters;
-        while counters.unregistered.get() >= room.connections_max as u64 {
+    pub(super) async fn make_room(&mut self, limit: &ConnectionLimit) {
+        let counters = &limit.node.counters;
+        while counters.unregistered.get() >= limit.connections_max as u64 {
             let fell = counters.fell.notified();
             if !self.displace_oldest() {
                 return;
             }
-            room.note_full();
+            limit.note_full();
             fell.await;
         }
     }
@@ -99,12 +99,12 @@ impl Silent {
     }
 }
 
-/// Whether a connection must make room. Dropped, it no longer must.
-pub(crate) struct Displaced(Option<oneshot::Receiver<()>>);
+/// Whether a connection must make limit. Dropped, it no longer must.
+pub(super) struct Displaced(Option<oneshot::Receiver<()>>);
 
 impl Displaced {
     /// Returns when it must. May be given up and asked again.
-    pub(crate) async fn told(&mut self) {
+    pub(super) async fn told(&mut self) {
         if let Some(receiver) = &mut self.0 {
             let told = receiver.await;
             self.0 = None;
@@ -116,7 +116,7 @@ impl Displaced {
     }
 }
 
-/// What a connection is told that makes room.
+/// What a connection is told that makes limit.
 pub(super) fn displaced() -> Status {
     let message = "this node has too many unregistered connections, and this one said nothing for the longest time";
     Status::new(Code::ConnectionFailed, message)

@@ -64,11 +64,11 @@ async fn run(parts: Parts) {
         unregistered,
     } = parts;
     let node = counted.node().clone();
-    if let Some(entry) = &node.entry {
+    if let Some(access) = &node.tcp_access {
         let judged = tokio::select! {
             biased;
             () = node.stopping.begun() => return,
-            judged = entry.judge(&node.bulk, stream) => judged,
+            judged = access.judge(&node.bulk, stream) => judged,
         };
         let refusal = match judged {
             Ok((back, refusal)) => {

@@ -12,7 +12,7 @@ use super::agree::{confirm, is_here, is_known, submit, unblocked};
 use super::metadata::is_unknown;
 use super::to_its_end;
 use crate::actors::migrator;
-use crate::actors::proposal::{Naming, PendingProposal, decided};
+use crate::actors::proposal::{Naming, PendingProposal, known_outcome};
 use crate::context::NodeContext;
 use crate::failure;
 use crate::local::catalog::unknown_subtree;
@@ -93,11 +93,11 @@ async fn propose(
         let Persisting { proposal, carried } = persisting;
         let proposal = PendingProposal::begin(&node, proposal, naming);
         let submitted = proposal.submit().await;
-        match decided(submitted.clone()) {
+        match known_outcome(submitted.clone()) {
             Some(outcome) => end(&node, carried, outcome.is_ok()).await?,
             None => {
-                let settle = settle(node.clone(), proposal, carried);
-                tokio::task::spawn_local(settle);
+                let end = end_once_known(node.clone(), proposal, carried);
+                tokio::task::spawn_local(end);
             }
         }
         submitted.map_err(failure::from_raft)?;
@@ -115,11 +115,11 @@ async fn propose(
 }
 
 /// Ends a persist whose outcome the caller was not told.
-async fn settle(node: Rc<NodeContext>, proposal: PendingProposal, carried: Carried) {
+async fn end_once_known(node: Rc<NodeContext>, proposal: PendingProposal, carried: Carried) {
     if let Some(outcome) = proposal.keep_asking().await
         && let Err(status) = end(&node, carried, outcome.is_ok()).await
     {
-        tracing::debug!(%status, "the node stopped before a persist was settled");
+        tracing::debug!(%status, "the node stopped before the outcome of a persist was known");
     }
 }
 

@@ -17,7 +17,6 @@ use super::{frames, handshake, introduction};
 use crate::boot::registration::Boot;
 use crate::context::{Counted, NodeContext};
 use crate::failure;
-use crate::front::Displaced;
 use crate::peer::stats;
 
 /// Serves a connection whose `MAGIC` has been read, until the other side leaves.
@@ -26,7 +25,7 @@ pub(crate) async fn serve(
     node: Rc<NodeContext>,
     mut stream: Box<dyn Stream>,
     unregistered: Counted,
-    mut displaced: Displaced,
+    displaced: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let me = node.instance.node();
     let credentials = node.identity.credentials();
@@ -34,12 +33,15 @@ pub(crate) async fn serve(
     let serves = |purpose| serves(&node.boot, purpose);
     let shake = handshake::accept(stream.as_mut(), &credentials, me, random, serves);
     let deadline = node.config.limits.connect_deadline;
-    let hello = tokio::select! {
-        biased;
-        () = displaced.told() => return Err(io::Error::other("it made room for another connection")),
-        shaken = tokio::time::timeout(deadline, shake) => shaken.map_err(io::Error::other)??,
+    let hello = {
+        tokio::pin!(displaced);
+        tokio::select! {
+            biased;
+            () = displaced => return Err(io::Error::other("it made room for another connection")),
+            shaken = tokio::time::timeout(deadline, shake) => shaken.map_err(io::Error::other)??,
+        }
     };
-    drop((unregistered, displaced));
+    drop(unregistered);
     match hello.purpose {
         Purpose::Raft => {
             node.meta.serve(stream.detach()?);

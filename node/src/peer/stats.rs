@@ -20,14 +20,14 @@ pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<No
         return None;
     }
     let asked = node.dialer.ask(&instance.endpoint, &Ask::Figures);
-    match tokio::time::timeout(node.config.limits.figures_deadline, asked).await {
+    match tokio::time::timeout(node.config.limits.stats_deadline, asked).await {
         Ok(Ok((
             _,
             Answer::Figures {
                 instance: id,
-                figures,
+                figures: stats,
             },
-        ))) if id == instance.id => Some(figures),
+        ))) if id == instance.id => Some(stats),
         _ => None,
     }
 }

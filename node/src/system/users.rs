@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User as Account, getgrouplist};
 use vineyard_env::User;
 
-use crate::front::rights::{self, Rights, Way};
+use super::rights::{self, Rights, Way};
 
 pub(super) fn may_connect(user: User, socket: &str) -> io::Result<bool> {
     if rights::is_above_rights(user, Uid::effective().as_raw()) {

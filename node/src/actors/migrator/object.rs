@@ -8,19 +8,19 @@ use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::{InstanceId, ObjectId, Status};
 
 use super::transfer::{self, Fetched};
-use crate::actors::migrator::plan::Copy;
-use crate::actors::proposal::{PendingProposal, decided};
+use crate::actors::migrator::plan::CopyPlan;
+use crate::actors::proposal::{PendingProposal, known_outcome};
 use crate::context::NodeContext;
 use crate::failure;
 use crate::local::{Copied, Local, Proposal};
 
 /// Copies the object `id` and what it consists of; answers the copy's id.
-pub(super) async fn bring(
+pub(super) async fn copy(
     node: &Rc<NodeContext>,
     id: ObjectId,
-    copy: Copy,
+    plan: CopyPlan,
 ) -> Result<ObjectId, Status> {
-    let Copy { records, blobs } = copy;
+    let CopyPlan { records, blobs } = plan;
     let fetched = transfer::fetch_blobs(node, blobs).await?;
     let rows = fetched
         .iter()
@@ -67,9 +67,9 @@ async fn commit(
     held: Vec<ObjectId>,
 ) -> Result<(), Status> {
     let submitted = proposal.submit().await;
-    match decided(submitted.clone()) {
+    match known_outcome(submitted.clone()) {
         Some(outcome) => end(node, held, outcome.is_ok()).await?,
-        None => drop(tokio::task::spawn_local(settle(
+        None => drop(tokio::task::spawn_local(end_once_known(
             node.clone(),
             proposal,
             held,
@@ -79,11 +79,11 @@ async fn commit(
 }
 
 /// Keeps the copy until the cluster has decided about it. If the node stops first, the bytes go with the process.
-async fn settle(node: Rc<NodeContext>, proposal: PendingProposal, held: Vec<ObjectId>) {
+async fn end_once_known(node: Rc<NodeContext>, proposal: PendingProposal, held: Vec<ObjectId>) {
     if let Some(outcome) = proposal.keep_asking().await
         && let Err(status) = end(&node, held, outcome.is_ok()).await
     {
-        tracing::debug!(%status, "the node stopped before a copy was settled");
+        tracing::debug!(%status, "the node stopped before the outcome of a copy was known");
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) struct Wanted {
 
 /// One object to copy: every record below it in an order in which members come first, and the blobs that are not here.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Copy {
+pub(crate) struct CopyPlan {
     pub(crate) records: Vec<Record>,
     pub(crate) blobs: Vec<Wanted>,
 }
@@ -31,7 +31,7 @@ pub(crate) enum Plan {
     /// This object is the answer: it is here, or a copy of it is.
     Here(ObjectId),
     /// Copy this object.
-    One(Copy),
+    One(CopyPlan),
     /// A global object keeps its id; these members are copied.
     Members(Vec<ObjectId>),
 }
@@ -50,7 +50,7 @@ pub(crate) fn plan(state: &State, id: ObjectId, me: InstanceId) -> Result<Plan, 
     if let Some(here) = copy_here(state, record, me) {
         return Ok(Plan::Here(here));
     }
-    let mut copy = Copy::default();
+    let mut copy = CopyPlan::default();
     let (mut seen, mut wanted) = (BTreeSet::new(), BTreeMap::new());
     collect(state, id, &mut seen, &mut copy.records, &mut wanted)?;
     for (blob, holder) in wanted {

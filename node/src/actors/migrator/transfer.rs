@@ -34,8 +34,8 @@ pub(super) async fn fetch_blobs(
     if blobs.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let places = node.migrator.places.acquire();
-    let _place = places.await.expect("the semaphore is never closed");
+    let permit = node.migrator.permits.acquire();
+    let _permit = permit.await.expect("the semaphore is never closed");
     let holder = node.own_holder;
     let sizes: Vec<_> = blobs.iter().map(|wanted| wanted.size).collect();
     let allocate = move |local: &mut Local, _: &State| {

@@ -105,8 +105,8 @@ async fn meet<A, B>(
 
 #[test]
 fn no_object_is_created_over_a_blob_that_a_delete_frees() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for (steps, delete_first) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
             let blob = blob(node).await;
@@ -137,8 +137,8 @@ fn no_object_is_created_over_a_blob_that_a_delete_frees() {
 
 #[test]
 fn a_create_whose_blob_is_deleted_by_name_meanwhile_leaves_nothing() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for steps in 0..STEPS_MAX {
             let blob = blob(node).await;
@@ -157,8 +157,8 @@ fn a_create_whose_blob_is_deleted_by_name_meanwhile_leaves_nothing() {
 
 #[test]
 fn several_objects_are_created_all_or_none() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let (first, second) = (blob(node).await, blob(node).await);
         let nowhere = ObjectId(second.0 + 1000);
         let mut misshapen = over(node, second);
@@ -176,8 +176,8 @@ fn several_objects_are_created_all_or_none() {
 
 #[test]
 fn the_cluster_is_told_that_a_persistent_blob_was_deleted_by_name() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for fastpath in [false, true] {
             let blob = blob(node).await;
@@ -211,8 +211,8 @@ fn the_cluster_is_told_that_a_persistent_blob_was_deleted_by_name() {
 
 #[test]
 fn a_persist_on_its_way_is_waited_for() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for (steps, persist_first) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
             let blob = blob(node).await;
@@ -252,8 +252,8 @@ async fn is_readable(node: &Rc<NodeContext>, id: ObjectId) -> bool {
 
 #[test]
 fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for (steps, clears) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
             let transient = object(node, blob(node).await).await;
@@ -287,8 +287,8 @@ fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster
 /// Whoever goes first: the object is whole, or was refused because its member is gone.
 #[test]
 fn nothing_is_created_over_a_persistent_object_whose_delete_waits_for_the_cluster() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for (steps, copies) in (0..2 * STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
             let member = persistent(node).await;
@@ -325,8 +325,8 @@ fn who_waits_for_a_delete_goes_on_when_it_fails() {
         metadata_deadline: Duration::from_millis(300),
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        let node = &place.node.shared;
+    with_node(limits, async |test_node| {
+        let node = &test_node.node.context;
         let member = persistent(node).await;
         let deletion = Arc::new(Delete::new(&session(node).await, request(&[member])).deletion);
         let asked = deletion.clone();
@@ -352,8 +352,8 @@ fn who_waits_for_a_delete_goes_on_when_it_fails() {
 
 #[test]
 fn a_persist_that_meets_a_delete_of_the_same_object_does_not_outlive_it() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for steps in 0..STEPS_MAX {
             let transient = object(node, blob(node).await).await;
@@ -368,8 +368,8 @@ fn a_persist_that_meets_a_delete_of_the_same_object_does_not_outlive_it() {
 
 #[test]
 fn a_clear_takes_all_there_is_and_leaves_what_is_put_meanwhile_whole() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for steps in 0..STEPS_MAX {
             let (old, free) = (blob(node).await, blob(node).await);

@@ -49,7 +49,7 @@ struct Told {
 }
 
 /// The way to the thread.
-pub(crate) struct Entry {
+pub(crate) struct TcpAccess {
     questions: mpsc::Sender<Question>,
     deadline: Duration,
     socket: String,
@@ -57,7 +57,7 @@ pub(crate) struct Entry {
     told: RefCell<BTreeMap<Option<User>, Told>>,
 }
 
-impl Entry {
+impl TcpAccess {
     /// `None` if something else decides who may come in.
     pub(crate) fn start(config: &Config, env: &Env) -> Option<Self> {
         if !config.rpc || config.passwords.is_some() || config.rpc_open_to_anyone {

@@ -1,11 +1,11 @@
-//! The doors: accepts connections and finds out who is calling.
+//! The listeners: accept connections and tell clients from nodes.
 //!
-//! One TCP port serves vineyard clients and our own nodes; their first bytes tell them apart. A vineyard client's first
-//! frame is shorter than 4 GiB, so bytes 4 to 7 are zero; the peer magic, TLS and HTTP never start like that.
-//! Each kind of connection has a bound of its own, so that a flood of one kind does not shut the others out, and all
-//! bounds together leave descriptors for the disk and the members (`config::descriptors`). Of the TCP connections that
-//! have said nothing, or have not proved to be a node, the oldest makes room for the next: a node or a client speaks at
-//! once, so it gets in.
+//! One TCP port serves vineyard clients and other nodes; their first bytes tell them apart. A vineyard client's first
+//! frame is shorter than 4 GiB, so bytes 4 to 7 are zero; the peer magic, TLS and HTTP never start like that. Each kind
+//! of connection has a limit of its own, so that too many of one kind do not exclude the others, and all limits
+//! together leave descriptors for the disk and the members (`config::descriptors`). At the limit of unregistered TCP
+//! connections, the oldest one that has sent nothing, or has not finished the handshake of a node, is closed for the
+//! next one. Clients and nodes send their first bytes at once, so they are served even then.
 
 mod ipc;
 mod limit;
@@ -81,7 +81,7 @@ pub(crate) async fn accept_network(node: Rc<NodeContext>, mut listener: Box<dyn 
     }
 }
 
-/// Where a TCP connection goes that turns out to be a client's.
+/// The limits for TCP connections of clients.
 struct ClientLimits {
     clients: ConnectionLimit,
     unregistered: ConnectionLimit,
@@ -101,15 +101,16 @@ impl ClientLimits {
     }
 }
 
-/// A TCP connection that has said nothing yet.
+/// A TCP connection that has sent nothing yet.
 struct Arrival {
     stream: Box<dyn Stream>,
     counted: Counted,
-    /// Comes when it must make room.
+    /// Tells when the connection must close for a newer one.
     displaced: Displaced,
 }
 
-/// Says why, and closes. Beyond a number it only closes: a connection that is being refused has a descriptor too.
+/// Sends the reason and closes. At the limit of refusals it only closes, because a connection that is being refused
+/// takes a descriptor too.
 fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
     node: &Rc<NodeContext>,
     mut stream: Box<S>,
@@ -129,7 +130,7 @@ fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
     });
 }
 
-/// After an accept that failed. `failing` keeps a row of failures from becoming one of lines.
+/// Waits after an accept that failed. With `failing`, only the first of successive failures is logged.
 async fn pause(node: &NodeContext, error: io::Error, failing: &mut bool) {
     if !std::mem::replace(failing, true) {
         tracing::warn!(%error, "could not accept a connection");

@@ -1,8 +1,8 @@
-//! Owns the copies in flight: each object is fetched once however many ask for it.
+//! Owns the copies in flight: concurrent requests for one object share one copy.
 //!
-//! The destination migrates. Bytes go straight from the source's arena to a socket to this node's arena, checksummed,
-//! large ones over several connections; then the copy's metadata is persisted in one entry. A copy that fails half way
-//! leaves nothing behind, and whatever happens to a flight, those who wait for it are told.
+//! The destination migrates. Bytes go from the source's arena through a socket into this node's arena, checksummed,
+//! large blobs over several connections; then the copy's metadata is persisted in one log entry. A copy that fails
+//! leaves nothing behind, and each request that waits for it gets the error.
 
 mod object;
 pub(crate) mod plan;
@@ -21,13 +21,13 @@ use super::owner::Handle;
 use crate::context::{NodeContext, call};
 use crate::failure;
 
-/// Who else waits for a copy that is on its way.
+/// The requests that wait for each copy in flight.
 #[derive(Default)]
 struct InFlight(BTreeMap<ObjectId, Vec<oneshot::Sender<Result<ObjectId, Status>>>>);
 
 pub(crate) struct Migrator {
     in_flight: Handle<InFlight>,
-    /// One for each copy that may move bytes now; the others queue.
+    /// One permit for each copy that may move bytes at the same time; the others queue.
     permits: Semaphore,
 }
 
@@ -38,7 +38,8 @@ pub(crate) fn start(mailbox: usize, migrations_max: usize) -> Migrator {
     }
 }
 
-/// Brings `id` here and returns the id under which it is read here. A copy that has begun goes on when its asker leaves.
+/// Copies `id` to this node and returns the id under which it is read here. A copy that has begun goes on when its
+/// request is dropped.
 pub(crate) fn migrate(
     node: &Rc<NodeContext>,
     id: ObjectId,
@@ -68,7 +69,7 @@ pub(crate) fn migrate(
     })
 }
 
-/// No copy takes longer: no object that is copied here is larger than the arena.
+/// The longest that a migration may take: no object is larger than the arena.
 pub(crate) fn deadline(node: &NodeContext) -> std::time::Duration {
     let limits = &node.config.limits;
     limits.transfer_deadline(node.config.size_bytes) + limits.metadata_deadline
@@ -83,7 +84,7 @@ fn abandoned(id: ObjectId) -> Status {
 
 async fn run(node: Rc<NodeContext>, id: ObjectId) {
     let context = node.clone();
-    // A task of its own: if it panics, its waiters still land.
+    // The copy is a task of its own, so that its waiters are told even if it panics.
     let work = call::carried(async move { fetch(&context, id).await });
     let outcome = tokio::task::spawn_local(work.instrument(Span::current())).await;
     let outcome = outcome.unwrap_or_else(|error| {
@@ -91,7 +92,7 @@ async fn run(node: Rc<NodeContext>, id: ObjectId) {
         Err(abandoned(id))
     });
     let take_waiters = move |in_flight: &mut InFlight| in_flight.0.remove(&id).unwrap_or_default();
-    // A stopped migrator has dropped its waiters, who are told so.
+    // If the migrator has stopped, its waiters were dropped, which they see as an error.
     for waiter in node
         .migrator
         .in_flight
@@ -99,7 +100,7 @@ async fn run(node: Rc<NodeContext>, id: ObjectId) {
         .await
         .unwrap_or_default()
     {
-        // The waiter may have gone.
+        // The waiting request may have been dropped.
         drop(waiter.send(outcome.clone()));
     }
 }
@@ -124,7 +125,7 @@ async fn fetch_blob(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, St
     let wanted = plan::want(&state, id, InstanceId::UNSPECIFIED, node.instance)?;
     let fetched = transfer::fetch_blobs(node, wanted.into_iter().collect()).await?;
     let Some(copy) = fetched.get(&id).map(|copy| copy.id) else {
-        // It is here, or it is the empty blob, which is everywhere.
+        // The blob is here, or it is the empty blob, which every node has.
         return Ok(id);
     };
     node.local

@@ -1,11 +1,12 @@
-//! An actor that owns one value. Others send it what to do with the value and get the result back.
+//! An actor that owns one value. Callers send it operations on the value and get the results back.
 //!
-//! The mailbox is bounded and every ask waits for its turn, so a flood slows its senders down instead of growing.
+//! The mailbox is bounded and every ask waits for its turn, so too many asks slow their senders down and take no more
+//! memory.
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use vineyard_wire::{Code, Status};
 
-/// Owns a `T` for the node's life.
+/// Owns a `T` until the node stops.
 pub(crate) struct Owner<T: 'static> {
     value: T,
     mailbox: usize,
@@ -19,7 +20,7 @@ impl<T: Unpin + 'static> Actor for Owner<T> {
     }
 }
 
-/// One turn with the value.
+/// One operation on the value: a turn of the owner.
 struct Op<T, R>(Box<dyn FnOnce(&mut T) -> R + Send>);
 
 impl<T: 'static, R: Send + 'static> Message for Op<T, R> {
@@ -36,7 +37,7 @@ where
 {
     fn handle(self, _: &mut A::Context, reply: Option<actix::dev::OneshotSender<Self>>) {
         if let Some(reply) = reply {
-            // The asker may have gone; then nobody wants the answer.
+            // The caller may have been dropped, and the answer with it.
             drop(reply.send(self));
         }
     }

@@ -1,4 +1,4 @@
-//! A node: finds out who it is, opens its doors, starts its actors, and takes its place in the cluster.
+//! A node: loads its identity, starts its listeners and actors, and registers with its cluster.
 
 use std::io;
 use std::path::PathBuf;
@@ -72,15 +72,15 @@ pub enum Error {
 }
 
 impl Node {
-    /// Starts a node; call it inside a `LocalSet`. It serves this machine's clients when it returns. A joining node
-    /// retries until the cluster admits it; it never forms a cluster of its own.
+    /// Starts a node; call it inside a `LocalSet`. The node serves clients of this machine when this returns. A joining
+    /// node retries until the cluster admits it; it never forms a cluster of its own.
     pub async fn start(config: Config, env: Env) -> Result<Self, Error> {
         let (descriptors, open) = (env.host.open_fds_max(), env.host.open_fds());
         let config = Config {
             limits: config.limits.within(descriptors, open)?,
             ..config
         };
-        let mut identity = admission::know_thyself(&config, &env).await?;
+        let mut identity = admission::load_or_create_identity(&config, &env).await?;
         if let Some(reason) = identity.refused {
             return Err(Error::Copied { reason });
         }
@@ -118,7 +118,7 @@ impl Node {
         self.context.instance
     }
 
-    /// The node and its cluster, as people read it.
+    /// The node and its cluster as text for people.
     pub(crate) fn name(&self) -> Option<String> {
         self.context.identity.name()
     }
@@ -128,7 +128,7 @@ impl Node {
         self.context.identity.token()
     }
 
-    /// How far this node has applied the cluster's log, and a digest of the state that gave.
+    /// The last log index that this node has applied, and a digest of the resulting state.
     pub fn state_digest(&self) -> (u64, u64) {
         let state = self.context.meta.state();
         (state.applied(), state.digest())
@@ -144,16 +144,17 @@ impl Node {
         stats::tolerates(&self.context)
     }
 
-    /// Closes the doors, lets each connection end with the reply it is at, then leaves the group.
+    /// Stops the listeners, lets each connection finish its current reply, then stops the raft group.
     pub async fn stop(mut self) {
         for listener in self.listeners.drain(..) {
             listener.abort();
-            // Waiting drops what the task held: its listener, and with it the socket's file.
+            // Awaiting the task drops its listener, which removes the socket's file.
             drop(listener.await);
         }
         let node = &self.context;
         node.stopping.begin();
-        // The connections keep the deadline themselves; the pause is for those that have just reached it.
+        // Each connection ends by itself at the stop deadline; the additional time is for connections that have just
+        // reached it.
         let deadline = node.config.limits.stop_deadline + node.config.limits.parting_deadline;
         if tokio::time::timeout(deadline, all_gone(&node.counters))
             .await
@@ -177,7 +178,8 @@ impl Node {
         );
     }
 
-    /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
+    /// Registers this boot with the cluster. A node that cannot reach a quorum yet serves local clients while it
+    /// retries.
     async fn register(&self) -> Result<(), Error> {
         let node = &self.context;
         tokio::task::spawn_local(registration::register(node.clone()));
@@ -195,8 +197,8 @@ impl Node {
         }
     }
 
-    /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or a
-    /// later boot of this node. The caller ends the process.
+    /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or
+    /// a later boot of this node. The caller ends the process.
     pub async fn failed(&self) -> Error {
         let reason = registration::ended(&self.context).await.to_string();
         Error::Copied { reason }
@@ -264,7 +266,8 @@ async fn assemble(
     endpoint: String,
 ) -> Result<Rc<NodeContext>, Error> {
     let instance = identity.instance(node);
-    // A counter that begins at random: an id that somebody kept from another cluster is hardly ever one of this.
+    // The counter begins at a random number, so that an id kept from another cluster hardly ever names an object of
+    // this one.
     let ids = || IdMaker::new(instance, env.random.next_u64() as u32);
     let store = Store::new(env.memory.as_ref(), config.size_bytes, ids()).map_err(|source| {
         Error::Arena {
@@ -347,7 +350,7 @@ fn raft_options(config: &Config) -> vineyard_raft::Options {
     }
 }
 
-/// What the node does on its own account for as long as it runs.
+/// Background tasks of the node.
 fn tend(context: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
     vec![
         tokio::task::spawn_local(follow::follow(context.clone())),

@@ -1,6 +1,6 @@
-//! How many connections of one kind there may be, and which TCP connection makes room for the next.
+//! How many connections of one kind there may be, and which TCP connection is closed for the next one.
 //!
-//! It must never know what a connection says, only whether it has.
+//! It must never know what a connection sends, only whether it has sent anything.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -12,12 +12,12 @@ use vineyard_wire::{Code, Status};
 
 use crate::context::{Counted, Counters, NodeContext};
 
-/// How many connections of one kind there may be.
+/// The limit of one kind of connections.
 pub(super) struct ConnectionLimit {
     node: Rc<NodeContext>,
     kind: &'static str,
     connections_max: usize,
-    /// When it was last said that it is full: a flood of connections shall not become one of lines.
+    /// When the log last said that the limit is reached, so that a flood of connections does not flood the log.
     said: Cell<Option<Instant>>,
 }
 
@@ -60,14 +60,14 @@ impl ConnectionLimit {
     }
 }
 
-/// The TCP connections that have said nothing yet, or have not proved to be a node, the oldest first.
+/// The TCP connections that have sent nothing yet, or have not finished the handshake of a node, the oldest first.
 #[derive(Default)]
 pub(super) struct Silent(VecDeque<oneshot::Sender<()>>);
 
 impl Silent {
-    /// One more, the youngest.
+    /// Adds a connection, as the youngest.
     pub(super) fn add(&mut self) -> Displaced {
-        // Those that have spoken since.
+        // Connections that are no longer silent.
         while self.0.front().is_some_and(oneshot::Sender::is_closed) {
             self.0.pop_front();
         }
@@ -76,7 +76,7 @@ impl Silent {
         Displaced(Some(displaced))
     }
 
-    /// Returns when `room` has a place, or nobody is silent.
+    /// Closes the oldest silent connections until `limit` allows one more, or none is silent.
     pub(super) async fn make_room(&mut self, limit: &ConnectionLimit) {
         let counters = &limit.node.counters;
         while counters.unregistered.get() >= limit.connections_max as u64 {
@@ -99,11 +99,11 @@ impl Silent {
     }
 }
 
-/// Whether a connection must make limit. Dropped, it no longer must.
+/// Tells a silent connection to close. A connection that is no longer silent drops it.
 pub(super) struct Displaced(Option<oneshot::Receiver<()>>);
 
 impl Displaced {
-    /// Returns when it must. May be given up and asked again.
+    /// Returns when the connection must close. Cancel safe.
     pub(super) async fn told(&mut self) {
         if let Some(receiver) = &mut self.0 {
             let told = receiver.await;
@@ -116,7 +116,7 @@ impl Displaced {
     }
 }
 
-/// What a connection is told that makes limit.
+/// The reason that a displaced connection is told.
 pub(super) fn displaced() -> Status {
     let message = "this node has too many unregistered connections, and this one said nothing for the longest time";
     Status::new(Code::ConnectionFailed, message)

@@ -1,4 +1,4 @@
-//! `persist` and `migrate`: making objects known to the cluster, and bringing them here.
+//! `persist` and `migrate`: putting metadata of objects into the replicated state, and copying objects to this node.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -76,14 +76,14 @@ async fn carry_out(
     propose(node, begun?, naming).await
 }
 
-/// Asks the cluster for a persist that has begun, and for the name in the same entry. While the cluster may still decide,
-/// what it carries stays as it is, also after the deadline.
+/// Submits a persist that has begun, with the name in the same entry. While its outcome is unknown, its objects and
+/// blobs stay unchanged, also after the deadline.
 async fn propose(
     node: Rc<NodeContext>,
     persisting: Persisting,
     naming: Option<Naming>,
 ) -> Result<(), Status> {
-    // Members of before `Publish` get an entry for each.
+    // While some member does not know `Publish`, the persist and the name are two entries.
     let is_known = node.meta.feature_level() >= features::PUBLISH && !persisting.is_empty();
     let (naming, later) = match is_known {
         true => (naming, None),
@@ -114,7 +114,7 @@ async fn propose(
     Ok(())
 }
 
-/// Ends a persist whose outcome the caller was not told.
+/// Ends a persist whose outcome was unknown when the caller was answered.
 async fn end_once_known(node: Rc<NodeContext>, proposal: PendingProposal, carried: Carried) {
     if let Some(outcome) = proposal.keep_asking().await
         && let Err(status) = end(&node, carried, outcome.is_ok()).await
@@ -145,7 +145,7 @@ pub(super) async fn migrate_object(node: &Rc<NodeContext>, id: ObjectId) -> Resu
     Ok(Reply::MigrateObject { object_id })
 }
 
-/// The id under which `id` is on this node: its own, or that of a copy that is made if there is none.
+/// The id under which the object is on this node: `id`, or the id of a copy, which is made if there is none.
 pub(super) async fn bring_here(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     if is_here(node, id).await? {
         return Ok(id);

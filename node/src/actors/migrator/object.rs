@@ -14,7 +14,7 @@ use crate::context::NodeContext;
 use crate::failure;
 use crate::local::{Copied, Local, Proposal};
 
-/// Copies the object `id` and what it consists of; answers the copy's id.
+/// Copies the object `id` and everything below it. Returns the copy's id.
 pub(super) async fn copy(
     node: &Rc<NodeContext>,
     id: ObjectId,
@@ -45,8 +45,8 @@ pub(super) async fn copy(
     Ok(fresh[&id])
 }
 
-/// What the cluster is told of a blob's copy. A checksum is told of the source too: should it differ from the one that is
-/// known of it, these are not its bytes, and the copy is refused.
+/// The rows for a blob's copy. With a checksum there is a row for the source as well: if the cluster knows another
+/// checksum of the source, the bytes are wrong, and it refuses the copy.
 fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item = BlobRow> {
     let Fetched { id, size, checksum } = *copy;
     let row = move |id, locations| BlobRow {
@@ -60,7 +60,7 @@ fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item 
     [row(id, [me].into())].into_iter().chain(known)
 }
 
-/// Makes the copy's metadata the cluster's.
+/// Persists the copy's metadata.
 async fn commit(
     node: &Rc<NodeContext>,
     proposal: PendingProposal,
@@ -78,7 +78,8 @@ async fn commit(
     submitted.map(drop).map_err(failure::from_raft)
 }
 
-/// Keeps the copy until the cluster has decided about it. If the node stops first, the bytes go with the process.
+/// Ends the copy once the outcome of its persist is known. If the node stops first, the bytes are freed with the
+/// process.
 async fn end_once_known(node: Rc<NodeContext>, proposal: PendingProposal, held: Vec<ObjectId>) {
     if let Some(outcome) = proposal.keep_asking().await
         && let Err(status) = end(&node, held, outcome.is_ok()).await
@@ -92,7 +93,7 @@ async fn end(node: &NodeContext, held: Vec<ObjectId>, applied: bool) -> Result<(
     node.local.ask(end).await
 }
 
-/// The record as it stands here: fresh ids, this instance, the signature kept.
+/// The record of the copy: fresh ids, this instance, the same signature.
 fn localize(
     mut record: Record,
     node: &NodeContext,

@@ -1,4 +1,4 @@
-//! Migrations from a source that is played by the test: what it does wrong is named, and leaves nothing here.
+//! Migrations from a source that the test simulates: the error names its fault, and nothing is left on this node.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -29,11 +29,11 @@ enum Source {
     Dies,
     /// Sends half of the bytes, and then nothing.
     Stalls,
-    /// Changes a byte on the way.
+    /// Changes a byte before sending.
     Lies,
 }
 
-/// A node of the cluster that is played by the test.
+/// A node of the cluster that the test simulates.
 struct Actor {
     instance: InstanceId,
     endpoint: String,
@@ -85,7 +85,7 @@ impl Actor {
         }
     }
 
-    /// A persistent object of this actor with one blob of `size` bytes.
+    /// A persistent object of the simulated node with one blob of `size` bytes.
     async fn persist(&self, test_node: &TestNode, number: u64, size: u64) -> ObjectId {
         let id = ObjectId(self.instance.node().0 << 47 | number);
         let blob = ObjectId(id.0 | 1 << 63);
@@ -137,7 +137,7 @@ async fn play(context: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId,
         frames::write(stream.as_mut(), &Answer::Bytes { len })
             .await
             .unwrap();
-        // The other side may close first; then it has said what this test is about.
+        // The node may close first, when the test has seen what it needs.
         let half = len as usize / 2;
         match source {
             Source::Answers => {}
@@ -161,12 +161,12 @@ fn limits() -> Limits {
 }
 
 async fn nothing_is_left(test_node: &TestNode) {
-    let figures = stats::here(&test_node.node.context).await.unwrap();
+    let stats = stats::here(&test_node.node.context).await.unwrap();
     let left = [
-        figures.blobs,
-        figures.unsealed,
-        figures.references,
-        figures.memory_usage,
+        stats.blobs,
+        stats.unsealed,
+        stats.references,
+        stats.memory_usage,
     ];
     assert_eq!(left, [0; 4]);
     let state = test_node.node.context.meta.state();
@@ -201,12 +201,12 @@ fn a_source_that_dies_half_way_is_named_and_leaves_nothing() {
 }
 
 #[test]
-fn a_source_that_falls_silent_is_given_up_by_the_deadline() {
+fn a_source_that_stops_sending_fails_at_the_deadline() {
     a_failure_is_named_and_leaves_nothing(Source::Stalls, "not all of it came within 5");
 }
 
 #[test]
-fn bytes_that_changed_on_the_way_are_an_error() {
+fn bytes_that_changed_in_transit_are_an_error() {
     a_failure_is_named_and_leaves_nothing(Source::Lies, "checksum");
 }
 
@@ -220,8 +220,8 @@ fn however_many_ask_an_object_is_fetched_once() {
         let copies = futures::future::try_join_all(asked).await.unwrap();
         assert!(copies.iter().all(|copy| *copy == copies[0] && *copy != id));
         assert_eq!(actor.connections.get(), 1);
-        let figures = stats::here(node).await.unwrap();
-        assert_eq!((figures.blobs, figures.references), (1, 0));
+        let stats = stats::here(node).await.unwrap();
+        assert_eq!((stats.blobs, stats.references), (1, 0));
         assert_eq!(
             migrate(node, id).await.unwrap(),
             copies[0],
@@ -263,13 +263,13 @@ fn a_checksum_is_known_once_the_bytes_have_moved_and_binds_the_next_move() {
         submit(test_node, actor.instance, persist).await;
         let status = migrate(node, other).await.expect_err("other bytes");
         assert!(status.message.contains("checksum"), "{status}");
-        let figures = stats::here(node).await.unwrap();
-        assert_eq!((figures.blobs, figures.references), (1, 0));
+        let stats = stats::here(node).await.unwrap();
+        assert_eq!((stats.blobs, stats.references), (1, 0));
     });
 }
 
 #[test]
-fn copies_queue_for_their_places() {
+fn copies_queue_for_permits() {
     let limits = Limits {
         migrations_max: 2,
         ..limits()

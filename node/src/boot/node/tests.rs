@@ -1,4 +1,4 @@
-//! A whole node against callers that come in crowds, dawdle, or ask for too much.
+//! A whole node with too many callers, slow callers, and callers that ask for too much.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn is_told(reply: Option<Value>, reason: &str) {
     assert!(reply["code"].as_u64() > Some(0), "{reply}");
 }
 
-/// Waits for the node to see what has happened outside of it.
+/// Waits until the node's counters show what a caller did.
 async fn until(test_node: &TestNode, what: &str, holds: impl Fn(&Counters) -> bool) {
     let counters = &test_node.node.context.counters;
     for _ in 0..1000 {
@@ -33,7 +33,7 @@ async fn until(test_node: &TestNode, what: &str, holds: impl Fn(&Counters) -> bo
 }
 
 #[test]
-fn of_a_crowd_that_says_nothing_the_oldest_makes_room_and_is_told() {
+fn the_oldest_of_too_many_silent_connections_is_told_and_closed() {
     let limits = Limits {
         unregistered_max: 3,
         ..Limits::default()
@@ -49,7 +49,7 @@ fn of_a_crowd_that_says_nothing_the_oldest_makes_room_and_is_told() {
             })
             .await;
         }
-        // A client speaks, so it gets in however long the crowd stays.
+        // A client sends its first bytes at once, so it is served although the silent connections stay open.
         test_node.rpc().await.register().await;
         let oldest = &mut crowd[0];
         is_told(oldest.reply().await, "said nothing for the longest time");
@@ -61,7 +61,7 @@ fn of_a_crowd_that_says_nothing_the_oldest_makes_room_and_is_told() {
 }
 
 #[test]
-fn of_a_crowd_that_begins_a_handshake_the_oldest_makes_room() {
+fn the_oldest_of_too_many_unfinished_handshakes_is_closed() {
     let limits = Limits {
         unregistered_max: 3,
         ..Limits::default()
@@ -116,7 +116,7 @@ fn clients_that_do_not_register_are_bounded_and_told_so() {
 }
 
 #[test]
-fn refusals_beyond_their_bound_are_closed_without_a_word() {
+fn refusals_beyond_their_limit_are_closed_without_a_reason() {
     let limits = Limits {
         ipc_connections_max: 0,
         refusals_max: 0,
@@ -128,7 +128,7 @@ fn refusals_beyond_their_bound_are_closed_without_a_word() {
 }
 
 #[test]
-fn each_kind_of_client_has_its_own_bound() {
+fn each_kind_of_client_has_its_own_limit() {
     let limits = Limits {
         ipc_connections_max: 1,
         rpc_connections_max: 1,
@@ -147,7 +147,7 @@ fn each_kind_of_client_has_its_own_bound() {
             let mut first = dial(test_node).await;
             first.register().await;
             let mut second = dial(test_node).await;
-            // Over TCP the node asks who calls before it counts.
+            // Over TCP the node reads the caller's first bytes before it counts the connection as a client's.
             second.send(b"{}").await;
             is_told(second.reply().await, reason);
             drop(first);
@@ -161,7 +161,7 @@ fn each_kind_of_client_has_its_own_bound() {
 }
 
 #[test]
-fn who_does_not_register_in_time_is_told_and_closed() {
+fn a_connection_that_does_not_register_in_time_is_told_and_closed() {
     let limits = Limits {
         register_deadline: Duration::from_millis(100),
         ..Limits::default()
@@ -211,7 +211,7 @@ fn only_the_registered_may_send_long_frames() {
 }
 
 #[test]
-fn only_so_many_may_wait() {
+fn waiting_requests_are_limited() {
     let limits = Limits {
         waiting_max: 1,
         ..Limits::default()
@@ -236,7 +236,7 @@ fn only_so_many_may_wait() {
 }
 
 #[test]
-fn a_stop_tells_those_who_wait_and_does_not_wait_for_them() {
+fn a_stop_ends_waiting_requests_at_once_with_a_reason() {
     let mut told = None;
     with_node(Limits::default(), async |test_node| {
         let [mut first, mut second] = test_node.callers().await;
@@ -266,7 +266,7 @@ fn a_stop_tells_those_who_wait_and_does_not_wait_for_them() {
 }
 
 #[test]
-fn a_session_that_goes_gives_back_what_it_held_and_a_reader_holds_nothing() {
+fn a_session_that_ends_releases_its_references_and_a_reader_holds_nothing() {
     with_node(Limits::default(), async |test_node| {
         let node = &test_node.node.context;
         let references = async || stats::here(node).await.unwrap().references;
@@ -330,7 +330,7 @@ fn a_mistyped_token_ends_the_start_and_leaves_nothing_behind() {
         let joined = Node::start(config(&token), env.clone()).await.unwrap();
         assert_eq!(joined.token(), token);
         joined.stop().await;
-        // It belongs to a cluster now: another token changes nothing.
+        // The node belongs to a cluster now, so another token changes nothing.
         let again = Node::start(config(&mistyped), env).await.unwrap();
         assert_eq!(again.token(), token);
         again.stop().await;

@@ -1,5 +1,5 @@
-//! Deletes that meet creates and persists, step by step: whatever comes in between, no metadata that was accepted stands
-//! over a blob that went, and the cluster does not go on saying that it is here.
+//! Deletes interleaved with creates and persists at every step: no accepted metadata refers to a deleted blob, and the
+//! cluster does not list a deleted blob as present.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -25,7 +25,7 @@ async fn session(node: &Rc<NodeContext>) -> Session {
     session.unwrap_or_else(|status| panic!("{status}"))
 }
 
-/// A sealed blob that nobody holds.
+/// A sealed blob without references.
 async fn blob(node: &Rc<NodeContext>) -> ObjectId {
     let holder = node.own_holder;
     let made = node.local.ask(move |local, _| {
@@ -84,7 +84,7 @@ async fn others_take_their_turns() {
     }
 }
 
-/// `first` begins, `second` comes after `steps` steps of it and goes as far as it can alone, then both go on.
+/// Polls `first` for `steps` steps, then `second` until it blocks, then both to their end.
 async fn meet<A, B>(
     steps: usize,
     first: impl Future<Output = A>,
@@ -210,7 +210,7 @@ fn the_cluster_is_told_that_a_persistent_blob_was_deleted_by_name() {
 }
 
 #[test]
-fn a_persist_on_its_way_is_waited_for() {
+fn a_pending_persist_is_waited_for() {
     with_node(Limits::default(), async |test_node| {
         let node = &test_node.node.context;
         let session = session(node).await;
@@ -273,7 +273,7 @@ fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster
                     let stands =
                         move |local: &mut Local, state: &State| local.catalog.contains(state, id);
                     let stands = node.local.ask(stands).await.unwrap();
-                    // What came before a clear goes with what it is made of.
+                    // A clear deletes what was created before it, with its blobs.
                     assert!(stands || clears, "{steps} {clears}");
                     assert_eq!(is_readable(node, id).await, stands, "{steps} {clears}");
                 }
@@ -284,7 +284,7 @@ fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster
     });
 }
 
-/// Whoever goes first: the object is whole, or was refused because its member is gone.
+/// In either order the object is whole, or was refused because its member is gone.
 #[test]
 fn nothing_is_created_over_a_persistent_object_whose_delete_waits_for_the_cluster() {
     with_node(Limits::default(), async |test_node| {
@@ -294,7 +294,7 @@ fn nothing_is_created_over_a_persistent_object_whose_delete_waits_for_the_cluste
             let member = persistent(node).await;
             let over = create(node, vec![with_member(node, member)]).await.unwrap()[0].id;
             persist_all(node, vec![over]).await.unwrap();
-            // The member goes because it is deep.
+            // The member is deleted because the delete is deep.
             let deleting = Delete::new(&session, request(&[over])).run();
             let making = async {
                 match copies {
@@ -318,9 +318,9 @@ fn nothing_is_created_over_a_persistent_object_whose_delete_waits_for_the_cluste
     });
 }
 
-/// A delete that the cluster does not agree to in time leaves all as it was, for those that wait for it too.
+/// A delete that the cluster does not agree to in time changes nothing, and requests that wait for it go on.
 #[test]
-fn who_waits_for_a_delete_goes_on_when_it_fails() {
+fn a_request_that_waits_for_a_delete_goes_on_when_it_fails() {
     let limits = Limits {
         metadata_deadline: Duration::from_millis(300),
         ..Limits::default()

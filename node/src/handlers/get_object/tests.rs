@@ -1,4 +1,4 @@
-//! What a get holds, and how much one reply may say.
+//! Which blobs a get holds, and how large one reply may be.
 
 use serde_json::json;
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
@@ -35,7 +35,7 @@ async fn pair(client: &Client) -> (ObjectId, Vec<ObjectId>) {
     let id = client.put_object(put).await.unwrap().id;
     let got = client.get_objects(&[id], &GetOptions::default()).await;
     let blobs = got.unwrap()[0].blobs.keys().copied().collect();
-    // The client says with its next request what it dropped.
+    // The client releases what it dropped with its next request.
     client.debug().await.unwrap();
     (id, blobs)
 }
@@ -75,7 +75,7 @@ fn a_get_that_is_refused_holds_nothing() {
         clients[0].drop_blob(blobs[0]).await.unwrap();
         assert_eq!(references(test_node).await, 0);
         for client in &clients {
-            // A client without what we added keeps what it got.
+            // A client without our additions keeps its references.
             let before = references(test_node).await;
             let refused = client.get_objects(&[id], &GetOptions::default()).await;
             assert!(refused.unwrap_err().to_string().contains("deleted"));
@@ -83,7 +83,7 @@ fn a_get_that_is_refused_holds_nothing() {
             let refused = client.get_blobs(&blobs).await;
             assert!(refused.unwrap_err().to_string().contains("deleted"));
             assert_eq!(references(test_node).await, before);
-            // One that is unknown refuses nothing.
+            // An unknown id is no error.
             let stray = ObjectId(blobs[1].0 + 1000);
             let found = client.get_blobs(&[stray, blobs[1]]).await.unwrap();
             assert!(found[0].is_none());
@@ -94,12 +94,12 @@ fn a_get_that_is_refused_holds_nothing() {
     });
 }
 
-/// As when a client of another node deletes the member of a transient object, which only this node knows of.
+/// A client of another node deletes the member of a transient object, because only this node knows that object.
 #[test]
-fn who_lost_a_member_is_told_which() {
+fn an_object_without_its_member_is_an_error_that_names_the_member() {
     with_node(Limits::default(), async |test_node| {
         let clients = test_node.clients(&Options::default()).await;
-        // The last two ask with the released requests.
+        // The last two clients use the released requests.
         for (client, is_told) in clients.iter().zip([true, true, false, false]) {
             let (member, _) = pair(client).await;
             let over = tree(json!({ "typename": "test::Over", "m": { "id": member.to_string() } }));

@@ -1,4 +1,4 @@
-//! Puts and gets of whole objects by the SDK, with and without what we added, and by callers who ask for nonsense.
+//! Puts and gets of whole objects by the SDK, with and without our additions, and by callers with invalid requests.
 
 use serde_json::{Value, json};
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
@@ -25,7 +25,7 @@ async fn objects(test_node: &TestNode) -> usize {
     local.ask(|local, _| local.catalog.len()).await.unwrap()
 }
 
-/// Sizes that come along, that do not, and both.
+/// Sizes of inline blobs, of larger blobs, and of both.
 const SIZES: [&[usize]; 4] = [&[5, 0, 300], &[70_000, 3], &[1 << 20, 2 << 20], &[0]];
 
 fn blobs(sizes: &[usize]) -> Vec<Vec<u8>> {
@@ -33,7 +33,7 @@ fn blobs(sizes: &[usize]) -> Vec<Vec<u8>> {
     sizes.iter().enumerate().map(blob).collect()
 }
 
-/// A tree with each blob in a member of its own, made along with it.
+/// A tree with each blob in a new member of its own.
 fn content(blobs: &[Vec<u8>], linked: ObjectId) -> Tree {
     let mut root = tree(json!({
         "typename": "test::Frame", "max": u64::MAX, "float": 1.0, "linked": {"id": linked.to_string()}
@@ -144,7 +144,7 @@ fn a_put_that_is_refused_leaves_nothing() {
             };
             let refused = client.put_object(put).await.unwrap_err();
             assert_eq!(refused.code(), Some(Code::NotEnoughMemory));
-            // The client says with its next request what it dropped.
+            // The client releases what it dropped with its next request.
             client.debug().await.unwrap();
             let after = usage(test_node).await;
             assert_eq!(
@@ -158,7 +158,7 @@ fn a_put_that_is_refused_leaves_nothing() {
 }
 
 #[test]
-fn a_put_whose_persist_the_cluster_refuses_is_taken_back() {
+fn a_put_whose_persist_the_cluster_refuses_is_rolled_back() {
     with_node(Limits::default(), async |test_node| {
         let bytes = vec![7; 100_000];
         for client in test_node.clients(&Options::default()).await {
@@ -221,7 +221,7 @@ fn a_name_or_a_persist_of_what_cannot_have_one_is_refused_before_anything_is_don
 }
 
 #[test]
-fn over_the_unix_socket_many_bytes_are_not_sent_for() {
+fn over_the_unix_socket_there_is_no_go_ahead_for_many_bytes() {
     with_node(Limits::default(), async |test_node| {
         let mut caller = test_node.ipc().await;
         caller.register().await;
@@ -291,12 +291,12 @@ fn a_get_that_waits_is_answered_when_the_object_is_there() {
     });
 }
 
-/// Turns of the owner of what is local that `work` takes, with what follows from it.
+/// Runs `work`. Returns how many turns of the owner it took, including those that follow the events.
 async fn turns<T>(test_node: &TestNode, work: impl Future<Output = T>) -> (u64, T) {
     let local = &test_node.node.context.local;
     let before = local.turns();
     let done = work.await;
-    // What the cluster has applied is followed in turns too.
+    // Following what the cluster has applied takes turns too.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     (local.turns() - before, done)
 }
@@ -305,7 +305,7 @@ async fn turns<T>(test_node: &TestNode, work: impl Future<Output = T>) -> (u64, 
 fn a_put_is_at_most_two_turns_and_with_persist_and_name_four() {
     with_node(Limits::default(), async |test_node| {
         let client = &test_node.clients(&Options::default()).await[0];
-        // A name of before, so that the cluster has registered this node.
+        // An earlier name, so that the cluster has registered this node.
         check_round_trip(client, &[5], "before").await;
         for size in [5, 100_000] {
             let bytes = vec![1; size];
@@ -318,7 +318,7 @@ fn a_put_is_at_most_two_turns_and_with_persist_and_name_four() {
                 persist: name.is_some(),
                 name: name.map(str::to_owned),
             };
-            // The client says with its next request what it dropped.
+            // The client releases what it dropped with its next request.
             client.debug().await.unwrap();
             let (taken, made) = turns(test_node, client.put_object(put(None))).await;
             assert!(taken <= 2, "{size} bytes: {taken} turns");

@@ -1,4 +1,4 @@
-//! Who gets in, and what they are told.
+//! Which clients may register, and the errors of the others.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ fn a_wrong_password_is_refused_on_the_unix_socket_and_over_tcp_and_the_right_one
 }
 
 #[test]
-fn whoever_was_refused_stays_outside_and_may_try_again() {
+fn a_refused_client_may_send_nothing_but_another_register() {
     with_config(guarded, async |test_node| {
         for mut caller in test_node.callers().await {
             let register = |password: &str| {
@@ -73,7 +73,7 @@ fn whoever_was_refused_stays_outside_and_may_try_again() {
 }
 
 #[test]
-fn whoever_guesses_on_is_told_once_more_and_closed() {
+fn a_connection_with_too_many_wrong_passwords_is_told_and_closed() {
     with_config(guarded, async |test_node| {
         let wrong = br#"{"type":"register_request","username":"ann","password":"wrong"}"#;
         for mut caller in test_node.callers().await {
@@ -87,7 +87,7 @@ fn whoever_guesses_on_is_told_once_more_and_closed() {
 }
 
 #[test]
-fn features_are_for_those_who_ask() {
+fn features_are_told_to_clients_that_ask() {
     with_node(Limits::default(), async |test_node| {
         let mut caller = test_node.ipc().await;
         caller.send(br#"{"type":"register_request"}"#).await;

@@ -1,4 +1,4 @@
-//! Who comes in by TCP, on a machine whose user database is made up.
+//! Which users are served over TCP, on a machine with a made-up user database.
 #![allow(
     clippy::disallowed_methods,
     reason = "a client that resets its connection is none of ours"
@@ -13,7 +13,7 @@ use vineyard_wire::request::GetName;
 use super::*;
 use crate::testing::{TestNode, with_env};
 
-/// A machine that says the same of every user, and counts how often it was asked.
+/// A machine that gives the same answer for every user, and counts the questions.
 #[derive(Default)]
 struct Says {
     may_connect: bool,
@@ -70,9 +70,9 @@ const RESET: nix::libc::linger = nix::libc::linger {
 };
 const REGISTER: &[u8] = br#"{"type":"register_request"}"#;
 
-/// What a node says to the second request, when the user behind the first may not open the socket.
+/// The node's answer to a second request after the register request was refused because of the user.
 #[test]
-fn a_user_who_may_not_open_the_socket_is_told_and_closed() {
+fn a_user_that_may_not_open_the_socket_is_told_and_closed() {
     with_host(Says::default(), false, async |test_node| {
         let mut caller = test_node.rpc().await;
         let asked = Request::GetName(GetName {
@@ -94,16 +94,16 @@ fn a_user_who_may_not_open_the_socket_is_told_and_closed() {
         while counters.unregistered.get() + counters.rpc_connections.get() > 0 {
             tokio::task::yield_now().await;
         }
-        // The Unix socket decides for itself.
+        // Connections on the Unix socket are not checked here.
         let mut caller = test_node.ipc().await;
         caller.send(REGISTER).await;
         assert_eq!(caller.reply().await.unwrap()["type"], "register_reply");
     });
 }
 
-/// The kernel no longer knows whose it was, and the node writes no line about it.
+/// The kernel no longer knows the user of the connection, and the node logs nothing.
 #[test]
-fn a_connection_that_was_reset_is_let_go_in_silence() {
+fn a_connection_that_was_reset_is_dropped_without_a_log_line() {
     with_host(Says::default(), false, async |test_node| {
         let node = &test_node.node.context;
         let mut listener = node.env.network.listen("127.0.0.1:0").await.unwrap();
@@ -120,7 +120,7 @@ fn a_connection_that_was_reset_is_let_go_in_silence() {
 }
 
 #[test]
-fn what_cannot_be_found_out_is_refused() {
+fn a_user_that_cannot_be_determined_is_refused() {
     let fails = Says {
         fails: true,
         may_connect: true,
@@ -136,7 +136,7 @@ fn what_cannot_be_found_out_is_refused() {
 }
 
 #[test]
-fn a_user_who_may_open_the_socket_comes_in_and_with_the_flag_anybody() {
+fn a_user_that_may_open_the_socket_is_served_and_with_the_flag_any_caller() {
     let may = Says {
         may_connect: true,
         ..Says::default()
@@ -152,7 +152,7 @@ fn a_user_who_may_open_the_socket_comes_in_and_with_the_flag_anybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_found_out_counts_for_a_second() {
+async fn a_finding_is_reused_for_a_second() {
     let says = Arc::new(Says::default());
     let (questions, asked) = mpsc::channel(QUEUE);
     let thread = answer(says.clone(), "/s".to_owned(), asked);

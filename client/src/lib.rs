@@ -44,6 +44,6 @@ pub use vineyard_wire::reply::{
     ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeFigures, NodeStatus,
     Role,
 };
-pub use vineyard_wire::{Code, InstanceId, ObjectId, Signature, Tree, TreeText};
+pub use vineyard_wire::{Code, InstanceId, ObjectId, Signature, Trace, Tree, TreeText};
 #[doc(hidden)]
 pub use world::World;

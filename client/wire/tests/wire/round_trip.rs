@@ -42,8 +42,7 @@ fn range() -> impl Strategy<Value = Range> {
 fn ask() -> impl Strategy<Value = Ask> {
     let join = (any::<u128>(), any::<String>());
     prop_oneof![
-        join.clone()
-            .prop_map(|(key, endpoint)| Ask::Join(Join { key, endpoint })),
+        join.prop_map(|(key, endpoint)| Ask::Join(Join { key, endpoint })),
         (join, any::<u8>()).prop_map(|((key, endpoint), level)| Ask::JoinAt {
             join: Join { key, endpoint },
             level,

@@ -31,7 +31,9 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
     match request {
         Request::Register(register) => session::register(session, register).await,
         Request::Exit => unreachable!("the session ends its connection itself"),
-        Request::LetGo { .. } => unreachable!("`note_release` takes it, and nothing is answered"),
+        Request::ReleaseNotice { .. } => {
+            unreachable!("`note_release` takes it, and nothing is answered")
+        }
         Request::DebugCommand => Ok(Reply::DebugCommand),
 
         Request::CreateBuffer { size } => blobs::create_buffer(session, size).await,
@@ -100,7 +102,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
 /// A notice: the client dropped its last handle of each blob. Nothing is answered.
 pub(crate) async fn note_release(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
     let holder = session.holder.get();
-    let release = move |local: &mut Local, _: &State| local.store.let_go_all(holder, &ids);
+    let release = move |local: &mut Local, _: &State| local.store.release_all(holder, &ids);
     session.node.local.ask(release).await
 }
 

@@ -127,7 +127,7 @@ impl Local {
         Ok(())
     }
 
-    /// Frees those of `candidates` that nothing refers to, in the name of `by`. Returns which of them were here.
+    /// Frees those of `candidates` that nothing refers to or is about to, in the name of `by`. Returns which of them were here.
     fn free_unreferred(
         &mut self,
         state: &State,
@@ -135,8 +135,15 @@ impl Local {
         by: HolderId,
         trim: bool,
     ) -> Vec<ObjectId> {
-        let Self { store, catalog, .. } = self;
-        let is_free = |id: &ObjectId| !catalog.is_referred_to(*id) && state.blob(*id).is_none();
+        let Self {
+            store,
+            catalog,
+            pending,
+            ..
+        } = self;
+        let is_free = |id: &ObjectId| {
+            !catalog.is_referred_to(*id) && state.blob(*id).is_none() && !pending.is_needed(*id)
+        };
         let free = candidates.into_iter().filter(is_free);
         free.filter(|id| store.delete(by, *id, trim)).collect()
     }

@@ -52,7 +52,7 @@ pub(super) async fn instance_status(node: &Rc<NodeContext>) -> Result<Reply, Sta
     }))
 }
 
-/// Asks every node for its figures, all at once; one that does not answer in time is listed without them.
+/// Asks every node for its stats, all at once; one that does not answer in time is listed without them.
 pub(super) async fn cluster_status(node: &Rc<NodeContext>) -> Result<Reply, Status> {
     let state = node.meta.state();
     let group = node.meta.status();
@@ -90,7 +90,7 @@ async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
         state: shown(instance.liveness),
         endpoint: instance.endpoint.clone(),
         ipc_socket: instance.ipc_socket.clone(),
-        figures: stats::of(node, instance).await,
+        stats: stats::of(node, instance).await,
     }
 }
 

@@ -107,11 +107,9 @@ impl Local {
     /// What is left to do for a `clear` once the objects are gone: frees those of `blobs` that nothing needs, and ends all
     /// holds of `by`.
     pub(crate) fn clear_blobs(&mut self, state: &State, blobs: Vec<ObjectId>, by: HolderId) {
-        let mut blobs = blobs;
-        blobs.retain(|id| !self.pending.is_needed(*id));
         let gone = self.free_unreferred(state, blobs, by, false);
         self.pending.forget_persisted(&gone);
-        self.store.let_go_of_everything(by);
+        self.store.release_everything(by);
     }
 
     /// Blobs that nothing persistent refers to any more. They are freed when no delete that may say so itself is under way.

@@ -100,11 +100,11 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
                 frames::write(stream.as_mut(), &answer).await?;
                 stream
             }
-            Ask::Figures => {
+            Ask::Stats => {
                 let answer = match stats::here(node).await {
-                    Ok(figures) => Answer::Figures {
+                    Ok(stats) => Answer::Stats {
                         instance: node.instance,
-                        figures,
+                        stats,
                     },
                     Err(status) => Answer::Refused(status),
                 };

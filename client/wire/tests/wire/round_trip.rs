@@ -15,7 +15,7 @@ use vineyard_wire::peer::{
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
-use crate::reply_strategies::{figures, reply, status};
+use crate::reply_strategies::{reply, stats, status};
 use crate::strategies::request;
 
 fn hold<T>(message: &T) -> Result<(), TestCaseError>
@@ -47,7 +47,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             join: Join { key, endpoint },
             level,
         }),
-        Just(Ask::Figures),
+        Just(Ask::Stats),
         vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
     ]
 }
@@ -61,9 +61,9 @@ fn answer() -> impl Strategy<Value = Answer> {
                 epoch,
             }
         }),
-        (any::<u64>(), figures()).prop_map(|(instance, figures)| Answer::Figures {
+        (any::<u64>(), stats()).prop_map(|(instance, stats)| Answer::Stats {
             instance: InstanceId(instance),
-            figures
+            stats
         }),
         any::<u64>().prop_map(|len| Answer::Bytes { len }),
         status().prop_map(Answer::Refused),

@@ -1,8 +1,9 @@
-//! What owns state or runs for the node's whole life, beside the connections.
+//! The owners of state and the background tasks of a node, apart from the connections.
 //!
-//! All actors of a node share one thread. `owner` is an actor around one value; `local` owns a `crate::local::Local`, and
-//! `follow` tells it what the cluster has applied; `migrator` has the copies in flight and `liveness` what the leader knows of the other nodes.
-//! Others hold a handle and ask. `bulk` is the pool of threads that moves bytes, so that no mailbox ever does.
+//! All actors of a node share one thread. `owner` is an actor around one value. `local` owns a `crate::local::Local`,
+//! and `follow` passes on to it what the cluster has applied. `migrator` owns the copies in flight, and `liveness`
+//! detects unreachable nodes while this node leads. Others hold a handle and ask. `bulk` is the pool of threads that
+//! moves bytes, so that bytes never go through a mailbox.
 
 pub(crate) mod bulk;
 pub(crate) mod follow;

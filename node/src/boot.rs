@@ -1,4 +1,4 @@
-//! How a node comes to be: the command line, the identity on the disk, admission to a cluster, the wiring of its parts.
+//! The start of a node: the command line, the identity on the disk, admission to a cluster, the wiring of its parts.
 //!
 //! Nothing here knows a verb of the client protocol.
 //!
@@ -6,11 +6,11 @@
 //! |---|---|
 //! | `run` | the node as a process: starts it, ends it on a signal |
 //! | `node` | opens the listeners, starts the actors, stops them |
-//! | `identity` | who this data directory is, across restarts |
+//! | `identity` | the node's identity on the disk, which survives restarts |
 //! | `admission` | founding a cluster, or joining one |
-//! | `registration` | telling the cluster of this boot, and noticing that a later one has replaced it |
-//! | `token` | what another node needs to join |
-//! | `log` | how the process writes its log |
+//! | `registration` | registering this boot with the cluster, and noticing that a later boot has replaced it |
+//! | `token` | the join token |
+//! | `log` | the log on stderr |
 
 pub(crate) mod admission;
 pub(crate) mod identity;

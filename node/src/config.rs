@@ -1,8 +1,8 @@
-//! What a node needs to be told before it starts, as plain data.
+//! The settings of a node, as plain data.
 //!
-//! Promise: everything a `Node` may be told is a field here, and every bound is in `limits`. Reading the command line,
-//! the environment and the data directory happens in the submodules, before a node exists; a simulated node gets a
-//! `Config` written by hand. This file must never know sockets, actors or raft.
+//! Promise: every setting of a `Node` is a field here, and every bound is in `limits`. Reading the command line, the
+//! environment and the data directory happens in the submodules, before a node exists; a simulated node gets a `Config`
+//! written by hand. This file must never know sockets, actors or raft.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,29 +28,29 @@ pub use passwords::Passwords;
 pub use remembered::Remembered;
 pub use resolve::ConfigError;
 
-/// The TCP port of a node that was not told another.
+/// The default TCP port.
 pub const PORT_DEFAULT: u16 = 9600;
-/// Who may connect to the Unix socket unless the operator says otherwise: its user and group.
+/// The default mode of the Unix socket: its user and group may connect.
 pub const SOCKET_MODE_DEFAULT: u32 = 0o660;
-/// The arena of a node that was told nothing and cannot ask the machine.
+/// The size of the arena without a setting and without the machine's facts.
 pub const SIZE_BYTES_DEFAULT: u64 = 256 << 20;
 
 /// One node's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where clients over the network and other nodes find this one. One port serves both.
+    /// The TCP address to listen on, for clients and other nodes.
     pub listen: Listen,
     /// Path of the Unix socket for processes of this machine.
     pub ipc_socket: String,
     pub ipc_socket_mode: u32,
     /// The arena: a multiple of 4096, in bytes.
     pub size_bytes: u64,
-    /// For the makers of the disk only; a node itself never opens it.
+    /// Used by the real disk only; a node itself never opens it.
     pub data_dir: PathBuf,
-    /// Present: become part of that cluster, never form one. Ignored once the disk knows a cluster.
+    /// If present, the node joins that cluster and never founds one. Ignored once the disk has a cluster.
     pub join: Option<Join>,
-    /// Without `join`: a disk that knows no node founds a cluster. Without both the start is refused: the disk may be the
-    /// wrong one, or may have lost what it had.
+    /// Without `join`: a disk without a node founds a cluster. Without both the start is refused, because the disk may
+    /// be the wrong one, or may have lost its data.
     pub found: bool,
     /// What `instance_status` reports: `local` or `distributed`.
     pub deployment: String,
@@ -58,17 +58,18 @@ pub struct Config {
     pub compression: bool,
     /// Serve clients over TCP. Without it the port serves other nodes only.
     pub rpc: bool,
-    /// Without passwords, serve also TCP clients whose user may not open the Unix socket, and those beyond this machine.
+    /// Without passwords, serve also TCP clients whose user may not open the Unix socket, and clients on other
+    /// machines.
     pub rpc_open_to_anyone: bool,
     /// Present: only these users may register, on the Unix socket and over TCP.
     pub passwords: Option<Arc<Passwords>>,
-    /// The highest feature level that the node says to know, for upgrades that may have to go back.
+    /// The highest feature level that the node announces, for upgrades that may have to be reverted.
     pub feature_level: u8,
     pub limits: Limits,
 }
 
 impl Config {
-    /// The defaults, with what has none.
+    /// The defaults, with the settings that have none.
     pub fn new(data_dir: impl Into<PathBuf>, ipc_socket: impl Into<String>) -> Self {
         Self {
             listen: Listen::Auto { port: PORT_DEFAULT },

@@ -1,5 +1,5 @@
-//! What every session and handler of one node can reach: handles to ask, and facts that do not change while it runs.
-//! State that has an owner is not kept here.
+//! What every session and handler of one node can reach: handles of owners, and facts that do not change while the node
+//! runs. State that has an owner is not kept here.
 
 pub(crate) mod call;
 
@@ -23,10 +23,10 @@ use crate::actors::migrator::Migrator;
 use crate::boot::identity::Identity;
 use crate::boot::registration::Boot;
 use crate::config::Config;
-use crate::front::entry::Entry;
-use crate::front::logins::Logins;
 use crate::local::Local;
 use crate::peer::dial::Dialer;
+use crate::session::logins::Logins;
+use crate::session::tcp_access::TcpAccess;
 
 /// One running node, seen from its own thread.
 pub(crate) struct NodeContext {
@@ -37,29 +37,29 @@ pub(crate) struct NodeContext {
     pub(crate) boot: Arc<Boot>,
     pub(crate) hostname: String,
     pub(crate) started_unix_ms: u64,
-    /// `host:port` that was bound.
+    /// The `host:port` that was bound.
     pub(crate) endpoint: String,
     pub(crate) meta: Meta,
     pub(crate) local: LocalHandle,
     pub(crate) migrator: Migrator,
     pub(crate) bulk: Bulk,
-    /// `None` if everybody may register.
+    /// `None` if no password is needed to register.
     pub(crate) logins: Option<Logins>,
-    /// `None` if the user does not decide who may be a client over TCP.
-    pub(crate) entry: Option<Entry>,
+    /// `None` if the caller's user does not matter over TCP.
+    pub(crate) tcp_access: Option<TcpAccess>,
     pub(crate) dialer: Dialer,
     pub(crate) arena: SharedArena,
-    /// Holds what the node itself writes or deletes.
+    /// The holder of the blobs that the node itself writes.
     pub(crate) own_holder: HolderId,
     pub(crate) stopping: Stopping,
     pub(crate) closed_sessions: ClosedSessions,
     pub(crate) counters: Counters,
-    /// Random: the traces that this node gives are those of no other one.
+    /// Random, so that the traces of different nodes differ.
     pub(crate) first_trace: u64,
 }
 
 impl NodeContext {
-    /// For a request whose client gave it no trace.
+    /// A trace for a request without one.
     pub(crate) fn next_trace(&self) -> Trace {
         let traced = &self.counters.traced;
         traced.set(traced.get() + 1);
@@ -67,7 +67,7 @@ impl NodeContext {
     }
 }
 
-/// Whether the node stops. Once it does, it does for good.
+/// Whether the node is stopping. A stop that has begun is never revoked.
 #[derive(Default)]
 pub(crate) struct Stopping {
     has_begun: Cell<bool>,
@@ -90,7 +90,7 @@ impl Stopping {
     }
 }
 
-/// Holders whose connections are gone, until the store has closed them. Adding one is synchronous and infallible, so a
+/// Holders whose sessions have ended, until the store has closed them. Adding one is synchronous and infallible, so a
 /// session may do it when it is dropped, also by a panic.
 #[derive(Default)]
 pub(crate) struct ClosedSessions {
@@ -122,25 +122,25 @@ pub(crate) async fn reap(node: Rc<NodeContext>) {
     }
 }
 
-/// Things that come and go, counted where they begin and end.
+/// Counters of connections and requests.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) ipc_connections: Cell<u64>,
     pub(crate) rpc_connections: Cell<u64>,
-    /// TCP connections that have not said who they are.
+    /// TCP connections that have neither registered nor finished the handshake of a node.
     pub(crate) unregistered: Cell<u64>,
-    /// Those of clients among them: they have said so, and may not take the room of nodes.
+    /// Clients over TCP that have not registered, counted apart so that they do not exclude nodes.
     pub(crate) unregistered_clients: Cell<u64>,
     /// Connections that are being told why they are closed.
     pub(crate) refusals: Cell<u64>,
-    /// Requests that wait for something to appear.
+    /// Requests that wait for an object or name to appear.
     pub(crate) waiting: Cell<u64>,
-    /// Rung whenever one of those above falls.
+    /// Notified whenever one of the counters above is decremented.
     pub(crate) fell: Notify,
-    /// Since the node started.
+    /// Since the start of the node.
     pub(crate) sessions: Cell<u64>,
     pub(crate) requests: Cell<u64>,
-    /// Those among them that failed for a reason that is not the caller's, and those that were slow.
+    /// Requests that failed for a reason that is not the caller's, and requests that were slow.
     pub(crate) failed: Cell<u64>,
     pub(crate) slow: Cell<u64>,
     traced: Cell<u64>,
@@ -160,7 +160,7 @@ impl Counters {
     }
 }
 
-/// Lines about single requests that the log may have each second, so that a client that fails in a loop does not fill it.
+/// Limits the log lines about single requests per second, so that a client that fails in a loop does not fill the log.
 #[derive(Default)]
 pub(crate) struct Warnings {
     second: Cell<Option<Instant>>,
@@ -171,7 +171,7 @@ pub(crate) struct Warnings {
 impl Warnings {
     const A_SECOND_MAX: u64 = 20;
 
-    /// `None` if the second has had all its lines; else how many were left out before this one.
+    /// `None` if this second has had all its lines; otherwise the number of lines that were left out before this one.
     pub(crate) fn allow(&self) -> Option<u64> {
         let second = Duration::from_secs(1);
         if self
@@ -191,7 +191,7 @@ impl Warnings {
     }
 }
 
-/// Counts one thing for as long as it lives.
+/// Counts one connection or request until it is dropped.
 pub(crate) struct Counted {
     node: Rc<NodeContext>,
     pick: fn(&Counters) -> &Cell<u64>,
@@ -207,19 +207,19 @@ impl Counted {
         }
     }
 
-    /// The node it counts for.
+    /// The node whose counter it is.
     pub(crate) fn node(&self) -> &Rc<NodeContext> {
         &self.node
     }
 
-    /// One connection that is being refused, unless too many are: those are closed without a word.
+    /// Counts a connection that is being refused; `None` at the limit.
     pub(crate) fn refusal(node: &Rc<NodeContext>) -> Option<Self> {
         let refusals_max = node.config.limits.refusals_max as u64;
-        let has_room = node.counters.refusals.get() < refusals_max;
-        has_room.then(|| Self::new(node, |counters| &counters.refusals))
+        let is_below_limit = node.counters.refusals.get() < refusals_max;
+        is_below_limit.then(|| Self::new(node, |counters| &counters.refusals))
     }
 
-    /// One request that waits for something to appear, unless too many do.
+    /// Counts a request that waits for an object or name; an error at the limit.
     pub(crate) fn waiting(node: &Rc<NodeContext>) -> Result<Self, Status> {
         let waiting_max = node.config.limits.waiting_max;
         if node.counters.waiting.get() >= waiting_max as u64 {
@@ -240,11 +240,11 @@ impl Drop for Counted {
     }
 }
 
-/// The arena under its two numbers: readers get a handle that cannot write, creators one that can.
+/// The arena under its two numbers: a read-only handle for readers, a writable one for creators.
 pub(crate) struct SharedArena {
     pub(crate) read_only: MemoryHandle,
     pub(crate) writable: MemoryHandle,
-    /// Bytes of the arena.
+    /// Size of the arena in bytes.
     pub(crate) len: usize,
 }
 
@@ -264,7 +264,7 @@ impl SharedArena {
         }
     }
 
-    /// A blob's place, under the number for `access`.
+    /// The location of a blob, under the number for `access`.
     pub(crate) fn payload(&self, blob: &vineyard_store::Blob, access: Access) -> Payload {
         if blob.size == 0 {
             return Payload::empty();

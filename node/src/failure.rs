@@ -1,4 +1,4 @@
-//! How faults and refusals below become the status a client reads.
+//! Turns faults and refusals into the status that a client reads.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{BlobRow, Lost};
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
-/// The instance whose end took the last bytes of `row`, as `me` knows it. That its own earlier boots are over, a node
-/// knows before the cluster has heard of the new one.
+/// The instance whose end lost the last bytes of `row`, as far as `me` knows. A node knows that its own earlier boots
+/// have ended before the cluster has registered the new one.
 pub(crate) fn lost_with(row: &BlobRow, me: InstanceId) -> Option<InstanceId> {
     let is_over = |at: &InstanceId| at.node() == me.node() && at.boot() < me.boot();
     let last = row.locations.last().copied();
@@ -18,7 +18,8 @@ pub(crate) fn lost_with(row: &BlobRow, me: InstanceId) -> Option<InstanceId> {
         .or(last.filter(|_| row.locations.iter().all(is_over)))
 }
 
-/// Bytes that died with their process, or that a client deleted: names the blob, the object it is a part of, and the node.
+/// The error for bytes that were lost with their process, or that a client deleted. Names the blob, the object that it
+/// is a part of, and the node.
 pub(crate) fn lost(state: &State, id: ObjectId, instance: InstanceId) -> Status {
     let part = match state.parents(id).next() {
         Some(object) => format!(" (a part of {object})"),
@@ -36,7 +37,7 @@ pub(crate) fn lost(state: &State, id: ObjectId, instance: InstanceId) -> Status 
     Status::not_exists(format!("the bytes of {id}{part} {fate}"))
 }
 
-/// A wait that ended before what it waited for came.
+/// The error for a wait that reached its deadline.
 pub(crate) fn deadline(waited_for: &str, after: Duration) -> Status {
     Status::new(
         Code::IoError,
@@ -47,7 +48,7 @@ pub(crate) fn deadline(waited_for: &str, after: Duration) -> Status {
     )
 }
 
-/// The cluster did not agree.
+/// The status for an error of the raft group.
 pub(crate) fn from_raft(error: RaftError) -> Status {
     match error {
         RaftError::Refused(refusal) => from_refusal(&refusal),

@@ -1,17 +1,14 @@
-//! The doors: accepts connections and finds out who is calling.
+//! The listeners: accept connections and tell clients from nodes.
 //!
-//! One TCP port serves vineyard clients and our own nodes; their first bytes tell them apart. A vineyard client's first
-//! frame is shorter than 4 GiB, so bytes 4 to 7 are zero; the peer magic, TLS and HTTP never start like that.
-//! Each kind of connection has a bound of its own, so that a flood of one kind does not shut the others out, and all
-//! bounds together leave descriptors for the disk and the members (`config::descriptors`). Of the TCP connections that
-//! have said nothing, or have not proved to be a node, the oldest makes room for the next: a node or a client speaks at
-//! once, so it gets in.
+//! One TCP port serves vineyard clients and other nodes; their first bytes tell them apart. A vineyard client's first
+//! frame is shorter than 4 GiB, so bytes 4 to 7 are zero; the peer magic, TLS and HTTP never start like that. Each kind
+//! of connection has a limit of its own, so that too many of one kind do not exclude the others, and all limits
+//! together leave descriptors for the disk and the members (`config::descriptors`). At the limit of unregistered TCP
+//! connections, the oldest one that has sent nothing, or has not finished the handshake of a node, is closed for the
+//! next one. Clients and nodes send their first bytes at once, so they are served even then.
 
-pub(crate) mod entry;
 mod ipc;
 mod limit;
-pub(crate) mod logins;
-pub(crate) mod rights;
 pub(crate) mod rpc;
 
 use std::io;
@@ -23,24 +20,22 @@ use vineyard_wire::Status;
 use vineyard_wire::peer::MAGIC;
 
 use self::ipc::IpcSession;
+use self::limit::{ConnectionLimit, Displaced, Silent};
 use self::rpc::RpcSession;
 use crate::context::{Counted, NodeContext};
 use crate::peer;
 use crate::session::writer;
 
-pub(crate) use limit::Displaced;
-use limit::{Room, Silent};
-
 /// Accepts clients of this machine until the node stops.
 pub(crate) async fn accept_local(node: Rc<NodeContext>, mut listener: Box<dyn LocalListener>) {
     let connections_max = node.config.limits.ipc_connections_max;
-    let room = Room::new(&node, "connections on the Unix socket", connections_max);
+    let limit = ConnectionLimit::new(&node, "connections on the Unix socket", connections_max);
     let mut failing = false;
     loop {
         match listener.accept().await {
             Ok(stream) => {
                 failing = false;
-                match room.enter(|counters| &counters.ipc_connections) {
+                match limit.acquire(|counters| &counters.ipc_connections) {
                     Ok(counted) => IpcSession::start(stream, counted),
                     Err(status) => refuse(&node, stream, status),
                 }
@@ -52,27 +47,31 @@ pub(crate) async fn accept_local(node: Rc<NodeContext>, mut listener: Box<dyn Lo
 
 /// Accepts clients and nodes from the network until the node stops.
 pub(crate) async fn accept_network(node: Rc<NodeContext>, mut listener: Box<dyn Listener>) {
-    let room = Room::new(
+    let limit = ConnectionLimit::new(
         &node,
         "unregistered connections",
         node.config.limits.unregistered_max,
     );
-    let rooms = Rc::new(Rooms::new(&node));
+    let client_limits = Rc::new(ClientLimits::new(&node));
     let mut silent = Silent::default();
     let mut failing = false;
     loop {
         match listener.accept().await {
             Ok(stream) => {
                 failing = false;
-                silent.make_room(&room).await;
-                match room.enter(|counters| &counters.unregistered) {
+                silent.make_room(&limit).await;
+                match limit.acquire(|counters| &counters.unregistered) {
                     Ok(counted) => {
                         let arrival = Arrival {
                             stream,
                             counted,
-                            displaced: silent.enter(),
+                            displaced: silent.add(),
                         };
-                        tokio::task::spawn_local(greet(node.clone(), arrival, rooms.clone()));
+                        tokio::task::spawn_local(greet(
+                            node.clone(),
+                            arrival,
+                            client_limits.clone(),
+                        ));
                     }
                     Err(status) => refuse(&node, stream, status),
                 }
@@ -82,18 +81,18 @@ pub(crate) async fn accept_network(node: Rc<NodeContext>, mut listener: Box<dyn 
     }
 }
 
-/// Where a TCP connection goes that turns out to be a client's.
-struct Rooms {
-    clients: Room,
-    unregistered: Room,
+/// The limits for TCP connections of clients.
+struct ClientLimits {
+    clients: ConnectionLimit,
+    unregistered: ConnectionLimit,
 }
 
-impl Rooms {
+impl ClientLimits {
     fn new(node: &Rc<NodeContext>) -> Self {
         let limits = &node.config.limits;
         Self {
-            clients: Room::new(node, "clients over TCP", limits.rpc_connections_max),
-            unregistered: Room::new(
+            clients: ConnectionLimit::new(node, "clients over TCP", limits.rpc_connections_max),
+            unregistered: ConnectionLimit::new(
                 node,
                 "clients over TCP that have not registered",
                 limits.unregistered_max,
@@ -102,15 +101,16 @@ impl Rooms {
     }
 }
 
-/// A TCP connection that has said nothing yet.
+/// A TCP connection that has sent nothing yet.
 struct Arrival {
     stream: Box<dyn Stream>,
     counted: Counted,
-    /// Comes when it must make room.
+    /// Tells when the connection must close for a newer one.
     displaced: Displaced,
 }
 
-/// Says why, and closes. Beyond a number it only closes: a connection that is being refused has a descriptor too.
+/// Sends the reason and closes. At the limit of refusals it only closes, because a connection that is being refused
+/// takes a descriptor too.
 fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
     node: &Rc<NodeContext>,
     mut stream: Box<S>,
@@ -130,7 +130,7 @@ fn refuse<S: AsyncWrite + Unpin + ?Sized + 'static>(
     });
 }
 
-/// After an accept that failed. `failing` keeps a row of failures from becoming one of lines.
+/// Waits after an accept that failed. With `failing`, only the first of successive failures is logged.
 async fn pause(node: &NodeContext, error: io::Error, failing: &mut bool) {
     if !std::mem::replace(failing, true) {
         tracing::warn!(%error, "could not accept a connection");
@@ -138,7 +138,7 @@ async fn pause(node: &NodeContext, error: io::Error, failing: &mut bool) {
     tokio::time::sleep(node.config.limits.accept_pause).await;
 }
 
-async fn greet(node: Rc<NodeContext>, arrival: Arrival, rooms: Rc<Rooms>) {
+async fn greet(node: Rc<NodeContext>, arrival: Arrival, limits: Rc<ClientLimits>) {
     let Arrival {
         mut stream,
         counted: unregistered,
@@ -160,7 +160,9 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, rooms: Rc<Rooms>) {
         return;
     }
     if first == MAGIC {
-        let served = peer::serve::serve(node.clone(), stream, unregistered, displaced);
+        let served = peer::serve::serve(node.clone(), stream, unregistered, async move {
+            displaced.told().await;
+        });
         tokio::select! {
             biased;
             () = node.stopping.begun() => {}
@@ -169,14 +171,16 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, rooms: Rc<Rooms>) {
         }
     } else if first[4..] == [0; 4] && node.config.rpc {
         drop(unregistered);
-        let entered = rooms
+        let acquired = limits
             .unregistered
-            .enter(|counters| &counters.unregistered_clients);
-        let entered = entered.and_then(|unregistered| {
-            let counted = rooms.clients.enter(|counters| &counters.rpc_connections)?;
+            .acquire(|counters| &counters.unregistered_clients);
+        let acquired = acquired.and_then(|unregistered| {
+            let counted = limits
+                .clients
+                .acquire(|counters| &counters.rpc_connections)?;
             Ok((counted, unregistered))
         });
-        match entered {
+        match acquired {
             Ok((counted, unregistered)) => {
                 RpcSession::start(stream, first.to_vec(), counted, unregistered);
             }

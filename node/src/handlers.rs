@@ -1,4 +1,4 @@
-//! One function per verb of the client protocol. A handler translates: it asks the owners and words the answer.
+//! One function per verb of the client protocol. A handler translates: it asks the owners and makes the reply.
 //!
 //! Checks that decide for the cluster (does it exist? is the name free?) live in the replicated state, not here.
 
@@ -99,7 +99,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
     }
 }
 
-/// A notice: the client dropped its last handle of each blob. Nothing is answered.
+/// A notice that the client dropped its last handle of each blob. There is no reply.
 pub(crate) async fn note_release(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
     let holder = session.holder.get();
     let release = move |local: &mut Local, _: &State| local.store.release_all(holder, &ids);
@@ -118,7 +118,7 @@ pub(crate) fn moves_bytes(request: &Request) -> bool {
     }
 }
 
-/// What a verb that moves bytes comes to. Its replies are written.
+/// The result of a verb that moves bytes. Its replies are written already.
 pub(crate) struct Answered {
     pub(crate) connection: Connection,
     pub(crate) outcome: Result<(), Status>,
@@ -159,7 +159,7 @@ async fn reply_with(
     })
 }
 
-/// Carries `work` through, also when the session ends: it must not be given up half way.
+/// Runs `work` to its end even if the session ends, because it must not be dropped half way.
 async fn to_its_end<T: 'static>(
     what: &str,
     work: impl Future<Output = Result<T, Status>> + 'static,

@@ -1,7 +1,8 @@
 //! One node: sessions, blobs, metadata and migration, as actors on one thread.
 //!
-//! This is the only crate that knows actix. `system` makes the real world; everything else takes it through
-//! `vineyard_env::Env`, so the simulator runs the same code. Start reading at `handlers`: one function per verb.
+//! This is the only crate that knows actix. `system` implements `Env` for the real machine; everything else uses it
+//! through `vineyard_env::Env`, so the simulator runs the same code. Start reading at `handlers`: one function per
+//! verb.
 
 mod actors;
 mod boot;

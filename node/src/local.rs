@@ -1,20 +1,20 @@
-//! What is local to this node and has one owner: blobs, transient metadata, what is under way for an id, and who waits.
+//! What is local to this node and has one owner: blobs, transient metadata, pending operations, and waits.
 //!
-//! Plain, synchronous code: no await, no socket, no clock. One call is one turn of the owner (`crate::actors::local`), so
-//! a rule that spans blobs and metadata holds because nothing can come between. The replicated state is an argument of
-//! each turn, loaded when the turn runs. It must never know a session, a handler or an actor.
+//! Plain, synchronous code: no await, no socket, no clock. One call is one turn of the owner (`crate::actors::local`),
+//! so a rule that spans blobs and metadata holds because nothing can come between. The replicated state is an argument
+//! of each turn, loaded when the turn runs. It must never know a session, a handler or an actor.
 //!
 //! | file | what |
 //! |---|---|
 //! | `catalog` | transient metadata, and how to read it together with the replicated state |
-//! | `pending` | the ledger of what is under way for an id, and its rules |
-//! | `waiters` | who waits for an id or a name |
+//! | `pending` | the ledger of operations that are pending for an id, and its rules |
+//! | `waiters` | waits for ids and names |
 //! | `make` | making objects, with or without their blobs |
 //! | `persist` | the begin and the end of a persist |
 //! | `copy` | the begin and the end of a migrated copy |
 //! | `delete` | deletes, and the freeing of blobs that nothing refers to any more |
 //! | `read` | metadata, with the blobs that are here |
-//! | `follow` | what the cluster has applied |
+//! | `follow` | following what the cluster has applied |
 
 pub(crate) mod catalog;
 mod copy;
@@ -43,7 +43,8 @@ use self::catalog::Catalog;
 use self::pending::{Asked, Pending, Verdict};
 use self::waiters::Waiters;
 
-/// A turn's outcome, or what the caller must wait for before it asks again. Such a turn has changed nothing.
+/// The result of a turn, or a wait after which the caller must ask again. A turn that returns a wait has changed
+/// nothing.
 pub(crate) type Attempt<T> = Result<T, Waiter>;
 
 /// See the module.
@@ -52,7 +53,7 @@ pub(crate) struct Local {
     pub(crate) catalog: Catalog,
     pub(crate) pending: Pending,
     pub(crate) waiters: Waiters,
-    /// The node's own reference owner: it holds what the node itself writes.
+    /// The holder of the blobs that the node itself writes.
     own_holder: HolderId,
 }
 
@@ -71,14 +72,14 @@ impl Local {
         self.own_holder
     }
 
-    /// Seals one blob, and wakes those who wait for it.
+    /// Seals one blob, and wakes the waits for it.
     pub(crate) fn seal(&mut self, holder: HolderId, id: ObjectId) -> Result<(), Error> {
         self.store.seal(holder, id)?;
         self.waiters.wake(&[id]);
         Ok(())
     }
 
-    /// Seals blobs that their holder does not read: a TCP client reads copies.
+    /// Seals blobs and releases their holder's references, for TCP clients, which read copies.
     pub(crate) fn seal_and_release(
         &mut self,
         holder: HolderId,
@@ -99,7 +100,7 @@ impl Local {
         }
     }
 
-    /// Waits for the first of `ids` for which `asked` has to wait; a refusal says why it never will go on.
+    /// Checks `asked` for all of `ids` in the ledger: a wait for the first that blocks it, or the first refusal.
     fn check<'a>(
         &mut self,
         asked: Asked,
@@ -115,7 +116,7 @@ impl Local {
         Ok(Ok(()))
     }
 
-    /// Metadata never points at bytes that were not sealed.
+    /// Refuses metadata over blobs that are absent or unsealed.
     fn check_sealed(&self, blobs: &[ObjectId]) -> Result<(), Status> {
         for id in blobs {
             match self.store.info(*id) {
@@ -127,7 +128,8 @@ impl Local {
         Ok(())
     }
 
-    /// Frees those of `candidates` that nothing refers to or is about to, in the name of `by`. Returns which of them were here.
+    /// Frees those of `candidates` that nothing refers to or is about to, and ends `by`'s references to them. Returns those
+    /// that were here.
     fn free_unreferred(
         &mut self,
         state: &State,

@@ -1,4 +1,4 @@
-//! Connections between nodes: the handshake, the dialling and the serving side, and the moving of blobs.
+//! Connections between nodes: the handshake, the dialling and the serving side, and the transfer of blobs.
 
 pub(crate) mod dial;
 pub(crate) mod fetch;

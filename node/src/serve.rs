@@ -1,4 +1,4 @@
-//! The one road of every request: admit, span, call, count, answer. Verbs that move raw bytes take it too.
+//! The path of every request: admit, span, call, count, answer. Verbs that move raw bytes take it too.
 //!
 //! It must never know what a verb does: that is `crate::handlers`.
 
@@ -14,11 +14,11 @@ use crate::session::connection::Connection;
 use crate::session::frame_reader::FrameError;
 use crate::session::{Kind, Session};
 
-/// Frames from this size on are decoded by a bulk worker, bytes: a million small values take longer than all others on the
-/// actor thread should wait.
+/// Frames of at least so many bytes are decoded by a bulk worker: decoding a million small values would block the actor
+/// thread for too long.
 const DECODE_HERE_BYTES_MAX: usize = 1 << 20;
 
-/// Serves a session until its client leaves, or a stop has given its last reply all the time it gets.
+/// Serves a session until its client closes, or until the stop deadline of the node has passed.
 pub(crate) async fn serve(session: &Session, connection: Connection) {
     let number = session.number;
     tokio::select! {
@@ -34,7 +34,7 @@ pub(crate) async fn serve(session: &Session, connection: Connection) {
     }
 }
 
-/// One request after the other, until the client leaves.
+/// Serves one request after the other, until the client closes.
 pub(crate) async fn converse(
     session: &Session,
     mut connection: Connection,
@@ -54,15 +54,15 @@ pub(crate) async fn converse(
     Ok(())
 }
 
-/// What became of a request.
+/// The result of serving one request.
 struct Served {
-    /// `None` if the client has left.
+    /// `None` if the client has closed.
     connection: Option<Connection>,
-    /// `None` if nobody was there to be told.
+    /// `None` if the client closed before the answer.
     outcome: Option<Result<(), Status>>,
 }
 
-/// The request in `body`, if this connection may ask it now, and the trace that the client gave it.
+/// Decodes `body` to a request and its trace, if any. Fails if this connection may not send it yet.
 async fn admit(session: &Session, body: Vec<u8>) -> Result<(Request, Option<Trace>), Status> {
     let body = session.node.env.faults.received(body);
     let (request, trace) = match body.len() < DECODE_HERE_BYTES_MAX {
@@ -130,7 +130,7 @@ async fn answer(
     })
 }
 
-/// The reply to one request; `None` if the client left before it came.
+/// The reply to one request; `None` if the client closed before the reply was ready.
 async fn call(
     session: &Session,
     connection: &mut Connection,
@@ -157,13 +157,13 @@ async fn call(
     connection.while_open(session, waiting).await
 }
 
-/// Whether the request is served to its end although its client leaves. Given up half way, the holder that the store has
-/// opened would belong to nobody, and a persist that has begun would not be ended.
+/// Whether the request is served to its end even if its client closes. If it were dropped half way, the holder that the
+/// store has opened would have no session, and a persist that has begun would not be ended.
 fn is_carried_through(request: &Request) -> bool {
     matches!(request, Request::Register(_) | Request::PutObject(_))
 }
 
-/// Whether the request waits for something to appear, for as long as its client stays.
+/// Whether the request waits for an object or name to appear, for as long as its client is connected.
 fn may_wait(request: &Request) -> bool {
     match request {
         Request::GetData { wait, .. } => *wait,
@@ -172,7 +172,7 @@ fn may_wait(request: &Request) -> bool {
     }
 }
 
-/// Returns when a stop has given a connection's last reply all the time it gets.
+/// Returns when the stop deadline has passed after a stop has begun.
 async fn cut_off(node: &NodeContext) {
     node.stopping.begun().await;
     tokio::time::sleep(node.config.limits.stop_deadline).await;

@@ -1,16 +1,20 @@
-//! Who is calling: one connection, and what the node remembers of it.
+//! A session: one connection of a client, and the node's state for it.
 //!
-//! A session owns its connection and its holder id, nothing else. However it ends, what it held goes back. It must never
-//! know a verb.
+//! A session owns its connection and its holder id, nothing else. When it ends, for whatever reason, its references are
+//! released. It must never know a verb.
 //!
 //! | file | what |
 //! |---|---|
 //! | `connection` | the stream with what is read ahead, replies, the end of a connection |
 //! | `frame_reader` | frames off a stream |
 //! | `writer` | a reply as a frame |
+//! | `logins` | whether a password is right |
+//! | `tcp_access` | whether the user at the other end of a TCP connection may be a client |
 
 pub(crate) mod connection;
 pub(crate) mod frame_reader;
+pub(crate) mod logins;
+pub(crate) mod tcp_access;
 pub(crate) mod writer;
 
 use std::cell::{Cell, RefCell};
@@ -30,27 +34,27 @@ pub(crate) enum Kind {
     Rpc,
 }
 
-/// One connection, as handlers see it. Dropping it gives back everything it held: dead clients leak nothing.
+/// One connection, as handlers see it. Dropping it releases all its references, so that dead clients leak nothing.
 pub(crate) struct Session {
     pub(crate) node: Rc<NodeContext>,
     pub(crate) kind: Kind,
-    /// Sessions are numbered as they open, for the log.
+    /// Number in the log; counted up as sessions open.
     pub(crate) number: u64,
-    /// Requests so far.
+    /// Number of requests so far.
     pub(crate) requests: Cell<u64>,
-    /// Under which the store counts this connection's references; replaced at register.
+    /// The holder of this connection's references in the store; replaced at register.
     pub(crate) holder: Cell<HolderId>,
     pub(crate) registered: Cell<bool>,
-    /// The client says when it no longer reads a blob.
+    /// Whether the client releases blobs that it no longer reads.
     pub(crate) releases: Cell<bool>,
     wrong_passwords: Cell<usize>,
-    /// Why it may not register, if its user may not use TCP.
+    /// Why the connection may not register, if its user may not use TCP.
     pub(crate) refusal: Option<Status>,
     was_refused: Cell<bool>,
     pub(crate) register_by: Instant,
-    /// Counts the connection among those that have not registered.
+    /// Counts the connection while it has not registered.
     unregistered: RefCell<Option<Counted>>,
-    /// Arena numbers whose handle this connection has received.
+    /// Arena numbers whose handle was sent to this connection.
     sent: RefCell<BTreeSet<i32>>,
 }
 
@@ -81,8 +85,8 @@ impl Session {
         })
     }
 
-    /// In whose name it deletes. A client that releases may still read what it deletes, so it keeps its holds; any other
-    /// one never says more, so a delete ends its holds.
+    /// The holder whose references a delete ends. `NOBODY` for a client that releases, because it may still read what
+    /// it deletes; other clients never release, so a delete ends their references.
     pub(crate) fn deleter(&self) -> HolderId {
         match self.releases.get() {
             true => HolderId::NOBODY,
@@ -90,7 +94,7 @@ impl Session {
         }
     }
 
-    /// From now on it may ask for everything.
+    /// From now on the connection may send any request.
     pub(crate) fn enter(&self) {
         self.registered.set(true);
         self.unregistered.take();
@@ -100,19 +104,19 @@ impl Session {
         self.wrong_passwords.set(self.wrong_passwords.get() + 1);
     }
 
-    /// Why it may not register, if so; it is closed once it was told.
+    /// Why the connection may not register, if so. It is closed after it was told.
     pub(crate) fn refused(&self) -> Option<Status> {
         self.was_refused.set(self.refusal.is_some());
         self.refusal.clone()
     }
 
-    /// Whether it has guessed often enough, or was told that it may not come in.
-    pub(crate) fn is_shut_out(&self) -> bool {
+    /// Whether the connection must be closed: after too many wrong passwords, or after it was refused.
+    pub(crate) fn must_close(&self) -> bool {
         self.was_refused.get()
             || self.wrong_passwords.get() >= self.node.config.limits.wrong_passwords_max
     }
 
-    /// The arena numbers in `numbers` that this connection has not seen; they count as sent from now on.
+    /// The arena numbers in `numbers` whose handle was not sent yet; they count as sent from now on.
     pub(crate) fn unseen(&self, numbers: impl IntoIterator<Item = i32>) -> Vec<i32> {
         let mut sent = self.sent.borrow_mut();
         numbers

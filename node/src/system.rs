@@ -1,4 +1,4 @@
-//! The real world: the only place in this crate that touches the machine.
+//! The implementations of `Env` for the real machine: the only part of this crate that touches it.
 #![allow(
     clippy::disallowed_methods,
     reason = "a maker: this is where the machine comes in"
@@ -10,6 +10,7 @@ mod host;
 pub(crate) mod ownership;
 pub(crate) mod place;
 mod random;
+mod rights;
 mod threads;
 mod users;
 
@@ -39,7 +40,7 @@ pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
     })
 }
 
-/// Files that this process makes are for its user alone, unless their maker says otherwise.
+/// Files that this process creates are for its user alone, unless created with another mode.
 pub(crate) fn keep_files_private() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
 }

@@ -1,4 +1,4 @@
-//! A whole node on this machine, and callers that speak in bare frames, for tests of what only a whole node shows.
+//! A whole node on this machine, and callers that send bare frames, for tests that need a whole node.
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -12,7 +12,7 @@ use vineyard_wire::{Request, frame, json};
 use crate::config::{Config, Limits, Listen};
 use crate::{Node, system};
 
-pub(crate) struct Place {
+pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) env: Env,
     socket: String,
@@ -20,20 +20,23 @@ pub(crate) struct Place {
 }
 
 /// Runs `test` with a node that has `limits`, and stops the node.
-pub(crate) fn with_node(limits: Limits, test: impl AsyncFnOnce(&Place)) {
+pub(crate) fn with_node(limits: Limits, test: impl AsyncFnOnce(&TestNode)) {
     with_config(|config| Config { limits, ..config }, test);
 }
 
-/// Runs `test` with a node that has what `change` makes of the usual settings, and stops the node.
-pub(crate) fn with_config(change: impl FnOnce(Config) -> Config, test: impl AsyncFnOnce(&Place)) {
+/// Runs `test` with a node whose default settings `change` has modified, and stops the node.
+pub(crate) fn with_config(
+    change: impl FnOnce(Config) -> Config,
+    test: impl AsyncFnOnce(&TestNode),
+) {
     with_env(change, |env| env, test);
 }
 
-/// As `with_config`, in the world that `change_env` makes of the real one.
+/// As `with_config`, with the real `Env` modified by `change_env`.
 pub(crate) fn with_env(
     change: impl FnOnce(Config) -> Config,
     change_env: impl FnOnce(Env) -> Env,
-    test: impl AsyncFnOnce(&Place),
+    test: impl AsyncFnOnce(&TestNode),
 ) {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("sock").display().to_string();
@@ -45,18 +48,18 @@ pub(crate) fn with_env(
     let env = change_env(system::env(&config.data_dir).unwrap());
     let runtime = system::runtime().unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let place = Place {
+        let test_node = TestNode {
             node: Node::start(config, env.clone()).await.unwrap(),
             env,
             socket,
             _folder: folder,
         };
-        test(&place).await;
-        place.node.stop().await;
+        test(&test_node).await;
+        test_node.node.stop().await;
     });
 }
 
-impl Place {
+impl TestNode {
     pub(crate) async fn ipc(&self) -> Caller {
         let stream = self.env.local.connect(&self.socket).await.unwrap();
         Caller { stream }
@@ -73,7 +76,7 @@ impl Place {
         &self.socket
     }
 
-    /// The SDK over the Unix socket and over TCP, with and without what we added to the protocol.
+    /// The SDK over the Unix socket and over TCP, each with and without our additions to the protocol.
     pub(crate) async fn clients(&self, options: &Options) -> Vec<Client> {
         let mut clients = Vec::new();
         for additions in [true, false] {
@@ -88,7 +91,7 @@ impl Place {
         clients
     }
 
-    /// A connection of either kind.
+    /// A Unix connection and a TCP connection.
     pub(crate) async fn callers(&self) -> [Caller; 2] {
         [self.ipc().await, self.rpc().await]
     }
@@ -131,7 +134,7 @@ impl Caller {
         assert_eq!(reply["type"], "register_reply", "{reply}");
     }
 
-    /// The beginning of a frame, so that the node knows what kind of caller this is.
+    /// Sends the beginning of a frame, by which the node recognises a client.
     pub(crate) async fn send_half(&mut self) {
         let beginning = [9, 0, 0, 0, 0, 0, 0, 0, b'{'];
         self.stream.write_all(&beginning).await.unwrap();

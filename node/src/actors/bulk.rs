@@ -2,9 +2,9 @@
 //!
 //! A job is built on the worker's own thread and may hold streams and arena slices; nothing here knows what it moves.
 //!
-//! A worker takes jobs up as they come and runs them side by side: a slow reader must not hold up the others, so no number
-//! of running jobs is waited for. Whoever brings a job waits for it, so there are never more than one for each connection
-//! of a client or node and `bulk_connections` for each migration that has a place.
+//! A worker starts each job as it arrives and runs all of them concurrently, so that a slow reader does not block the
+//! others. Each caller waits for its job, so there is at most one job per connection of a client or node, and
+//! `bulk_connections` per migration that has a permit.
 
 use std::cell::Cell;
 use std::io;
@@ -25,7 +25,7 @@ pub(crate) struct Bulk {
 }
 
 impl Bulk {
-    /// Starts `count` workers, each with room for `queue` jobs it has not taken up yet.
+    /// Starts `count` workers, each with a queue of `queue` jobs that it has not started yet.
     pub(crate) fn start(threads: &dyn Threads, count: usize, queue: usize) -> Self {
         let worker = |index: usize| {
             let (jobs, mut reader) = mpsc::channel::<Job>(queue);
@@ -54,7 +54,7 @@ impl Bulk {
         let job: Job = Box::new(move || {
             let work = job();
             Box::pin(async move {
-                // The asker may have gone away meanwhile.
+                // The caller may have been dropped meanwhile.
                 drop(done.send(work.await));
             })
         });
@@ -70,8 +70,8 @@ impl Bulk {
         result.await.map_err(|_| stopped())
     }
 
-    /// Lets `work` move `bytes` on `stream` within a transfer's deadline: here if they are few, else on the next worker,
-    /// which the stream visits and returns from.
+    /// Lets `work` move `bytes` on `stream` within a transfer's deadline: few bytes on this thread, more of them on the
+    /// next worker, to which the stream is handed and which returns it.
     pub(crate) async fn transfer<R: Send + 'static>(
         &self,
         limits: &Limits,

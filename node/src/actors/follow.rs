@@ -1,4 +1,5 @@
-//! Tells the owner of what is local what the cluster has applied, also what other nodes asked for.
+//! Passes the events that the cluster has applied, also those of other nodes' commands, on to the owner of what is
+//! local.
 
 use std::rc::Rc;
 

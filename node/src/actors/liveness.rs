@@ -1,6 +1,6 @@
-//! The leader's watch: tells the cluster when an instance falls silent and when it is back.
+//! The leader's failure detector: records in the cluster when an instance becomes unreachable and when it is back.
 //!
-//! Only transitions go through the log. Silence deletes nothing: a pause is not a death.
+//! Only transitions go through the log. An unreachable instance loses nothing: it may only be paused.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use vineyard_wire::{InstanceId, NodeId};
 use crate::boot::registration;
 use crate::context::NodeContext;
 
-/// Watches until the node stops; idle while another node leads.
+/// Runs until the node stops; idle while another node leads.
 pub(crate) async fn watch(node: Rc<NodeContext>) {
     let limits = &node.config.limits;
     let mut reign = None;
@@ -26,30 +26,30 @@ pub(crate) async fn watch(node: Rc<NodeContext>) {
         let silent = silences(&group, &mut reign, Instant::now());
         for command in transitions(&node.meta.state(), &silent, limits.unreachable_after) {
             if let Err(error) = registration::submit(&node, command).await {
-                // The next round sees the same silence and tries again.
-                tracing::debug!(%error, "could not record who is reachable");
+                // The next round sees the same change and retries.
+                tracing::debug!(%error, "could not record which nodes are reachable");
             }
         }
     }
 }
 
-/// A term in which this node leads, and since when.
+/// A term in which this node leads, and its begin.
 #[derive(Clone, Copy)]
 struct Reign {
     term: u64,
     since: Instant,
 }
 
-/// What this leader knows of a member.
+/// When this leader last heard of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Silence {
     lasts: Duration,
-    /// Whether it has answered this leader at all; only then is it known to be back.
+    /// Whether the member has answered this leader at all. Only then may it be recorded as back.
     was_heard: bool,
 }
 
-/// For how long each member has been silent; empty unless this node leads. A member that this leader has never heard is
-/// silent since the leader took over.
+/// For how long each member has been silent; empty unless this node leads. A member that has not answered this leader
+/// yet counts as silent since the begin of the term.
 fn silences(group: &Status, reign: &mut Option<Reign>, now: Instant) -> BTreeMap<NodeId, Silence> {
     if !group.is_leader {
         *reign = None;
@@ -80,7 +80,7 @@ fn silences(group: &Status, reign: &mut Option<Reign>, now: Instant) -> BTreeMap
     members.map(silence).collect()
 }
 
-/// What the cluster has yet to be told.
+/// The transitions that are not recorded yet.
 fn transitions(state: &State, silent: &BTreeMap<NodeId, Silence>, limit: Duration) -> Vec<Command> {
     let watch = |instance: InstanceId, reachable| Command::Watch {
         instance,

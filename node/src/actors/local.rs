@@ -1,4 +1,4 @@
-//! The owner of what is local: one turn after the other, each with the replicated state as it is when the turn runs.
+//! The owner of what is local. It runs one turn after the other, each with the current replicated state.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::owner::Handle;
 use crate::context::call;
 use crate::local::Local;
 
-/// Asks the owner.
+/// The handle of the owner.
 pub(crate) struct LocalHandle {
     owner: Handle<Local>,
     state: Arc<Reader>,
@@ -20,7 +20,7 @@ pub(crate) struct LocalHandle {
 }
 
 impl LocalHandle {
-    /// Starts the owner of `local`, and lets freed memory decay every `decay_every`.
+    /// Starts the owner of `local`. Every `decay_every` it returns unused pages to the system.
     pub(crate) fn start(
         local: Local,
         state: Reader,
@@ -36,7 +36,7 @@ impl LocalHandle {
         }
     }
 
-    /// Runs `turn`, and nothing else meanwhile.
+    /// Runs `turn` on the owner.
     pub(crate) async fn ask<R: Send + 'static>(
         &self,
         turn: impl FnOnce(&mut Local, &State) -> R + Send + 'static,
@@ -47,7 +47,7 @@ impl LocalHandle {
         call::waiting_for("its turn", asked).await
     }
 
-    /// Turns that were asked for by this handle.
+    /// Number of turns that this handle has asked for.
     #[cfg(test)]
     pub(crate) fn turns(&self) -> u64 {
         self.turns.get()

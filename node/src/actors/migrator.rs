@@ -1,8 +1,8 @@
-//! Owns the copies in flight: each object is fetched once however many ask for it.
+//! Owns the copies in flight: concurrent requests for one object share one copy.
 //!
-//! The destination migrates. Bytes go straight from the source's arena to a socket to this node's arena, checksummed,
-//! large ones over several connections; then the copy's metadata is persisted in one entry. A copy that fails half way
-//! leaves nothing behind, and whatever happens to a flight, those who wait for it are told.
+//! The destination migrates. Bytes go from the source's arena through a socket into this node's arena, checksummed,
+//! large blobs over several connections; then the copy's metadata is persisted in one log entry. A copy that fails
+//! leaves nothing behind, and each request that waits for it gets the error.
 
 mod object;
 pub(crate) mod plan;
@@ -21,43 +21,44 @@ use super::owner::Handle;
 use crate::context::{NodeContext, call};
 use crate::failure;
 
-/// Who else waits for a copy that is on its way.
+/// The requests that wait for each copy in flight.
 #[derive(Default)]
-struct Flights(BTreeMap<ObjectId, Vec<oneshot::Sender<Result<ObjectId, Status>>>>);
+struct InFlight(BTreeMap<ObjectId, Vec<oneshot::Sender<Result<ObjectId, Status>>>>);
 
 pub(crate) struct Migrator {
-    flights: Handle<Flights>,
-    /// One for each copy that may move bytes now; the others queue.
-    places: Semaphore,
+    in_flight: Handle<InFlight>,
+    /// One permit for each copy that may move bytes at the same time; the others queue.
+    permits: Semaphore,
 }
 
 pub(crate) fn start(mailbox: usize, migrations_max: usize) -> Migrator {
     Migrator {
-        flights: Handle::start("migrator", mailbox, Flights::default()),
-        places: Semaphore::new(migrations_max),
+        in_flight: Handle::start("migrator", mailbox, InFlight::default()),
+        permits: Semaphore::new(migrations_max),
     }
 }
 
-/// Brings `id` here and returns the id under which it is read here. A copy that has begun goes on when its asker leaves.
+/// Copies `id` to this node and returns the id under which it is read here. A copy that has begun goes on when its
+/// request is dropped.
 pub(crate) fn migrate(
     node: &Rc<NodeContext>,
     id: ObjectId,
 ) -> LocalBoxFuture<'static, Result<ObjectId, Status>> {
     let node = node.clone();
     Box::pin(async move {
-        let (done, landed) = oneshot::channel();
-        let board = move |flights: &mut Flights| {
-            let waiters = flights.0.entry(id).or_default();
+        let (done, ended) = oneshot::channel();
+        let join = move |in_flight: &mut InFlight| {
+            let waiters = in_flight.0.entry(id).or_default();
             waiters.push(done);
             waiters.len() == 1
         };
-        if node.migrator.flights.ask(board).await? {
-            let work = call::carried(fly(node.clone(), id));
+        if node.migrator.in_flight.ask(join).await? {
+            let work = call::carried(run(node.clone(), id));
             tokio::task::spawn_local(work.instrument(Span::current()));
         }
         let deadline = deadline(&node);
-        let landed = tokio::time::timeout(deadline, landed);
-        match call::waiting_for("the bytes of another node", landed).await {
+        let ended = tokio::time::timeout(deadline, ended);
+        match call::waiting_for("the bytes of another node", ended).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(abandoned(id)),
             Err(_) => Err(failure::deadline(
@@ -68,7 +69,7 @@ pub(crate) fn migrate(
     })
 }
 
-/// No copy takes longer: no object that is copied here is larger than the arena.
+/// The longest that a migration may take: no object is larger than the arena.
 pub(crate) fn deadline(node: &NodeContext) -> std::time::Duration {
     let limits = &node.config.limits;
     limits.transfer_deadline(node.config.size_bytes) + limits.metadata_deadline
@@ -81,31 +82,37 @@ fn abandoned(id: ObjectId) -> Status {
     )
 }
 
-async fn fly(node: Rc<NodeContext>, id: ObjectId) {
-    let flight = node.clone();
-    // A task of its own: if it panics, its waiters still land.
-    let work = call::carried(async move { bring(&flight, id).await });
+async fn run(node: Rc<NodeContext>, id: ObjectId) {
+    let context = node.clone();
+    // The copy is a task of its own, so that its waiters are told even if it panics.
+    let work = call::carried(async move { fetch(&context, id).await });
     let outcome = tokio::task::spawn_local(work.instrument(Span::current())).await;
     let outcome = outcome.unwrap_or_else(|error| {
         tracing::error!(%id, %error, "a migration ended without an outcome");
         Err(abandoned(id))
     });
-    let land = move |flights: &mut Flights| flights.0.remove(&id).unwrap_or_default();
-    // A stopped migrator has dropped its waiters, who are told so.
-    for waiter in node.migrator.flights.ask(land).await.unwrap_or_default() {
-        // The waiter may have gone.
+    let take_waiters = move |in_flight: &mut InFlight| in_flight.0.remove(&id).unwrap_or_default();
+    // If the migrator has stopped, its waiters were dropped, which they see as an error.
+    for waiter in node
+        .migrator
+        .in_flight
+        .ask(take_waiters)
+        .await
+        .unwrap_or_default()
+    {
+        // The waiting request may have been dropped.
         drop(waiter.send(outcome.clone()));
     }
 }
 
-async fn bring(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
+async fn fetch(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     let state = node.meta.state();
     if id.is_blob() {
-        return bring_blob(node, id).await;
+        return fetch_blob(node, id).await;
     }
     match plan::plan(&state, id, node.instance)? {
         Plan::Here(id) => Ok(id),
-        Plan::One(copy) => object::bring(node, id, copy).await,
+        Plan::One(plan) => object::copy(node, id, plan).await,
         Plan::Members(members) => {
             try_join_all(members.into_iter().map(|member| migrate(node, member))).await?;
             Ok(id)
@@ -113,12 +120,12 @@ async fn bring(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status>
     }
 }
 
-async fn bring_blob(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
+async fn fetch_blob(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     let state = node.meta.state();
     let wanted = plan::want(&state, id, InstanceId::UNSPECIFIED, node.instance)?;
     let fetched = transfer::fetch_blobs(node, wanted.into_iter().collect()).await?;
     let Some(copy) = fetched.get(&id).map(|copy| copy.id) else {
-        // It is here, or it is the empty blob, which is everywhere.
+        // The blob is here, or it is the empty blob, which every node has.
         return Ok(id);
     };
     node.local

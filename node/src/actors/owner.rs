@@ -1,11 +1,12 @@
-//! An actor that owns one value. Others send it what to do with the value and get the result back.
+//! An actor that owns one value. Callers send it operations on the value and get the results back.
 //!
-//! The mailbox is bounded and every ask waits for its turn, so a flood slows its senders down instead of growing.
+//! The mailbox is bounded and every ask waits for its turn, so too many asks slow their senders down and take no more
+//! memory.
 
 use actix::{Actor, Addr, Context, Handler, Message};
 use vineyard_wire::{Code, Status};
 
-/// Owns a `T` for the node's life.
+/// Owns a `T` until the node stops.
 pub(crate) struct Owner<T: 'static> {
     value: T,
     mailbox: usize,
@@ -19,10 +20,10 @@ impl<T: Unpin + 'static> Actor for Owner<T> {
     }
 }
 
-/// One turn with the value.
-struct Turn<T, R>(Box<dyn FnOnce(&mut T) -> R + Send>);
+/// One operation on the value: a turn of the owner.
+struct Op<T, R>(Box<dyn FnOnce(&mut T) -> R + Send>);
 
-impl<T: 'static, R: Send + 'static> Message for Turn<T, R> {
+impl<T: 'static, R: Send + 'static> Message for Op<T, R> {
     type Result = Returned<R>;
 }
 
@@ -36,17 +37,17 @@ where
 {
     fn handle(self, _: &mut A::Context, reply: Option<actix::dev::OneshotSender<Self>>) {
         if let Some(reply) = reply {
-            // The asker may have gone; then nobody wants the answer.
+            // The caller may have been dropped, and the answer with it.
             drop(reply.send(self));
         }
     }
 }
 
-impl<T: Unpin + 'static, R: Send + 'static> Handler<Turn<T, R>> for Owner<T> {
+impl<T: Unpin + 'static, R: Send + 'static> Handler<Op<T, R>> for Owner<T> {
     type Result = Returned<R>;
 
-    fn handle(&mut self, turn: Turn<T, R>, _: &mut Self::Context) -> Returned<R> {
-        Returned((turn.0)(&mut self.value))
+    fn handle(&mut self, op: Op<T, R>, _: &mut Self::Context) -> Returned<R> {
+        Returned((op.0)(&mut self.value))
     }
 }
 
@@ -79,7 +80,7 @@ impl<T: Unpin + 'static> Handle<T> {
         &self,
         turn: impl FnOnce(&mut T) -> R + Send + 'static,
     ) -> Result<R, Status> {
-        match self.address.send(Turn(Box::new(turn))).await {
+        match self.address.send(Op(Box::new(turn))).await {
             Ok(Returned(result)) => Ok(result),
             Err(_) => Err(Status::new(
                 Code::VineyardServerNotReady,

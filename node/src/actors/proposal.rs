@@ -1,7 +1,7 @@
-//! What the cluster decided about a persist, also when the answer does not come in time.
+//! A proposed persist, and its outcome even if the cluster does not answer in time.
 //!
-//! A submit that ends at its deadline may still take effect. What it needs (bytes, records that must not change) stays until
-//! the cluster has decided: metadata must never point at what was thrown away meanwhile.
+//! A submit that ends at its deadline may still take effect. The bytes and records that it refers to are kept unchanged
+//! until the outcome is known, so that metadata never points at freed bytes.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,8 +14,11 @@ use vineyard_wire::ObjectId;
 use crate::context::{NodeContext, call};
 use crate::local::Proposal;
 
-/// What the cluster decided; `None` if it may decide later, or did and has forgotten.
-pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<(), RaftError>> {
+/// The outcome of a submit; `None` if it is unknown: the cluster may still apply the command, or has applied it and
+/// expired the request key.
+pub(crate) fn known_outcome(
+    submitted: Result<Applied, RaftError>,
+) -> Option<Result<(), RaftError>> {
     match submitted {
         Ok(_) => Some(Ok(())),
         Err(RaftError::Refused(Refusal::Forgotten)) => None,
@@ -28,15 +31,15 @@ pub(crate) fn decided(submitted: Result<Applied, RaftError>) -> Option<Result<()
     }
 }
 
-/// A name that an object is to have.
+/// A name for an object.
 #[derive(Clone, Debug)]
 pub(crate) struct Naming {
     pub(crate) name: String,
     pub(crate) id: ObjectId,
 }
 
-/// A proposed persist. It is one request however often it is asked about: once it has taken effect it may be undone,
-/// by a delete that was acknowledged, and asking again must not carry it out again.
+/// A proposed persist. Each retry carries the same request key, because after a persist took effect, a later delete may
+/// have undone it, and a retry must not apply the persist again.
 pub(crate) struct PendingProposal {
     node: Rc<NodeContext>,
     request: Request,
@@ -75,7 +78,7 @@ impl PendingProposal {
         call::waiting_for("the cluster to agree", submitted).await
     }
 
-    /// Asks until the cluster has decided; `None` if this node stops first.
+    /// Retries until the outcome is known; `None` if this node stops first.
     pub(crate) async fn keep_asking(self) -> Option<Result<(), RaftError>> {
         loop {
             tokio::time::sleep(self.node.config.limits.join_retry).await;
@@ -88,7 +91,7 @@ impl PendingProposal {
                     return Some(self.took_effect().then_some(()).ok_or(forgotten));
                 }
                 submitted => {
-                    if let Some(outcome) = decided(submitted) {
+                    if let Some(outcome) = known_outcome(submitted) {
                         return Some(outcome);
                     }
                 }
@@ -96,7 +99,8 @@ impl PendingProposal {
         }
     }
 
-    /// Whether any of it is left in the cluster's metadata. What has no trace there never came, or is gone again.
+    /// Whether the cluster's metadata has any part of the persist. If it has none, the persist never took effect, or a
+    /// delete has removed all of it.
     fn took_effect(&self) -> bool {
         let (Command::Persist { records, blobs } | Command::Publish { records, blobs, .. }) =
             self.command.as_ref()

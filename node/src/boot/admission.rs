@@ -1,6 +1,7 @@
-//! How a node whose disk knows no cluster becomes part of one: it founds it, or asks to be admitted.
+//! How a node whose disk has no cluster yet becomes part of one: it founds a cluster, or joins one.
 //!
-//! Promise: a data directory gets one node id for ever, and never the id of the node that answers it.
+//! Promise: a data directory gets one node id, which never changes and is never the id of the node that answers the
+//! join.
 
 use std::io;
 
@@ -14,11 +15,11 @@ use crate::boot::node::Error;
 use crate::config::{Config, Join};
 use crate::peer::dial::Dialer;
 
-/// What the disk remembers, or a new identity that is on the disk when this returns.
-pub(crate) async fn know_thyself(config: &Config, env: &Env) -> Result<Identity, Error> {
+/// The identity on the disk, or a new one that was saved when this returns.
+pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Result<Identity, Error> {
     let known = Identity::load(env.disk.as_ref()).map_err(Error::Disk)?;
     let identity = match (known, &config.join) {
-        // Not admitted by anyone yet: a token that was mistyped the last time must not stay for good.
+        // No cluster has admitted this node yet, so a token that was mistyped at the last start is replaced.
         (Some(known), Some(join)) if known.node.is_none() => known.invited_by(join.token.parse()?),
         (Some(known), join) => {
             if join.as_ref().is_some_and(|join| !known.is_invited_by(join)) {
@@ -44,7 +45,8 @@ pub(crate) async fn know_thyself(config: &Config, env: &Env) -> Result<Identity,
     Ok(identity)
 }
 
-/// Asks the cluster for a node id until it gives one. A refusal that asking again cannot change ends it.
+/// Asks the cluster for a node id and retries until it gets one. Ends with an error at a refusal that a retry cannot
+/// change.
 pub(crate) async fn join(
     config: &Config,
     env: &Env,
@@ -97,7 +99,7 @@ pub(crate) async fn join(
     }
 }
 
-/// A node of a build that knows no feature levels hangs up at the question that says one, and is asked without.
+/// A build without feature levels closes the connection when a join contains one. Then the join is repeated without it.
 async fn ask_at(
     dialer: &Dialer,
     endpoint: &str,

@@ -1,7 +1,7 @@
-//! Who this node is: kept on its disk, the same over restarts.
+//! The identity of this node: kept on its disk, and the same after a restart.
 //!
 //! The instance id that clients see is `node + boot * 65536`. The boot is counted here and made durable before it is
-//! used, so no two lives of a node share one.
+//! used, so no two processes of a node have the same instance id.
 
 use std::io;
 
@@ -16,13 +16,13 @@ use crate::config::Join;
 use crate::context::NodeContext;
 use crate::peer::handshake::Credentials;
 
-/// The one key of the disk that is not the raft group's.
+/// The only key on the disk that does not belong to the raft group.
 const KEY: &[u8] = b"\x00identity";
-/// Of the record: its first byte, before JSON of `Identity`. It has nothing to do with the peer protocol's.
+/// The first byte of the record, before the JSON of `Identity`. It is independent of the version of the peer protocol.
 const VERSION: u8 = 1;
-/// An object id has 15 bits for the boot: a node that started this often has used up its ids.
+/// An object id has 15 bits for the boot: a node that was started this often has no object ids left.
 pub(crate) const BOOTS_MAX: u64 = 1 << 15;
-/// A member would have to miss so many starts of a node to take it for a copy.
+/// Lives kept in the record. A member that missed this many starts of a node would take the node for a copy.
 pub(crate) const LIVES_MAX: usize = 1 << 12;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,20 +36,20 @@ pub(crate) struct Identity {
     pub(crate) epoch: u64,
     /// Whether this node founded the cluster.
     pub(crate) founder: bool,
-    /// Lives of this node so far, this one included.
+    /// Starts of this node so far, this one included.
     pub(crate) boots: u64,
-    /// Random, one for each process that has run from here, the last `LIVES_MAX` of them. By them the cluster, and members
-    /// that are far behind, know that the disk is the one they have seen last.
+    /// One random number for each process that has run from this data directory, the last `LIVES_MAX` of them. By these
+    /// the cluster, and members that are far behind, recognise the disk as the one that they have seen last.
     #[serde(default)]
     pub(crate) lives: Vec<u128>,
-    /// Why the cluster has refused a life of this node. The next life would have an id that the cluster has not seen, but
-    /// the disk lacks what the node did elsewhere.
+    /// Why the cluster has refused a life of this node. The next life would have an id that is new to the cluster, but
+    /// this disk lacks what the node's other process acknowledged, so it must not start either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
 }
 
 impl Identity {
-    /// What the disk remembers.
+    /// The identity on the disk; `None` if there is none.
     pub(crate) fn load(disk: &dyn Disk) -> io::Result<Option<Self>> {
         let Some(bytes) = disk.get(KEY)? else {
             return Ok(None);
@@ -58,12 +58,12 @@ impl Identity {
         match bytes.split_first() {
             Some((&VERSION, record)) => serde_json::from_slice(record)
                 .map(Some)
-                .map_err(|error| damaged(format!("the record of who this node is: {error}"))),
+                .map_err(|error| damaged(format!("the record of this node's identity: {error}"))),
             Some((version, _)) => Err(damaged(format!(
-                "the record of who this node is has version {version}; this program reads {VERSION}"
+                "the record of this node's identity has version {version}; this program reads {VERSION}"
             ))),
             None => Err(damaged(
-                "the record of who this node is is empty".to_owned(),
+                "the record of this node's identity is empty".to_owned(),
             )),
         }
     }
@@ -102,7 +102,7 @@ impl Identity {
         }
     }
 
-    /// The same node with another invitation; for one that no cluster has admitted yet.
+    /// The same node with another join token; for a node that no cluster has admitted yet.
     pub(crate) fn invited_by(self, token: Token) -> Self {
         let Token { cluster, secret } = token;
         Self {
@@ -112,17 +112,17 @@ impl Identity {
         }
     }
 
-    /// Whether `join` speaks of the cluster this node knows.
+    /// Whether the token in `join` is one of this node's cluster.
     pub(crate) fn is_invited_by(&self, join: &Join) -> bool {
         let token = join.token.parse::<Token>();
         token.is_ok_and(|token| token.cluster == self.cluster)
     }
 
-    /// Returns once it is durable.
+    /// Returns once the record is durable.
     pub(crate) async fn save(&self, disk: &dyn Disk) -> io::Result<()> {
         let (done, saved) = oneshot::channel();
         let put = Change::Put(KEY.to_vec(), self.encode());
-        // The receiver goes only with this future.
+        // The receiver is dropped only when this future is.
         disk.commit(vec![put], Box::new(move |result| drop(done.send(result))));
         saved
             .await
@@ -135,7 +135,7 @@ impl Identity {
         bytes
     }
 
-    /// Counts this life; `None` if the node has had all the lives it can have. It counts once it is saved.
+    /// Adds this life; `None` if the node has used all its boots. The caller must save the result before using it.
     pub(crate) fn reborn(mut self, random: &dyn Random) -> Option<Self> {
         self.boots += 1;
         self.lives.push(random_key(random));
@@ -167,7 +167,7 @@ impl Identity {
         }
     }
 
-    /// What the cluster is told of this boot.
+    /// The record of this boot for the cluster.
     pub(crate) fn instance_record(&self, node: &NodeContext) -> Instance {
         Instance {
             id: node.instance,
@@ -180,7 +180,7 @@ impl Identity {
         }
     }
 
-    /// The node and its cluster, as people read it; `None` before a cluster has admitted it.
+    /// The node and its cluster as text for people; `None` before a cluster has admitted it.
     pub(crate) fn name(&self) -> Option<String> {
         let node = self.node?;
         Some(format!("{node} of cluster {}", self.cluster))

@@ -1,4 +1,4 @@
-//! The log on stderr: one event, one line, with nothing in it that a terminal obeys.
+//! The log on stderr: one line per event, without control characters.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -8,10 +8,10 @@ use vineyard_net::text;
 
 use crate::config::LogFormat;
 
-/// Starts the log; a process that starts several nodes has one already.
+/// Starts the log; a process that starts several nodes calls this several times.
 pub(crate) fn start(filter: EnvFilter, format: LogFormat) {
     let log = tracing_subscriber::fmt().with_env_filter(filter);
-    // It fails if there is one, which then goes on.
+    // It fails if the process has a log already, which stays in use.
     let _ = match format {
         LogFormat::Text => log
             .with_writer(|| Lines(io::stderr(), text::printable))
@@ -24,12 +24,12 @@ pub(crate) fn start(filter: EnvFilter, format: LogFormat) {
     };
 }
 
-/// Says on stderr, on one line, why this process ends.
+/// Prints on stderr, on one line, why this process ends.
 pub(crate) fn complain(message: &str) {
     eprintln!("vineyardd: {}", text::printable(message));
 }
 
-/// Gets each event in one piece, with the line's end, and passes it on with strangers' text made harmless.
+/// Receives each event in one piece, with its newline, and passes it on with control characters escaped.
 struct Lines<W>(W, fn(&str) -> Cow<'_, str>);
 
 impl<W: Write> Write for Lines<W> {

@@ -1,4 +1,4 @@
-//! A node: finds out who it is, opens its doors, starts its actors, and takes its place in the cluster.
+//! A node: loads its identity, starts its listeners and actors, and registers with its cluster.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,17 +22,17 @@ use crate::boot::token::{ParseTokenError, Token};
 use crate::config::{Config, Listen, TooFewDescriptors};
 use crate::context::{ClosedSessions, Counters, NodeContext, SharedArena, Stopping, reap};
 use crate::front;
-use crate::front::entry::Entry;
-use crate::front::logins::Logins;
 use crate::local::Local;
 use crate::local::catalog::Catalog;
 use crate::peer::dial::{Dialer, RaftDialer};
 use crate::peer::stats;
+use crate::session::logins::Logins;
+use crate::session::tcp_access::TcpAccess;
 
 /// A running node. Dropping it ends its tasks at once; `stop` ends it in order.
 pub struct Node {
-    pub(crate) shared: Rc<NodeContext>,
-    doors: Vec<JoinHandle<()>>,
+    pub(crate) context: Rc<NodeContext>,
+    listeners: Vec<JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -72,15 +72,15 @@ pub enum Error {
 }
 
 impl Node {
-    /// Starts a node; call it inside a `LocalSet`. It serves this machine's clients when it returns. A joining node
-    /// retries until the cluster admits it; it never forms a cluster of its own.
+    /// Starts a node; call it inside a `LocalSet`. The node serves clients of this machine when this returns. A joining
+    /// node retries until the cluster admits it; it never forms a cluster of its own.
     pub async fn start(config: Config, env: Env) -> Result<Self, Error> {
         let (descriptors, open) = (env.host.open_fds_max(), env.host.open_fds());
         let config = Config {
             limits: config.limits.within(descriptors, open)?,
             ..config
         };
-        let mut identity = admission::know_thyself(&config, &env).await?;
+        let mut identity = admission::load_or_create_identity(&config, &env).await?;
         if let Some(reason) = identity.refused {
             return Err(Error::Copied { reason });
         }
@@ -98,11 +98,11 @@ impl Node {
             .await
             .map_err(Error::Disk)?;
         let local = bind_local(&config, &env).await?;
-        let shared = assemble(config, env, identity, node, endpoint).await?;
+        let context = assemble(config, env, identity, node, endpoint).await?;
         let started = Self {
-            tasks: tend(&shared),
-            doors: open_doors(&shared, network, local),
-            shared,
+            tasks: tend(&context),
+            listeners: start_listeners(&context, network, local),
+            context,
         };
         started.register().await?;
         Ok(started)
@@ -110,50 +110,51 @@ impl Node {
 
     /// `host:port` that clients and nodes dial.
     pub fn endpoint(&self) -> &str {
-        &self.shared.endpoint
+        &self.context.endpoint
     }
 
     /// This boot's instance id.
     pub fn instance_id(&self) -> InstanceId {
-        self.shared.instance
+        self.context.instance
     }
 
-    /// The node and its cluster, as people read it.
+    /// The node and its cluster as text for people.
     pub(crate) fn name(&self) -> Option<String> {
-        self.shared.identity.name()
+        self.context.identity.name()
     }
 
     /// What another node needs to join this one's cluster.
     pub fn token(&self) -> Token {
-        self.shared.identity.token()
+        self.context.identity.token()
     }
 
-    /// How far this node has applied the cluster's log, and a digest of the state that gave.
+    /// The last log index that this node has applied, and a digest of the resulting state.
     pub fn state_digest(&self) -> (u64, u64) {
-        let state = self.shared.meta.state();
+        let state = self.context.meta.state();
         (state.applied(), state.digest())
     }
 
     /// The group as this node sees it.
     pub fn group(&self) -> vineyard_raft::Status {
-        self.shared.meta.status()
+        self.context.meta.status()
     }
 
     /// How many more voters may fail before the cluster can agree on nothing, as far as this node knows.
     pub fn tolerates(&self) -> usize {
-        stats::tolerates(&self.shared)
+        stats::tolerates(&self.context)
     }
 
-    /// Closes the doors, lets each connection end with the reply it is at, then leaves the group.
+    /// Stops the listeners, lets each connection finish its current reply, then stops the raft group.
     pub async fn stop(mut self) {
-        for door in self.doors.drain(..) {
-            door.abort();
-            // Waiting drops what the task held: its listener, and with it the socket's file.
-            drop(door.await);
+        for listener in self.listeners.drain(..) {
+            listener.abort();
+            // Awaiting the task drops its listener, which removes the socket's file.
+            drop(listener.await);
         }
-        let node = &self.shared;
+        let node = &self.context;
         node.stopping.begin();
-        // The connections keep the deadline themselves; the pause is for those that have just reached it.
+        // Each connection ends by itself at the stop deadline; the additional time is for connections that have just
+        // reached it.
         let deadline = node.config.limits.stop_deadline + node.config.limits.parting_deadline;
         if tokio::time::timeout(deadline, all_gone(&node.counters))
             .await
@@ -177,9 +178,10 @@ impl Node {
         );
     }
 
-    /// Tells the cluster of this boot; a node that cannot reach a quorum yet goes on trying while it serves.
+    /// Registers this boot with the cluster. A node that cannot reach a quorum yet serves local clients while it
+    /// retries.
     async fn register(&self) -> Result<(), Error> {
-        let node = &self.shared;
+        let node = &self.context;
         tokio::task::spawn_local(registration::register(node.clone()));
         match node
             .boot
@@ -195,17 +197,17 @@ impl Node {
         }
     }
 
-    /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or a
-    /// later boot of this node. The caller ends the process.
+    /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or
+    /// a later boot of this node. The caller ends the process.
     pub async fn failed(&self) -> Error {
-        let reason = registration::ended(&self.shared).await.to_string();
+        let reason = registration::ended(&self.context).await.to_string();
         Error::Copied { reason }
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let tasks = self.doors.iter().chain(&self.tasks);
+        let tasks = self.listeners.iter().chain(&self.tasks);
         tasks.for_each(JoinHandle::abort);
     }
 }
@@ -264,7 +266,8 @@ async fn assemble(
     endpoint: String,
 ) -> Result<Rc<NodeContext>, Error> {
     let instance = identity.instance(node);
-    // A counter that begins at random: an id that somebody kept from another cluster is hardly ever one of this.
+    // The counter begins at a random number, so that an id kept from another cluster hardly ever names an object of
+    // this one.
     let ids = || IdMaker::new(instance, env.random.next_u64() as u32);
     let store = Store::new(env.memory.as_ref(), config.size_bytes, ids()).map_err(|source| {
         Error::Arena {
@@ -311,7 +314,7 @@ async fn assemble(
             .passwords
             .clone()
             .map(|users| Logins::start(env.threads.as_ref(), users, limits.login_deadline)),
-        entry: Entry::start(&config, &env),
+        tcp_access: TcpAccess::start(&config, &env),
         bulk: Bulk::start(env.threads.as_ref(), limits.bulk_threads, limits.bulk_queue),
         dialer,
         arena,
@@ -347,23 +350,23 @@ fn raft_options(config: &Config) -> vineyard_raft::Options {
     }
 }
 
-/// What the node does on its own account for as long as it runs.
-fn tend(shared: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
+/// Background tasks of the node.
+fn tend(context: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
     vec![
-        tokio::task::spawn_local(follow::follow(shared.clone())),
-        tokio::task::spawn_local(liveness::watch(shared.clone())),
-        tokio::task::spawn_local(reap(shared.clone())),
+        tokio::task::spawn_local(follow::follow(context.clone())),
+        tokio::task::spawn_local(liveness::watch(context.clone())),
+        tokio::task::spawn_local(reap(context.clone())),
     ]
 }
 
-fn open_doors(
-    shared: &Rc<NodeContext>,
+fn start_listeners(
+    context: &Rc<NodeContext>,
     network: Box<dyn Listener>,
     local: Box<dyn LocalListener>,
 ) -> Vec<JoinHandle<()>> {
     vec![
-        tokio::task::spawn_local(front::accept_network(shared.clone(), network)),
-        tokio::task::spawn_local(front::accept_local(shared.clone(), local)),
+        tokio::task::spawn_local(front::accept_network(context.clone(), network)),
+        tokio::task::spawn_local(front::accept_local(context.clone(), local)),
     ]
 }
 

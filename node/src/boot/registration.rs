@@ -1,8 +1,8 @@
-//! This boot of the node, and whether the cluster has taken note of it.
+//! This boot of the node, and whether the cluster has registered it.
 //!
-//! Promise: nothing is submitted in the name of a boot before the cluster has registered it. A process whose data directory
-//! is a copy, or older than what the cluster has seen, has the instance id and the request keys of another process: it is
-//! refused, and none of its commands is taken for one of the other's.
+//! Promise: no command is submitted for a boot before the cluster has registered the boot. A process whose data
+//! directory is a copy, or an older state than the cluster has seen, has the instance id and the request keys of
+//! another process. The cluster refuses it, so its commands are never taken for commands of the other process.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,22 +25,22 @@ use crate::context::{NodeContext, call};
 enum Stage {
     Unregistered,
     Registered,
-    /// Why the cluster refuses this boot for ever.
+    /// Why the cluster refuses this boot; the refusal is final.
     Refused(RaftError),
 }
 
-/// May be used from any thread: the raft thread introduces this boot to other members.
+/// `Sync`, because the raft thread introduces this boot to other members.
 pub(crate) struct Boot {
     life: Life,
     stage: watch::Sender<Stage>,
-    /// What the cluster has registered, as far as it is known here; set once it can be read.
+    /// Reads the registered instances from the replicated state; set once the state can be read.
     known: OnceLock<Reader>,
-    /// The highest feature level that this node says to know.
+    /// The highest feature level that this node announces.
     level_max: u8,
 }
 
 impl Boot {
-    /// `lives` are those of the node's identity, this one the last.
+    /// `lives` are the lives in the node's identity; the last one is this process.
     pub(crate) fn new(instance: InstanceId, lives: &[u128], level_max: u8) -> Self {
         let (key, before) = lives.split_last().expect("a boot is a life");
         Self {
@@ -59,35 +59,35 @@ impl Boot {
         &self.life
     }
 
-    /// From now on this node judges other processes by what `reader` shows.
+    /// From now on this node compares other processes with the state that `reader` shows.
     pub(crate) fn judge_by(&self, reader: Reader) {
-        // It is set once, by the start of the node.
+        // The start of the node sets it, once.
         let _set_before = self.known.set(reader);
     }
 
-    /// Whether this node has seen a later boot than `theirs`, or another process of the same.
+    /// Whether this node has seen a later boot than `theirs`, or another process of the same boot.
     pub(crate) fn knows_better(&self, theirs: &Life) -> bool {
         let known = self.known.get().map(Reader::state);
         known.is_some_and(|state| state.is_outlived(theirs.instance, theirs.key, &theirs.before))
     }
 
-    /// Whether raft's messages are exchanged with processes that do not introduce themselves: as long as some member may be
-    /// of a build that cannot.
-    pub(crate) fn takes_strangers(&self) -> bool {
+    /// Whether raft messages are exchanged with processes that do not introduce themselves. True while some member may
+    /// run a build that cannot introduce itself.
+    pub(crate) fn accepts_unintroduced(&self) -> bool {
         let known = self.known.get().map(Reader::state);
-        // One that has just been admitted knows no member yet.
+        // A node that was just admitted knows no members yet.
         let known = known.filter(|state| state.nodes().next().is_some());
         let level = known.map_or(features::BASE, |state| state.feature_level());
         level.min(self.level_max) < features::LIVES
     }
 
-    /// Whether this node introduces itself and expects others to.
+    /// Whether this node introduces itself and expects other nodes to do so.
     pub(crate) fn introduces(&self) -> bool {
         self.level_max >= features::LIVES
     }
 
-    /// Whether `node` is known to be of a build that cannot introduce itself.
-    pub(crate) fn is_stranger(&self, node: NodeId) -> bool {
+    /// Whether `node` is known to run a build that cannot introduce itself.
+    pub(crate) fn cannot_introduce_itself(&self, node: NodeId) -> bool {
         let known = self.known.get().map(Reader::state);
         known.is_some_and(|state| {
             state.node(node).is_some() && state.level_of(node) < features::LIVES
@@ -103,7 +103,7 @@ impl Boot {
     /// Returns when the cluster has registered this boot.
     ///
     /// # Errors
-    /// `Deadline` if it does not within `deadline`; the refusal, if it has refused it.
+    /// `Deadline` if the cluster has not registered it within `deadline`; the refusal if the cluster refused it.
     pub(crate) async fn registered(&self, deadline: Duration) -> Result<(), RaftError> {
         let mut stages = self.stage.subscribe();
         let decided = stages.wait_for(|stage| *stage != Stage::Unregistered);
@@ -120,7 +120,7 @@ impl Boot {
         }
     }
 
-    /// What is left of the time for a command, once the cluster has registered this boot; errors as of `registered`.
+    /// The time left for a command once the cluster has registered this boot. Fails as `registered` does.
     pub(crate) async fn left_of(&self, limits: &Limits) -> Result<Duration, RaftError> {
         let until = Instant::now() + limits.metadata_deadline;
         self.registered(limits.metadata_deadline).await?;
@@ -141,7 +141,7 @@ impl Boot {
         self.advance(Stage::Refused(error));
     }
 
-    /// A refusal is the last word.
+    /// A refusal is final.
     fn advance(&self, to: Stage) {
         self.stage.send_if_modified(|stage| {
             let is_over = matches!(stage, Stage::Refused(_));
@@ -153,8 +153,8 @@ impl Boot {
     }
 }
 
-/// Tells the cluster of this boot, again and again until it answers, and once more with its life when all members know
-/// what a life is.
+/// Registers this boot with the cluster and retries until the cluster answers. Registers once more, with the life, when
+/// all members know lives.
 pub(crate) async fn register(node: Rc<NodeContext>) {
     let limits = &node.config.limits;
     loop {
@@ -186,7 +186,8 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
     }
 }
 
-/// Looks whether a later boot of this node has registered: a copy of its data directory runs somewhere else.
+/// Checks whether a later boot of this node has registered, which means that a copy of its data directory runs
+/// somewhere else.
 pub(crate) fn heed_successor(node: &NodeContext) {
     let state = node.meta.state();
     let current = state.current_instance_of(node.instance.node());
@@ -196,8 +197,8 @@ pub(crate) fn heed_successor(node: &NodeContext) {
     }
 }
 
-/// Returns when the cluster refuses this boot, with the reason, and once the disk remembers it: no later start from this
-/// data directory goes on.
+/// Returns the reason when the cluster refuses this boot, after the reason was written to the disk. Later starts from
+/// this data directory read it and end.
 pub(crate) async fn ended(node: &NodeContext) -> RaftError {
     let error = node.boot.refused().await;
     let refused = Identity {
@@ -210,7 +211,7 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
     error
 }
 
-/// Asks the cluster to agree on `command` in the name of this boot; this node has applied it when the answer comes.
+/// Submits `command` for this boot. When this returns, this node has applied the command.
 pub(crate) async fn submit(node: &NodeContext, command: Command) -> Result<Applied, RaftError> {
     let left = node.boot.left_of(&node.config.limits).await?;
     let request = node.meta.request(node.instance).traced(call::trace());

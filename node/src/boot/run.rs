@@ -15,10 +15,10 @@ use crate::system::{data_dir, ownership, place};
 use crate::{Error, Node, system};
 
 const FAILED: u8 = 1;
-/// Exit code of a command line that makes no sense.
+/// Exit code for an invalid command line.
 const USAGE: u8 = 2;
 
-/// Runs a node until it is told to stop: the exit code. `args` come without the program's name.
+/// Runs a node until a signal stops it. Returns the exit code. `args` do not include the program's name.
 pub fn run(args: Vec<String>) -> u8 {
     let startup = match load(args, &Machine::here()) {
         Ok(Loaded::Run(startup)) => startup,
@@ -58,8 +58,11 @@ enum ServeError {
     #[error("the folder of the socket is not safe: {0}")]
     Socket(io::Error),
     #[error("cannot use the data directory: {0}")]
-    Place(io::Error),
-    #[error("a part of {} is missing: {missing}; if the node cannot be brought back, start a new one elsewhere", dir.display())]
+    DataDir(io::Error),
+    #[error(
+        "a part of {} is missing: {missing}; if the node cannot be brought back, start a new one elsewhere",
+        dir.display()
+    )]
     Partial { dir: PathBuf, missing: String },
     #[error(transparent)]
     Node(#[from] Error),
@@ -74,12 +77,13 @@ fn serve(startup: Startup) -> Result<(), ServeError> {
     system::raise_descriptor_limit().map_err(ServeError::Process)?;
     let config = &startup.config;
     let descriptors = system::descriptor_limit().map_err(ServeError::Process)?;
-    // The node looks again, but a disk that cannot be opened would not say why.
+    // The node checks this again. Checked here first, because with too few descriptors opening the disk fails with a
+    // less clear error.
     let fits = config.limits.clone().within(descriptors, 0);
     fits.map_err(Error::Descriptors)?;
     system::keep_files_private();
     if !data_dir::is_in_use(&config.data_dir) && !config.found && config.join.is_none() {
-        // Said before anything is made: the folder may be where a disk should be mounted.
+        // Checked before anything is created: the folder may be the mount point of a disk that is not mounted.
         return Err(Error::NoNode(config.data_dir.clone()).into());
     }
     ownership::check_above(Path::new(&config.ipc_socket)).map_err(ServeError::Socket)?;
@@ -96,9 +100,9 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
     let identity = Identity::load(env.disk.as_ref()).map_err(ServeError::Disk)?;
     is_whole(&startup, identity.as_ref())?;
     let taken = place::take(&data_dir, env.disk.as_ref(), startup.moved);
-    taken.await.map_err(ServeError::Place)?;
-    // Before it serves: whoever was answered may kill the node, and a restart knows the data directory alone. A restart
-    // in the middle of a join must go on with it, not found a cluster of its own.
+    taken.await.map_err(ServeError::DataDir)?;
+    // Written before the node serves, because it may be killed right after its first answer, and a restart may name the
+    // data directory alone. A restart in the middle of a join must continue the join, not found a cluster of its own.
     let settings = Remembered::of(&config, None).of_node(identity.and_then(|known| known.name()));
     remembered::save(&data_dir, &settings)?;
     let node = tokio::select! {
@@ -126,7 +130,8 @@ fn remember(data_dir: &Path, config: &crate::Config, node: &Node) -> Result<(), 
     Ok(())
 }
 
-/// Refuses a data directory of which a part is missing: it would be taken for a new one, or for one with other settings.
+/// Refuses a data directory of which a part is missing. Otherwise it would be taken for a new directory, or for one
+/// with other settings.
 fn is_whole(startup: &Startup, identity: Option<&Identity>) -> Result<(), ServeError> {
     let node = startup.remembered.as_ref().map(|known| known.node.as_ref());
     let missing = match (identity, node) {

@@ -1,4 +1,4 @@
-//! The join token: which cluster, and the secret that proves membership. The secret itself never travels.
+//! The join token: the cluster's name and the secret that proves membership. The secret itself is never sent.
 
 use std::fmt;
 use std::io;
@@ -21,16 +21,16 @@ pub struct Token {
 }
 
 impl Token {
-    /// The token of the cluster that a node's disk knows; `None` before it knows one.
+    /// The token of the cluster in the identity on a node's disk; `None` before the disk has one.
     ///
     /// # Errors
-    /// What the disk says; `InvalidData` if its record cannot be read.
+    /// Errors of the disk; `InvalidData` if the record cannot be decoded.
     pub fn on_disk(disk: &dyn Disk) -> io::Result<Option<Self>> {
         Ok(Identity::load(disk)?.map(|identity| identity.token()))
     }
 }
 
-/// A text that is not a token. It does not repeat the text, which may be a secret.
+/// The text is not a token. The error does not repeat the text, which may be a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a join token: expected {PREFIX}.CLUSTER.SECRET as `vineyardctl token` prints it")]
 pub struct ParseTokenError;

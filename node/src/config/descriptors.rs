@@ -1,18 +1,20 @@
 //! How many connections fit under the process's limit of open descriptors.
 //!
-//! Promise: what the disk, the members and the node itself need stays free however many connections come. Each kind of
-//! connection has a share of the rest, so that a flood of one kind does not shut the others out.
+//! Promise: the descriptors that the disk, the members and the node itself need stay free, however many connections
+//! there are. Each kind of connection has a share of the rest, so that too many of one kind do not exclude the others.
 
 use super::Limits;
 
-/// The node's own: threads, listeners, the database and its reserve, the arena, and what is open for a moment.
+/// Descriptors of the node itself: threads, listeners, the database and its reserve, the arena, and files that are open
+/// briefly.
 const OWN: u64 = 64;
-/// What a process has open when its node starts, at least: so that it is counted before the disk is opened, too.
+/// The least number of open descriptors to assume at the start, so that a check before the disk is opened counts the
+/// disk too.
 const OPEN_MIN: u64 = 24;
 /// Links to and from the other members, and the connections that migrations move bytes on.
 const MEMBERS_MIN: u64 = 64;
 const MEMBERS_MAX: u64 = 2048;
-/// With fewer there is no room for some of each kind.
+/// With fewer there are not enough for some connections of each kind.
 const CONNECTIONS_MIN: u64 = 32;
 
 /// The process may open so few files that a node cannot run.
@@ -27,7 +29,7 @@ pub struct TooFewDescriptors {
 }
 
 impl Limits {
-    /// These, or less where a process that may have `limit` descriptors, `open` of them in use, cannot have so much.
+    /// These limits, lowered to what a process with at most `limit` descriptors, `open` of them in use, can serve.
     pub fn within(self, limit: u64, open: u64) -> Result<Self, TooFewDescriptors> {
         let open = open.max(OPEN_MIN);
         let needed = open + OWN + MEMBERS_MIN + CONNECTIONS_MIN;

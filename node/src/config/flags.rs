@@ -1,8 +1,8 @@
 //! The command line of `vineyardd`, in the style of gflags, which the released server uses.
 //!
-//! Understood: `--x v`, `--x=v`, `-x v`, `--flag`, `--noflag`, `--a_b` for `--a-b`, `--flagfile=F`. Promise: each flag of the
-//! released server is accepted, with one notice if it no longer means anything; an unknown one is an error that names
-//! the nearest known flag. Parsing touches nothing: whoever calls supplies the reader of flag files.
+//! Understood: `--x v`, `--x=v`, `-x v`, `--flag`, `--noflag`, `--a_b` for `--a-b`, `--flagfile=F`. Promise: each flag
+//! of the released server is accepted, with one notice if it has no effect any more; an unknown one is an error that
+//! names the nearest known flag. Parsing does no I/O: the caller supplies the reader of flag files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use table::{Meaning, Ours, Spec, Takes};
 /// Flag files may name further flag files, this deep.
 const FLAGFILE_DEPTH_MAX: usize = 8;
 
-/// What the command line said; absent where it said nothing.
+/// The flags of a command line; `None` where a flag was not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
     pub help: bool,
@@ -44,7 +44,7 @@ pub struct Flags {
     pub rpc_open_to_anyone: Option<bool>,
     pub htpasswd: Option<PathBuf>,
     pub feature_level: Option<u8>,
-    /// Lines for the operator about flags that were accepted and mean nothing.
+    /// Lines for the operator about flags that were accepted and have no effect.
     pub notices: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A command line that cannot be followed.
+/// An invalid command line.
 #[derive(Debug, thiserror::Error)]
 pub enum FlagError {
     #[error("unknown flag --{name}{}", hint(.nearest))]
@@ -212,7 +212,7 @@ impl Flags {
                 self.rpc_open_to_anyone =
                     Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?);
             }
-            // Said to be empty it differs from not said: a data directory may remember one.
+            // An empty value differs from no flag: a data directory may remember one.
             Ours::Htpasswd => self.htpasswd = Some(PathBuf::from(value)),
             Ours::FeatureLevel => self.feature_level = Some(feature_level(value).map_err(bad)?),
             Ours::FlagFile => unreachable!("flag files are read before values are set"),
@@ -234,7 +234,7 @@ fn feature_level(value: &str) -> Result<u8, String> {
     level.ok_or_else(|| format!("write a level from 0 to {LATEST}"))
 }
 
-/// An argument is the one way to give a token that other users can watch.
+/// Other users can see the arguments of a process.
 const TOKEN_IS_SEEN: &str = "--token: other users of this machine can read it in the process list; use --token-file or VINEYARD_TOKEN";
 pub(crate) const NOT_A_SWITCH: &str = "write true or false";
 

@@ -8,57 +8,58 @@ use std::time::Duration;
 /// The bounds of one node. `default()` is what product nodes use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Any answer that needs the cluster's agreement but moves no bytes.
+    /// Deadline of an answer that needs the cluster's agreement and moves no bytes.
     pub metadata_deadline: Duration,
-    /// A client's request to catch up with the cluster, which is answered in any case.
+    /// Deadline of a client's request to catch up with the cluster, which is answered even without a quorum.
     pub sync_deadline: Duration,
     /// The fixed part of a transfer's deadline; see [`Limits::transfer_deadline`].
     pub transfer_deadline_base: Duration,
-    /// A transfer slower than this is given up, bytes per second.
+    /// The least rate of a transfer before its deadline, bytes per second.
     pub transfer_bytes_per_second_min: u64,
-    /// Opening a TCP connection and proving who we are.
+    /// Deadline for opening a TCP connection and its handshake.
     pub connect_deadline: Duration,
-    /// What a new connection has to send its first whole request.
+    /// Deadline for the first whole request of a new connection.
     pub register_deadline: Duration,
-    /// How long a login waits until its password was looked at: less than clients wait, so that they read why.
+    /// How long a login waits until its password is checked: less than clients wait, so that they receive the reason.
     pub login_deadline: Duration,
     /// Wrong passwords after which a connection is closed.
     pub wrong_passwords_max: usize,
     /// How long a closing connection is given to read why it is closed.
     pub parting_deadline: Duration,
-    /// How long a stop waits for replies that are on their way.
+    /// How long a stop waits for replies in progress.
     pub stop_deadline: Duration,
-    /// How long `cluster_status` waits for another node's figures.
-    pub figures_deadline: Duration,
+    /// How long `cluster_status` waits for another node's statistics.
+    pub stats_deadline: Duration,
     /// Silence of a node between two of its questions on one connection, after which the connection is closed.
     pub peer_idle_deadline: Duration,
     /// Pause after an accept that failed, for example because the process has no descriptors left.
     pub accept_pause: Duration,
-    /// Between two lines of the log that say that there are too many connections of one kind.
+    /// Pause between two log lines about too many connections of one kind.
     pub full_said_every: Duration,
-    /// Between two rounds of a `--join` that nobody answered.
+    /// Pause between two rounds of a `--join` that no node answered.
     pub join_retry: Duration,
 
-    /// A request that took longer is logged, with what it waited for. Time that the caller asked to wait does not count.
+    /// A request that took longer is logged, with what it waited for. Time that the caller asked to wait does not
+    /// count.
     pub slow_request: Duration,
 
     /// Messages an actor's mailbox holds before senders wait.
     pub mailbox_capacity: usize,
-    /// Connections on the Unix socket. One more is accepted and closed with a reason, as with the next two. All four are
-    /// lowered at the start to what the process may open; see `descriptors`.
+    /// Connections on the Unix socket. Further ones are accepted and closed with a reason, as with the next two limits.
+    /// All four are lowered at the start to what the process may open; see `descriptors`.
     pub ipc_connections_max: usize,
     /// Connections of clients over TCP.
     pub rpc_connections_max: usize,
-    /// TCP connections that have not registered or proved to be a node. The others do not suffer from a flood of these.
-    /// When there are so many, the oldest of those that have said nothing makes room.
+    /// TCP connections that have neither registered nor finished the handshake of a node. They do not exclude the
+    /// others. At the limit, the oldest one that has sent nothing is closed for the next one.
     pub unregistered_max: usize,
-    /// Connections that are being told why they are closed. One more is closed without a word.
+    /// Connections that are being told why they are closed. Further ones are closed without a reason.
     pub refusals_max: usize,
     /// The longest frame of a connection that has not registered.
     pub unregistered_frame_bytes_max: usize,
     /// Bytes of requests a session reads ahead of the one it is answering.
     pub session_read_ahead_bytes: usize,
-    /// Requests that wait for something to appear, on the whole node.
+    /// Requests that wait for an object or name to appear, on the whole node.
     pub waiting_max: usize,
 
     /// Connections one large blob is spread over.
@@ -69,24 +70,24 @@ pub struct Limits {
     pub bulk_bytes_min: u64,
     /// Worker threads for bulk bytes.
     pub bulk_threads: usize,
-    /// Jobs one of them has not taken up yet, before those who bring more wait. What it has taken up is bounded by who
-    /// may bring jobs: `rpc_connections_max`, the nodes of the cluster, and `migrations_max` times `bulk_connections`.
+    /// Jobs in the queue of one worker before further callers wait. The number of started jobs is bounded by the number
+    /// of callers: `rpc_connections_max`, the nodes of the cluster, and `migrations_max` times `bulk_connections`.
     pub bulk_queue: usize,
     /// Migrations that may move bytes at the same time; the next ones queue.
     pub migrations_max: usize,
 
-    /// Between two heartbeats of the raft leader.
+    /// Pause between two heartbeats of the raft leader.
     pub raft_heartbeat: Duration,
-    /// A follower that heard nothing for a random time in this range stands for election.
+    /// A follower that receives nothing for a random time in this range starts an election.
     pub raft_election_min: Duration,
     pub raft_election_max: Duration,
     /// Log entries between two snapshots.
     pub raft_snapshot_entries: u64,
-    /// Between two looks of the leader at who answers.
+    /// Pause between two rounds of the leader's failure detector.
     pub liveness_period: Duration,
     /// Silence after which an instance is reported unreachable.
     pub unreachable_after: Duration,
-    /// A freed extent's pages go back to the system after this long unused.
+    /// The pages of a freed extent are returned to the system after this time unused.
     pub page_decay: Duration,
 }
 
@@ -103,7 +104,7 @@ impl Default for Limits {
             wrong_passwords_max: 3,
             parting_deadline: Duration::from_secs(1),
             stop_deadline: Duration::from_secs(5),
-            figures_deadline: Duration::from_secs(1),
+            stats_deadline: Duration::from_secs(1),
             peer_idle_deadline: Duration::from_secs(60),
             accept_pause: Duration::from_millis(50),
             full_said_every: Duration::from_secs(60),

@@ -1,4 +1,4 @@
-//! The whole way from a command line to a `Config`, on this machine. A maker: it reads files and the environment.
+//! Makes a `Config` from a command line on this machine. It reads files and the environment.
 #![allow(
     clippy::disallowed_methods,
     reason = "a maker: it reads flag files before the node exists"
@@ -12,13 +12,13 @@ use crate::config::remembered::{self, RememberError, Remembered};
 use crate::config::{Config, ConfigError, FlagError, Flags, LogFormat, Machine, flags, resolve};
 use crate::system::ownership;
 
-/// The consensus library tells each of its steps at `info`.
+/// The consensus library logs each of its steps at `info`.
 const LOG_DEFAULT: &str = "info,openraft=warn";
 
 /// What a command line asks for.
 #[derive(Debug)]
 pub enum Loaded {
-    /// Print this and end well.
+    /// Print this and exit with code 0.
     Print(String),
     Run(Box<Startup>),
 }
@@ -32,13 +32,13 @@ pub struct Startup {
     pub log_format: LogFormat,
     /// Lines to log first.
     pub notices: Vec<String>,
-    /// What `node.json` said; `None` if there is none.
+    /// The content of `node.json`; `None` if there is none.
     pub remembered: Option<Remembered>,
-    /// The operator's word that the data directory was copied here whole.
+    /// Whether the operator says that the data directory was copied here whole.
     pub moved: bool,
 }
 
-/// Why a command line does not lead to a node. All of these are usage errors (exit code 2).
+/// Why no node can be started from a command line. All of these are usage errors (exit code 2).
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error(transparent)]

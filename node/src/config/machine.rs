@@ -1,6 +1,6 @@
 //! The facts of the machine and of the process that defaults depend on, taken once at the start.
 //!
-//! `here()` is a maker: it reads files and the environment. Everything that decides on the facts takes them as data.
+//! `here()` reads files and the environment. All code that depends on the facts takes them as arguments.
 #![allow(
     clippy::disallowed_methods,
     reason = "a maker: it reads the machine before the node exists"

@@ -1,7 +1,7 @@
-//! Who may register: the users of a file as Apache's `htpasswd` writes it.
+//! The users that may register: a file as Apache's `htpasswd` writes it.
 //!
-//! Promise: neither a password nor its hash is ever shown. Understood are bcrypt (`htpasswd -B`) and, because the
-//! released server's users may have it, unsalted SHA-1 (`htpasswd -s`); a file with anything else is refused whole.
+//! Promise: neither a password nor its hash is ever shown. Supported are bcrypt (`htpasswd -B`) and, for users of the
+//! released server, unsalted SHA-1 (`htpasswd -s`). A file with any other hash is refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,7 @@ enum Hash {
 /// The costs that bcrypt knows.
 const COSTS: Range<u32> = 4..32;
 
-/// A file of users that cannot be used. The text of the line stays out of it.
+/// A file of users that cannot be used. The error does not contain the text of the line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("--htpasswd {}: line {line} is not user:hash, with a hash as `htpasswd -B` writes it", path.display())]
 pub struct PasswordsError {
@@ -64,8 +64,8 @@ impl Passwords {
         &self.path
     }
 
-    /// Whether `name` is a user with this password. Takes long, on purpose: bcrypt does. And it takes as long for every
-    /// name, whatever its hash costs, so that the time does not tell who is a user.
+    /// Whether `name` is a user with this password. Slow on purpose, as bcrypt is. It takes the same time for every
+    /// name, whatever its hash costs, so that the time does not reveal which names are users.
     pub fn admits(&self, name: &str, password: &str) -> bool {
         let user = self.users.get(name);
         let Some(hash) = user.or_else(|| self.users.values().next()) else {
@@ -73,7 +73,7 @@ impl Passwords {
         };
         let is_right = hash.is_of(password);
         for cost in self.costs_missing(hash) {
-            // Made for the time it takes.
+            // Computed only for the time that it takes.
             std::hint::black_box(bcrypt::hash_with_salt(password, cost, [0; 16]).is_ok());
         }
         is_right && user.is_some()
@@ -125,7 +125,7 @@ impl Hash {
     fn is_of(&self, password: &str) -> bool {
         match self {
             Self::Bcrypt { text, .. } => bcrypt::verify(password, text).unwrap_or(false),
-            // Compared as keyed digests, so that the time does not tell how much of it is right.
+            // Compared as keyed digests, so that the time does not reveal how many characters are right.
             Self::Sha1(hash) => {
                 let given: [u8; 20] = Sha1::digest(password).into();
                 blake3::hash(&given) == blake3::hash(hash)
@@ -138,7 +138,7 @@ impl Hash {
 mod tests {
     use super::*;
 
-    // What crypt(3) makes of "secret", and the SHA-1 of "test".
+    // The crypt(3) hash of "secret", and the SHA-1 of "test".
     const ANN: &str = "$2y$05$bvIG6Nmid91Mu9RcmmWZfOSUJnPNP88kp.Eu9puakB65/9Xoyz6P.";
     const USERS: &str = "# staff\n\n\
         ann:$2y$05$bvIG6Nmid91Mu9RcmmWZfOSUJnPNP88kp.Eu9puakB65/9Xoyz6P.\n\

@@ -1,7 +1,8 @@
 //! The settings a data directory remembers, so that a restart needs no flag but `--data-dir`.
 //!
 //! `node.json` in the data directory, version 1, readable by its owner only (it may hold a join token). It is replaced
-//! whole: a crash leaves the old file or the new one. This is a maker: it runs before and after the node, not in it.
+//! whole: a crash leaves the old file or the new one. It is read and written before and after the node runs, not by the
+//! node.
 #![allow(
     clippy::disallowed_methods,
     reason = "a maker: it reads and writes the data directory for main"
@@ -34,22 +35,22 @@ pub struct Remembered {
     pub rpc: bool,
     #[serde(default)]
     pub rpc_open_to_anyone: bool,
-    /// The users' file: a restart must not let everybody in.
+    /// The users' file, so that a restart still asks for passwords.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub htpasswd: Option<PathBuf>,
-    /// A join that was begun: a restart must not form a cluster of its own instead.
+    /// A join that was begun, so that a restart does not found a cluster instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
-    /// A founding that was begun: a restart goes on with it.
+    /// A founding that was begun, so that a restart goes on with it.
     #[serde(default)]
     pub found: bool,
-    /// The node whose directory this is, as people read it: a database without a node is not this directory's. Absent
+    /// The name of the node of this directory: a database without a node does not belong to this directory. Absent
     /// before the first start succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }
 
-/// The data directory's file cannot be used.
+/// `node.json` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RememberError {
     #[error("cannot {verb} {}: {source}", path.display())]
@@ -68,7 +69,8 @@ pub enum RememberError {
 }
 
 impl Remembered {
-    /// What a restart of a node with `config` must be told; `bound` is the address it listens on, if it does yet.
+    /// The settings that a restart of a node with `config` needs; `bound` is the address that the node listens on, if
+    /// it does already.
     pub fn of(config: &Config, bound: Option<&str>) -> Self {
         Self {
             version: VERSION,
@@ -100,7 +102,7 @@ impl Remembered {
     }
 }
 
-/// What `data_dir` remembers; `None` if it is new.
+/// The settings in `data_dir`; `None` if it is new.
 pub fn load(data_dir: &Path) -> Result<Option<Remembered>, RememberError> {
     let path = data_dir.join(FILE);
     let bytes = match fs::read(&path) {
@@ -154,7 +156,7 @@ fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
         .open(&draft)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(error) = written.and_then(|()| fs::rename(&draft, path)) {
-        // The draft is useless now; that it could not be removed either adds nothing to the first error.
+        // Best effort: the first error is the one to report.
         let _ = fs::remove_file(&draft);
         return Err(error);
     }

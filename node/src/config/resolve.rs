@@ -1,4 +1,5 @@
-//! From what was said to a `Config`: flag, then environment, then what the data directory remembers, then the default.
+//! Makes a `Config`: each setting from its flag, else the environment, else `node.json` of the data directory, else the
+//! default.
 //!
 //! Pure: the machine's facts and the remembered settings are arguments.
 
@@ -10,7 +11,7 @@ use crate::config::flags::{Flags, NOT_A_SWITCH, endpoints, mode, switch};
 use crate::config::size::{self, SizeError};
 use crate::config::{Config, Join, Listen, Machine, PORT_DEFAULT, Remembered};
 
-/// Settings that contradict each other or mean nothing.
+/// Settings that contradict each other or are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("{name}={value}: {reason}")]
@@ -72,7 +73,7 @@ pub fn with_variables(mut flags: Flags, machine: &Machine) -> Result<Flags, Conf
         .data_dir
         .or_else(|| variable("VINEYARD_DATA_DIR").map(PathBuf::from));
     flags.log = flags.log.or_else(|| variable("VINEYARD_LOG"));
-    // A port given by flag is a choice of where to listen as well.
+    // A port given by flag overrides the listen address of the environment as well.
     if flags.listen.is_none() && flags.rpc_socket_port.is_none() {
         flags.listen = variable("VINEYARD_LISTEN");
     }
@@ -157,7 +158,7 @@ pub fn config(
         .rpc_open_to_anyone
         .or(remembered.map(|r| r.rpc_open_to_anyone))
         .unwrap_or(config.rpc_open_to_anyone);
-    // Not remembered: the start that ends an upgrade only leaves the flag away.
+    // Not remembered, so that an upgrade ends with a restart without the flag.
     config.feature_level = flags.feature_level.unwrap_or(config.feature_level);
     let compression = flags.compression.or(remembered.map(|r| r.compression));
     config.compression = compression.unwrap_or(config.compression);
@@ -172,7 +173,7 @@ pub fn config(
     Ok(config)
 }
 
-/// The file of the users who may register; an empty flag lets everybody in again.
+/// The file of the users that may register; an empty flag turns passwords off again.
 pub fn htpasswd(
     flags: &Flags,
     machine: &Machine,
@@ -185,7 +186,7 @@ pub fn htpasswd(
     }
 }
 
-/// Where the token stands; `None` if it was told otherwise. `flags` as `with_variables` returned them.
+/// The source of the token; `None` if there is no token. `flags` as `with_variables` returned them.
 pub fn token_file(flags: &Flags, machine: &Machine) -> Result<Option<PathBuf>, ConfigError> {
     match &flags.token_file {
         Some(_) if flags.token.is_some() => Err(ConfigError::TwoTokens),
@@ -194,8 +195,8 @@ pub fn token_file(flags: &Flags, machine: &Machine) -> Result<Option<PathBuf>, C
     }
 }
 
-/// Whether a new data directory becomes a new cluster: on the operator's word, which holds until the founding has
-/// succeeded, or where no directory was named. A directory that was named and is empty is likely the wrong one.
+/// Whether a new data directory becomes a new cluster: with `--found`, which is remembered until the founding has
+/// succeeded, or if no directory was named. A directory that was named and is empty is likely the wrong one.
 fn founds(flags: &Flags, remembered: Option<&Remembered>) -> bool {
     flags.found || flags.data_dir.is_none() || remembered.is_some_and(|r| r.found)
 }
@@ -277,7 +278,7 @@ fn is_everywhere(host: &str) -> bool {
         .is_ok_and(|address: IpAddr| address.is_unspecified())
 }
 
-/// Half of what there is: the arena is taken page by page, and the processes that use it need memory as well.
+/// Half of the memory: the arena is allocated page by page, and the processes that use it need memory as well.
 fn default_size_bytes(memory_bytes: u64) -> u64 {
     (memory_bytes / 2 / 4096).max(1) * 4096
 }
@@ -300,8 +301,8 @@ fn socket_or_default(told: Option<&str>, machine: &Machine) -> PathBuf {
     }
 }
 
-/// One per socket, so that two nodes of one machine never share it: beside a socket in a temporary folder (whoever
-/// throws the folder away throws the node away), else under the user's data folder, which outlives a reboot.
+/// One per socket, so that two nodes of one machine never share it: beside a socket in a temporary folder (removing the
+/// folder removes the node), else under the user's data folder, which survives a reboot.
 fn default_data_dir(socket: &Path, machine: &Machine) -> PathBuf {
     let temporary = [
         machine.temp_dir.as_path(),

@@ -1,4 +1,4 @@
-//! Sizes as people write them: `1024`, `64Mi`, `1.5G`.
+//! Sizes as operators write them: `1024`, `64Mi`, `1.5G`.
 //!
 //! As in the released server the suffix's first letter decides and is always a power of 1024: `1G` is `1Gi`.
 

@@ -1,7 +1,6 @@
-//! One request, as the code that serves it sees it: the trace that its log lines have in common, and what it waited for.
+//! The request that a task serves: its trace, and what it waited for.
 //!
-//! It goes along with the task that serves the request, so that no function has it as an argument. Work that goes on in
-//! a task of its own takes it there with `carried`.
+//! It is a task-local, so that no function has it as an argument. `carried` passes it on to a spawned task.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -37,12 +36,12 @@ impl Call {
         CALL.scope(self, work).await
     }
 
-    /// Time that the caller asked to wait, which is nobody's delay.
+    /// Time that the caller asked to wait, which does not count as delay.
     pub(crate) fn asked(&self) -> Duration {
         self.asked.get()
     }
 
-    /// What it waited for, the longest first.
+    /// What the request waited for, the longest first.
     pub(crate) fn waits(&self) -> Waits {
         let mut waits = self.waits.borrow().clone();
         waits.sort_by_key(|(_, spent)| std::cmp::Reverse(*spent));
@@ -58,7 +57,7 @@ impl Call {
     }
 }
 
-/// For the log: `the cluster 1203 ms, the bulk workers 4 ms`.
+/// As in the log: `the cluster 1203 ms, the bulk workers 4 ms`.
 pub(crate) struct Waits(Vec<(&'static str, Duration)>);
 
 impl fmt::Display for Waits {
@@ -83,12 +82,12 @@ pub(crate) fn trace() -> Option<Trace> {
 pub(crate) async fn waiting_for<T>(what: &'static str, work: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let done = work.await;
-    // A task of the node's own serves no request.
+    // Background tasks serve no request.
     let _own_task = CALL.try_with(|call| call.add(what, begun.elapsed()));
     done
 }
 
-/// Waits as long as the caller asked to.
+/// Runs `work`, a wait that the caller asked for.
 pub(crate) async fn as_asked<T>(work: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let done = work.await;
@@ -96,7 +95,7 @@ pub(crate) async fn as_asked<T>(work: impl Future<Output = T>) -> T {
     done
 }
 
-/// `work`, for a task of its own that is part of the same request.
+/// `work` as a part of the current request, for a spawned task.
 pub(crate) fn carried<T: 'static>(
     work: impl Future<Output = T> + 'static,
 ) -> impl Future<Output = T> + 'static {

@@ -9,7 +9,7 @@ use crate::session::connection::Connection;
 use crate::session::{Kind, Session};
 
 pub(crate) struct IpcSession {
-    /// Until the session starts.
+    /// Present until the session starts.
     parts: Option<(Box<dyn LocalStream>, Counted)>,
 }
 

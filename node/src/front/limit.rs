@@ -1,6 +1,6 @@
-//! How many connections of one kind there may be, and which TCP connection makes room for the next.
+//! How many connections of one kind there may be, and which TCP connection is closed for the next one.
 //!
-//! It must never know what a connection says, only whether it has.
+//! It must never know what a connection sends, only whether it has sent anything.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -12,16 +12,16 @@ use vineyard_wire::{Code, Status};
 
 use crate::context::{Counted, Counters, NodeContext};
 
-/// How many connections of one kind there may be.
-pub(super) struct Room {
+/// The limit of one kind of connections.
+pub(super) struct ConnectionLimit {
     node: Rc<NodeContext>,
     kind: &'static str,
     connections_max: usize,
-    /// When it was last said that it is full: a flood of connections shall not become one of lines.
+    /// When the log last said that the limit is reached, so that a flood of connections does not flood the log.
     said: Cell<Option<Instant>>,
 }
 
-impl Room {
+impl ConnectionLimit {
     pub(super) fn new(node: &Rc<NodeContext>, kind: &'static str, connections_max: usize) -> Self {
         Self {
             node: node.clone(),
@@ -31,7 +31,7 @@ impl Room {
         }
     }
 
-    pub(super) fn enter(&self, pick: fn(&Counters) -> &Cell<u64>) -> Result<Counted, Status> {
+    pub(super) fn acquire(&self, pick: fn(&Counters) -> &Cell<u64>) -> Result<Counted, Status> {
         let Self {
             kind,
             connections_max,
@@ -60,14 +60,14 @@ impl Room {
     }
 }
 
-/// The TCP connections that have said nothing yet, or have not proved to be a node, the oldest first.
+/// The TCP connections that have sent nothing yet, or have not finished the handshake of a node, the oldest first.
 #[derive(Default)]
 pub(super) struct Silent(VecDeque<oneshot::Sender<()>>);
 
 impl Silent {
-    /// One more, the youngest.
-    pub(super) fn enter(&mut self) -> Displaced {
-        // Those that have spoken since.
+    /// Adds a connection, as the youngest.
+    pub(super) fn add(&mut self) -> Displaced {
+        // Connections that are no longer silent.
         while self.0.front().is_some_and(oneshot::Sender::is_closed) {
             self.0.pop_front();
         }
@@ -76,15 +76,15 @@ impl Silent {
         Displaced(Some(displaced))
     }
 
-    /// Returns when `room` has a place, or nobody is silent.
-    pub(super) async fn make_room(&mut self, room: &Room) {
-        let counters = &room.node.counters;
-        while counters.unregistered.get() >= room.connections_max as u64 {
+    /// Closes the oldest silent connections until `limit` allows one more, or none is silent.
+    pub(super) async fn make_room(&mut self, limit: &ConnectionLimit) {
+        let counters = &limit.node.counters;
+        while counters.unregistered.get() >= limit.connections_max as u64 {
             let fell = counters.fell.notified();
             if !self.displace_oldest() {
                 return;
             }
-            room.note_full();
+            limit.note_full();
             fell.await;
         }
     }
@@ -99,12 +99,12 @@ impl Silent {
     }
 }
 
-/// Whether a connection must make room. Dropped, it no longer must.
-pub(crate) struct Displaced(Option<oneshot::Receiver<()>>);
+/// Tells a silent connection to close. A connection that is no longer silent drops it.
+pub(super) struct Displaced(Option<oneshot::Receiver<()>>);
 
 impl Displaced {
-    /// Returns when it must. May be given up and asked again.
-    pub(crate) async fn told(&mut self) {
+    /// Returns when the connection must close. Cancel safe.
+    pub(super) async fn told(&mut self) {
         if let Some(receiver) = &mut self.0 {
             let told = receiver.await;
             self.0 = None;
@@ -116,7 +116,7 @@ impl Displaced {
     }
 }
 
-/// What a connection is told that makes room.
+/// The reason that a displaced connection is told.
 pub(super) fn displaced() -> Status {
     let message = "this node has too many unregistered connections, and this one said nothing for the longest time";
     Status::new(Code::ConnectionFailed, message)

@@ -15,19 +15,20 @@ use crate::session::{Kind, Session};
 /// What a session starts with.
 struct Parts {
     stream: Box<dyn Stream>,
-    /// Has what was read to find out who is calling.
+    /// Has the bytes that were read to tell clients from nodes.
     reader: FrameReader,
     counted: Counted,
     unregistered: Counted,
 }
 
 pub(crate) struct RpcSession {
-    /// Until the session starts.
+    /// Present until the session starts.
     parts: Option<Parts>,
 }
 
 impl RpcSession {
-    /// `first` are the bytes that were read to find out who is calling; `unregistered` counts it until it registers.
+    /// `first` are the bytes that were read to tell clients from nodes; `unregistered` counts the connection until it
+    /// registers.
     pub(crate) fn start(
         stream: Box<dyn Stream>,
         first: Vec<u8>,
@@ -64,11 +65,11 @@ async fn run(parts: Parts) {
         unregistered,
     } = parts;
     let node = counted.node().clone();
-    if let Some(entry) = &node.entry {
+    if let Some(access) = &node.tcp_access {
         let judged = tokio::select! {
             biased;
             () = node.stopping.begun() => return,
-            judged = entry.judge(&node.bulk, stream) => judged,
+            judged = access.judge(&node.bulk, stream) => judged,
         };
         let refusal = match judged {
             Ok((back, refusal)) => {
@@ -79,7 +80,7 @@ async fn run(parts: Parts) {
         };
         if let Some(refusal) = refusal {
             drop((counted, unregistered));
-            return turn_away(&node, Connection::tcp(stream, reader), refusal).await;
+            return refuse_register(&node, Connection::tcp(stream, reader), refusal).await;
         }
     }
     match Session::open(node, Kind::Rpc, Some(unregistered)).await {
@@ -88,9 +89,10 @@ async fn run(parts: Parts) {
     }
 }
 
-/// Answers the register request of a client that may not come in, if it comes soon. It has no place among those that may.
-async fn turn_away(node: &Rc<NodeContext>, connection: Connection, refusal: Status) {
-    let Some(_place) = Counted::refusal(node) else {
+/// Answers the register request of a refused client with the refusal, if the request comes soon. The connection is not
+/// counted among the clients.
+async fn refuse_register(node: &Rc<NodeContext>, connection: Connection, refusal: Status) {
+    let Some(_counted) = Counted::refusal(node) else {
         return;
     };
     let mut session = match Session::open(node.clone(), Kind::Rpc, None).await {

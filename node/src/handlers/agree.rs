@@ -1,5 +1,5 @@
-//! What verbs ask before they answer: the cluster, for what only a quorum knows or decides, and the owner of what is local,
-//! once nothing that is under way for the same ids is in the way.
+//! Questions of verbs to the cluster, for what only a quorum knows or decides, and to the owner of what is local,
+//! retried while something pending for the same ids blocks them.
 //!
 //! It must never know what a verb does with the answer.
 
@@ -16,7 +16,7 @@ use crate::context::{NodeContext, call};
 use crate::failure;
 use crate::local::{Attempt, Local, Waiter};
 
-/// Catches up with what the cluster acknowledged before, if it answers in time.
+/// Waits until this node has applied what the cluster acknowledged before, if the cluster answers in time.
 pub(super) async fn catch_up(node: &Rc<NodeContext>) {
     let deadline = node.config.limits.sync_deadline;
     let caught_up = call::waiting_for("a quorum to confirm", node.meta.confirm(deadline));
@@ -25,7 +25,7 @@ pub(super) async fn catch_up(node: &Rc<NodeContext>) {
     }
 }
 
-/// Asks the owner of what is local again and again until nothing that is under way is in the way.
+/// Asks the owner of what is local, and retries until nothing pending blocks the turn.
 pub(super) async fn unblocked<R, T>(
     node: &Rc<NodeContext>,
     mut turn: impl FnMut() -> T,
@@ -36,7 +36,7 @@ where
 {
     let patience = Patience::begin(node);
     loop {
-        // Not under the deadline: a turn that was taken is never given up.
+        // Not under the deadline: a turn that has begun must not be dropped.
         match node.local.ask(turn()).await? {
             Ok(result) => return Ok(result),
             Err(waiter) => patience.wait(waiter).await?,
@@ -44,7 +44,7 @@ where
     }
 }
 
-/// How long a request waits for what is under way for the ids it names.
+/// How long a request waits for what is pending for the ids that it names.
 pub(super) struct Patience {
     deadline: Duration,
     until: Instant,
@@ -80,7 +80,7 @@ pub(super) async fn is_known(node: &Rc<NodeContext>, id: ObjectId) -> Result<boo
     Ok(node.meta.state().contains(id))
 }
 
-/// The state this node reads from now on holds everything acknowledged before this call.
+/// When this returns, the state that this node reads has everything that was acknowledged before the call.
 pub(super) async fn confirm(node: &Rc<NodeContext>) -> Result<(), Status> {
     let deadline = node.config.limits.metadata_deadline;
     call::waiting_for("a quorum to confirm", node.meta.confirm(deadline))
@@ -88,7 +88,7 @@ pub(super) async fn confirm(node: &Rc<NodeContext>) -> Result<(), Status> {
         .map_err(failure::from_raft)
 }
 
-/// Asks the cluster to agree on `command`; this node has applied it when the answer comes.
+/// Submits `command`. When this returns, this node has applied it.
 pub(super) async fn submit(node: &Rc<NodeContext>, command: Command) -> Result<Applied, Status> {
     let submitted = registration::submit(node, command).await;
     submitted.map_err(failure::from_raft)

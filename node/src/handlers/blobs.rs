@@ -63,7 +63,7 @@ pub(super) async fn seal(session: &Session, id: ObjectId) -> Result<Reply, Statu
     Ok(Reply::Seal)
 }
 
-/// Unknown blobs are left out; blobs whose bytes died with their node are an error that says so.
+/// Unknown blobs are left out; lost blobs are an error that says so.
 pub(super) async fn get_buffers(
     session: &Session,
     ids: Vec<ObjectId>,
@@ -86,8 +86,8 @@ pub(super) async fn get_buffers(
     })
 }
 
-/// The blobs in `ids` that are here, held for this session from now on. A refusal holds nothing: what a client did not
-/// get it could not give back.
+/// The blobs in `ids` that are here; the session holds them from now on. A refusal holds nothing, because a client
+/// cannot release what it did not get.
 pub(super) async fn find(
     session: &Session,
     ids: Vec<ObjectId>,
@@ -98,7 +98,7 @@ pub(super) async fn find(
     let mut absent = Arc::new(BTreeSet::new());
     loop {
         let (ids, known) = (ids.clone(), absent.clone());
-        // One more may have gone while the others were asked after.
+        // One more may have been deleted while the cluster was asked about the others.
         let turn = move |local: &mut Local, _: &State| {
             let missing = missing(&local.store, &ids);
             match missing.is_subset(&known) {
@@ -122,8 +122,8 @@ pub(super) fn missing(store: &Store, ids: &[ObjectId]) -> BTreeSet<ObjectId> {
     missing.copied().collect()
 }
 
-/// Refuses if one of `missing` is not here because its bytes died with their node. Asks the cluster before it says that
-/// they did not; a cluster that does not answer is not waited for longer than clients wait to catch up.
+/// Fails if one of `missing` is lost. Otherwise confirms with the cluster that none is, waiting no longer than for a
+/// client's `sync_meta`.
 pub(super) async fn check_lost(
     node: &Rc<NodeContext>,
     missing: &BTreeSet<ObjectId>,

@@ -1,6 +1,6 @@
-//! Verbs that delete. Deletion hides at once; bytes that others still read stay until they release them.
+//! Verbs that delete. A deleted blob is invisible at once; its bytes stay until the last reference is released.
 //!
-//! A delete that has begun goes on when its session ends: what was marked is deleted, or unmarked, in any case.
+//! A delete that has begun goes on when its session ends, so that what was marked is always deleted or unmarked.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::local::catalog::DeletePlan;
 use crate::local::{Deleted, Deletion, Local, PendingDelete};
 use crate::session::Session;
 
-/// Objects or blobs in one entry of the log.
+/// Most objects or blobs in one log entry.
 const DELETE_ITEMS_MAX: usize = 50_000;
 
 pub(super) async fn del_data(session: &Session, request: DelData) -> Result<Reply, Status> {
@@ -34,7 +34,7 @@ pub(super) async fn del_data_with_feedbacks(
     Ok(Reply::DelDataWithFeedbacks { deleted_bids })
 }
 
-/// Deletes what of `ids` nothing else refers to by now, blobs too.
+/// Deletes those objects and blobs of `ids` that nothing else refers to.
 pub(super) async fn rollback(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
     let request = DelData {
         ids,
@@ -62,7 +62,8 @@ pub(super) async fn drop_buffer(session: &Session, id: ObjectId) -> Result<Reply
     Ok(Reply::DropBuffer)
 }
 
-/// Every object this instance can see, with its names, and every blob of this instance. What is put meanwhile stays.
+/// Deletes every object that this instance can see, with its names, and every blob of this instance. Objects that are
+/// put meanwhile stay.
 pub(super) async fn clear(session: &Session) -> Result<Reply, Status> {
     let node = &session.node;
     confirm(node).await?;
@@ -91,7 +92,7 @@ pub(super) async fn clear(session: &Session) -> Result<Reply, Status> {
     .await
 }
 
-/// One delete: where, and what was asked.
+/// One delete request.
 struct Delete {
     node: Rc<NodeContext>,
     deletion: Arc<Deletion>,
@@ -102,7 +103,7 @@ impl Delete {
         Self::of(session, request, |id| id.is_blob())
     }
 
-    /// `is_named` tells which of the ids go in any case.
+    /// `is_named` tells which of the ids are deleted even if something refers to them.
     fn of(session: &Session, request: DelData, is_named: impl Fn(&ObjectId) -> bool) -> Self {
         let DelData {
             mut ids,
@@ -127,7 +128,7 @@ impl Delete {
         }
     }
 
-    /// Says which blobs of this node went.
+    /// Returns which blobs of this node were deleted.
     async fn carry_out(self) -> Result<Vec<ObjectId>, Status> {
         to_its_end("the delete", self.run()).await
     }
@@ -155,7 +156,7 @@ impl Delete {
         unblocked(&self.node, attempt).await
     }
 
-    /// The cluster first: if it does not agree in time, everything is still there to be deleted again.
+    /// The cluster is asked first: if it does not agree in time, nothing has changed and the delete can be retried.
     async fn agree(self, mut pending: PendingDelete) -> Result<Vec<ObjectId>, Status> {
         let agreed = match self.delete_persistent(&mut pending.plan).await {
             Ok(()) => self.drop_locations().await,
@@ -169,7 +170,7 @@ impl Delete {
         agreed.map(|()| deleted)
     }
 
-    /// Asks the cluster; blobs that nothing there refers to any more join the plan's.
+    /// Asks the cluster to delete, and adds the blobs that it released to the plan's.
     async fn delete_persistent(&self, plan: &mut DeletePlan) -> Result<(), Status> {
         let asked = std::mem::take(&mut plan.persistent);
         let members = std::mem::take(&mut plan.persistent_members);
@@ -195,7 +196,8 @@ impl Delete {
         Ok(())
     }
 
-    /// Named blobs go although persistent objects have them: the cluster must not go on saying that they are here.
+    /// Named blobs are deleted although persistent objects refer to them, so the cluster is told that their bytes are
+    /// gone.
     async fn drop_locations(&self) -> Result<(), Status> {
         let instance = self.node.instance;
         let state = self.node.meta.state();

@@ -1,8 +1,8 @@
-//! `get_object`: trees, and the bytes of this node below them, in one message.
+//! `get_object`: trees, and this node's blobs below them, in one message.
 //!
-//! Promise: every blob that is here has its payload and, on the Unix socket, is held for the session. Bytes that died
-//! with their node are an error that says so; bytes of other nodes are left to them. A reply that no client could decode
-//! is a refusal.
+//! Promise: the reply has a payload for every blob that is here and, on the Unix socket, the session holds it. Lost
+//! bytes are an error that says so; for blobs of other nodes there is no payload. A reply that no client could decode
+//! becomes a refusal.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,7 +35,7 @@ pub(super) async fn get_object(session: &Session, get: GetObject) -> Result<Repl
     let Found { texts, blobs } = known(&session.node, ids, get).await?;
     let blobs = match blobs {
         Some(blobs) => blobs,
-        // Slower, because the cluster is asked what became of those that are not here.
+        // The slow path: the cluster is asked about the blobs that are not here.
         None => {
             let here = texts.here.into_iter().flatten().collect();
             blobs::find(session, here, false).await?
@@ -61,13 +61,13 @@ async fn fetched(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Statu
         return Ok(id);
     }
     match persist::bring_here(node, id).await {
-        // The caller refuses an unknown id in the words of `get_object`.
+        // The caller refuses an unknown id with the error of `get_object`.
         Err(status) if status.code == Code::MetaTreeSubtreeNotExists => Ok(id),
         outcome => outcome,
     }
 }
 
-/// By when a `get_object` with `fetch` is answered.
+/// The longest that a `get_object` with `fetch` may take.
 pub(super) fn fetch_deadline(node: &NodeContext) -> Duration {
     // A quorum confirms the id, or the name and the id, before the copy begins.
     migrator::deadline(node) + 2 * node.config.limits.metadata_deadline
@@ -97,7 +97,7 @@ async fn known<T: Send + 'static>(
     }
 }
 
-/// Over TCP: the bytes of what was found come after the reply that says what it is.
+/// Over TCP: the bytes follow the reply that describes them.
 pub(super) async fn get_remote(
     session: &Session,
     mut connection: Connection,
@@ -134,7 +134,7 @@ async fn read_remote(session: &Session, get: GetObject) -> Result<Read, Status> 
     Ok((texts.trees, blobs, slices))
 }
 
-/// What is asked for: some ids, or what a name points to; after a migration if that was asked for too.
+/// The requested ids, or the id that a name points to; with `fetch`, the ids after a migration.
 async fn ids(node: &Rc<NodeContext>, get: GetObject) -> Result<Vec<ObjectId>, Status> {
     let ids = match get.name {
         None => get.ids,

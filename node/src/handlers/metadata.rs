@@ -58,12 +58,12 @@ pub(super) async fn create(
     unblocked(node, attempt).await?
 }
 
-/// Whether it was refused because an object is unknown here. Another node may have persisted it a moment ago.
+/// Whether the refusal is for an object that is unknown here. Another node may have persisted it a moment ago.
 pub(super) fn is_unknown<T>(outcome: &Result<T, Status>) -> bool {
     matches!(outcome, Err(status) if status.code == Code::MetaTreeSubtreeNotExists)
 }
 
-/// Clients ignore how it went, so a lost quorum only delays them.
+/// Clients ignore the outcome, so a lost quorum only delays them.
 pub(super) async fn sync_meta(node: &Rc<NodeContext>) -> Result<Reply, Status> {
     catch_up(node).await;
     let content = BTreeMap::new();

@@ -57,7 +57,8 @@ pub(super) async fn put_name(node: &Rc<NodeContext>, request: PutName) -> Result
     Ok(Reply::PutName)
 }
 
-/// With `wait`, answers when the name appears: within `timeout_ms`, or else for as long as the client stays.
+/// With `wait`, answers when the name appears: within `timeout_ms`, or without one for as long as the client is
+/// connected.
 pub(super) async fn get_name(node: &Rc<NodeContext>, request: GetName) -> Result<Reply, Status> {
     let GetName {
         name,

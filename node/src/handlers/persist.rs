@@ -1,4 +1,4 @@
-//! `persist` and `migrate`: making objects known to the cluster, and bringing them here.
+//! `persist` and `migrate`: putting metadata of objects into the replicated state, and copying objects to this node.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::agree::{confirm, is_here, is_known, submit, unblocked};
 use super::metadata::is_unknown;
 use super::to_its_end;
 use crate::actors::migrator;
-use crate::actors::proposal::{Naming, PendingProposal, decided};
+use crate::actors::proposal::{Naming, PendingProposal, known_outcome};
 use crate::context::NodeContext;
 use crate::failure;
 use crate::local::catalog::unknown_subtree;
@@ -76,14 +76,14 @@ async fn carry_out(
     propose(node, begun?, naming).await
 }
 
-/// Asks the cluster for a persist that has begun, and for the name in the same entry. While the cluster may still decide,
-/// what it carries stays as it is, also after the deadline.
+/// Submits a persist that has begun, with the name in the same entry. While its outcome is unknown, its objects and
+/// blobs stay unchanged, also after the deadline.
 async fn propose(
     node: Rc<NodeContext>,
     persisting: Persisting,
     naming: Option<Naming>,
 ) -> Result<(), Status> {
-    // Members of before `Publish` get an entry for each.
+    // While some member does not know `Publish`, the persist and the name are two entries.
     let is_known = node.meta.feature_level() >= features::PUBLISH && !persisting.is_empty();
     let (naming, later) = match is_known {
         true => (naming, None),
@@ -93,11 +93,11 @@ async fn propose(
         let Persisting { proposal, carried } = persisting;
         let proposal = PendingProposal::begin(&node, proposal, naming);
         let submitted = proposal.submit().await;
-        match decided(submitted.clone()) {
+        match known_outcome(submitted.clone()) {
             Some(outcome) => end(&node, carried, outcome.is_ok()).await?,
             None => {
-                let settle = settle(node.clone(), proposal, carried);
-                tokio::task::spawn_local(settle);
+                let end = end_once_known(node.clone(), proposal, carried);
+                tokio::task::spawn_local(end);
             }
         }
         submitted.map_err(failure::from_raft)?;
@@ -114,12 +114,12 @@ async fn propose(
     Ok(())
 }
 
-/// Ends a persist whose outcome the caller was not told.
-async fn settle(node: Rc<NodeContext>, proposal: PendingProposal, carried: Carried) {
+/// Ends a persist whose outcome was unknown when the caller was answered.
+async fn end_once_known(node: Rc<NodeContext>, proposal: PendingProposal, carried: Carried) {
     if let Some(outcome) = proposal.keep_asking().await
         && let Err(status) = end(&node, carried, outcome.is_ok()).await
     {
-        tracing::debug!(%status, "the node stopped before a persist was settled");
+        tracing::debug!(%status, "the node stopped before the outcome of a persist was known");
     }
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn migrate_object(node: &Rc<NodeContext>, id: ObjectId) -> Resu
     Ok(Reply::MigrateObject { object_id })
 }
 
-/// The id under which `id` is on this node: its own, or that of a copy that is made if there is none.
+/// The id under which the object is on this node: `id`, or the id of a copy, which is made if there is none.
 pub(super) async fn bring_here(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     if is_here(node, id).await? {
         return Ok(id);

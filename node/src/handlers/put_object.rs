@@ -1,7 +1,7 @@
 //! `put_object`: blobs, metadata, log entry and name in one message.
 //!
-//! Promise: a put that is refused leaves nothing behind, and the blobs that it sealed are gone, but for what others refer
-//! to by then; only if the cluster may still decide about its persist does it stay.
+//! Promise: a refused put leaves nothing behind. The blobs that it sealed are deleted, except for those that other
+//! objects refer to by then. Only if the outcome of its persist is unknown does the object stay.
 
 use std::io;
 
@@ -32,12 +32,12 @@ pub(super) async fn put_object(session: &Session, mut put: PutObject) -> Result<
     finish(session, put, inline).await
 }
 
-/// Whether the client sends the bytes when it is told to.
+/// Whether the client waits for the go-ahead before it sends the bytes.
 pub(super) fn waits_for_go_ahead(put: &PutObject) -> bool {
     put.bytes.is_empty() && put.inline.iter().any(|size| *size > 0)
 }
 
-/// A put whose bytes come on the TCP connection: one reply says "go ahead", another how it went.
+/// A put whose bytes come on the TCP connection: the first reply says "go ahead", the second has the result.
 pub(super) async fn put_remote(
     session: &Session,
     mut connection: Connection,
@@ -140,7 +140,7 @@ async fn make(session: &Session, mut put: Put) -> Result<Made, Status> {
     }
 }
 
-/// Whether it is certain that nothing comes of the refused persist of `id` any more.
+/// Whether it is certain that the refused persist of `id` will not take effect.
 async fn is_final(session: &Session, id: ObjectId) -> Result<bool, Status> {
     let may_come = move |local: &mut Local, state: &State| {
         state.contains(id) || local.pending.is_persisting(id)
@@ -148,7 +148,7 @@ async fn is_final(session: &Session, id: ObjectId) -> Result<bool, Status> {
     Ok(!session.node.local.ask(may_come).await?)
 }
 
-/// Deletes what a refused put made. If that fails too, the first refusal is what the client should know.
+/// Deletes what a refused put made. If that fails too, the client still gets the first refusal.
 async fn rollback(session: &Session, ids: Vec<ObjectId>) {
     if let Err(status) = delete::rollback(session, ids).await {
         tracing::debug!(%status, "what a refused put made stays");

@@ -1,6 +1,7 @@
 //! Verbs that move raw bytes on an RPC connection: straight between arena and socket.
 //!
-//! Small blobs move on the actor thread; large ones on a bulk worker, which the connection visits and returns from.
+//! Small blobs are moved on the actor thread; for large ones the connection is handed to a bulk worker, which returns
+//! it.
 
 use std::io;
 
@@ -116,13 +117,13 @@ pub(super) async fn get_remote_buffers(
     send(session, connection, reply, slices, compress).await
 }
 
-/// The blobs that are here, and their bytes, which stay in place while the slices live. Bytes that are still being
-/// written are never sent, whatever was asked.
+/// The blobs that are here, and slices of their bytes, which pin the bytes. Unsealed bytes are never sent, even if they
+/// were asked for.
 pub(super) async fn read(
     session: &Session,
     ids: Vec<ObjectId>,
 ) -> Result<(Vec<Blob>, Vec<Slice>), Status> {
-    // A slice keeps its bytes in place: the session, which sends copies, needs no hold.
+    // The slices pin the bytes, so the session, which sends copies, needs no reference.
     let pin = move |local: &mut Local, _: &State| {
         let store = &local.store;
         let blobs: Vec<_> = ids.iter().filter_map(|id| store.info(*id)).collect();
@@ -162,7 +163,7 @@ pub(super) async fn receive(
     Ok(Connection::tcp(stream, FrameReader::new(left)))
 }
 
-/// Reads every writer full, `first` before the stream; what of `first` is left belongs to the next frame.
+/// Fills every writer, from `first` and then from the stream. The rest of `first` belongs to the next frame.
 async fn fill(
     stream: &mut dyn Stream,
     first: Vec<u8>,

@@ -9,13 +9,13 @@ use crate::session::{Kind, Session};
 
 /// The version of vineyard whose protocol this is.
 const PROTOCOL_VERSION: &str = "0.24.2";
-/// A client that says this releases what it no longer reads, so its holds are never taken away.
+/// A client with this feature releases what it no longer reads, so its references are never ended by the node.
 const RELEASES: &str = "release";
-/// What a client is told that this node offers, if it asked for it: old clients never see it.
+/// Features of this node. A client is told those that it asked for, so old clients see none.
 const FEATURES: [&str; 4] = [RELEASES, "objects", FETCH, TRACE];
 /// `get_object` with `fetch`.
 const FETCH: &str = "fetch";
-/// A request says which `trace` it belongs to.
+/// A request has its `trace`.
 const TRACE: &str = "trace";
 /// `store_type` of a plasma client, which this node does not serve.
 const PLASMA: u64 = 2;
@@ -65,7 +65,7 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     }))
 }
 
-/// A client without the right password, or whose user may not use TCP, stays outside.
+/// Refuses a client without the right password, or whose user may not use TCP.
 async fn admit(session: &Session, register: &Register) -> Result<(), Status> {
     if let Some(refusal) = session.refused() {
         return Err(refusal);

@@ -22,7 +22,7 @@ pub(super) async fn cluster_meta(node: &Rc<NodeContext>) -> Result<Reply, Status
         .filter(|instance| instance.liveness == Liveness::Up || instance.id == node.instance)
         .map(|instance| (instance.id, info(instance)))
         .collect();
-    // Before the cluster has agreed on it, this node still knows itself.
+    // This node is listed even before the cluster has registered it.
     meta.entry(node.instance)
         .or_insert_with(|| info(&node.identity.instance_record(node)));
     Ok(Reply::ClusterMeta { meta })
@@ -52,7 +52,7 @@ pub(super) async fn instance_status(node: &Rc<NodeContext>) -> Result<Reply, Sta
     }))
 }
 
-/// Asks every node for its stats, all at once; one that does not answer in time is listed without them.
+/// Asks all nodes for their statistics concurrently; a node that does not answer in time is listed without them.
 pub(super) async fn cluster_status(node: &Rc<NodeContext>) -> Result<Reply, Status> {
     let state = node.meta.state();
     let group = node.meta.status();
@@ -94,7 +94,7 @@ async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
     }
 }
 
-/// The token lets nodes in, so it is told only to those who may open the socket.
+/// The token lets nodes join, so it is given only to clients on the Unix socket.
 pub(super) fn token(session: &Session) -> Result<Reply, Status> {
     match session.kind {
         Kind::Ipc => Ok(Reply::Token {

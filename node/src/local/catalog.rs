@@ -1,8 +1,8 @@
 //! The metadata one node can see: its own transient objects, and the cluster's persistent ones.
 //!
-//! Transient objects live here and nowhere else. Persistent ones are read from the replicated state, which is handed in
-//! with every call, so that a read asks one place. Plain data and plain code: no await, no socket, no clock, no store.
-//! What exists for good (persisted? name free?) is decided in the replicated state, never here.
+//! Transient objects live here and nowhere else. Persistent ones are read from the replicated state, which is an
+//! argument of every call, so that one read covers both. Plain data and plain code: no await, no socket, no clock, no
+//! store. What is decided for the cluster (persisted? name free?) is decided in the replicated state, never here.
 
 pub(crate) mod absorb;
 mod complete;
@@ -59,13 +59,13 @@ impl Catalog {
         self.parents.contains_key(&id)
     }
 
-    /// Transient objects.
+    /// Number of transient objects.
     pub(crate) fn len(&self) -> usize {
         self.transients.len()
     }
 
-    /// The record of an object, wherever it is kept. What the cluster has is the truth: a transient copy beside it was
-    /// just persisted and is about to be forgotten.
+    /// The record of an object, persistent or transient. The persistent one is preferred: a transient copy beside it
+    /// was just persisted and is about to be removed.
     pub(crate) fn record<'a>(&'a self, state: &'a State, id: ObjectId) -> Option<&'a Arc<Record>> {
         state.object(id).or_else(|| self.transients.get(&id))
     }
@@ -110,7 +110,7 @@ impl Catalog {
         Ok(copy)
     }
 
-    /// An id nothing has. Clients name the members they bring along, so even one of ours may be taken.
+    /// An unused id. Clients choose ids for new members, so even an id of this node may be in use.
     pub(crate) fn fresh_id(&mut self, state: &State) -> ObjectId {
         loop {
             let id = self.ids.object();
@@ -127,7 +127,7 @@ impl Catalog {
         self.transients.insert(record.id, Arc::new(record));
     }
 
-    /// Forgets a transient object, because it was deleted or has become persistent.
+    /// Removes a transient object, because it was deleted or has become persistent.
     pub(crate) fn remove(&mut self, id: ObjectId) -> Option<Arc<Record>> {
         let record = self.transients.remove(&id)?;
         for child in children(&record) {
@@ -141,7 +141,7 @@ impl Catalog {
         Some(record)
     }
 
-    /// Forgets transient copies of what the cluster has.
+    /// Removes transient copies of persistent objects.
     pub(crate) fn forget_persistent(&mut self, state: &State) {
         let copies: Vec<_> = self.transients.keys().copied().collect();
         for id in copies.into_iter().filter(|id| state.contains(*id)) {
@@ -171,7 +171,7 @@ fn set_extra(record: &mut Record, key: &str, value: &Value) -> Result<(), Status
             let message = "The value of items in 'extra_metadata' must be primitives";
             return Err(Status::new(Code::AssertionFailed, message));
         }
-        // The node gives these, and the cluster keeps the names.
+        // The node sets these, and names belong to the cluster.
         (reserved::ID | reserved::TRANSIENT | reserved::NAME, _) => {}
         (reserved::TYPENAME, Value::String(typename)) if typename != BLOB_TYPENAME => {
             record.typename = typename.clone();

@@ -1,4 +1,4 @@
-//! The begin and the end of a migrated copy, whose blobs are here before the cluster has its metadata.
+//! The begin and the end of a migrated copy. Its blobs are here before its metadata is persistent.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ pub(crate) struct Copied {
 }
 
 impl Local {
-    /// From now on a delete of one of `blobs` waits until the cluster has decided. A client may have deleted one before;
-    /// then the copy is given up.
+    /// From now on a delete of one of `blobs` waits until the copy has ended. If a client has deleted one before, the
+    /// copy fails.
     pub(crate) fn begin_copy(
         &mut self,
         state: &State,
@@ -32,7 +32,7 @@ impl Local {
         Ok(Copied { blobs, fresh })
     }
 
-    /// The cluster has `applied` the metadata of a copy, or never will.
+    /// Ends a copy: the cluster has `applied` its metadata, or never will.
     pub(crate) fn end_copy(&mut self, state: &State, blobs: &[ObjectId], applied: bool) {
         self.pending.end_copy(blobs);
         if applied {
@@ -44,7 +44,7 @@ impl Local {
         self.waiters.wake(blobs);
     }
 
-    /// This node itself reads `blobs` no more.
+    /// Releases the node's own references to `blobs`.
     pub(crate) fn release_own(&mut self, blobs: &[ObjectId]) {
         for id in blobs {
             // A client may have deleted the blob meanwhile, which released it.
@@ -52,7 +52,7 @@ impl Local {
         }
     }
 
-    /// Deletes blobs that this node fetched for nothing.
+    /// Deletes fetched blobs of a copy that failed.
     pub(crate) fn discard(&mut self, blobs: &[ObjectId]) {
         for id in blobs {
             self.store.delete(self.own_holder, *id, false);

@@ -1,5 +1,6 @@
-//! Deletes. What is known and only here goes in one turn; what the cluster has a part in takes two, and in between is marked
-//! in the ledger, so that nothing new is made over it.
+//! Deletes. Objects and blobs that only this node knows are deleted in one turn. If the cluster must agree, a delete
+//! takes two turns, and in between its objects and blobs are marked in the ledger, so that no new object refers to
+//! them.
 
 use std::collections::BTreeSet;
 
@@ -14,19 +15,20 @@ use super::{Attempt, Local};
 /// One delete, as a client asked for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Deletion {
-    /// In whose name.
+    /// The holder whose references end with the delete.
     pub(crate) by: HolderId,
     pub(crate) ids: Vec<ObjectId>,
-    /// Those blobs among `ids` that go in any case; the cluster is told if it has them.
+    /// The blobs among `ids` that are deleted even if something refers to them; the cluster is told if they are
+    /// persistent.
     pub(crate) named: BTreeSet<ObjectId>,
     pub(crate) force: bool,
     pub(crate) deep: bool,
     pub(crate) trim: bool,
 }
 
-/// What a turn made of a delete.
+/// The result of one turn of a delete.
 pub(crate) enum Deleted {
-    /// These blobs were here and are gone.
+    /// Done: these blobs were here and are deleted.
     Done(Vec<ObjectId>),
     /// An object is unknown here: another node may have persisted it a moment ago.
     Unknown,
@@ -34,7 +36,7 @@ pub(crate) enum Deleted {
     Pending(PendingDelete),
 }
 
-/// A delete that waits for the cluster. Whoever has it ends it, by `Local::end_delete`.
+/// A delete that waits for the cluster. Its owner must end it with `Local::end_delete`.
 #[derive(Debug)]
 pub(crate) struct PendingDelete {
     pub(crate) plan: DeletePlan,
@@ -43,7 +45,8 @@ pub(crate) struct PendingDelete {
 }
 
 impl Local {
-    /// Deletes, or begins to. With `is_confirmed`, ids that are unknown here are ignored.
+    /// Deletes, or begins a delete that the cluster must agree to. With `is_confirmed`, ids that are unknown here are
+    /// ignored.
     pub(crate) fn delete(
         &mut self,
         state: &State,
@@ -70,7 +73,7 @@ impl Local {
         if !is_elsewhere {
             return Ok(Deleted::Done(self.carry_out(state, deletion, &plan)));
         }
-        // From here on nothing new refers to these, and no persist says that they are here.
+        // From here on no new object refers to these blobs, and no persist lists them as present.
         let mut marked = &plan.transients | &plan.reach(state, *force, *deep);
         marked.extend(named);
         let number = self.pending.begin_delete(&marked);
@@ -81,7 +84,8 @@ impl Local {
         }))
     }
 
-    /// The cluster has `agreed`, or did not in time, and all stays as it was. Returns the blobs that were here and are gone.
+    /// Ends a delete: the cluster has `agreed`, or did not in time and nothing is deleted. Returns the deleted blobs
+    /// that were here.
     pub(crate) fn end_delete(
         &mut self,
         state: &State,
@@ -104,15 +108,16 @@ impl Local {
         deleted
     }
 
-    /// What is left to do for a `clear` once the objects are gone: frees those of `blobs` that nothing needs, and ends all
-    /// holds of `by`.
+    /// The end of a `clear`, after the objects were deleted: frees those of `blobs` that nothing refers to, and ends
+    /// all references of `by`.
     pub(crate) fn clear_blobs(&mut self, state: &State, blobs: Vec<ObjectId>, by: HolderId) {
         let gone = self.free_unreferred(state, blobs, by, false);
         self.pending.forget_persisted(&gone);
         self.store.release_everything(by);
     }
 
-    /// Blobs that nothing persistent refers to any more. They are freed when no delete that may say so itself is under way.
+    /// Blobs that the cluster has released. They are freed at once, or deferred while a delete that may free them
+    /// itself is pending.
     pub(super) fn free_released(&mut self, state: &State, released: BTreeSet<ObjectId>) {
         self.pending.forget_persisted(&released);
         let free = self.pending.release(released);

@@ -1,5 +1,5 @@
-//! What the cluster has applied: what is persistent is no longer kept here, blobs that nothing refers to are freed, those
-//! who wait are woken.
+//! Follows what the cluster has applied: removes transient copies of persistent objects, frees blobs that nothing
+//! refers to, and wakes waiters.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::Local;
 use super::catalog::children;
 
 impl Local {
-    /// `events` in their order. The state may be later.
+    /// Follows `events` in their order. `state` may be newer than the last of them.
     pub(crate) fn follow(&mut self, state: &State, events: &[Event]) {
         let mut released = BTreeSet::new();
         for event in events {
@@ -29,7 +29,7 @@ impl Local {
         self.free_released(state, released);
     }
 
-    /// After a snapshot replaced the state, or events were missed.
+    /// Catches up after a snapshot has replaced the state, or events were missed.
     pub(crate) fn catch_up(&mut self, state: &State) {
         self.catalog.forget_persistent(state);
         let is_gone = |id: &ObjectId| state.blob(*id).is_none();
@@ -38,7 +38,8 @@ impl Local {
         self.waiters.wake_everyone();
     }
 
-    /// What the cluster has is no longer kept here. The persist itself is ended by those who began it.
+    /// Removes transient copies of persistent objects. A persist that is pending for them is ended by the task that
+    /// began it.
     fn take_over(&mut self, state: &State, ids: &[ObjectId]) {
         for id in ids {
             if state.contains(*id) || self.pending.is_persisting(*id) {

@@ -1,6 +1,6 @@
-//! Making objects: over blobs that are here, or with the blobs that came in the same request.
+//! Makes objects: over blobs that are here, or with blobs from the same request.
 //!
-//! Promise: all or nothing. An object that was made stands over sealed bytes; a refused one leaves nothing behind.
+//! Promise: all or nothing. All local blobs of an object are sealed; a refused object leaves nothing behind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,36 +14,36 @@ use super::catalog::children;
 use super::pending::{Asked, Verdict};
 use super::{Attempt, Local, Persisting, Waiter};
 
-/// A `put_object` request. A turn that could not end gives it back, to be asked again.
+/// A `put_object` request. A blocked turn returns it, so that the caller can ask again.
 pub(crate) struct Put {
-    /// The session that puts.
+    /// The holder of the session.
     pub(crate) holder: HolderId,
-    /// In whose name blobs are deleted if the put is refused.
+    /// The holder for deleting blobs if the put is refused.
     pub(crate) deleter: HolderId,
     pub(crate) content: Option<Tree>,
-    /// Blobs that the client has filled.
+    /// Blobs that the client has filled, to be sealed.
     pub(crate) seal: Vec<ObjectId>,
     pub(crate) inline: Inline,
     pub(crate) persist: bool,
-    /// What this put has sealed so far.
+    /// The blobs that this put has sealed so far.
     sealed: Vec<ObjectId>,
-    /// `content` is what `create_data` takes.
+    /// `content` is complete, as `create_data` expects it.
     is_complete: bool,
 }
 
-/// Blobs that come along with the request.
+/// The inline blobs of the request.
 pub(crate) enum Inline {
     Bytes { sizes: Vec<u64>, bytes: Vec<u8> },
     Stored(Vec<Blob>),
 }
 
-/// What a turn made of a put.
+/// The result of one turn of a put.
 pub(crate) enum PutTurn {
     Made(Made),
     Refused(Status),
-    /// Ask again once what is waited for has ended.
+    /// Something pending blocks the put: ask again after the wait.
     Blocked(Put, Waiter),
-    /// A member is unknown here. Ask again after the cluster was asked, or abandon.
+    /// A member is unknown here. Confirm with the cluster and ask again, or abandon the put.
     Unknown(Put, Status),
 }
 
@@ -52,9 +52,9 @@ pub(crate) struct Made {
     pub(crate) object: Option<Created>,
     /// The inline blobs, in their order.
     pub(crate) blobs: Vec<ObjectId>,
-    /// What was not sealed before.
+    /// The blobs that the put has sealed.
     pub(crate) sealed: Vec<ObjectId>,
-    /// The persist that has begun; `None` if none was asked for, or it must wait for another one.
+    /// The persist that has begun; `None` if none was asked for, or if something pending blocks it.
     pub(crate) persisting: Option<Persisting>,
 }
 
@@ -98,7 +98,7 @@ impl Local {
         Ok(self.make(state, contents, now_ms))
     }
 
-    /// Stores what came along, seals, makes the object and begins its persist.
+    /// Stores the inline blobs, seals, makes the object and begins its persist.
     pub(crate) fn put(&mut self, state: &State, mut put: Put, now_ms: u64) -> PutTurn {
         if let Some(content) = &put.content
             && let Err(waiter) = self.check_members(content)
@@ -147,7 +147,7 @@ impl Local {
         PutTurn::Made(self.made(put, Some(created), persisting))
     }
 
-    /// Ends a put that is not asked again: what it sealed goes, but for what others refer to by now.
+    /// Abandons a put: deletes the blobs that it sealed, except for those that other objects refer to by now.
     pub(crate) fn abandon(&mut self, state: &State, put: &Put, status: Status) -> Status {
         let sealed = put.sealed.iter().copied();
         self.free_unreferred(state, sealed, put.deleter, false);
@@ -167,7 +167,8 @@ impl Local {
         }
     }
 
-    /// A copy of `id`'s metadata with `extra` over it: its id, and whether the original is persistent.
+    /// Makes a copy of `id`'s metadata with `extra` set over it. Returns its id, and whether the original is
+    /// persistent.
     pub(crate) fn shallow_copy(
         &mut self,
         state: &State,
@@ -176,7 +177,7 @@ impl Local {
     ) -> Attempt<Result<(ObjectId, bool), Status>> {
         if let Some(record) = self.catalog.record(state, id) {
             let members: Vec<_> = children(record).filter(|id| !id.is_blob()).collect();
-            // An object is never refused, it waits.
+            // The ledger never refuses an object; it waits.
             let _waits_or_goes_on = self.check(Asked::Refer, &members)?;
         }
         let Self {
@@ -200,12 +201,12 @@ impl Local {
         if state.contains(id) {
             return Ok(false);
         }
-        // Labels are never refused.
+        // The ledger never refuses a label.
         let _waits_or_goes_on = self.check(Asked::Label, &[id])?;
         Ok(self.catalog.label(id, labels).is_some())
     }
 
-    /// Waits while a delete that waits for the cluster has marked an object that `content` names.
+    /// Waits while a pending delete has marked an object that `content` refers to.
     fn check_members(&mut self, content: &Tree) -> Attempt<()> {
         if !self.pending.has_marked_objects() {
             return Ok(());
@@ -244,7 +245,7 @@ impl Local {
         Ok(made)
     }
 
-    /// Returns which blobs were not sealed before. All of them are sealed, or none.
+    /// Seals all of the blobs, or none. Returns those that were not sealed before.
     fn store_and_seal(&mut self, put: &mut Put) -> Result<Vec<ObjectId>, Status> {
         if let Inline::Bytes { sizes, bytes } = &put.inline {
             let blobs = store_all(&mut self.store, put.holder, sizes, bytes)?;

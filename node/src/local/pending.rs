@@ -1,8 +1,8 @@
-//! The ledger of what is under way for an id, and what that means for those who ask.
+//! The ledger of operations that are pending for an id, and what they mean for other requests.
 //!
-//! A turn of the owner is atomic; what takes longer than a turn, because the cluster must agree first, has a row here
-//! from the turn that begins it to the turn that ends it. `docs/protocol.md` has the rules as a table, and
-//! `local/tests/rules.rs` holds the code to it.
+//! A turn of the owner is atomic. An operation that takes longer, because the cluster must agree first, has a row
+//! here from the turn that begins it to the turn that ends it. `docs/protocol.md` has the rules as a table, and
+//! `local/tests/rules.rs` tests each cell.
 
 use std::collections::btree_map::{Entry, OccupiedEntry};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,7 +12,7 @@ use vineyard_wire::{ObjectId, Status};
 use super::catalog::unknown_subtree;
 use super::no_such_blob;
 
-/// What a caller wants of an id.
+/// What a request wants to do with an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     /// To refer to it from a new object.
@@ -27,21 +27,21 @@ pub(crate) enum Asked {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     GoesOn,
-    /// Until what is under way has ended.
+    /// The request waits until what is pending has ended.
     Waits,
     Refused(Status),
 }
 
-/// What is under way for one id, and how often.
+/// The number of pending operations of each kind for one id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Row {
-    /// Persists that carry it. An object is carried by one at a time, a blob by any number.
+    /// Pending persists that carry it. An object is carried by one at a time, a blob by any number.
     persists: u32,
-    /// Migrated copies of which it is a blob.
+    /// Pending migrated copies of which it is a blob.
     copies: u32,
-    /// Deletes that wait for the cluster.
+    /// Pending deletes that have marked it.
     deletes: u32,
-    /// The cluster has this blob of ours, and nothing that was followed has said otherwise.
+    /// The blob is persistent and of this node, as far as events were followed.
     persisted: bool,
 }
 
@@ -52,13 +52,14 @@ pub(crate) struct DeleteNumber(u64);
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     rows: BTreeMap<ObjectId, Row>,
-    /// Objects, not blobs, that a delete has marked: most of the time none.
+    /// Objects, not blobs, that a delete has marked; usually none.
     marked_objects: usize,
     deletes_begun: u64,
     deletes: BTreeSet<DeleteNumber>,
-    /// Blobs that nothing refers to any more, each batch with the number below which deletes had begun. The delete that
-    /// caused a batch frees it itself, because it knows whether pages go too and must say which blobs went; deletes that
-    /// begin later are not waited for, or a steady stream of them would defer every free for ever.
+    /// Deferred frees: batches of blobs that nothing refers to any more, each with the number of the next delete at
+    /// that time. The delete that caused a batch frees it itself, because it knows whether to trim pages and must
+    /// return the freed blobs. Deletes that begin later are not waited for, or a steady stream of them would defer
+    /// every free for ever.
     deferred: VecDeque<(DeleteNumber, BTreeSet<ObjectId>)>,
 }
 
@@ -69,7 +70,7 @@ impl Pending {
         };
         let deleting = row.deletes > 0;
         match asked {
-            // A blob that a request names goes in any case; an object stays if the cluster refuses.
+            // A blob that a delete names is always deleted; an object stays if the cluster refuses.
             Asked::Refer | Asked::Persist if deleting && id.is_blob() => {
                 Verdict::Refused(no_such_blob(id))
             }
@@ -81,7 +82,7 @@ impl Pending {
         }
     }
 
-    /// Refuses a member whose delete has begun.
+    /// Refuses a member whose deletion is pending.
     pub(crate) fn check_member(&self, id: ObjectId) -> Result<(), Status> {
         match self.verdict(Asked::Refer, id) {
             Verdict::GoesOn => Ok(()),
@@ -112,14 +113,14 @@ impl Pending {
         }
     }
 
-    /// The cluster has these blobs of this node.
+    /// Notes that these blobs of this node are persistent.
     pub(crate) fn note_persisted<'a>(&mut self, blobs: impl IntoIterator<Item = &'a ObjectId>) {
         for id in blobs {
             self.row(*id).persisted = true;
         }
     }
 
-    /// The cluster has released these blobs, or their bytes are gone.
+    /// Notes that the cluster has released these blobs, or that their bytes are deleted.
     pub(crate) fn forget_persisted<'a>(&mut self, blobs: impl IntoIterator<Item = &'a ObjectId>) {
         for id in blobs {
             if let Entry::Occupied(mut row) = self.rows.entry(*id) {
@@ -129,7 +130,7 @@ impl Pending {
         }
     }
 
-    /// The blobs that `note_persisted` was told of.
+    /// The blobs of this node that are noted as persistent.
     pub(crate) fn persisted(&self) -> impl Iterator<Item = ObjectId> {
         let rows = self.rows.iter().filter(|(_, row)| row.persisted);
         rows.map(|(id, _)| *id)
@@ -152,7 +153,7 @@ impl Pending {
         }
     }
 
-    /// Marks `ids` until the delete ends. Blobs that are released meanwhile are not freed before that.
+    /// Marks `ids` until the delete ends. Blobs that the cluster releases meanwhile are freed after that.
     pub(crate) fn begin_delete<'a>(
         &mut self,
         ids: impl IntoIterator<Item = &'a ObjectId>,
@@ -169,7 +170,7 @@ impl Pending {
         number
     }
 
-    /// Returns the deferred blobs that no delete may have caused any more.
+    /// Ends a delete. Returns the deferred blobs that no other pending delete may have caused.
     pub(crate) fn end_delete<'a>(
         &mut self,
         number: DeleteNumber,
@@ -200,7 +201,7 @@ impl Pending {
         BTreeSet::new()
     }
 
-    /// Whether nothing is under way.
+    /// Whether nothing is pending.
     #[cfg(test)]
     pub(crate) fn is_idle(&self) -> bool {
         let Self {
@@ -224,7 +225,7 @@ impl Pending {
         self.rows.entry(id).or_default()
     }
 
-    /// Counts one of `what` down; whether it was the last.
+    /// Decrements one counter of the row; returns whether it reached zero.
     fn end(&mut self, id: ObjectId, what: fn(&mut Row) -> &mut u32) -> bool {
         let Entry::Occupied(mut row) = self.rows.entry(id) else {
             return false;
@@ -246,7 +247,7 @@ fn remove_idle(row: OccupiedEntry<'_, ObjectId, Row>) {
     }
 }
 
-/// The empty blob is everywhere and never goes.
+/// Every node has the empty blob, and it is never deleted.
 fn stored<'a>(ids: impl IntoIterator<Item = &'a ObjectId>) -> impl Iterator<Item = &'a ObjectId> {
     ids.into_iter().filter(|id| **id != ObjectId::EMPTY_BLOB)
 }
@@ -267,7 +268,7 @@ mod tests {
         let mut later = pending.begin_delete(&none);
         assert!(pending.release([blob(1)].into()).is_empty());
         for _ in 0..10 {
-            // A steady stream: one begins before the one before it ends.
+            // A steady stream of deletes: each begins before the previous one ends.
             let next = pending.begin_delete(&none);
             assert!(pending.end_delete(later, &none).is_empty());
             later = next;

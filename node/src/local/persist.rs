@@ -1,5 +1,5 @@
-//! The begin and the end of a persist. What it carries does not change in between, because the cluster may take it at any
-//! time, also after the caller was told that it was late.
+//! The begin and the end of a persist. What it carries does not change in between, because the cluster may apply it at
+//! any time, also after the caller's deadline.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +12,21 @@ use super::pending::Asked;
 use super::{Attempt, Local, no_such_blob, not_sealed};
 use crate::failure;
 
-/// What one entry of the log must carry.
+/// The content of the log entry of a persist.
 #[derive(Debug, Default)]
 pub(crate) struct Proposal {
     pub(crate) records: Vec<Record>,
     pub(crate) blobs: Vec<BlobRow>,
 }
 
-/// A persist that has begun. Whoever has it ends it, by `Local::end_persist`.
+/// A persist that has begun. Its owner must end it with `Local::end_persist`.
 #[derive(Debug, Default)]
 pub(crate) struct Persisting {
     pub(crate) proposal: Proposal,
     pub(crate) carried: Carried,
 }
 
-/// The objects and blobs that a persist has in the ledger.
+/// The objects and blobs for which a persist is pending in the ledger.
 #[derive(Debug, Default)]
 pub(crate) struct Carried {
     records: Vec<ObjectId>,
@@ -41,7 +41,7 @@ impl Persisting {
 }
 
 impl Local {
-    /// Begins to persist what is transient of `ids` and below.
+    /// Begins to persist everything transient at and below `ids`.
     pub(crate) fn begin_persist(
         &mut self,
         state: &State,
@@ -71,7 +71,7 @@ impl Local {
         }))
     }
 
-    /// The cluster has `applied` a persist, or never will.
+    /// Ends a persist: the cluster has `applied` it, or never will.
     pub(crate) fn end_persist(&mut self, state: &State, carried: &Carried, applied: bool) {
         let Carried { records, blobs } = carried;
         for id in records {
@@ -86,7 +86,7 @@ impl Local {
         self.waiters.wake(records.iter().chain(blobs));
     }
 
-    /// The cluster took `blobs`, and may have let some of them go since.
+    /// Notes that `blobs` are persistent, except for those that the cluster has released since.
     pub(super) fn end_applied(&mut self, state: &State, blobs: &[ObjectId]) {
         let ours = blobs.iter().copied().filter(|id| self.store.exists(*id));
         let (kept, released): (BTreeSet<_>, BTreeSet<_>) =
@@ -95,13 +95,13 @@ impl Local {
         self.free_released(state, released);
     }
 
-    /// What the cluster will know of the plan's blobs. A blob of this node must be here and sealed.
+    /// The rows of the plan's blobs. A blob of this node must be here and sealed.
     fn blob_rows(&self, state: &State, plan: &PersistPlan) -> Result<Vec<BlobRow>, Status> {
         let me = self.catalog.me();
         let mut rows = Vec::with_capacity(plan.blobs.len());
         for (id, holders) in &plan.blobs {
             if !holders.contains(&me) {
-                // Another instance's blob: it made the row when it persisted its own part.
+                // A blob of another instance, which has made the row when it persisted its own part.
                 let row = state.blob(*id).cloned();
                 rows.push(row.ok_or_else(|| {
                     Status::not_exists(format!("the cluster does not know the blob {id}"))
@@ -109,7 +109,7 @@ impl Local {
                 continue;
             }
             let blob = self.store.info(*id).ok_or_else(|| no_such_blob(*id))?;
-            // A delete by name that the cluster applied after its caller had been told that it was late.
+            // The cluster applied a delete that names the blob after that delete's deadline had passed here.
             if let Some(instance) = state.blob(*id).and_then(|row| row.lost.instance()) {
                 return Err(failure::lost(state, *id, instance));
             }

@@ -13,12 +13,12 @@ use super::{Attempt, Local, not_sealed};
 /// Trees, and the blobs of this node below them.
 pub(crate) struct Found {
     pub(crate) texts: Texts,
-    /// Held for the session that asked. `None` if not all that should be here are: then none is held, and `texts` still
-    /// says which they are.
+    /// The blobs, held for the session. `None` if some that should be here are not: then none is held, and `texts`
+    /// still lists them.
     pub(crate) blobs: Option<Vec<Blob>>,
 }
 
-/// What was read, or the first id that is not known, or not readable, here.
+/// The trees, or the first id that is unknown or not readable here.
 pub(crate) type Known<T> = Result<T, ObjectId>;
 
 impl Local {
@@ -28,7 +28,7 @@ impl Local {
         self.with_blobs(state, ids, texts)
     }
 
-    /// All of `ids`, or the first one that must appear before that.
+    /// All of `ids`, or a wait for the first one that is missing.
     pub(crate) fn read_or_wait(
         &mut self,
         state: &State,
@@ -47,7 +47,7 @@ impl Local {
         }
     }
 
-    /// What `name` points to.
+    /// The object that `name` points to, or a wait for the name.
     pub(crate) fn name_or_wait(&mut self, state: &State, name: &str) -> Attempt<ObjectId> {
         state
             .name(name)
@@ -85,7 +85,7 @@ impl Local {
         Ok(Ok(Found { texts, blobs }))
     }
 
-    /// What a client is told of an id that cannot be read, once the cluster was asked.
+    /// The error for an id that cannot be read, after the cluster was asked.
     pub(crate) fn why_unreadable(&self, state: &State, id: ObjectId) -> Status {
         if id.is_blob() && self.store.exists(id) {
             return not_sealed(id);
@@ -116,7 +116,7 @@ impl Local {
         Ok(found)
     }
 
-    /// Adds those of `ids` that are blobs: sealed ones of this node, and those that persistent objects have elsewhere.
+    /// Adds the blobs among `ids`: sealed blobs of this node, and persistent blobs of other nodes.
     fn with_blobs(
         &self,
         state: &State,

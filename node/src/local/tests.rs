@@ -1,4 +1,4 @@
-//! What is local, in turns: the rules of the ledger, and what a turn leaves behind.
+//! Turns of what is local: the rules of the ledger, and the state after a turn.
 
 mod races;
 mod rules;
@@ -18,7 +18,7 @@ use super::delete::{Deleted, Deletion, PendingDelete};
 use super::persist::Persisting;
 use super::{Attempt, Local};
 
-/// One node's local part beside a replicated state that is fed by hand.
+/// One node's local part and a replicated state to which the test applies commands.
 struct Node {
     world: World,
     local: Local,
@@ -36,7 +36,7 @@ impl Node {
         }
     }
 
-    /// A sealed blob that nobody holds.
+    /// A sealed blob without references.
     fn blob(&mut self) -> ObjectId {
         let made = self.local.store.create(self.holder, 8).expect("it fits");
         let sealed = self.local.seal_and_release(self.holder, &[made.id]);
@@ -61,7 +61,7 @@ impl Node {
         begun.ok().expect("nothing is under way").expect("known")
     }
 
-    /// The cluster takes what `persisting` carries.
+    /// The replicated state applies what `persisting` carries.
     fn apply(&mut self, persisting: &mut Persisting) -> Applied {
         let proposal = std::mem::take(&mut persisting.proposal);
         self.world.run(Command::Persist {

@@ -1,7 +1,7 @@
-//! Who waits for an id or for a name.
+//! Waits for ids and for names.
 //!
-//! A wait is registered in the turn that found nothing, so no change can come between the two. A change wakes those who
-//! wait for it and nobody else. Dropping a `Waiter` ends the wait; what is left of it is swept by later registrations.
+//! A wait is registered in the turn that found nothing, so no change can come between. A change wakes the waits for its
+//! id or name and no others. Dropping a `Waiter` ends the wait; later registrations remove its entry.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::Notify;
 use vineyard_wire::ObjectId;
 
-/// Entries beyond twice the living ones before the dead ones are swept.
+/// Entries of ended waits are removed when there are this many entries more than twice the live ones.
 const DEAD_ENTRIES_MAX: usize = 64;
 
 /// One wait. It ends when the id or name changes, also if that was before `woken` was called.
@@ -27,7 +27,7 @@ pub(crate) struct Waiters {
     ids: BTreeMap<ObjectId, Vec<Weak<Notify>>>,
     names: BTreeMap<String, Vec<Weak<Notify>>>,
     entries: usize,
-    /// Entries that were alive after the last sweep.
+    /// Live entries after the last sweep.
     alive: usize,
 }
 
@@ -55,14 +55,14 @@ impl Waiters {
         self.entries -= wake_all(self.names.remove(name).into_iter());
     }
 
-    /// For changes of which nobody knows what they touched.
+    /// Wakes all waits, after changes whose ids are unknown.
     pub(crate) fn wake_everyone(&mut self) {
         wake_all(std::mem::take(&mut self.ids).into_values());
         wake_all(std::mem::take(&mut self.names).into_values());
         self.entries = 0;
     }
 
-    /// Whether no wake of an id would reach anyone.
+    /// Whether there is no wait for an id.
     pub(crate) fn is_idle(&self) -> bool {
         self.ids.is_empty()
     }
@@ -82,7 +82,7 @@ fn register<K: Ord>(entry: Entry<'_, K, Vec<Weak<Notify>>>) -> Waiter {
     Waiter(notify)
 }
 
-/// Returns how many entries were taken out.
+/// Wakes the waits of all `taken` entries. Returns how many entries there were.
 fn wake_all(taken: impl Iterator<Item = Vec<Weak<Notify>>>) -> usize {
     let mut entries = 0;
     for waiter in taken.flatten() {
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wake_reaches_those_who_wait_for_it_and_nobody_else() {
+    fn a_wake_ends_the_waits_for_its_id_and_no_others() {
         let mut waiters = Waiters::default();
         let (one, other) = (waiters.wait_for(ObjectId(1)), waiters.wait_for(ObjectId(2)));
         let named = waiters.wait_for_name("n");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_that_were_given_up_take_no_memory() {
+    fn dropped_waits_take_no_memory() {
         let mut waiters = Waiters::default();
         let kept: Vec<_> = (0..10).map(|id| waiters.wait_for(ObjectId(id))).collect();
         for id in 0..10_000 {

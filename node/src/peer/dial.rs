@@ -1,4 +1,4 @@
-//! The dialling side: connects to another node, proves who calls, and says what for.
+//! The dialling side: connects to another node, authenticates this one, and names the purpose of the connection.
 
 use std::io;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Dialer {
         }
     }
 
-    /// A stream to the node at `endpoint`, ready for `purpose`. Fails by the connect deadline.
+    /// A stream to the node at `endpoint`, ready for `purpose`. Fails at the connect deadline.
     pub(crate) async fn dial(
         &self,
         endpoint: &str,
@@ -50,7 +50,7 @@ impl Dialer {
         }
     }
 
-    /// One question and its answer, on a connection of their own, and who answered.
+    /// Asks one question on a connection of its own. Returns the answer and the id of the node that answered.
     pub(crate) async fn ask(&self, endpoint: &str, ask: &Ask) -> io::Result<(NodeId, Answer)> {
         let (mut stream, node) = self.dial(endpoint, Purpose::Node).await?;
         frames::write(&mut stream, ask).await?;
@@ -59,7 +59,7 @@ impl Dialer {
     }
 }
 
-/// Dials other members for the raft thread, and tells them which process of this node calls.
+/// Dials other members for the raft thread, and introduces this process to them.
 pub(crate) struct RaftDialer {
     dialer: Dialer,
     boot: Arc<Boot>,
@@ -97,18 +97,20 @@ impl vineyard_raft::Dial for RaftDialer {
     }
 }
 
-/// A connection for raft's messages, after an introduction if the other side's build knows it. A build of before refuses the
-/// purpose that it does not know; one that has been replaced since this node heard of it may refuse the old one.
+/// A connection for raft messages, after an introduction if the other side's build supports it. An older build refuses
+/// the purpose that it does not know; a node that was upgraded since this node heard of it may refuse the old purpose.
 async fn dial_raft(
     dialer: &Dialer,
     boot: &Boot,
     node: NodeId,
     endpoint: &str,
 ) -> io::Result<(Box<dyn Stream>, NodeId, Purpose)> {
-    let purposes = match (boot.introduces(), boot.takes_strangers()) {
+    let purposes = match (boot.introduces(), boot.accepts_unintroduced()) {
         (false, _) => vec![Purpose::Raft],
         (true, false) => vec![Purpose::IntroducedRaft],
-        (true, true) if boot.is_stranger(node) => vec![Purpose::Raft, Purpose::IntroducedRaft],
+        (true, true) if boot.cannot_introduce_itself(node) => {
+            vec![Purpose::Raft, Purpose::IntroducedRaft]
+        }
         (true, true) => vec![Purpose::IntroducedRaft, Purpose::Raft],
     };
     let mut outcome = Err(io::ErrorKind::PermissionDenied.into());

@@ -13,22 +13,22 @@ use xxhash_rust::xxh3::Xxh3;
 use super::dial::Dialer;
 use super::frames;
 
-/// One ask and where its bytes go, range by range.
+/// One ask and the slices that its bytes fill, one per range.
 pub(crate) struct Piece {
     pub(crate) ranges: Vec<Range>,
     pub(crate) targets: Vec<SliceMut>,
 }
 
-/// Where bytes come from.
+/// The node to fetch from.
 #[derive(Clone)]
 pub(crate) struct Source {
     pub(crate) endpoint: String,
-    /// Of the request that the bytes are for, if the source's build knows traces.
+    /// The trace of the request, if the source's build knows traces.
     pub(crate) trace: Option<Trace>,
 }
 
-/// Fetches `pieces` one after the other on a connection of their own to `source`, all within `deadline`. The targets are
-/// dropped by then, wherever this runs. Answers the xxh3 of each range.
+/// Fetches `pieces` one after the other on one new connection to `source`, within `deadline`. The targets are dropped
+/// when this returns. Returns the xxh3 of each range.
 pub(crate) async fn fetch(
     dialer: Dialer,
     source: Source,

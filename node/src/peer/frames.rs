@@ -1,4 +1,4 @@
-//! Frames of the peer protocol on a stream: read exactly, nothing ahead, so that raw bytes may follow.
+//! Frames of the peer protocol on a stream. Nothing is read ahead, so that raw bytes may follow a frame.
 
 use std::io;
 
@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use vineyard_wire::frame::{self, HEADER_BYTES};
 use vineyard_wire::peer;
 
-/// Longest message but those of raft. It holds an `Ask` of all the ranges that `plan::asks` puts into one, many times over,
-/// and not the `limits::ITEMS_MAX` of them that the decoder would allow.
+/// Longest message, except for raft's. Many times the size of an `Ask` with as many ranges as `plan::asks` puts into
+/// one, and less than one with the `limits::ITEMS_MAX` ranges that the decoder would allow.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 pub(crate) async fn write<S, T>(stream: &mut S, message: &T) -> io::Result<()>

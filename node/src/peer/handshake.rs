@@ -1,6 +1,6 @@
 //! The mutual challenge that opens a peer connection.
 //!
-//! Both sides prove that they know the cluster's secret by a keyed hash over both nonces; the secret never travels, and
+//! Both sides prove that they know the cluster's secret by a keyed hash over both nonces; the secret is never sent, and
 //! a proof of one side is never valid as the other's.
 
 use std::io;
@@ -12,7 +12,7 @@ use vineyard_wire::peer::{self, Challenge, Hello, MAGIC, PROOF_BYTES, Purpose, R
 use super::frames::{self, invalid};
 use crate::boot::token::SECRET_BYTES;
 
-/// Handshake messages are short; anything longer is not one.
+/// Upper bound of a handshake message; a longer frame is refused.
 const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
 
 /// What both sides must agree on.
@@ -32,7 +32,7 @@ enum Side {
 }
 
 impl Credentials {
-    /// A keyed hash that only this connection, this side and this secret give.
+    /// A keyed hash over the nonces of this connection, this side and the secret.
     fn proof(&self, side: Side, hello: &Hello, listener_nonce: &[u8; PROOF_BYTES]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.secret);
         hasher.update(match side {
@@ -83,7 +83,8 @@ pub(crate) async fn dial(
     }
 }
 
-/// Answers a dialler whose `MAGIC` has been read: its hello, if it knows the secret and `serves` its purpose.
+/// Answers a dialler whose `MAGIC` has been read. Returns its hello if it knows the secret and `serves` accepts its
+/// purpose.
 pub(crate) async fn accept(
     stream: &mut dyn Stream,
     mine: &Credentials,
@@ -96,7 +97,7 @@ pub(crate) async fn accept(
         Ok(hello) => admissible(mine, hello)
             .and_then(|()| serves(hello.purpose).map_err(str::to_owned))
             .err(),
-        // A frame of another version is the likely one. Its sender deserves the reason as much as one we understand.
+        // Most likely a frame of another version. Its sender is told the reason too.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(error.to_string()),
         Err(_) => None,
     };
@@ -143,7 +144,7 @@ fn admissible(mine: &Credentials, hello: &Hello) -> Result<(), String> {
     if hello.cluster != mine.cluster {
         return Err(format!("this node belongs to cluster {:?}", mine.cluster));
     }
-    // A token names no epoch: who joins learns it with the welcome, who has joined must be of this one.
+    // A token has no epoch: a joining node gets it with the welcome, a member must be of this epoch.
     if hello.from.is_some() && hello.epoch != mine.epoch {
         return Err(format!(
             "this cluster is at epoch {}, the caller at {}",

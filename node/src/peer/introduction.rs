@@ -1,7 +1,7 @@
-//! What both sides of a raft connection say after the handshake: which process of its node each is.
+//! The introduction after the handshake of a raft connection: each side says which process of its node it is.
 //!
-//! Promise: a process whose data directory is a copy, or older than what this node has seen of that node, exchanges no raft
-//! message with it: neither its votes nor what it stores count here.
+//! Promise: this node exchanges no raft message with a process whose data directory is a copy, or an older state than
+//! this node has seen. Neither its votes nor its log count here.
 
 use std::io;
 
@@ -12,10 +12,10 @@ use super::frames;
 use crate::boot::identity::LIVES_MAX;
 use crate::boot::registration::Boot;
 
-/// All the lives that a node remembers.
+/// Upper bound of an introduction: one with all the lives in a node's identity.
 const INTRODUCTION_BYTES_MAX: usize = 32 * LIVES_MAX;
 
-/// Speaks for the side that dialled. A boot that the other side knows to be outlived ends this node.
+/// The dialling side. Ends this node if the other side has seen a later boot of it.
 pub(crate) async fn introduce(stream: &mut dyn Stream, boot: &Boot) -> io::Result<()> {
     frames::write(stream, boot.life()).await?;
     match frames::read(stream, INTRODUCTION_BYTES_MAX).await? {
@@ -28,7 +28,7 @@ pub(crate) async fn introduce(stream: &mut dyn Stream, boot: &Boot) -> io::Resul
     }
 }
 
-/// Answers for the side that was dialled.
+/// The side that was dialled.
 pub(crate) async fn meet(stream: &mut dyn Stream, boot: &Boot) -> io::Result<()> {
     let theirs: Life = frames::read(stream, INTRODUCTION_BYTES_MAX).await?;
     if boot.knows_better(&theirs) {
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_sides_say_who_they_are() {
+    async fn both_sides_introduce_themselves() {
         let (mut near, mut far) = pipes();
         let (one, other) = (boot(0), boot(1));
         let (introduced, met) = tokio::join!(introduce(&mut near, &one), meet(&mut far, &other));
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_told_to_be_outlived_ends() {
+    async fn a_process_that_is_told_of_a_later_boot_ends() {
         let (mut near, mut far) = pipes();
         let one = boot(0);
         let answer = async {

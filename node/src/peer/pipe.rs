@@ -1,4 +1,4 @@
-//! Streams of memory and counted chance, for the tests of both sides.
+//! In-memory streams and a counter in place of randomness, for the tests of both sides.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use vineyard_env::{Detached, Random, Stream};
 
-/// A `Stream` of memory.
+/// An in-memory `Stream`.
 pub(crate) struct Pipe(pub(crate) DuplexStream);
 
 impl AsyncRead for Pipe {

@@ -17,16 +17,15 @@ use super::{frames, handshake, introduction};
 use crate::boot::registration::Boot;
 use crate::context::{Counted, NodeContext};
 use crate::failure;
-use crate::front::Displaced;
 use crate::peer::stats;
 
-/// Serves a connection whose `MAGIC` has been read, until the other side leaves.
-/// `unregistered` counts it until it has proved to be a node; until then `displaced` may tell it to make room.
+/// Serves a connection whose `MAGIC` has been read, until the other side leaves. `unregistered` counts the connection
+/// until the handshake is done; until then it is closed when `displaced` returns.
 pub(crate) async fn serve(
     node: Rc<NodeContext>,
     mut stream: Box<dyn Stream>,
     unregistered: Counted,
-    mut displaced: Displaced,
+    displaced: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let me = node.instance.node();
     let credentials = node.identity.credentials();
@@ -34,12 +33,15 @@ pub(crate) async fn serve(
     let serves = |purpose| serves(&node.boot, purpose);
     let shake = handshake::accept(stream.as_mut(), &credentials, me, random, serves);
     let deadline = node.config.limits.connect_deadline;
-    let hello = tokio::select! {
-        biased;
-        () = displaced.told() => return Err(io::Error::other("it made room for another connection")),
-        shaken = tokio::time::timeout(deadline, shake) => shaken.map_err(io::Error::other)??,
+    let hello = {
+        tokio::pin!(displaced);
+        tokio::select! {
+            biased;
+            () = displaced => return Err(io::Error::other("closed for a newer connection: too many are unregistered")),
+            shaken = tokio::time::timeout(deadline, shake) => shaken.map_err(io::Error::other)??,
+        }
     };
-    drop((unregistered, displaced));
+    drop(unregistered);
     match hello.purpose {
         Purpose::Raft => {
             node.meta.serve(stream.detach()?);
@@ -57,11 +59,11 @@ pub(crate) async fn serve(
     }
 }
 
-/// Which connections for raft this node takes: after an introduction only, once every member of the cluster can introduce
-/// itself.
+/// Which connections for raft this node takes: after an introduction only, once every member of the cluster can
+/// introduce itself.
 fn serves(boot: &Boot, purpose: Purpose) -> Result<(), &'static str> {
     match purpose {
-        Purpose::Raft if !boot.takes_strangers() => {
+        Purpose::Raft if !boot.accepts_unintroduced() => {
             Err("this cluster's nodes say which process of theirs calls: upgrade the caller")
         }
         Purpose::IntroducedRaft if !boot.introduces() => {
@@ -78,7 +80,7 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
             Ok(Ok(ask)) => ask,
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Ok(Err(error)) => return Err(error),
-            // A machine that lost its power does not say goodbye.
+            // A machine that lost its power does not close its connections.
             Err(_) => {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -154,7 +156,7 @@ async fn read(
         bytes,
         "sending bytes to a node"
     );
-    // An asker that stopped reading must not keep the bytes in place for ever, hence the deadline of a transfer.
+    // A peer that stops reading must not pin the bytes for ever, so the deadline of a transfer applies.
     let sending = node
         .bulk
         .transfer(&node.config.limits, stream, bytes, move |stream| {

@@ -1,4 +1,4 @@
-//! A node in numbers, for `cluster_status`.
+//! Statistics of a node, for `cluster_status`.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use vineyard_wire::{NodeId, Status};
 use crate::context::NodeContext;
 use crate::local::Local;
 
-/// The stats of `instance`; `None` when it does not answer in time.
+/// The statistics of `instance`; `None` if it does not answer in time.
 pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<NodeStats> {
     if instance.id == node.instance {
         return here(node).await.ok();
@@ -20,7 +20,7 @@ pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<No
         return None;
     }
     let asked = node.dialer.ask(&instance.endpoint, &Ask::Stats);
-    match tokio::time::timeout(node.config.limits.figures_deadline, asked).await {
+    match tokio::time::timeout(node.config.limits.stats_deadline, asked).await {
         Ok(Ok((
             _,
             Answer::Stats {
@@ -32,7 +32,7 @@ pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<No
     }
 }
 
-/// Voters that answer now, minus a majority.
+/// Voters that are up now, minus a majority.
 pub(crate) fn tolerates(node: &NodeContext) -> usize {
     let (state, group) = (node.meta.state(), node.meta.status());
     let is_up = |id: &&NodeId| {
@@ -44,7 +44,7 @@ pub(crate) fn tolerates(node: &NodeContext) -> usize {
     reachable.saturating_sub(majority)
 }
 
-/// This node's own.
+/// The statistics of this node.
 pub(crate) async fn here(node: &NodeContext) -> Result<NodeStats, Status> {
     let count = |local: &mut Local, _: &State| (local.store.usage(), local.catalog.len());
     let (usage, transients) = node.local.ask(count).await?;

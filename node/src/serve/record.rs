@@ -1,6 +1,6 @@
-//! What the log and the counters learn of a request.
+//! Logs and counts each request.
 //!
-//! Each request has one span, at `debug`. At the default level only those are printed that were slow, or failed for a
+//! Each request has one span, at `debug`. At the default level only requests are logged that were slow, or failed for a
 //! reason that is not the caller's.
 
 use std::rc::Rc;
@@ -32,7 +32,7 @@ struct Ids {
 }
 
 impl Record {
-    /// The next request of `session`. One that the client gave no trace gets one here.
+    /// Begins the record of the next request of `session`. A request without a trace gets one here.
     pub(super) fn begin(
         session: &Session,
         admitted: &Result<(Request, Option<Trace>), Status>,
@@ -72,7 +72,7 @@ impl Record {
         work.instrument(self.span.clone()).await
     }
 
-    /// Counts the request, and says what is worth saying, once.
+    /// Counts the request, and logs it once if it was slow or failed.
     pub(super) fn end(self, session: &Session, served: &Served) {
         let took = self.begun.elapsed();
         let delayed = took.saturating_sub(self.call.asked());
@@ -121,8 +121,8 @@ fn ms(duration: Duration) -> f64 {
     (duration.as_micros() as f64) / 1000.0
 }
 
-/// Whether the fault is the node's, its cluster's or its machine's. All others tell the caller what it asked wrong, which
-/// is an answer like any other.
+/// Whether the node, its cluster or its machine is at fault. All other codes tell the caller what is wrong with its
+/// request, which is a normal answer.
 fn is_fault(code: Code) -> bool {
     matches!(
         code,

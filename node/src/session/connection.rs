@@ -1,4 +1,4 @@
-//! The connection of a session: what is read ahead of it, what is written to it, how it ends.
+//! The connection of a session: reading ahead, writing replies, closing.
 
 use std::io;
 
@@ -11,14 +11,14 @@ use super::Session;
 use super::frame_reader::{FrameError, FrameReader};
 use super::writer;
 
-/// A stream and what has been read ahead of it.
+/// A stream and the bytes that were read ahead from it.
 pub(crate) struct Connection {
     socket: Socket,
     reader: FrameReader,
 }
 
 enum Socket {
-    /// A Unix socket, which takes memory handles.
+    /// A Unix socket, over which memory handles can be sent.
     Unix(Box<dyn LocalStream>),
     Tcp(Box<dyn Stream>),
 }
@@ -31,13 +31,13 @@ impl Connection {
         }
     }
 
-    /// `reader` has what was read already.
+    /// `reader` has the bytes that were read already.
     pub(crate) fn tcp(stream: Box<dyn Stream>, reader: FrameReader) -> Self {
         let socket = Socket::Tcp(stream);
         Self { socket, reader }
     }
 
-    /// The parts of a TCP connection, to move bytes elsewhere than on this thread.
+    /// The parts of a TCP connection, to move bytes on another thread.
     pub(crate) fn into_tcp(self) -> (Box<dyn Stream>, FrameReader) {
         match self.socket {
             Socket::Tcp(stream) => (stream, self.reader),
@@ -45,10 +45,10 @@ impl Connection {
         }
     }
 
-    /// The next request's body; `None` when the other side has left or is shut out, or the node stops. A connection that
-    /// breaks the rules is told so before this fails.
+    /// The next request's body; `None` when the other side has closed, the session was refused, or the node stops. A
+    /// peer that violates the protocol is sent the reason before this fails.
     pub(crate) async fn next(&mut self, session: &Session) -> Result<Option<Vec<u8>>, FrameError> {
-        if session.is_shut_out() {
+        if session.must_close() {
             self.part(session, None).await;
             return Ok(None);
         }
@@ -83,7 +83,7 @@ impl Connection {
             .map_err(late)?
     }
 
-    /// What `work` comes to; `None` if the other side leaves before that.
+    /// The result of `work`; `None` if the other side closes before that.
     pub(crate) async fn while_open<T>(
         &mut self,
         session: &Session,
@@ -110,8 +110,8 @@ impl Connection {
         }
     }
 
-    /// Says why the connection is closed, if it was not said, and lets the other side read it: to close over bytes that
-    /// were not read resets a TCP connection, and the reason could be lost.
+    /// Sends the reason of the close, if it was not sent yet, and gives the other side time to read it. Closing a TCP
+    /// connection that has unread bytes resets it, and the reason could be lost.
     async fn part(&mut self, session: &Session, reason: Option<Status>) {
         let (stream, _) = self.parts();
         let parting = async {
@@ -137,7 +137,7 @@ impl Connection {
     }
 }
 
-/// After a reply that announces arena numbers: one byte with a handle for each, in order.
+/// After a reply that announces arena numbers, sends one byte with a memory handle for each, in order.
 async fn send_memory(
     session: &Session,
     stream: &mut dyn LocalStream,

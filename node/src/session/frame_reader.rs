@@ -1,6 +1,6 @@
-//! Reads frames off a connection, and notices when the other side leaves while its request is being served.
+//! Reads frames from a connection, and notices when the other side closes while its request is being served.
 //!
-//! Memory grows with the bytes that arrived, never with the length a header announced.
+//! Memory use grows with the bytes that arrived, never with the length in a header.
 
 use std::io;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use vineyard_wire::frame::{self, HEADER_BYTES, TooLong};
 
-/// Read at a time.
+/// Bytes reserved for one read.
 const READ_BYTES: usize = 64 << 10;
 
-/// Bytes that have arrived and not been used.
+/// Bytes that have arrived and are not consumed yet.
 #[derive(Default)]
 pub(crate) struct FrameReader {
     bytes: Vec<u8>,
@@ -30,7 +30,7 @@ pub(crate) enum FrameError {
 }
 
 impl FrameReader {
-    /// Starts with bytes that were read while finding out who is calling.
+    /// Starts with bytes that were read to tell clients from nodes.
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self { bytes, used: 0 }
     }
@@ -55,7 +55,7 @@ impl FrameReader {
         Ok(Some(self.take(body_bytes)))
     }
 
-    /// Removes up to `len` bytes that have already arrived.
+    /// Removes and returns up to `len` bytes that have already arrived.
     pub(crate) fn take(&mut self, len: usize) -> Vec<u8> {
         let len = len.min(self.unused().len());
         let taken = self.unused()[..len].to_vec();
@@ -68,8 +68,8 @@ impl FrameReader {
         taken
     }
 
-    /// Reads up to `bytes_max` ahead, after which a client that pipelines waits; returns only when the other side has
-    /// closed. Dropping the future loses nothing.
+    /// Reads up to `bytes_max` ahead; beyond that a client that pipelines waits. Returns only when the other side has
+    /// closed. Cancel safe.
     pub(crate) async fn until_closed<S: AsyncRead + Unpin + ?Sized>(
         &mut self,
         stream: &mut S,
@@ -88,7 +88,7 @@ impl FrameReader {
         &self.bytes[self.used..]
     }
 
-    /// Whether at least `len` bytes could be had.
+    /// Reads until `len` bytes are there; `false` if the stream ends before.
     async fn fill<S: AsyncRead + Unpin + ?Sized>(
         &mut self,
         stream: &mut S,

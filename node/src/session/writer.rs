@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use vineyard_wire::{Reply, Status, frame, json, limits};
 
-/// A frame ready to be written.
+/// The frame of a reply.
 pub(crate) fn encode(outcome: &Result<Reply, Status>) -> Vec<u8> {
     let body = match outcome {
         Ok(reply) => json::encode_reply(reply),
@@ -14,8 +14,8 @@ pub(crate) fn encode(outcome: &Result<Reply, Status>) -> Vec<u8> {
     frame::with_header(&within(limits::CLIENT_FRAME_BYTES_MAX, body))
 }
 
-/// `body`, or a refusal in its place: no client reads a longer one. What may become so long is refused before it is
-/// written, but for lists of names.
+/// `body`, or a refusal if it is longer than clients accept. Handlers refuse most replies of such a length before they
+/// are encoded; lists of names are only checked here.
 fn within(bytes_max: usize, body: Vec<u8>) -> Vec<u8> {
     let bytes = body.len();
     if bytes <= bytes_max {
@@ -27,7 +27,7 @@ fn within(bytes_max: usize, body: Vec<u8>) -> Vec<u8> {
     json::encode_status(&Status::invalid(message))
 }
 
-/// Writes one reply in one piece.
+/// Writes one reply with one call.
 pub(crate) async fn write<S>(stream: &mut S, outcome: &Result<Reply, Status>) -> io::Result<()>
 where
     S: AsyncWrite + Unpin + ?Sized,

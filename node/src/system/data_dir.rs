@@ -1,5 +1,5 @@
-//! The folder that holds the cluster's secret: nobody but its owner may look inside, and that from before there is
-//! anything in it.
+//! The folder that holds the cluster's secret. Only its owner may open it, and this is ensured before anything is in
+//! it.
 
 use std::fs;
 use std::io;
@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 
 use super::ownership;
 
-/// What a node keeps there.
+/// Names that a node uses there.
 const OURS: [&str; 2] = ["meta", "node.json"];
-/// What a file system has in its topmost folder.
+/// Names in the topmost folder of an empty file system.
 const OF_THE_FILE_SYSTEM: &str = "lost+found";
 
-/// Whether a node has begun to keep things in `dir`.
+/// Whether a node has stored anything in `dir`.
 pub(crate) fn is_in_use(dir: &Path) -> bool {
     OURS.iter()
         .any(|name| fs::symlink_metadata(dir.join(name)).is_ok())
 }
 
-/// Creates the folder, or closes it and what the node has in it to other users. Another user's folder is refused, and so
-/// is one in which others keep things: a home, say. Nothing is changed in what is refused.
+/// Creates the folder, or removes other users' rights to it and to the node's files in it. Refuses another user's
+/// folder, and a folder with other files, such as a home folder. A refused folder is not changed.
 pub(crate) fn prepare(dir: &Path) -> io::Result<()> {
     ownership::own_folder(dir)?;
     if !is_in_use(dir) {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_use_is_refused_and_left_alone() {
+    fn a_folder_that_others_use_is_refused_and_not_changed() {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("program");
         fs::write(&program, "").unwrap();

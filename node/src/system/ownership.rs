@@ -1,5 +1,5 @@
-//! Whose files these are. What holds the cluster's secret, or the socket that clients trust, is the node's own user's, and
-//! no other user can put something else in its place.
+//! The ownership of files. The files with the cluster's secret, and the socket that clients trust, belong to the node's
+//! own user, and no other user can replace them.
 //!
 //! It must never know what the files are for.
 
@@ -25,7 +25,7 @@ fn refused(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, reason)
 }
 
-/// The name of a user beside its number, if it has one.
+/// A user's number, with the name if it has one.
 fn user(id: u32) -> String {
     let known = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(id));
     match known {
@@ -35,7 +35,7 @@ fn user(id: u32) -> String {
 }
 
 /// Refuses a path that another user could point somewhere else: each folder above it, as far as they exist, belongs to
-/// root or to this user and nobody else may rename what is in it. Links on the way must be root's or this user's.
+/// root or to this user and no other user may rename what is in it. Links on the path must belong to root or this user.
 pub(crate) fn check_above(path: &Path) -> io::Result<()> {
     let Some(parent) = path.parent() else {
         return Ok(());
@@ -78,7 +78,8 @@ fn check_folder(path: &Path, found: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether only this user is in a group: it has the user's name, as many systems make one for each user, and no members.
+/// Whether only this user is in a group: it has the user's name, as many systems make one for each user, and no
+/// members.
 fn is_private(group: u32) -> bool {
     let group = nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(group));
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid());
@@ -90,7 +91,7 @@ fn is_private(group: u32) -> bool {
     }
 }
 
-/// Refuses a file that another user could have written, or could change: this user trusts what it says.
+/// Refuses a file that another user could have written, or could change, because this user trusts its content.
 pub(crate) fn check_trusted(path: &Path) -> io::Result<()> {
     check_above(path)?;
     check_folder(path, &fs::metadata(path)?)
@@ -107,7 +108,7 @@ pub(crate) fn own_folder(dir: &Path) -> io::Result<()> {
     check_own(dir, &found)
 }
 
-/// Refuses what is not this user's, and links, which lead elsewhere.
+/// Refuses a file or folder of another user, and links.
 fn check_own(path: &Path, found: &Metadata) -> io::Result<()> {
     if found.file_type().is_symlink() {
         return Err(refused(format!(
@@ -125,7 +126,7 @@ fn check_own(path: &Path, found: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses what is not this user's, and links, in `path` and all below it. What is not there is fine.
+/// Refuses files of other users, and links, at `path` and below it. A missing `path` is accepted.
 pub(crate) fn check_tree(path: &Path) -> io::Result<()> {
     walk(path, &|path, found| check_own(path, found))
 }
@@ -164,7 +165,7 @@ pub(crate) fn close_one(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// The text of a file that holds a secret: a plain file of this user or root that nobody else may read.
+/// The text of a file that holds a secret: a plain file of this user or root that no other user may read.
 pub(crate) fn read_secret(path: &Path) -> io::Result<String> {
     check_above(path)?;
     let found = fs::symlink_metadata(path)?;

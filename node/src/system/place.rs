@@ -1,10 +1,11 @@
-//! Whether a data directory is the one that its node left here. A copy of it is not, nor is an older state of it that was
-//! put back: it may lack what the node acknowledged later.
+//! Checks that a data directory is the one that its node left here, and neither a copy of it nor a restored older
+//! state, which may lack what the node acknowledged later.
 //!
 //! How: each start leaves a new link `mark.N`, and the database remembers which inode it and the journal have, and when
-//! they were made. A copy has other inodes. An older state put over a newer one names a mark that was removed since, and one
-//! of the same life has another mark: `cp` and `tar` write over a file that is there, but a link they make anew. What cannot
-//! be seen: a file system that is rolled back as a whole keeps its inodes, and so does `rsync --inplace`.
+//! they were made. A copy has other inodes. An older state restored over a newer one names a mark that was removed
+//! since, and one of the same life has another mark: `cp` and `tar` overwrite an existing file in place, but create a
+//! link anew. Not detected: a file system that is rolled back as a whole keeps its inodes, and so does `rsync
+//! --inplace`.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use vineyard_env::{Change, Disk};
 
-/// Of the record in the database.
+/// The key of the record in the database.
 const KEY: &[u8] = b"\x00place";
 /// Its first byte, before JSON of `Record`.
 const VERSION: u8 = 1;
 const PREFIX: &str = "mark.";
-/// It leads to a file that is there: tools that follow links find nothing amiss.
+/// The target exists, so that tools that follow links report no error.
 const TARGET: &str = "node.json";
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,17 +30,17 @@ struct Record {
     /// N of `mark.N`.
     mark: u64,
     mark_inode: u64,
-    /// Nanoseconds since the Unix epoch, where the file system knows: inodes are given again.
+    /// Nanoseconds since the Unix epoch, if the file system has them, because inode numbers are reused.
     mark_born_ns: Option<u128>,
     journal_inode: u64,
     journal_born_ns: Option<u128>,
 }
 
-/// Takes possession of `dir`, whose database is `disk`, for this start. `moved` is the operator's word that the directory
-/// was copied whole to this place after its node had stopped.
+/// Takes possession of `dir`, whose database is `disk`, for this start. With `moved` the operator says that the
+/// directory was copied here whole after its node had stopped.
 ///
 /// # Errors
-/// `InvalidData` if the directory is a copy or was put back, and `moved` is not said; what the disk says.
+/// `InvalidData` if the directory is a copy or was restored, and `moved` is false; errors of the disk.
 pub(crate) async fn take(dir: &Path, disk: &dyn Disk, moved: bool) -> io::Result<()> {
     let known = load(disk)?;
     if moved {
@@ -73,7 +74,7 @@ fn journal(dir: &Path) -> io::Result<fs::Metadata> {
     fs::symlink_metadata(dir.join("meta/journal"))
 }
 
-/// In what the directory is another one than `record` tells of.
+/// The first difference between the directory and `record`.
 fn difference(dir: &Path, record: &Record) -> io::Result<Option<String>> {
     let name = format!("{PREFIX}{}", record.mark);
     let found = match fs::symlink_metadata(mark(dir, record.mark)) {
@@ -98,7 +99,7 @@ fn difference(dir: &Path, record: &Record) -> io::Result<Option<String>> {
         .find_map(|(name, found, inode, born)| another(name, &found, inode, born)))
 }
 
-/// In what a file is another one than it was, if it is.
+/// The difference between a file and its record, if any.
 fn another(name: &str, found: &fs::Metadata, inode: u64, born: Option<u128>) -> Option<String> {
     let (is, born_ns) = (found.ino(), born_ns(found));
     if is != inode {
@@ -116,7 +117,7 @@ fn born_ns(found: &fs::Metadata) -> Option<u128> {
 /// A new link, durable when this returns.
 fn leave_mark(dir: &Path, number: u64) -> io::Result<Record> {
     let path = mark(dir, number);
-    // A start that was killed before its record was durable left one.
+    // A start that was killed before its record was durable has left a mark.
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -167,7 +168,7 @@ async fn save(disk: &dyn Disk, record: &Record) -> io::Result<()> {
     serde_json::to_writer(&mut bytes, record).expect("plain fields always have a JSON form");
     let (done, saved) = oneshot::channel();
     let put = Change::Put(KEY.to_vec(), bytes);
-    // The receiver goes only with this future.
+    // The receiver is dropped only when this future is.
     disk.commit(vec![put], Box::new(move |result| drop(done.send(result))));
     saved
         .await
@@ -205,7 +206,7 @@ mod tests {
         for _ in 0..3 {
             start(&dir, false).await.unwrap();
         }
-        // A start that was killed early leaves a mark that nothing names.
+        // A start that was killed early leaves a mark that no record names.
         fs::write(mark(&dir, 4), "").unwrap();
         start(&dir, false).await.unwrap();
         fs::rename(&dir, &other).unwrap();

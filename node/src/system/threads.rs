@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use tokio::task::LocalSet;
 use vineyard_env::Main;
 
-/// Between two tries of a thread that lacks descriptors.
+/// Pause between two tries of a thread that lacks descriptors.
 const TRY_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) struct SystemThreads;
@@ -16,7 +16,7 @@ impl vineyard_env::Threads for SystemThreads {
     fn start(&self, name: &str, main: Main) {
         let run = move || match patient_runtime() {
             Ok(runtime) => LocalSet::new().block_on(&runtime, main()),
-            // Whoever waits for this thread finds its channel closed.
+            // Tasks that wait for this thread see its channel closed.
             Err(error) => tracing::error!(%error, "a thread could not make its runtime"),
         };
         if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(run) {
@@ -25,7 +25,8 @@ impl vineyard_env::Threads for SystemThreads {
     }
 }
 
-/// A runtime takes some descriptors. The lack of them passes, and a snapshot that waits for them is better than none.
+/// A runtime takes some descriptors. A lack of them passes, so the thread retries rather than fail, for example, a
+/// snapshot.
 fn patient_runtime() -> io::Result<tokio::runtime::Runtime> {
     let mut waited = false;
     loop {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User as Account, getgrouplist};
 use vineyard_env::User;
 
-use crate::front::rights::{self, Rights, Way};
+use super::rights::{self, Rights, Way};
 
 pub(super) fn may_connect(user: User, socket: &str) -> io::Result<bool> {
     if rights::is_above_rights(user, Uid::effective().as_raw()) {
@@ -22,7 +22,7 @@ pub(super) fn name(user: User) -> Option<String> {
     Some(account(user).ok()??.name)
 }
 
-/// The folders as they are, whatever links lead to them: a user may come by any way.
+/// The folders with all links resolved, because a user may reach them by another path.
 fn way(socket: &Path) -> io::Result<Way> {
     let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -55,7 +55,7 @@ fn account(user: User) -> io::Result<Option<Account>> {
     }
 }
 
-/// Those that the user database has for `user`; none if it does not know that number.
+/// The groups of `user` in the user database; none if it does not know the user's number.
 fn groups(user: User) -> io::Result<Vec<u32>> {
     let Some(account) = account(user)? else {
         return Ok(Vec::new());

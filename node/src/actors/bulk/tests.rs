@@ -9,7 +9,7 @@ use vineyard_env::Main;
 
 use super::*;
 
-/// Starts each thread as a task, and remembers the names.
+/// Starts each thread as a task, and records the names.
 #[derive(Default)]
 struct Tasks(Mutex<Vec<String>>);
 

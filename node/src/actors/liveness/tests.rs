@@ -1,4 +1,4 @@
-//! Who is silent, in the leader's eyes.
+//! Which members a leader records as unreachable or back.
 
 use vineyard_raft::command::Entry;
 use vineyard_raft::state::instances::{Instance, Liveness};
@@ -30,7 +30,7 @@ fn lasts(silent: &BTreeMap<NodeId, Silence>) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_never_heard_is_silent_since_this_leader_took_over() {
+async fn a_member_that_never_answered_is_silent_since_the_leader_took_over() {
     let (mut reign, start) = (None, Instant::now());
     let at = |secs| start + Duration::from_secs(secs);
     assert!(silences(&group(1, false, &[]), &mut reign, start).is_empty());

@@ -8,19 +8,19 @@ use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::{InstanceId, ObjectId, Status};
 
 use super::transfer::{self, Fetched};
-use crate::actors::migrator::plan::Copy;
-use crate::actors::proposal::{PendingProposal, decided};
+use crate::actors::migrator::plan::CopyPlan;
+use crate::actors::proposal::{PendingProposal, known_outcome};
 use crate::context::NodeContext;
 use crate::failure;
 use crate::local::{Copied, Local, Proposal};
 
-/// Copies the object `id` and what it consists of; answers the copy's id.
-pub(super) async fn bring(
+/// Copies the object `id` and everything below it. Returns the copy's id.
+pub(super) async fn copy(
     node: &Rc<NodeContext>,
     id: ObjectId,
-    copy: Copy,
+    plan: CopyPlan,
 ) -> Result<ObjectId, Status> {
-    let Copy { records, blobs } = copy;
+    let CopyPlan { records, blobs } = plan;
     let fetched = transfer::fetch_blobs(node, blobs).await?;
     let rows = fetched
         .iter()
@@ -45,8 +45,8 @@ pub(super) async fn bring(
     Ok(fresh[&id])
 }
 
-/// What the cluster is told of a blob's copy. A checksum is told of the source too: should it differ from the one that is
-/// known of it, these are not its bytes, and the copy is refused.
+/// The rows for a blob's copy. With a checksum there is a row for the source as well: if the cluster knows another
+/// checksum of the source, the bytes are wrong, and it refuses the copy.
 fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item = BlobRow> {
     let Fetched { id, size, checksum } = *copy;
     let row = move |id, locations| BlobRow {
@@ -60,16 +60,16 @@ fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item 
     [row(id, [me].into())].into_iter().chain(known)
 }
 
-/// Makes the copy's metadata the cluster's.
+/// Persists the copy's metadata.
 async fn commit(
     node: &Rc<NodeContext>,
     proposal: PendingProposal,
     held: Vec<ObjectId>,
 ) -> Result<(), Status> {
     let submitted = proposal.submit().await;
-    match decided(submitted.clone()) {
+    match known_outcome(submitted.clone()) {
         Some(outcome) => end(node, held, outcome.is_ok()).await?,
-        None => drop(tokio::task::spawn_local(settle(
+        None => drop(tokio::task::spawn_local(end_once_known(
             node.clone(),
             proposal,
             held,
@@ -78,12 +78,13 @@ async fn commit(
     submitted.map(drop).map_err(failure::from_raft)
 }
 
-/// Keeps the copy until the cluster has decided about it. If the node stops first, the bytes go with the process.
-async fn settle(node: Rc<NodeContext>, proposal: PendingProposal, held: Vec<ObjectId>) {
+/// Ends the copy once the outcome of its persist is known. If the node stops first, the bytes are freed with the
+/// process.
+async fn end_once_known(node: Rc<NodeContext>, proposal: PendingProposal, held: Vec<ObjectId>) {
     if let Some(outcome) = proposal.keep_asking().await
         && let Err(status) = end(&node, held, outcome.is_ok()).await
     {
-        tracing::debug!(%status, "the node stopped before a copy was settled");
+        tracing::debug!(%status, "the node stopped before the outcome of a copy was known");
     }
 }
 
@@ -92,7 +93,7 @@ async fn end(node: &NodeContext, held: Vec<ObjectId>, applied: bool) -> Result<(
     node.local.ask(end).await
 }
 
-/// The record as it stands here: fresh ids, this instance, the signature kept.
+/// The record of the copy: fresh ids, this instance, the same signature.
 fn localize(
     mut record: Record,
     node: &NodeContext,

@@ -1,4 +1,4 @@
-//! What a migration must fetch and from whom: pure, so that it can be read and tested without a network.
+//! What a migration must fetch and from which instance. Pure, so that it can be tested without a network.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use vineyard_wire::{InstanceId, ObjectId, Signature, Status};
 use crate::failure;
 use crate::local::catalog::{copy_here, is_up, unknown_subtree};
 
-/// A blob to bring here.
+/// A blob to fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) blob: ObjectId,
@@ -20,23 +20,23 @@ pub(crate) struct Wanted {
 
 /// One object to copy: every record below it in an order in which members come first, and the blobs that are not here.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Copy {
+pub(crate) struct CopyPlan {
     pub(crate) records: Vec<Record>,
     pub(crate) blobs: Vec<Wanted>,
 }
 
-/// How a migration of `id` to `me` goes.
+/// The plan for a migration of `id` to `me`.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Plan {
-    /// This object is the answer: it is here, or a copy of it is.
+    /// Nothing to do: this object, the original or a copy, is here.
     Here(ObjectId),
-    /// Copy this object.
-    One(Copy),
+    /// Copy one plain object.
+    One(CopyPlan),
     /// A global object keeps its id; these members are copied.
     Members(Vec<ObjectId>),
 }
 
-/// Decides from the replicated state alone.
+/// Makes the plan from the replicated state alone.
 pub(crate) fn plan(state: &State, id: ObjectId, me: InstanceId) -> Result<Plan, Status> {
     let record = state.object(id).ok_or_else(|| unknown_subtree(id))?;
     if record.global {
@@ -50,7 +50,7 @@ pub(crate) fn plan(state: &State, id: ObjectId, me: InstanceId) -> Result<Plan, 
     if let Some(here) = copy_here(state, record, me) {
         return Ok(Plan::Here(here));
     }
-    let mut copy = Copy::default();
+    let mut copy = CopyPlan::default();
     let (mut seen, mut wanted) = (BTreeSet::new(), BTreeMap::new());
     collect(state, id, &mut seen, &mut copy.records, &mut wanted)?;
     for (blob, holder) in wanted {
@@ -59,8 +59,8 @@ pub(crate) fn plan(state: &State, id: ObjectId, me: InstanceId) -> Result<Plan, 
     Ok(Plan::One(copy))
 }
 
-/// Which object to copy for a global object's member, `None` if it is here: another of its signature stands in for one
-/// whose instance cannot be reached.
+/// The object to copy for a member of a global object; `None` if the member is here. If the member's instance is
+/// unreachable, another object with its signature is used.
 fn nearest(
     state: &State,
     id: ObjectId,
@@ -81,7 +81,7 @@ fn nearest(
     Ok((!here).then_some(other))
 }
 
-/// Where to get a blob from; `None` for the empty blob.
+/// The source of a blob; `None` for the empty blob.
 pub(crate) fn want(
     state: &State,
     blob: ObjectId,
@@ -171,7 +171,7 @@ pub(crate) fn asks(blobs: &[Wanted], bytes_max: u64) -> Vec<Vec<Range>> {
     asks
 }
 
-/// Ranges in one ask; keeps the message small.
+/// Most ranges in one ask; keeps the message small.
 const RANGES_MAX: usize = 4096;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Migrations from a source that is played by the test: what it does wrong is named, and leaves nothing here.
+//! Migrations from a source that the test simulates: the error names its fault, and nothing is left on this node.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::*;
 use crate::config::Limits;
 use crate::peer::stats;
 use crate::peer::{frames, handshake};
-use crate::testing::{Place, with_node};
+use crate::testing::{TestNode, with_node};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 const SMALL: u64 = 1000;
@@ -29,32 +29,32 @@ enum Source {
     Dies,
     /// Sends half of the bytes, and then nothing.
     Stalls,
-    /// Changes a byte on the way.
+    /// Changes a byte before sending.
     Lies,
 }
 
-/// A node of the cluster that is played by the test.
+/// A node of the cluster that the test simulates.
 struct Actor {
     instance: InstanceId,
     endpoint: String,
     connections: Rc<Cell<usize>>,
 }
 
-async fn submit(place: &Place, instance: InstanceId, command: Command) -> Applied {
-    let meta = &place.node.shared.meta;
+async fn submit(test_node: &TestNode, instance: InstanceId, command: Command) -> Applied {
+    let meta = &test_node.node.context.meta;
     meta.submit(instance, command, DEADLINE).await.unwrap()
 }
 
 impl Actor {
-    async fn enter(place: &Place, source: Source) -> Self {
-        let mut door = place.env.network.listen("127.0.0.1:0").await.unwrap();
+    async fn enter(test_node: &TestNode, source: Source) -> Self {
+        let mut door = test_node.env.network.listen("127.0.0.1:0").await.unwrap();
         let endpoint = door.address();
-        let me = place.node.instance_id();
+        let me = test_node.node.instance_id();
         let admit = Command::Admit {
             key: 77,
             endpoint: endpoint.clone(),
         };
-        let Applied::Admitted { node, .. } = submit(place, me, admit).await else {
+        let Applied::Admitted { node, .. } = submit(test_node, me, admit).await else {
             panic!("not admitted")
         };
         let instance = InstanceId::new(node, 0);
@@ -69,13 +69,13 @@ impl Actor {
                 since_unix_ms: 0,
             },
         };
-        submit(place, instance, register).await;
+        submit(test_node, instance, register).await;
         let connections = Rc::new(Cell::new(0));
-        let (shared, count) = (place.node.shared.clone(), connections.clone());
+        let (context, count) = (test_node.node.context.clone(), connections.clone());
         tokio::task::spawn_local(async move {
             while let Ok(stream) = door.accept().await {
                 count.set(count.get() + 1);
-                tokio::task::spawn_local(play(shared.clone(), stream, node, source));
+                tokio::task::spawn_local(play(context.clone(), stream, node, source));
             }
         });
         Self {
@@ -85,8 +85,8 @@ impl Actor {
         }
     }
 
-    /// A persistent object of this actor with one blob of `size` bytes.
-    async fn persist(&self, place: &Place, number: u64, size: u64) -> ObjectId {
+    /// A persistent object of the simulated node with one blob of `size` bytes.
+    async fn persist(&self, test_node: &TestNode, number: u64, size: u64) -> ObjectId {
         let id = ObjectId(self.instance.node().0 << 47 | number);
         let blob = ObjectId(id.0 | 1 << 63);
         let link = Link::Blob {
@@ -115,14 +115,14 @@ impl Actor {
             records: vec![record],
             blobs: vec![row],
         };
-        submit(place, self.instance, persist).await;
+        submit(test_node, self.instance, persist).await;
         id
     }
 }
 
-async fn play(shared: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
+async fn play(context: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
     stream.read_exact(&mut [0; MAGIC.len()]).await.unwrap();
-    let (credentials, random) = (shared.identity.credentials(), shared.env.random.clone());
+    let (credentials, random) = (context.identity.credentials(), context.env.random.clone());
     handshake::accept(stream.as_mut(), &credentials, me, random.as_ref(), |_| {
         Ok(())
     })
@@ -137,7 +137,7 @@ async fn play(shared: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId, 
         frames::write(stream.as_mut(), &Answer::Bytes { len })
             .await
             .unwrap();
-        // The other side may close first; then it has said what this test is about.
+        // The node may close first, when the test has seen what it needs.
         let half = len as usize / 2;
         match source {
             Source::Answers => {}
@@ -160,26 +160,28 @@ fn limits() -> Limits {
     }
 }
 
-async fn nothing_is_left(place: &Place) {
-    let figures = stats::here(&place.node.shared).await.unwrap();
+async fn nothing_is_left(test_node: &TestNode) {
+    let stats = stats::here(&test_node.node.context).await.unwrap();
     let left = [
-        figures.blobs,
-        figures.unsealed,
-        figures.references,
-        figures.memory_usage,
+        stats.blobs,
+        stats.unsealed,
+        stats.references,
+        stats.memory_usage,
     ];
     assert_eq!(left, [0; 4]);
-    let state = place.node.shared.meta.state();
-    let me = place.node.instance_id();
+    let state = test_node.node.context.meta.state();
+    let me = test_node.node.instance_id();
     assert!(state.objects().all(|record| record.instance != me));
 }
 
 fn a_failure_is_named_and_leaves_nothing(source: Source, reason: &str) {
-    with_node(limits(), async |place| {
-        let actor = Actor::enter(place, source).await;
+    with_node(limits(), async |test_node| {
+        let actor = Actor::enter(test_node, source).await;
         for (number, size) in [(1, SMALL), (2, LARGE)] {
-            let id = actor.persist(place, number, size).await;
-            let status = migrate(&place.node.shared, id).await.expect_err("failed");
+            let id = actor.persist(test_node, number, size).await;
+            let status = migrate(&test_node.node.context, id)
+                .await
+                .expect_err("failed");
             let named = [
                 format!("node {}", actor.instance.node()),
                 actor.endpoint.clone(),
@@ -188,7 +190,7 @@ fn a_failure_is_named_and_leaves_nothing(source: Source, reason: &str) {
             for part in named {
                 assert!(status.message.contains(&part), "no {part:?} in {status}");
             }
-            nothing_is_left(place).await;
+            nothing_is_left(test_node).await;
         }
     });
 }
@@ -199,27 +201,27 @@ fn a_source_that_dies_half_way_is_named_and_leaves_nothing() {
 }
 
 #[test]
-fn a_source_that_falls_silent_is_given_up_by_the_deadline() {
+fn a_source_that_stops_sending_fails_at_the_deadline() {
     a_failure_is_named_and_leaves_nothing(Source::Stalls, "not all of it came within 5");
 }
 
 #[test]
-fn bytes_that_changed_on_the_way_are_an_error() {
+fn bytes_that_changed_in_transit_are_an_error() {
     a_failure_is_named_and_leaves_nothing(Source::Lies, "checksum");
 }
 
 #[test]
 fn however_many_ask_an_object_is_fetched_once() {
-    with_node(limits(), async |place| {
-        let actor = Actor::enter(place, Source::Answers).await;
-        let id = actor.persist(place, 1, SMALL).await;
-        let node = &place.node.shared;
+    with_node(limits(), async |test_node| {
+        let actor = Actor::enter(test_node, Source::Answers).await;
+        let id = actor.persist(test_node, 1, SMALL).await;
+        let node = &test_node.node.context;
         let asked = (0..10).map(|_| migrate(node, id));
         let copies = futures::future::try_join_all(asked).await.unwrap();
         assert!(copies.iter().all(|copy| *copy == copies[0] && *copy != id));
         assert_eq!(actor.connections.get(), 1);
-        let figures = stats::here(node).await.unwrap();
-        assert_eq!((figures.blobs, figures.references), (1, 0));
+        let stats = stats::here(node).await.unwrap();
+        assert_eq!((stats.blobs, stats.references), (1, 0));
         assert_eq!(
             migrate(node, id).await.unwrap(),
             copies[0],
@@ -231,15 +233,15 @@ fn however_many_ask_an_object_is_fetched_once() {
 
 #[test]
 fn a_checksum_is_known_once_the_bytes_have_moved_and_binds_the_next_move() {
-    with_node(limits(), async |place| {
-        let actor = Actor::enter(place, Source::Answers).await;
-        let node = &place.node.shared;
+    with_node(limits(), async |test_node| {
+        let actor = Actor::enter(test_node, Source::Answers).await;
+        let node = &test_node.node.context;
         let row_of = |object| {
             let state = node.meta.state();
             let blob = state.object(object).unwrap().members["bytes"].id();
             state.blob(blob).unwrap().clone()
         };
-        let source = actor.persist(place, 1, SMALL).await;
+        let source = actor.persist(test_node, 1, SMALL).await;
         assert_eq!(row_of(source).checksum, None);
         let copy = migrate(node, source).await.unwrap();
         let moved = Some(xxh3_64(&vec![7; SMALL as usize]));
@@ -249,7 +251,7 @@ fn a_checksum_is_known_once_the_bytes_have_moved_and_binds_the_next_move() {
         );
         assert_eq!(row_of(source).locations, [actor.instance].into());
 
-        let other = actor.persist(place, 2, SMALL).await;
+        let other = actor.persist(test_node, 2, SMALL).await;
         let known = BlobRow {
             checksum: Some(5),
             ..row_of(other)
@@ -258,26 +260,29 @@ fn a_checksum_is_known_once_the_bytes_have_moved_and_binds_the_next_move() {
             records: Vec::new(),
             blobs: vec![known],
         };
-        submit(place, actor.instance, persist).await;
+        submit(test_node, actor.instance, persist).await;
         let status = migrate(node, other).await.expect_err("other bytes");
         assert!(status.message.contains("checksum"), "{status}");
-        let figures = stats::here(node).await.unwrap();
-        assert_eq!((figures.blobs, figures.references), (1, 0));
+        let stats = stats::here(node).await.unwrap();
+        assert_eq!((stats.blobs, stats.references), (1, 0));
     });
 }
 
 #[test]
-fn copies_queue_for_their_places() {
+fn copies_queue_for_permits() {
     let limits = Limits {
         migrations_max: 2,
         ..limits()
     };
-    with_node(limits, async |place| {
-        let actor = Actor::enter(place, Source::Stalls).await;
+    with_node(limits, async |test_node| {
+        let actor = Actor::enter(test_node, Source::Stalls).await;
         let mut asked = Vec::new();
         for number in 1..=5 {
-            let id = actor.persist(place, number, SMALL).await;
-            asked.push(tokio::task::spawn_local(migrate(&place.node.shared, id)));
+            let id = actor.persist(test_node, number, SMALL).await;
+            asked.push(tokio::task::spawn_local(migrate(
+                &test_node.node.context,
+                id,
+            )));
         }
         while actor.connections.get() < 2 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -288,6 +293,6 @@ fn copies_queue_for_their_places() {
             outcome.await.unwrap().expect_err("the source stalls");
         }
         assert_eq!(actor.connections.get(), 5, "each had its turn");
-        nothing_is_left(place).await;
+        nothing_is_left(test_node).await;
     });
 }

@@ -1,4 +1,5 @@
-//! The bytes of a copy: room for them here, one connection or several to each source, and their end.
+//! The transfer of a copy's bytes: allocates them here, fetches them over one or several connections to each source,
+//! and seals or frees them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,12 +21,13 @@ use crate::peer::fetch::{self, Piece, Source};
 pub(super) struct Fetched {
     pub(super) id: ObjectId,
     pub(super) size: u64,
-    /// The xxh3 of the bytes, if they came in one range; a large blob's come on several connections at once, each of
-    /// which is checked by itself.
+    /// The xxh3 of the bytes, if they came in one range. The ranges of a large blob come over several connections, and
+    /// each is checked by itself.
     pub(super) checksum: Option<u64>,
 }
 
-/// Copies of `blobs` here, sealed and held by this node, by their source's id. All or nothing.
+/// Copies `blobs` to this node, sealed and held by the node itself. Returns the copies by the id of their source. All
+/// or nothing.
 pub(super) async fn fetch_blobs(
     node: &Rc<NodeContext>,
     mut blobs: Vec<Wanted>,
@@ -34,8 +36,8 @@ pub(super) async fn fetch_blobs(
     if blobs.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let places = node.migrator.places.acquire();
-    let _place = places.await.expect("the semaphore is never closed");
+    let permit = node.migrator.permits.acquire();
+    let _permit = permit.await.expect("the semaphore is never closed");
     let holder = node.own_holder;
     let sizes: Vec<_> = blobs.iter().map(|wanted| wanted.size).collect();
     let allocate = move |local: &mut Local, _: &State| {
@@ -95,7 +97,7 @@ fn copies(
     blobs.iter().zip(here).map(copy).collect()
 }
 
-/// From every source at once. Answers the xxh3 of each range.
+/// Fetches from all sources concurrently. Returns the xxh3 of each range.
 async fn fetch_all(
     node: &Rc<NodeContext>,
     blobs: &[Wanted],

@@ -1,4 +1,4 @@
-//! A whole node against callers that come in crowds, dawdle, or ask for too much.
+//! A whole node with too many callers, slow callers, and callers that ask for too much.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use vineyard_wire::{ObjectId, Request};
 use super::*;
 use crate::config::{Join, Limits};
 use crate::peer::stats;
-use crate::testing::{Caller, Place, with_node};
+use crate::testing::{Caller, TestNode, with_node};
 
 fn is_told(reply: Option<Value>, reason: &str) {
     let reply = reply.expect("a reason before the end");
@@ -20,9 +20,9 @@ fn is_told(reply: Option<Value>, reason: &str) {
     assert!(reply["code"].as_u64() > Some(0), "{reply}");
 }
 
-/// Waits for the node to see what has happened outside of it.
-async fn until(place: &Place, what: &str, holds: impl Fn(&Counters) -> bool) {
-    let counters = &place.node.shared.counters;
+/// Waits until the node's counters show what a caller did.
+async fn until(test_node: &TestNode, what: &str, holds: impl Fn(&Counters) -> bool) {
+    let counters = &test_node.node.context.counters;
     for _ in 0..1000 {
         if holds(counters) {
             return;
@@ -33,51 +33,51 @@ async fn until(place: &Place, what: &str, holds: impl Fn(&Counters) -> bool) {
 }
 
 #[test]
-fn of_a_crowd_that_says_nothing_the_oldest_makes_room_and_is_told() {
+fn the_oldest_of_too_many_silent_connections_is_told_and_closed() {
     let limits = Limits {
         unregistered_max: 3,
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        let mut client = place.rpc().await;
+    with_node(limits, async |test_node| {
+        let mut client = test_node.rpc().await;
         client.register().await;
         let mut crowd = Vec::new();
         for present in 1..4 {
-            crowd.push(place.rpc().await);
-            until(place, "one more", |counters| {
+            crowd.push(test_node.rpc().await);
+            until(test_node, "one more", |counters| {
                 counters.unregistered.get() == present
             })
             .await;
         }
-        // A client speaks, so it gets in however long the crowd stays.
-        place.rpc().await.register().await;
+        // A client sends its first bytes at once, so it is served although the silent connections stay open.
+        test_node.rpc().await.register().await;
         let oldest = &mut crowd[0];
         is_told(oldest.reply().await, "said nothing for the longest time");
         assert_eq!(oldest.reply().await, None);
-        let mut local = place.ipc().await;
+        let mut local = test_node.ipc().await;
         local.register().await;
         client.register().await;
     });
 }
 
 #[test]
-fn of_a_crowd_that_begins_a_handshake_the_oldest_makes_room() {
+fn the_oldest_of_too_many_unfinished_handshakes_is_closed() {
     let limits = Limits {
         unregistered_max: 3,
         ..Limits::default()
     };
-    with_node(limits, async |place| {
+    with_node(limits, async |test_node| {
         let mut crowd = Vec::new();
         for present in 1..4 {
-            let mut stranger = place.rpc().await;
+            let mut stranger = test_node.rpc().await;
             stranger.stream.write_all(&MAGIC).await.unwrap();
             crowd.push(stranger);
-            until(place, "one more", |counters| {
+            until(test_node, "one more", |counters| {
                 counters.unregistered.get() == present
             })
             .await;
         }
-        place.rpc().await.register().await;
+        test_node.rpc().await.register().await;
         assert_eq!(crowd[0].reply().await, None, "it made room");
     });
 }
@@ -88,86 +88,86 @@ fn clients_that_do_not_register_are_bounded_and_told_so() {
         unregistered_max: 3,
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        let mut client = place.rpc().await;
+    with_node(limits, async |test_node| {
+        let mut client = test_node.rpc().await;
         client.register().await;
         let mut crowd = Vec::new();
         for _ in 0..3 {
-            let mut stranger = place.rpc().await;
+            let mut stranger = test_node.rpc().await;
             stranger.send_half().await;
             crowd.push(stranger);
         }
-        until(place, "three in", |counters| {
+        until(test_node, "three in", |counters| {
             counters.unregistered_clients.get() == 3
         })
         .await;
-        let mut refused = place.rpc().await;
+        let mut refused = test_node.rpc().await;
         refused.send(b"{}").await;
         let reason = "3 clients over TCP that have not registered";
         is_told(refused.reply().await, reason);
         client.register().await;
         drop(crowd);
-        until(place, "the crowd left", |counters| {
+        until(test_node, "the crowd left", |counters| {
             counters.unregistered_clients.get() == 0
         })
         .await;
-        place.rpc().await.register().await;
+        test_node.rpc().await.register().await;
     });
 }
 
 #[test]
-fn refusals_beyond_their_bound_are_closed_without_a_word() {
+fn refusals_beyond_their_limit_are_closed_without_a_reason() {
     let limits = Limits {
         ipc_connections_max: 0,
         refusals_max: 0,
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        assert_eq!(place.ipc().await.reply().await, None);
+    with_node(limits, async |test_node| {
+        assert_eq!(test_node.ipc().await.reply().await, None);
     });
 }
 
 #[test]
-fn each_kind_of_client_has_its_own_bound() {
+fn each_kind_of_client_has_its_own_limit() {
     let limits = Limits {
         ipc_connections_max: 1,
         rpc_connections_max: 1,
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        type Dial = for<'a> fn(&'a Place) -> LocalBoxFuture<'a, Caller>;
+    with_node(limits, async |test_node| {
+        type Dial = for<'a> fn(&'a TestNode) -> LocalBoxFuture<'a, Caller>;
         let dials: [(Dial, &str); 2] = [
             (
-                |place| Box::pin(place.ipc()),
+                |test_node| Box::pin(test_node.ipc()),
                 "1 connections on the Unix socket",
             ),
-            (|place| Box::pin(place.rpc()), "1 clients over TCP"),
+            (|test_node| Box::pin(test_node.rpc()), "1 clients over TCP"),
         ];
         for (dial, reason) in dials {
-            let mut first = dial(place).await;
+            let mut first = dial(test_node).await;
             first.register().await;
-            let mut second = dial(place).await;
-            // Over TCP the node asks who calls before it counts.
+            let mut second = dial(test_node).await;
+            // Over TCP the node reads the caller's first bytes before it counts the connection as a client's.
             second.send(b"{}").await;
             is_told(second.reply().await, reason);
             drop(first);
-            until(place, "room", |counters| {
+            until(test_node, "room", |counters| {
                 counters.ipc_connections.get() + counters.rpc_connections.get() == 0
             })
             .await;
-            dial(place).await.register().await;
+            dial(test_node).await.register().await;
         }
     });
 }
 
 #[test]
-fn who_does_not_register_in_time_is_told_and_closed() {
+fn a_connection_that_does_not_register_in_time_is_told_and_closed() {
     let limits = Limits {
         register_deadline: Duration::from_millis(100),
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        let mut callers = place.callers().await;
+    with_node(limits, async |test_node| {
+        let mut callers = test_node.callers().await;
         for caller in &mut callers {
             caller.send_half().await;
         }
@@ -175,12 +175,12 @@ fn who_does_not_register_in_time_is_told_and_closed() {
             is_told(caller.reply().await, "no register_request in time");
             assert_eq!(caller.reply().await, None);
         }
-        let mut silent = place.rpc().await;
+        let mut silent = test_node.rpc().await;
         assert_eq!(silent.reply().await, None);
         for dial in 0..2 {
             let mut caller = match dial {
-                0 => place.ipc().await,
-                _ => place.rpc().await,
+                0 => test_node.ipc().await,
+                _ => test_node.rpc().await,
             };
             caller.register().await;
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -195,13 +195,13 @@ fn only_the_registered_may_send_long_frames() {
         unregistered_frame_bytes_max: 1000,
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        for mut caller in place.callers().await {
+    with_node(limits, async |test_node| {
+        for mut caller in test_node.callers().await {
             caller.send(&[b' '; 1001]).await;
             is_told(caller.reply().await, "1001");
             assert_eq!(caller.reply().await, None);
         }
-        for mut caller in place.callers().await {
+        for mut caller in test_node.callers().await {
             caller.register().await;
             caller.send(&[b' '; 1001]).await;
             is_told(caller.reply().await, "");
@@ -211,34 +211,43 @@ fn only_the_registered_may_send_long_frames() {
 }
 
 #[test]
-fn only_so_many_may_wait() {
+fn waiting_requests_are_limited() {
     let limits = Limits {
         waiting_max: 1,
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        let [mut first, mut second] = place.callers().await;
+    with_node(limits, async |test_node| {
+        let [mut first, mut second] = test_node.callers().await;
         first.register().await;
         second.register().await;
         first.wait_for_ever().await;
-        until(place, "one waits", |counters| counters.waiting.get() == 1).await;
+        until(test_node, "one waits", |counters| {
+            counters.waiting.get() == 1
+        })
+        .await;
         second.wait_for_ever().await;
         is_told(second.reply().await, "1 requests wait");
         drop(first);
-        until(place, "none waits", |counters| counters.waiting.get() == 0).await;
+        until(test_node, "none waits", |counters| {
+            counters.waiting.get() == 0
+        })
+        .await;
     });
 }
 
 #[test]
-fn a_stop_tells_those_who_wait_and_does_not_wait_for_them() {
+fn a_stop_ends_waiting_requests_at_once_with_a_reason() {
     let mut told = None;
-    with_node(Limits::default(), async |place| {
-        let [mut first, mut second] = place.callers().await;
+    with_node(Limits::default(), async |test_node| {
+        let [mut first, mut second] = test_node.callers().await;
         first.register().await;
         second.register().await;
         first.wait_for_ever().await;
         second.wait_for_ever().await;
-        until(place, "both wait", |counters| counters.waiting.get() == 2).await;
+        until(test_node, "both wait", |counters| {
+            counters.waiting.get() == 2
+        })
+        .await;
         told = Some(tokio::task::spawn_local(async move {
             (
                 first.reply().await,
@@ -247,7 +256,7 @@ fn a_stop_tells_those_who_wait_and_does_not_wait_for_them() {
             )
         }));
         let began = tokio::time::Instant::now();
-        place.node.shared.stopping.begin();
+        test_node.node.context.stopping.begin();
         let (first, second, end) = told.take().expect("just put").await.unwrap();
         is_told(first, "this node stops");
         is_told(second, "this node stops");
@@ -257,9 +266,9 @@ fn a_stop_tells_those_who_wait_and_does_not_wait_for_them() {
 }
 
 #[test]
-fn a_session_that_goes_gives_back_what_it_held_and_a_reader_holds_nothing() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+fn a_session_that_ends_releases_its_references_and_a_reader_holds_nothing() {
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let references = async || stats::here(node).await.unwrap().references;
         let own = node.own_holder;
         let made = node.local.ask(move |local, _| {
@@ -270,7 +279,7 @@ fn a_session_that_goes_gives_back_what_it_held_and_a_reader_holds_nothing() {
             Ok::<ObjectId, vineyard_store::Error>(blob.id)
         });
         let blob = made.await.unwrap().unwrap();
-        let mut caller = place.rpc().await;
+        let mut caller = test_node.rpc().await;
         caller.register().await;
         let read = Request::GetRemoteBuffers {
             ids: vec![blob],
@@ -287,7 +296,7 @@ fn a_session_that_goes_gives_back_what_it_held_and_a_reader_holds_nothing() {
         caller.stream.read_exact(&mut [0; 5]).await.unwrap();
         assert_eq!(references().await, 1, "a read gives back only what it took");
         drop(caller);
-        until(place, "gone", |counters| {
+        until(test_node, "gone", |counters| {
             counters.rpc_connections.get() == 0
         })
         .await;
@@ -298,14 +307,14 @@ fn a_session_that_goes_gives_back_what_it_held_and_a_reader_holds_nothing() {
 
 #[test]
 fn a_mistyped_token_ends_the_start_and_leaves_nothing_behind() {
-    with_node(Limits::default(), async |place| {
+    with_node(Limits::default(), async |test_node| {
         let folder = tempfile::tempdir().unwrap();
-        let token = place.node.token();
+        let token = test_node.node.token();
         let config = |token: &Token| Config {
             listen: Listen::At("127.0.0.1:0".to_owned()),
             size_bytes: 1 << 20,
             join: Some(Join {
-                endpoints: vec![place.node.endpoint().to_owned()],
+                endpoints: vec![test_node.node.endpoint().to_owned()],
                 token: token.to_string(),
             }),
             ..Config::new(
@@ -321,7 +330,7 @@ fn a_mistyped_token_ends_the_start_and_leaves_nothing_behind() {
         let joined = Node::start(config(&token), env.clone()).await.unwrap();
         assert_eq!(joined.token(), token);
         joined.stop().await;
-        // It belongs to a cluster now: another token changes nothing.
+        // The node belongs to a cluster now, so another token changes nothing.
         let again = Node::start(config(&mistyped), env).await.unwrap();
         assert_eq!(again.token(), token);
         again.stop().await;

@@ -1,4 +1,4 @@
-//! Every flag, in one table: ours, and the released server's with what became of them.
+//! Every flag in one table: ours, and the released server's with their present meaning.
 
 /// One flag. Names use `-`; the command line may use `_`.
 pub(super) struct Spec {
@@ -19,7 +19,7 @@ pub(super) enum Takes {
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
     Ours(Ours),
-    /// Accepted, with this line.
+    /// Accepted without effect, with this notice.
     Nothing(&'static str),
 }
 
@@ -266,7 +266,7 @@ pub(super) fn named(name: &str) -> Option<&'static Spec> {
     TABLE.iter().find(|spec| spec.name == name)
 }
 
-/// The known flag most like `name`, if any is close enough to have been meant.
+/// The known flag nearest to `name`, if one is near enough.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let all = TABLE.iter().filter(|spec| !spec.about.is_empty());
     let best = all

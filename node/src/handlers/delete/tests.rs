@@ -1,5 +1,5 @@
-//! Deletes that meet creates and persists, step by step: whatever comes in between, no metadata that was accepted stands
-//! over a blob that went, and the cluster does not go on saying that it is here.
+//! Deletes interleaved with creates and persists at every step: no accepted metadata refers to a deleted blob, and the
+//! cluster does not list a deleted blob as present.
 
 use std::pin::pin;
 use std::task::Poll;
@@ -25,7 +25,7 @@ async fn session(node: &Rc<NodeContext>) -> Session {
     session.unwrap_or_else(|status| panic!("{status}"))
 }
 
-/// A sealed blob that nobody holds.
+/// A sealed blob without references.
 async fn blob(node: &Rc<NodeContext>) -> ObjectId {
     let holder = node.own_holder;
     let made = node.local.ask(move |local, _| {
@@ -84,7 +84,7 @@ async fn others_take_their_turns() {
     }
 }
 
-/// `first` begins, `second` comes after `steps` steps of it and goes as far as it can alone, then both go on.
+/// Polls `first` for `steps` steps, then `second` until it blocks, then both to their end.
 async fn meet<A, B>(
     steps: usize,
     first: impl Future<Output = A>,
@@ -105,8 +105,8 @@ async fn meet<A, B>(
 
 #[test]
 fn no_object_is_created_over_a_blob_that_a_delete_frees() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for (steps, delete_first) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
             let blob = blob(node).await;
@@ -137,8 +137,8 @@ fn no_object_is_created_over_a_blob_that_a_delete_frees() {
 
 #[test]
 fn a_create_whose_blob_is_deleted_by_name_meanwhile_leaves_nothing() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for steps in 0..STEPS_MAX {
             let blob = blob(node).await;
@@ -157,8 +157,8 @@ fn a_create_whose_blob_is_deleted_by_name_meanwhile_leaves_nothing() {
 
 #[test]
 fn several_objects_are_created_all_or_none() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let (first, second) = (blob(node).await, blob(node).await);
         let nowhere = ObjectId(second.0 + 1000);
         let mut misshapen = over(node, second);
@@ -176,8 +176,8 @@ fn several_objects_are_created_all_or_none() {
 
 #[test]
 fn the_cluster_is_told_that_a_persistent_blob_was_deleted_by_name() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for fastpath in [false, true] {
             let blob = blob(node).await;
@@ -210,9 +210,9 @@ fn the_cluster_is_told_that_a_persistent_blob_was_deleted_by_name() {
 }
 
 #[test]
-fn a_persist_on_its_way_is_waited_for() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+fn a_pending_persist_is_waited_for() {
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for (steps, persist_first) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
             let blob = blob(node).await;
@@ -252,8 +252,8 @@ async fn is_readable(node: &Rc<NodeContext>, id: ObjectId) -> bool {
 
 #[test]
 fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for (steps, clears) in (0..STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
             let transient = object(node, blob(node).await).await;
@@ -273,7 +273,7 @@ fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster
                     let stands =
                         move |local: &mut Local, state: &State| local.catalog.contains(state, id);
                     let stands = node.local.ask(stands).await.unwrap();
-                    // What came before a clear goes with what it is made of.
+                    // A clear deletes what was created before it, with its blobs.
                     assert!(stands || clears, "{steps} {clears}");
                     assert_eq!(is_readable(node, id).await, stands, "{steps} {clears}");
                 }
@@ -284,17 +284,17 @@ fn nothing_is_created_over_a_transient_object_whose_delete_waits_for_the_cluster
     });
 }
 
-/// Whoever goes first: the object is whole, or was refused because its member is gone.
+/// In either order the object is whole, or was refused because its member is gone.
 #[test]
 fn nothing_is_created_over_a_persistent_object_whose_delete_waits_for_the_cluster() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for (steps, copies) in (0..2 * STEPS_MAX).flat_map(|n| [(n, true), (n, false)]) {
             let member = persistent(node).await;
             let over = create(node, vec![with_member(node, member)]).await.unwrap()[0].id;
             persist_all(node, vec![over]).await.unwrap();
-            // The member goes because it is deep.
+            // The member is deleted because the delete is deep.
             let deleting = Delete::new(&session, request(&[over])).run();
             let making = async {
                 match copies {
@@ -318,15 +318,15 @@ fn nothing_is_created_over_a_persistent_object_whose_delete_waits_for_the_cluste
     });
 }
 
-/// A delete that the cluster does not agree to in time leaves all as it was, for those that wait for it too.
+/// A delete that the cluster does not agree to in time changes nothing, and requests that wait for it go on.
 #[test]
-fn who_waits_for_a_delete_goes_on_when_it_fails() {
+fn a_request_that_waits_for_a_delete_goes_on_when_it_fails() {
     let limits = Limits {
         metadata_deadline: Duration::from_millis(300),
         ..Limits::default()
     };
-    with_node(limits, async |place| {
-        let node = &place.node.shared;
+    with_node(limits, async |test_node| {
+        let node = &test_node.node.context;
         let member = persistent(node).await;
         let deletion = Arc::new(Delete::new(&session(node).await, request(&[member])).deletion);
         let asked = deletion.clone();
@@ -352,8 +352,8 @@ fn who_waits_for_a_delete_goes_on_when_it_fails() {
 
 #[test]
 fn a_persist_that_meets_a_delete_of_the_same_object_does_not_outlive_it() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for steps in 0..STEPS_MAX {
             let transient = object(node, blob(node).await).await;
@@ -368,8 +368,8 @@ fn a_persist_that_meets_a_delete_of_the_same_object_does_not_outlive_it() {
 
 #[test]
 fn a_clear_takes_all_there_is_and_leaves_what_is_put_meanwhile_whole() {
-    with_node(Limits::default(), async |place| {
-        let node = &place.node.shared;
+    with_node(Limits::default(), async |test_node| {
+        let node = &test_node.node.context;
         let session = session(node).await;
         for steps in 0..STEPS_MAX {
             let (old, free) = (blob(node).await, blob(node).await);

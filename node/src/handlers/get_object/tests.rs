@@ -1,4 +1,4 @@
-//! What a get holds, and how much one reply may say.
+//! Which blobs a get holds, and how large one reply may be.
 
 use serde_json::json;
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
@@ -9,14 +9,14 @@ use vineyard_wire::{Code, ObjectId, Request, Tree};
 
 use super::super::agree::submit;
 use crate::config::Limits;
-use crate::testing::{Place, with_node};
+use crate::testing::{TestNode, with_node};
 
 fn tree(value: serde_json::Value) -> Tree {
     value.as_object().unwrap().clone()
 }
 
-async fn references(place: &Place) -> u64 {
-    let local = &place.node.shared.local;
+async fn references(test_node: &TestNode) -> u64 {
+    let local = &test_node.node.context.local;
     local
         .ask(|local, _| local.store.usage().references)
         .await
@@ -35,18 +35,21 @@ async fn pair(client: &Client) -> (ObjectId, Vec<ObjectId>) {
     let id = client.put_object(put).await.unwrap().id;
     let got = client.get_objects(&[id], &GetOptions::default()).await;
     let blobs = got.unwrap()[0].blobs.keys().copied().collect();
-    // The client says with its next request what it dropped.
+    // The client releases what it dropped with its next request.
     client.debug().await.unwrap();
     (id, blobs)
 }
 
 #[test]
 fn more_blobs_than_a_reply_can_tell_of_are_refused_and_not_held() {
-    with_node(Limits::default(), async |place| {
-        let clients = place.clients(&Options::default()).await;
+    with_node(Limits::default(), async |test_node| {
+        let clients = test_node.clients(&Options::default()).await;
         let (_, blobs) = pair(&clients[0]).await;
-        let before = references(place).await;
-        for (mut caller, ipc) in [(place.ipc().await, true), (place.rpc().await, false)] {
+        let before = references(test_node).await;
+        for (mut caller, ipc) in [
+            (test_node.ipc().await, true),
+            (test_node.rpc().await, false),
+        ] {
             caller.register().await;
             let (ids, unsafe_) = (vec![blobs[0]; BUFFERS_MAX + 1], false);
             let request = match ipc {
@@ -59,28 +62,28 @@ fn more_blobs_than_a_reply_can_tell_of_are_refused_and_not_held() {
             };
             let refused = caller.ask(&request).await;
             assert_eq!(refused["code"], 1, "{refused}");
-            assert_eq!(references(place).await, before);
+            assert_eq!(references(test_node).await, before);
         }
     });
 }
 
 #[test]
 fn a_get_that_is_refused_holds_nothing() {
-    with_node(Limits::default(), async |place| {
-        let clients = place.clients(&Options::default()).await;
+    with_node(Limits::default(), async |test_node| {
+        let clients = test_node.clients(&Options::default()).await;
         let (id, blobs) = pair(&clients[0]).await;
         clients[0].drop_blob(blobs[0]).await.unwrap();
-        assert_eq!(references(place).await, 0);
+        assert_eq!(references(test_node).await, 0);
         for client in &clients {
-            // A client without what we added keeps what it got.
-            let before = references(place).await;
+            // A client without our additions keeps its references.
+            let before = references(test_node).await;
             let refused = client.get_objects(&[id], &GetOptions::default()).await;
             assert!(refused.unwrap_err().to_string().contains("deleted"));
-            assert_eq!(references(place).await, before);
+            assert_eq!(references(test_node).await, before);
             let refused = client.get_blobs(&blobs).await;
             assert!(refused.unwrap_err().to_string().contains("deleted"));
-            assert_eq!(references(place).await, before);
-            // One that is unknown refuses nothing.
+            assert_eq!(references(test_node).await, before);
+            // An unknown id is no error.
             let stray = ObjectId(blobs[1].0 + 1000);
             let found = client.get_blobs(&[stray, blobs[1]]).await.unwrap();
             assert!(found[0].is_none());
@@ -91,12 +94,12 @@ fn a_get_that_is_refused_holds_nothing() {
     });
 }
 
-/// As when a client of another node deletes the member of a transient object, which only this node knows of.
+/// A client of another node deletes the member of a transient object, because only this node knows that object.
 #[test]
-fn who_lost_a_member_is_told_which() {
-    with_node(Limits::default(), async |place| {
-        let clients = place.clients(&Options::default()).await;
-        // The last two ask with the released requests.
+fn an_object_without_its_member_is_an_error_that_names_the_member() {
+    with_node(Limits::default(), async |test_node| {
+        let clients = test_node.clients(&Options::default()).await;
+        // The last two clients use the released requests.
         for (client, is_told) in clients.iter().zip([true, true, false, false]) {
             let (member, _) = pair(client).await;
             let over = tree(json!({ "typename": "test::Over", "m": { "id": member.to_string() } }));
@@ -107,7 +110,7 @@ fn who_lost_a_member_is_told_which() {
                 name: None,
             };
             let over = client.put_object(put).await.unwrap().id;
-            let node = &place.node.shared;
+            let node = &test_node.node.context;
             let delete = Command::Delete {
                 ids: vec![member],
                 force: false,
@@ -132,10 +135,10 @@ fn who_lost_a_member_is_told_which() {
 
 #[test]
 fn a_fetch_of_what_is_here_is_a_get_and_takes_one_object() {
-    with_node(Limits::default(), async |place| {
+    with_node(Limits::default(), async |test_node| {
         let mut options = GetOptions::default();
         options.fetch = true;
-        let clients = place.clients(&Options::default()).await;
+        let clients = test_node.clients(&Options::default()).await;
         let (id, blobs) = pair(&clients[0]).await;
         clients[0].put_name(id, "pair").await.unwrap();
         for client in &clients {
@@ -144,7 +147,7 @@ fn a_fetch_of_what_is_here_is_a_get_and_takes_one_object() {
             let named = client.get_raw_named("pair", &options).await.unwrap();
             assert_eq!((named.id, named.blobs.len()), (id, blobs.len()));
         }
-        let mut caller = place.ipc().await;
+        let mut caller = test_node.ipc().await;
         caller.register().await;
         let unknown = ObjectId(u64::MAX >> 1);
         for (ids, code) in [

@@ -1,4 +1,4 @@
-//! Puts and gets of whole objects by the SDK, with and without what we added, and by callers who ask for nonsense.
+//! Puts and gets of whole objects by the SDK, with and without our additions, and by callers with invalid requests.
 
 use serde_json::{Value, json};
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
@@ -9,23 +9,23 @@ use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Request, Tree};
 
 use crate::config::Limits;
-use crate::testing::{Place, with_node};
+use crate::testing::{TestNode, with_node};
 
 fn tree(value: Value) -> Tree {
     value.as_object().unwrap().clone()
 }
 
-async fn usage(place: &Place) -> Usage {
-    let local = &place.node.shared.local;
+async fn usage(test_node: &TestNode) -> Usage {
+    let local = &test_node.node.context.local;
     local.ask(|local, _| local.store.usage()).await.unwrap()
 }
 
-async fn objects(place: &Place) -> usize {
-    let local = &place.node.shared.local;
+async fn objects(test_node: &TestNode) -> usize {
+    let local = &test_node.node.context.local;
     local.ask(|local, _| local.catalog.len()).await.unwrap()
 }
 
-/// Sizes that come along, that do not, and both.
+/// Sizes of inline blobs, of larger blobs, and of both.
 const SIZES: [&[usize]; 4] = [&[5, 0, 300], &[70_000, 3], &[1 << 20, 2 << 20], &[0]];
 
 fn blobs(sizes: &[usize]) -> Vec<Vec<u8>> {
@@ -33,7 +33,7 @@ fn blobs(sizes: &[usize]) -> Vec<Vec<u8>> {
     sizes.iter().enumerate().map(blob).collect()
 }
 
-/// A tree with each blob in a member of its own, made along with it.
+/// A tree with each blob in a new member of its own.
 fn content(blobs: &[Vec<u8>], linked: ObjectId) -> Tree {
     let mut root = tree(json!({
         "typename": "test::Frame", "max": u64::MAX, "float": 1.0, "linked": {"id": linked.to_string()}
@@ -92,11 +92,11 @@ async fn check_round_trip(client: &Client, sizes: &[usize], name: &str) {
 
 #[test]
 fn what_is_put_is_got_by_every_kind_of_client() {
-    with_node(Limits::default(), async |place| {
+    with_node(Limits::default(), async |test_node| {
         for compression in [false, true] {
             let mut options = Options::default();
             options.compression = compression;
-            for (which, client) in place.clients(&options).await.iter().enumerate() {
+            for (which, client) in test_node.clients(&options).await.iter().enumerate() {
                 for (at, sizes) in SIZES.iter().enumerate() {
                     let name = format!("{compression} {which} {at}");
                     check_round_trip(client, sizes, &name).await;
@@ -114,9 +114,9 @@ fn what_is_put_is_got_by_every_kind_of_client() {
 
 #[test]
 fn a_put_that_is_refused_leaves_nothing() {
-    with_node(Limits::default(), async |place| {
-        for client in place.clients(&Options::default()).await {
-            let (before, count) = (usage(place).await, objects(place).await);
+    with_node(Limits::default(), async |test_node| {
+        for client in test_node.clients(&Options::default()).await {
+            let (before, count) = (usage(test_node).await, objects(test_node).await);
             for sizes in SIZES {
                 let bytes = blobs(sizes);
                 let put = |content: Tree| Put {
@@ -144,24 +144,24 @@ fn a_put_that_is_refused_leaves_nothing() {
             };
             let refused = client.put_object(put).await.unwrap_err();
             assert_eq!(refused.code(), Some(Code::NotEnoughMemory));
-            // The client says with its next request what it dropped.
+            // The client releases what it dropped with its next request.
             client.debug().await.unwrap();
-            let after = usage(place).await;
+            let after = usage(test_node).await;
             assert_eq!(
                 (after.blobs, after.memory_usage),
                 (before.blobs, before.memory_usage)
             );
             assert_eq!((after.unsealed, after.deleted_bytes), (0, 0));
-            assert_eq!(objects(place).await, count);
+            assert_eq!(objects(test_node).await, count);
         }
     });
 }
 
 #[test]
-fn a_put_whose_persist_the_cluster_refuses_is_taken_back() {
-    with_node(Limits::default(), async |place| {
+fn a_put_whose_persist_the_cluster_refuses_is_rolled_back() {
+    with_node(Limits::default(), async |test_node| {
         let bytes = vec![7; 100_000];
-        for client in place.clients(&Options::default()).await {
+        for client in test_node.clients(&Options::default()).await {
             let mut content = content(&[vec![]], ObjectId(77));
             content.remove("linked");
             content.insert("text".into(), "x".repeat(PERSIST_BYTES_MAX).into());
@@ -174,17 +174,17 @@ fn a_put_whose_persist_the_cluster_refuses_is_taken_back() {
             let refused = client.put_object(put).await.unwrap_err();
             assert_eq!(refused.code(), Some(Code::Invalid), "{refused}");
             client.debug().await.unwrap();
-            let after = usage(place).await;
+            let after = usage(test_node).await;
             assert_eq!((after.blobs, after.deleted_bytes), (0, 0));
-            assert_eq!(objects(place).await, 0);
+            assert_eq!(objects(test_node).await, 0);
         }
     });
 }
 
 #[test]
 fn a_name_or_a_persist_of_what_cannot_have_one_is_refused_before_anything_is_done() {
-    with_node(Limits::default(), async |place| {
-        for mut caller in place.callers().await {
+    with_node(Limits::default(), async |test_node| {
+        for mut caller in test_node.callers().await {
             caller.register().await;
             let content = Some(tree(json!({"typename": "test::T"})));
             let inline = vec![3];
@@ -214,16 +214,16 @@ fn a_name_or_a_persist_of_what_cannot_have_one_is_refused_before_anything_is_don
             };
             let reply = caller.ask(&Request::PutObject(stray)).await;
             assert_eq!(reply["code"], 12, "{reply}");
-            let after = usage(place).await;
-            assert_eq!((after.blobs, objects(place).await), (0, 0));
+            let after = usage(test_node).await;
+            assert_eq!((after.blobs, objects(test_node).await), (0, 0));
         }
     });
 }
 
 #[test]
-fn over_the_unix_socket_many_bytes_are_not_sent_for() {
-    with_node(Limits::default(), async |place| {
-        let mut caller = place.ipc().await;
+fn over_the_unix_socket_there_is_no_go_ahead_for_many_bytes() {
+    with_node(Limits::default(), async |test_node| {
+        let mut caller = test_node.ipc().await;
         caller.register().await;
         let put = PutObject {
             inline: vec![3],
@@ -231,7 +231,7 @@ fn over_the_unix_socket_many_bytes_are_not_sent_for() {
         };
         let reply = caller.ask(&Request::PutObject(put)).await;
         assert_eq!(reply["code"], 1, "{reply}");
-        assert_eq!(usage(place).await.blobs, 0);
+        assert_eq!(usage(test_node).await.blobs, 0);
         assert_eq!(
             caller.ask(&Request::DebugCommand).await["type"],
             "debug_reply"
@@ -241,8 +241,8 @@ fn over_the_unix_socket_many_bytes_are_not_sent_for() {
 
 #[test]
 fn a_get_says_which_object_is_unknown_and_asks_for_one_thing() {
-    with_node(Limits::default(), async |place| {
-        for client in place.clients(&Options::default()).await {
+    with_node(Limits::default(), async |test_node| {
+        for client in test_node.clients(&Options::default()).await {
             let put = Put {
                 content: tree(json!({"typename": "test::T"})),
                 ..Put::default()
@@ -255,7 +255,7 @@ fn a_get_says_which_object_is_unknown_and_asks_for_one_thing() {
             let nobody = client.get_object_named("nobody", &options).await;
             assert!(nobody.unwrap_err().is_not_exists());
         }
-        for mut caller in place.callers().await {
+        for mut caller in test_node.callers().await {
             caller.register().await;
             let body = br#"{"type":"get_object_request","ids":[1],"name":"n"}"#;
             caller.send(body).await;
@@ -266,8 +266,8 @@ fn a_get_says_which_object_is_unknown_and_asks_for_one_thing() {
 
 #[test]
 fn a_get_that_waits_is_answered_when_the_object_is_there() {
-    with_node(Limits::default(), async |place| {
-        let clients = place.clients(&Options::default()).await;
+    with_node(Limits::default(), async |test_node| {
+        let clients = test_node.clients(&Options::default()).await;
         for (at, client) in clients.iter().enumerate() {
             let name = format!("later {at}");
             let mut options = GetOptions::default();
@@ -280,7 +280,7 @@ fn a_get_that_waits_is_answered_when_the_object_is_there() {
             };
             let other = &clients[(at + 1) % clients.len()];
             let (got, made) = tokio::join!(client.get_object_named(&name, &options), async {
-                let waiting = || place.node.shared.counters.waiting.get();
+                let waiting = || test_node.node.context.counters.waiting.get();
                 while waiting() == 0 {
                     tokio::task::yield_now().await;
                 }
@@ -291,21 +291,21 @@ fn a_get_that_waits_is_answered_when_the_object_is_there() {
     });
 }
 
-/// Turns of the owner of what is local that `work` takes, with what follows from it.
-async fn turns<T>(place: &Place, work: impl Future<Output = T>) -> (u64, T) {
-    let local = &place.node.shared.local;
+/// Runs `work`. Returns how many turns of the owner it took, including those that follow the events.
+async fn turns<T>(test_node: &TestNode, work: impl Future<Output = T>) -> (u64, T) {
+    let local = &test_node.node.context.local;
     let before = local.turns();
     let done = work.await;
-    // What the cluster has applied is followed in turns too.
+    // Following what the cluster has applied takes turns too.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     (local.turns() - before, done)
 }
 
 #[test]
 fn a_put_is_at_most_two_turns_and_with_persist_and_name_four() {
-    with_node(Limits::default(), async |place| {
-        let client = &place.clients(&Options::default()).await[0];
-        // A name of before, so that the cluster has registered this node.
+    with_node(Limits::default(), async |test_node| {
+        let client = &test_node.clients(&Options::default()).await[0];
+        // An earlier name, so that the cluster has registered this node.
         check_round_trip(client, &[5], "before").await;
         for size in [5, 100_000] {
             let bytes = vec![1; size];
@@ -318,19 +318,19 @@ fn a_put_is_at_most_two_turns_and_with_persist_and_name_four() {
                 persist: name.is_some(),
                 name: name.map(str::to_owned),
             };
-            // The client says with its next request what it dropped.
+            // The client releases what it dropped with its next request.
             client.debug().await.unwrap();
-            let (taken, made) = turns(place, client.put_object(put(None))).await;
+            let (taken, made) = turns(test_node, client.put_object(put(None))).await;
             assert!(taken <= 2, "{size} bytes: {taken} turns");
             let id = made.unwrap().id;
             client.debug().await.unwrap();
             let (taken, deleted) =
-                turns(place, client.delete(&[id], DeleteOptions::default())).await;
+                turns(test_node, client.delete(&[id], DeleteOptions::default())).await;
             deleted.unwrap();
             assert_eq!(taken, 1, "a local delete");
             let name = format!("{size} bytes");
             client.debug().await.unwrap();
-            let (taken, made) = turns(place, client.put_object(put(Some(&name)))).await;
+            let (taken, made) = turns(test_node, client.put_object(put(Some(&name)))).await;
             made.unwrap();
             assert!(
                 taken <= 4,

@@ -1,4 +1,4 @@
-//! Who gets in, and what they are told.
+//! Which clients may register, and the errors of the others.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn guarded(config: Config) -> Config {
 
 #[test]
 fn a_wrong_password_is_refused_on_the_unix_socket_and_over_tcp_and_the_right_one_enters() {
-    with_config(guarded, async |place| {
+    with_config(guarded, async |test_node| {
         let options = |username: &str, password: &str| {
             let mut options = Options::default();
             options.username = username.to_owned();
@@ -32,7 +32,7 @@ fn a_wrong_password_is_refused_on_the_unix_socket_and_over_tcp_and_the_right_one
         };
         for (name, password) in [("ann", "wrong"), ("eve", "test"), ("", ""), ("ann", "")] {
             let options = options(name, password);
-            let (socket, endpoint) = (place.socket(), place.node.endpoint());
+            let (socket, endpoint) = (test_node.socket(), test_node.node.endpoint());
             for refused in [
                 Client::connect_ipc(socket, &options).await,
                 Client::connect_rpc(endpoint, &options).await,
@@ -42,16 +42,16 @@ fn a_wrong_password_is_refused_on_the_unix_socket_and_over_tcp_and_the_right_one
                 assert!(error.to_string().contains("Incorrect username or password"));
             }
         }
-        for client in place.clients(&options("ann", "test")).await {
+        for client in test_node.clients(&options("ann", "test")).await {
             client.put_blob(b"in").await.unwrap();
         }
     });
 }
 
 #[test]
-fn whoever_was_refused_stays_outside_and_may_try_again() {
-    with_config(guarded, async |place| {
-        for mut caller in place.callers().await {
+fn a_refused_client_may_send_nothing_but_another_register() {
+    with_config(guarded, async |test_node| {
+        for mut caller in test_node.callers().await {
             let register = |password: &str| {
                 let register =
                     json!({"type": "register_request", "username": "ann", "password": password});
@@ -73,10 +73,10 @@ fn whoever_was_refused_stays_outside_and_may_try_again() {
 }
 
 #[test]
-fn whoever_guesses_on_is_told_once_more_and_closed() {
-    with_config(guarded, async |place| {
+fn a_connection_with_too_many_wrong_passwords_is_told_and_closed() {
+    with_config(guarded, async |test_node| {
         let wrong = br#"{"type":"register_request","username":"ann","password":"wrong"}"#;
-        for mut caller in place.callers().await {
+        for mut caller in test_node.callers().await {
             for _ in 0..Limits::default().wrong_passwords_max {
                 caller.send(wrong).await;
                 assert_eq!(caller.reply().await.unwrap()["code"], 34);
@@ -87,9 +87,9 @@ fn whoever_guesses_on_is_told_once_more_and_closed() {
 }
 
 #[test]
-fn features_are_for_those_who_ask() {
-    with_node(Limits::default(), async |place| {
-        let mut caller = place.ipc().await;
+fn features_are_told_to_clients_that_ask() {
+    with_node(Limits::default(), async |test_node| {
+        let mut caller = test_node.ipc().await;
         caller.send(br#"{"type":"register_request"}"#).await;
         assert_eq!(caller.reply().await.unwrap().get("features"), None);
         let asked = br#"{"type":"register_request","features":["objects","other"]}"#;
@@ -102,8 +102,8 @@ fn features_are_for_those_who_ask() {
         caller.send(asked).await;
         let reply = caller.reply().await.unwrap();
         assert_eq!(reply["features"], json!(["fetch"]));
-        let limits = &place.node.shared.config.limits;
-        let copy = limits.transfer_deadline(place.node.shared.config.size_bytes);
+        let limits = &test_node.node.context.config.limits;
+        let copy = limits.transfer_deadline(test_node.node.context.config.size_bytes);
         let fetch = copy + 3 * limits.metadata_deadline;
         assert_eq!(reply["fetch_ms_max"], json!(fetch.as_millis() as u64));
     });

@@ -14,7 +14,8 @@ use super::Catalog;
 
 /// Deepest tree a client may create.
 pub(crate) const DEPTH_MAX: usize = 100;
-/// Most nodes of one tree, blobs included: what can be created can be read. A node costs about a KiB while it is read.
+/// Most nodes of one tree, blobs included, so that every tree that can be created can be read. A node takes about a KiB
+/// while it is read.
 pub(crate) const NODES_MAX: usize = 1 << 18;
 
 /// An object that was created.
@@ -23,13 +24,13 @@ pub(crate) struct Created {
     pub(crate) id: ObjectId,
     pub(crate) signature: Signature,
     pub(crate) instance: InstanceId,
-    /// Members that came with it and were not known before.
+    /// New members that came with it.
     pub(crate) brought: Vec<ObjectId>,
 }
 
 impl Catalog {
-    /// Stores the trees as new transient objects, all or none. Whether their blobs are here and sealed is for the caller
-    /// to check.
+    /// Stores the trees as new transient objects, all or none. The caller checks whether their blobs are here and
+    /// sealed.
     pub(crate) fn create_all(
         &mut self,
         pending: &Pending,
@@ -105,11 +106,11 @@ struct Walk<'a> {
     pending: &'a Pending,
     state: &'a State,
     now_ms: u64,
-    /// Members that were not known before.
+    /// New members.
     records: BTreeMap<ObjectId, Record>,
-    /// The nodes above, the root first.
+    /// The ids of the nodes above, the root first.
     open: Vec<ObjectId>,
-    /// Nodes that may still follow.
+    /// How many more nodes the tree may have.
     nodes_left: usize,
 }
 
@@ -311,8 +312,8 @@ fn invalid_tree(message: impl std::fmt::Display) -> Status {
     )
 }
 
-/// The blobs of `content` that are said to live on `me`, so that their existence can be checked first. A node that says
-/// nothing lives where its parent does.
+/// The blobs of `content` with the instance `me`, so that the caller can check first whether they exist. A node without
+/// an instance has that of its parent.
 pub(crate) fn local_blobs(content: &Tree, me: InstanceId, found: &mut Vec<ObjectId>) {
     let said = |node: &Tree| {
         node.get(key::INSTANCE_ID)

@@ -1,7 +1,8 @@
-//! `put_object`: gives a client's tree what the client left to the node.
+//! `put_object`: fills in what a client's tree leaves to the node.
 //!
-//! Plain code over one tree: afterwards it is a tree that `create_data` takes. What it refers to is not looked at here.
-//! What would be too large then is refused here already, because to name millions of members holds up the whole node.
+//! Plain code over one tree: the result is a tree that `create_data` accepts. What it refers to is not checked here. A
+//! tree that would be too large is refused here already, because giving ids to millions of members would block the
+//! whole node.
 
 use serde_json::Value;
 use vineyard_raft::state::State;
@@ -12,8 +13,8 @@ use super::absorb::NODES_MAX;
 use super::{Catalog, blob_tree};
 
 impl Catalog {
-    /// Names the members that have no `id` and puts the blobs that came along, ids and sizes, in the places that stand
-    /// for them. A tree that says no instance is one of this instance.
+    /// Gives an id to each member without one, and puts ids and sizes of the inline blobs in the place of their
+    /// placeholders. A tree without an instance gets this instance.
     pub(crate) fn complete(
         &mut self,
         state: &State,
@@ -35,7 +36,7 @@ impl Catalog {
                     return Err(too_large());
                 }
                 if member.is_empty() || member.contains_key(key::ID) {
-                    // The absorbing walk says what is wrong with an empty one.
+                    // An empty one is refused later, by `absorb`.
                 } else if member.get(key::TYPENAME).and_then(Value::as_str) == Some(BLOB_TYPENAME) {
                     let blob = member
                         .get(key::INLINE)

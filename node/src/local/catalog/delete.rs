@@ -1,4 +1,4 @@
-//! `del_data`: what goes with the transient objects of this node, and what must be asked of the cluster.
+//! `del_data`: which transient objects of this node are deleted, and what the cluster must be asked to delete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,25 +7,25 @@ use vineyard_wire::ObjectId;
 
 use super::{Catalog, children};
 
-/// What a delete comes to.
+/// The plan of a delete.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeletePlan {
-    /// Transient objects to forget.
+    /// Transient objects to remove.
     pub(crate) transients: BTreeSet<ObjectId>,
     /// Persistent objects to ask the cluster to delete, under the caller's `force` and `deep`.
     pub(crate) persistent: BTreeSet<ObjectId>,
-    /// Persistent members of what goes: deleted if nothing else refers to them.
+    /// Persistent members of deleted objects: to be deleted if nothing else refers to them.
     pub(crate) persistent_members: BTreeSet<ObjectId>,
-    /// The cluster takes no members by itself, because the transient objects that stay have some of them: all that go are
-    /// among `persistent_members`.
+    /// Transient objects that stay have some of the members, so the cluster must not delete members by itself: all
+    /// members to delete are in `persistent_members`.
     pub(crate) members_apart: bool,
-    /// Blobs that may go once nothing refers to them.
+    /// Blobs to free if nothing refers to them then.
     pub(crate) blobs: BTreeSet<ObjectId>,
 }
 
 impl DeletePlan {
-    /// The persistent objects that the cluster may delete for it, and perhaps some that it keeps: all below where members
-    /// go too, and under `force` all above.
+    /// The persistent objects that the cluster may delete for this plan, and perhaps some that it keeps: with `deep`
+    /// all below, and with `force` all above.
     pub(crate) fn reach(&self, state: &State, force: bool, deep: bool) -> BTreeSet<ObjectId> {
         let mut reached = &self.persistent | &self.persistent_members;
         if !self.members_apart {
@@ -57,7 +57,7 @@ impl DeletePlan {
 }
 
 impl Catalog {
-    /// Decides, without changing anything. Unknown ids are ignored; the order of the ids does not matter.
+    /// Makes the plan and changes nothing. Unknown ids are ignored; the order of the ids does not matter.
     pub(crate) fn delete_plan(
         &self,
         state: &State,
@@ -96,7 +96,7 @@ struct Deleter<'a> {
 
 impl Deleter<'_> {
     /// Deletes `id` unless something that stays refers to it, and in turn the members this frees. A requested member
-    /// that was kept for its parent's sake gets its turn when the parent goes.
+    /// that was kept for its parent is tried again when the parent is deleted.
     fn delete_unreferred(&mut self, id: ObjectId) {
         let mut candidates = vec![id];
         while let Some(id) = candidates.pop() {
@@ -117,13 +117,14 @@ impl Deleter<'_> {
         }
     }
 
-    /// Force: everything that refers to what was requested goes too, however far up. The members of such a parent stay.
+    /// With `force`, all ancestors of the requested objects are deleted too. The other members of such a parent stay.
     fn delete_upwards(&mut self) {
         let mut seen = self.requested.clone();
         let mut left: Vec<ObjectId> = seen.iter().copied().filter(|id| !id.is_blob()).collect();
         while let Some(id) = left.pop() {
             let transients = self.catalog.parents.get(&id).into_iter().flatten().copied();
-            // The cluster deletes the persistent parents itself; what refers to those is known only here.
+            // The cluster deletes the persistent parents itself; transient objects that refer to those are known only
+            // here.
             for parent in transients.chain(self.state.parents(id)) {
                 if seen.insert(parent) {
                     self.forget(parent, false);
@@ -133,7 +134,7 @@ impl Deleter<'_> {
         }
     }
 
-    /// Forgets a transient object. Returns the members that go with it if nothing else refers to them.
+    /// Removes a transient object. Returns its members, which are to be deleted if nothing else refers to them.
     fn forget(&mut self, id: ObjectId, deep: bool) -> Vec<ObjectId> {
         let Some(record) = self.catalog.transients.get(&id) else {
             return Vec::new();

@@ -58,18 +58,18 @@ impl Texts {
     }
 }
 
-/// How blobs whose bytes are gone are shown.
+/// How lost blobs are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LostBlobs {
-    /// As this instance's own, so that a client asks here and gets the error that names object and node.
+    /// As blobs of this instance, so that a client asks here and gets the error that names object and node.
     Here,
-    /// As their late owner's, so that a listing is not spoilt by one of them.
+    /// As blobs of the instance that lost them, so that one of them does not fail a whole listing.
     WithOwner,
 }
 
 impl Catalog {
-    /// The whole trees of `ids`. One that is unknown here, or has a member that is, is left out; what together would be
-    /// more than a client could decode is a refusal.
+    /// The whole trees of `ids`. An object that is unknown here, or has a member that is, is left out. If the trees
+    /// together are more than a client could decode, this is a refusal.
     pub(crate) fn expand(
         &self,
         state: &State,
@@ -90,7 +90,7 @@ impl Catalog {
         self.expand_with(ids, Reader { here, ..reader })
     }
 
-    /// What the object `id` is made of and nobody knows any more: it was deleted on a node that does not know of `id`.
+    /// A missing member below the object `id`: it was deleted on a node that does not know `id`.
     pub(crate) fn missing_member(&self, state: &State, id: ObjectId) -> Option<ObjectId> {
         let record = self.record(state, id)?;
         match Reader::new(self, state, LostBlobs::Here).measure(record, 0) {
@@ -99,7 +99,7 @@ impl Catalog {
         }
     }
 
-    /// Everything is counted before anything is written.
+    /// Measures everything before anything is written.
     fn expand_with(&self, ids: &[ObjectId], mut reader: Reader<'_>) -> Result<Texts, Status> {
         let mut size = Size::REPLY;
         let mut measured = BTreeMap::new();
@@ -135,13 +135,14 @@ pub(super) enum Unreadable {
     TooDeep,
 }
 
-/// Reads trees. A small graph can unfold into a huge tree, so each is measured, every object once, before it is built.
+/// Reads trees. A small graph can unfold into a huge tree, so each tree is measured, visiting every object once, before
+/// it is written.
 pub(super) struct Reader<'a> {
     catalog: &'a Catalog,
     state: &'a State,
     lost: LostBlobs,
     sizes: BTreeMap<ObjectId, Result<Size, Unreadable>>,
-    /// Blobs that were come across and are on this instance, if they are wanted.
+    /// The visited blobs that are on this instance, if the caller wants them.
     here: Option<BTreeSet<ObjectId>>,
 }
 
@@ -156,7 +157,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What the record's tree comes to, if it can be shown. `depth` is how many levels are above it.
+    /// The size of the record's tree, if it can be shown. `depth` is the number of levels above it.
     pub(super) fn measure(&mut self, record: &Record, depth: usize) -> Result<Size, Unreadable> {
         if let Some(known) = self.sizes.get(&record.id) {
             return *known;
@@ -165,7 +166,7 @@ impl<'a> Reader<'a> {
             return Err(Unreadable::TooDeep);
         }
         let measured = self.measure_members(record, depth);
-        // Too deep is a matter of where one began.
+        // Whether a tree is too deep depends on the root, so this result is not cached.
         if measured != Err(Unreadable::TooDeep) {
             self.sizes.insert(record.id, measured);
         }
@@ -207,7 +208,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The texts of trees that were measured, and what they come to together.
+    /// The texts of measured trees, and their total size.
     pub(super) fn texts(
         self,
         measured: BTreeMap<ObjectId, (&Arc<Record>, Size)>,
@@ -252,7 +253,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Where the bytes of a blob are to be had.
+    /// The instance from which a blob can be read.
     fn place(&self, id: ObjectId, instance: InstanceId) -> InstanceId {
         let me = self.catalog.me;
         match self.state.blob(id) {
@@ -266,8 +267,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `record` itself if it lives on `me`, or a persistent object there that has its signature and says the same. The
-/// signature alone would not do: a shallow copy shares it and may differ.
+/// `record` itself if it lives on `me`, or a persistent object there with its signature and the same content. The
+/// signature alone is not enough: a shallow copy has it too and may differ.
 pub(crate) fn copy_here(state: &State, record: &Record, me: InstanceId) -> Option<ObjectId> {
     if record.instance == me {
         return Some(record.id);

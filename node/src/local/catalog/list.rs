@@ -11,8 +11,8 @@ use super::expand::{LostBlobs, Reader, Size, Texts};
 use super::{Catalog, Pattern};
 
 impl Catalog {
-    /// At most `limit` trees, in ascending id order. Objects that cannot be read whole are left out; trees that together
-    /// are more than a client could decode are a refusal.
+    /// At most `limit` trees, in ascending id order. Objects that cannot be read whole are left out; if the trees
+    /// together are more than a client could decode, the list is refused.
     pub(crate) fn list(
         &self,
         state: &State,
@@ -39,7 +39,7 @@ impl Catalog {
         Ok(reader.texts(found, total))
     }
 
-    /// Transient and persistent records, merged in id order; what the cluster has goes before a transient copy of it.
+    /// Transient and persistent records, merged in id order. Of an object that is both, the persistent record is used.
     fn both<'a>(&'a self, state: &'a State) -> impl Iterator<Item = &'a Arc<Record>> {
         let mut transients = self.transients.values().peekable();
         let mut persistent = state.objects().peekable();

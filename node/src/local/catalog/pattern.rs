@@ -2,12 +2,12 @@
 
 use regex::Regex;
 
-/// A compiled pattern. A list looks at every object there is, so the usual ones are compared without a regular expression.
+/// A compiled pattern. A list compares every object, so the usual patterns are matched without a regular expression.
 pub(crate) enum Pattern {
     Exact(String),
     Prefix(String),
     Regex(Regex),
-    /// Of an invalid pattern, as the protocol has it.
+    /// Matches nothing: an invalid pattern, as the protocol has it.
     Nothing,
 }
 
@@ -60,7 +60,7 @@ fn wildcard_to_regex(pattern: &str) -> String {
     out
 }
 
-/// The set after `[`, as a regex class, and the bytes it took; `None` if it never closes.
+/// The set after `[` as a regex class, and its length in bytes; `None` if it is not closed.
 fn bracket(rest: &str) -> Option<(String, usize)> {
     let negated = rest.starts_with(['!', '^']);
     let body_at = usize::from(negated);

@@ -1,4 +1,4 @@
-//! `persist`: what one persist must carry into the log.
+//! `persist`: what one persist must put into its log entry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use vineyard_wire::{InstanceId, ObjectId, Status};
 
 use super::{Catalog, unknown_subtree};
 
-/// The transient records below the requested objects, and the blobs they refer to with their holders.
+/// The transient records below the requested objects, and the blobs that they refer to, with their instances.
 #[derive(Debug, Default)]
 pub(crate) struct PersistPlan {
     pub(crate) records: Vec<Record>,
@@ -16,7 +16,7 @@ pub(crate) struct PersistPlan {
 }
 
 impl Catalog {
-    /// Everything transient that `ids` reach; empty when all is persistent already.
+    /// Everything transient below `ids`; empty when all of it is persistent already.
     pub(crate) fn persist_plan(
         &self,
         state: &State,

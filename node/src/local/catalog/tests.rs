@@ -1,4 +1,4 @@
-//! The catalog's semantics, one file per verb, and one that throws random trees at it.
+//! The catalog's semantics, one file per verb, and one with random trees.
 
 mod complete;
 mod copies;
@@ -15,7 +15,7 @@ use vineyard_wire::{Code, ObjectId, Status, Tree};
 
 use self::world::{A, World, thing};
 
-/// What `code` a refusal has, with its text for when it is another.
+/// The code of a refusal.
 fn code<T: std::fmt::Debug>(outcome: Result<T, Status>) -> Code {
     outcome.expect_err("a refusal").code
 }

@@ -1,4 +1,4 @@
-//! What came between the begin and the end of something.
+//! Turns between the begin and the end of a pending operation.
 
 use futures::FutureExt;
 use vineyard_raft::state::Event;
@@ -31,7 +31,7 @@ fn an_object_that_was_deleted_elsewhere_before_its_persist_ended_here_leaves_not
             ];
             node.local.follow(&node.world.state, &events);
         } else {
-            // They were missed.
+            // The events were missed.
             node.local.catch_up(&node.world.state);
         }
         node.end_persist(&persisting, true);
@@ -58,7 +58,7 @@ fn blobs_of_objects_that_went_while_events_were_missed_are_freed_and_no_others()
 }
 
 #[test]
-fn who_waits_is_woken_by_the_end_of_what_is_under_way_and_by_nothing_else() {
+fn a_wait_ends_when_the_pending_operation_ends_and_by_nothing_else() {
     let mut node = Node::new();
     let (one, other) = (node.blob(), node.blob());
     let (one, other) = (node.over(one), node.over(other));
@@ -76,7 +76,7 @@ fn who_waits_is_woken_by_the_end_of_what_is_under_way_and_by_nothing_else() {
 }
 
 #[test]
-fn who_waits_for_an_object_is_woken_by_its_making_its_persist_and_its_blob() {
+fn a_wait_for_an_object_ends_when_it_is_made_persisted_or_sealed() {
     let mut node = Node::new();
     let state = node.world.state.clone();
     let id = ObjectId(7);

@@ -1,4 +1,4 @@
-//! The rules of the ledger, as the table in `docs/protocol.md` tells them: each cell is tried.
+//! The rules of the ledger, as in the table of `docs/protocol.md`: each cell is tested.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn table() -> (Vec<&'static str>, BTreeMap<&'static str, Vec<&'static str>>) {
     (columns, rows.collect())
 }
 
-/// A node on which what the row says is under way, and the id for which it is.
+/// A node on which the operation of the row is pending, and the id for which it is.
 fn under_way(row: &str) -> (Node, ObjectId) {
     let mut node = Node::new();
     let blob = node.blob();
@@ -37,7 +37,7 @@ fn under_way(row: &str) -> (Node, ObjectId) {
             id
         }
         "a persist over the blob" => {
-            // Another object over the same blob is not part of it.
+            // Another object over the same blob, which the persist does not carry.
             node.over(blob);
             let carried = node.over(blob);
             node.begin_persist(carried);
@@ -75,7 +75,7 @@ fn under_way(row: &str) -> (Node, ObjectId) {
     (node, id)
 }
 
-/// What becomes of it.
+/// Asks for what the column says. Returns the outcome as the table has it.
 fn ask(node: &mut Node, column: &str, id: ObjectId) -> String {
     match column {
         "refer to it" => told(node.create(over(id))),
@@ -83,7 +83,7 @@ fn ask(node: &mut Node, column: &str, id: ObjectId) -> String {
             let transients = node.local.catalog.transients();
             let over = match id.is_blob() {
                 false => id,
-                // The least of them is the one that nothing carries.
+                // The one with the least id is not carried by the persist.
                 true => match transients.first() {
                     Some(id) => *id,
                     None => match node.create(over(id)) {

@@ -1,4 +1,4 @@
-//! Whom a dialler accepts, and how long it waits.
+//! Which answers a dialler accepts, and how long it waits.
 
 use std::sync::Mutex;
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::boot::token::SECRET_BYTES;
 use crate::peer::pipe::{Pipe, pipes, random};
 
-/// A network with one stream to give away, after which nobody answers.
+/// A network with one stream; all later connects hang.
 struct Once(Mutex<Option<Pipe>>);
 
 impl Network for Once {
@@ -48,7 +48,7 @@ fn dialer(pipe: Option<Pipe>) -> Dialer {
     }
 }
 
-/// Answers one dialler as node 7, then one question.
+/// Answers one dialler and one question as node 7.
 async fn answer(mut stream: Pipe, answer: Answer) {
     let mut magic = [0; MAGIC.len()];
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut magic)
@@ -77,7 +77,7 @@ async fn a_question_gets_its_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_answer_is_given_up_by_the_deadline() {
+async fn a_dial_without_an_answer_ends_at_the_deadline() {
     let silent = dialer(None);
     let (near, _far) = pipes();
     let mute = dialer(Some(near));

@@ -1,4 +1,4 @@
-//! What arrives is checked: anything but the bytes that were asked for is an error, never data.
+//! Received bytes are checked: anything but the bytes that were asked for is an error, never data.
 
 use tokio::io::AsyncWriteExt;
 use vineyard_env::Memory;
@@ -10,7 +10,7 @@ use crate::peer::pipe::{Pipe, pipes};
 
 const LENS: [u64; 2] = [5, 300];
 
-/// Two ranges and the places they go to.
+/// Two ranges and the slices that they fill.
 fn piece() -> (Arena, Piece) {
     let arena = Arena::new(HeapMemory.create("test", PAGE_BYTES).unwrap());
     let range = |(index, len): (usize, &u64)| Range {
@@ -121,7 +121,7 @@ async fn an_answer_to_another_question_is_an_error() {
 }
 
 #[tokio::test]
-async fn what_was_given_up_lets_go_of_its_place() {
+async fn a_fetch_that_timed_out_drops_its_targets() {
     let (near, far) = pipes();
     let (arena, piece) = piece();
     let mut near: Pipe = near;

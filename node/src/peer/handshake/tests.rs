@@ -1,4 +1,4 @@
-//! Both sides of the handshake, and what each says when the other is not one of us.
+//! Both sides of the handshake, and their errors when the other side is not a node of the cluster.
 
 use std::io;
 
@@ -31,12 +31,12 @@ fn hello() -> Hello {
     }
 }
 
-/// What a listener with `credentials()` makes of what comes.
+/// The result of a listener with `credentials()`.
 async fn listen(mut stream: Pipe) -> io::Result<Hello> {
     accept(&mut stream, &credentials(), ME, &random(1000), |_| Ok(())).await
 }
 
-/// As the front door does: the magic first.
+/// Reads the magic first, as the listener in `front` does.
 async fn open(mut stream: Pipe, mine: &Credentials) -> io::Result<Hello> {
     let mut magic = [0; MAGIC.len()];
     stream.read_exact(&mut magic).await?;
@@ -44,7 +44,7 @@ async fn open(mut stream: Pipe, mine: &Credentials) -> io::Result<Hello> {
     accept(&mut stream, mine, ME, &random(1000), |_| Ok(())).await
 }
 
-/// Both sides' outcomes.
+/// The results of both sides.
 async fn meet(
     dialler: &Credentials,
     listener: &Credentials,
@@ -260,7 +260,7 @@ async fn a_recorded_conversation_cannot_be_played_again() {
     dialled.unwrap();
     accepted.unwrap();
 
-    // To a listener, whose nonce is another one this time.
+    // Replayed to a listener, which has another nonce now.
     let (mut near, mut far) = pipes();
     frames::write(&mut near, &hello).await.unwrap();
     frames::write(&mut near, &response).await.unwrap();
@@ -273,7 +273,7 @@ async fn a_recorded_conversation_cannot_be_played_again() {
         Welcome::Refused("wrong secret for this cluster".to_owned())
     );
 
-    // To a dialler, whose nonce is another one too.
+    // Replayed to a dialler, which has another nonce too.
     let (mut near, mut far) = pipes();
     frames::write(&mut far, &challenge).await.unwrap();
     let replayed = dial(&mut near, &mine, Purpose::Node, &dialler_random).await;

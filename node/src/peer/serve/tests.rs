@@ -1,4 +1,4 @@
-//! What may be read, and what is sent.
+//! Which ranges may be read, and the frames that are sent.
 
 use vineyard_shm::HeapMemory;
 use vineyard_store::HolderId;

@@ -1,4 +1,4 @@
-//! Frames as they really arrive: in pieces, in crowds, cut off, or announced by a liar.
+//! Frames that arrive in pieces, several at once, cut off, or with a false length.
 
 use tokio::io::{AsyncWriteExt, duplex};
 
@@ -84,7 +84,7 @@ async fn frames_that_arrive_together_are_given_out_one_by_one() {
 }
 
 #[tokio::test]
-async fn bytes_read_while_finding_out_who_calls_come_first() {
+async fn bytes_read_before_the_session_come_first() {
     let sent = frame::with_header(b"hello");
     let (mut near, mut far) = duplex(64);
     let mut reader = FrameReader::new(sent[..HEADER_BYTES].to_vec());
@@ -111,7 +111,7 @@ async fn raw_bytes_after_a_frame_can_be_taken() {
 }
 
 #[tokio::test]
-async fn a_closing_is_noticed_and_what_came_before_it_is_kept() {
+async fn a_close_is_noticed_and_bytes_before_it_are_kept() {
     let (mut near, mut far) = duplex(64);
     let mut reader = FrameReader::default();
     far.write_all(&frame::with_header(b"next")).await.unwrap();
@@ -124,7 +124,7 @@ async fn a_closing_is_noticed_and_what_came_before_it_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_for_the_closing_that_is_given_up_loses_nothing() {
+async fn a_wait_for_the_close_is_cancel_safe() {
     let (mut near, mut far) = duplex(4 * READ_BYTES);
     let mut reader = FrameReader::default();
     let body: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
@@ -145,7 +145,7 @@ async fn a_wait_for_the_closing_that_is_given_up_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reading_ahead_stops_where_its_bound_is() {
+async fn reading_ahead_stops_at_its_limit() {
     let (mut near, mut far) = duplex(4 * AHEAD_BYTES_MAX);
     far.write_all(&vec![0; 4 * AHEAD_BYTES_MAX]).await.unwrap();
     drop(far);

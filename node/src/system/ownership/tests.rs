@@ -1,4 +1,5 @@
-//! What another user could do, as far as one user can show it. `tests/tests/other_users_files.rs` has a second user.
+//! Attacks of another user, as far as a test with one user can show them. `tests/tests/other_users_files.rs` has a
+//! second user.
 
 use std::os::unix::fs::symlink;
 

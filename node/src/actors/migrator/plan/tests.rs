@@ -1,4 +1,4 @@
-//! What is decided about copies, from the replicated state alone.
+//! Plans of migrations, made from the replicated state alone.
 
 use vineyard_raft::command::Command;
 use vineyard_wire::Code;

@@ -1,7 +1,7 @@
-//! What a record shows of itself, as the text of a tree.
+//! Writes a record as the text of a tree.
 //!
-//! Promise: the text is that of a tree with sorted keys, and what was measured before has room for it. Nothing of it ever
-//! becomes a tree here: to make and drop millions of values would hold up the whole node.
+//! Promise: the text is that of a tree with sorted keys, and is no longer than was measured before. No tree of values
+//! is built: making and dropping millions of values would block the whole node.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ enum Entry<'a> {
 }
 
 impl Reader<'_> {
-    /// The text of the tree of a record that was measured and found to take so many bytes.
+    /// The text of a record's tree; `bytes` is its measured size.
     pub(super) fn text(&self, record: &Record, bytes: usize) -> TreeText {
         let mut text = Vec::with_capacity(bytes);
         self.write(record, &mut text);
@@ -51,7 +51,7 @@ impl Reader<'_> {
         out.push(b'}');
     }
 
-    /// What is worked out when a record is shown.
+    /// Fields that are computed when a record is written.
     pub(super) fn shown(&self, record: &Record) -> Vec<(&'static str, String)> {
         let mut shown = Vec::new();
         if !record.labels.is_empty() {

@@ -1,7 +1,7 @@
-//! How much trees say, before any of it is written.
+//! The size of trees, measured before they are written.
 //!
-//! Promise: a reply that fits can be decoded by every client. No text has more bytes, objects or values than were
-//! counted, and not many less; the limits are those of the decoder.
+//! Promise: a reply that fits can be decoded by every client. A text has at most as many bytes, objects and values as
+//! were counted, and not much fewer; the limits are those of the decoder.
 
 use std::ops::Add;
 
@@ -11,24 +11,24 @@ use vineyard_wire::{Status, json};
 
 use super::super::absorb::{DEPTH_MAX, NODES_MAX};
 
-/// What trees come to once they are unfolded.
+/// The size of trees once they are unfolded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Size {
     /// Objects and blobs.
     nodes: usize,
     /// Levels of objects below.
     height: usize,
-    /// Of the JSON text.
+    /// Bytes of the JSON text.
     pub(super) bytes: usize,
-    /// As a decoder counts them.
+    /// JSON values, as the decoder counts them.
     objects: usize,
     values: usize,
 }
 
 impl Size {
-    /// What every reply has around its trees and payloads.
+    /// The size of an empty reply.
     pub(in super::super) const REPLY: Self = Self::text(1 << 10, 2, 64);
-    /// A tree's id, and what stands around it.
+    /// The key of a tree in a reply.
     const KEY: Self = Self::text(24, 0, 1);
     /// A blob's payload.
     const PAYLOAD: Self = Self::text(300, 1, 10);
@@ -37,7 +37,7 @@ impl Size {
         nodes: 1,
         ..Self::text(192, 1, 6)
     };
-    /// What every object has: ids, times and flags, with their keys.
+    /// The fields of every object: ids, times and flags, with their keys.
     const OBJECT: Self = Self {
         nodes: 1,
         ..Self::text(224, 1, 8)
@@ -58,10 +58,10 @@ impl Size {
         Self::text(quoted(name) + value_bytes + 2, 0, 1)
     }
 
-    /// What a record says by itself, with what else is shown of it.
+    /// The size of a record's own fields, and of those that are computed for it.
     pub(super) fn of_record(record: &Record, shown: &[(&str, String)]) -> Self {
         let attributes = record.attributes.iter().map(|(name, text)| {
-            // Nothing else has values inside.
+            // No other attribute contains several values.
             let (objects, values) = match text.starts_with(['[', '{']) {
                 true => json::count(text),
                 false => (0, 0),
@@ -77,12 +77,12 @@ impl Size {
             .fold(Self::OBJECT + typename, Self::add)
     }
 
-    /// A tree as one of a reply's.
+    /// Adds the size of a tree's entry in a reply.
     pub(in super::super) fn keyed(self) -> Self {
         Self::KEY + self
     }
 
-    /// With the payloads of so many blobs.
+    /// Adds the payloads of so many blobs.
     pub(super) fn with_payloads(self, count: usize) -> Self {
         let Self {
             bytes,
@@ -112,7 +112,7 @@ impl Size {
             && self.values <= JSON_VALUES_MAX
     }
 
-    /// Why it is not written.
+    /// Why a tree or reply is too large.
     pub(super) fn refusal(self) -> Status {
         let Self {
             bytes,
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     impl Texts {
-        /// What was counted is what the decoder counts in a reply, or somewhat more.
+        /// The counted size is the one that the decoder counts in a reply, or somewhat more.
         pub(crate) fn assert_measured(&self) {
             let blobs = self.here.as_ref().map_or(0, |here| here.len());
             let reply = Reply::GetObject(GotObjects {
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// The longest one.
+    /// The longest number.
     fn payload() -> Payload {
         Payload {
             object_id: ObjectId(u64::MAX),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_numbers_have_room() {
+    fn the_longest_numbers_fit_their_measured_size() {
         let blob = BlobNode {
             id: ObjectId(u64::MAX),
             instance: InstanceId(u64::MAX),

@@ -1,4 +1,4 @@
-//! What the node fills into a client's tree, and when it stops.
+//! What the node fills into a client's tree, and which trees it refuses.
 
 use serde_json::{Value, json};
 use vineyard_wire::{Code, Tree};

@@ -272,7 +272,7 @@ fn an_id_a_client_invented_is_never_given_again() {
 }
 
 #[test]
-fn a_wide_tree_is_absorbed_in_a_moment() {
+fn a_wide_tree_is_created_in_a_moment() {
     let mut tree = thing(A);
     tree.extend((0..20_000).map(|n| (format!("m{n}"), json!(node(o(1 << 40 | n), A)))));
     let mut world = World::new();

@@ -1,4 +1,4 @@
-//! `del_data`: what goes, what stays, what the cluster is asked.
+//! `del_data`: what is deleted, what stays, what the cluster is asked.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ fn transients(ids: &[ObjectId]) -> DeletePlan {
 }
 
 #[test]
-fn a_child_is_kept_silently_for_its_parents_sake() {
+fn a_child_is_kept_for_its_parent_without_an_error() {
     let (world, child, _) = family();
     for deep in [false, true] {
         assert_eq!(
@@ -180,14 +180,14 @@ fn members_of_persistent_objects_that_a_transient_one_needs_are_spared() {
         spares.reach(&world.state, true, true),
         set(&[top, child, other])
     );
-    // One that goes too needs nothing.
+    // A transient object that is deleted too needs no members.
     let both = DeletePlan {
         transients: set(&[needs]),
         persistent_members: set(&[parent]),
         ..plan
     };
     assert_eq!(world.delete_plan(&[top, needs], false, true), both);
-    // Whoever is above what is forced goes too.
+    // Objects above a forced delete are deleted too.
     let above = DeletePlan {
         persistent: set(&[child]),
         transients: set(&[needs]),

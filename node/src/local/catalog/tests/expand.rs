@@ -256,7 +256,7 @@ fn what_becomes_longer_when_it_is_written_is_counted_as_it_will_be() {
         serde_json::from_str(tree["__labels"].as_str().unwrap()).unwrap();
     assert_eq!(labels[strange.as_str()], strange);
 
-    // Six bytes for each of the type name's, seven for each of the labels'.
+    // Six bytes for each character of the type name, seven for each of the labels.
     let long = "\u{1}".repeat(6 << 20);
     let labels = json!({ "k": long }).to_string();
     for fields in [json!({ "typename": long }), json!({ "__labels": labels })] {

@@ -1,4 +1,4 @@
-//! `persist`: what one entry of the log must carry.
+//! `persist`: what one log entry must contain.
 
 use std::collections::BTreeSet;
 

@@ -72,7 +72,7 @@ fn draw(sketch: &Sketch, tree: &mut Map<String, Value>, next: &mut u64) {
     }
 }
 
-/// Asserts that `read` says what `sent` said: the same attributes, the same members, nothing more.
+/// Asserts that `read` has the attributes and members of `sent`, and nothing more.
 fn assert_same(sent: &Map<String, Value>, read: &Map<String, Value>) {
     let plain = |tree: &Map<String, Value>| -> Vec<String> {
         tree.keys()

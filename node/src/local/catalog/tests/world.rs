@@ -1,4 +1,4 @@
-//! One node's catalog beside a replicated state that is fed by hand.
+//! One node's catalog and a replicated state to which the test applies commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,7 +109,8 @@ impl World {
         self.expand(id).expect("not too big").expect("readable")
     }
 
-    /// The same, however it ends. Its text is that of a tree with sorted keys, and was measured well.
+    /// The same, or its error. Checks that the text is that of a tree with sorted keys, and that the measured size
+    /// fits.
     pub(crate) fn expand(&self, id: ObjectId) -> Result<Option<Tree>, Status> {
         let texts = self.catalog.expand(&self.state, &[id], LostBlobs::Here)?;
         texts.assert_measured();

@@ -1,4 +1,4 @@
-//! Who comes in by TCP, on a machine whose user database is made up.
+//! Which users are served over TCP, on a machine with a made-up user database.
 #![allow(
     clippy::disallowed_methods,
     reason = "a client that resets its connection is none of ours"
@@ -11,9 +11,9 @@ use vineyard_wire::Request;
 use vineyard_wire::request::GetName;
 
 use super::*;
-use crate::testing::{Place, with_env};
+use crate::testing::{TestNode, with_env};
 
-/// A machine that says the same of every user, and counts how often it was asked.
+/// A machine that gives the same answer for every user, and counts the questions.
 #[derive(Default)]
 struct Says {
     may_connect: bool,
@@ -51,7 +51,7 @@ impl Host for Says {
     }
 }
 
-fn with_host(says: Says, open_to_anyone: bool, test: impl AsyncFnOnce(&Place)) {
+fn with_host(says: Says, open_to_anyone: bool, test: impl AsyncFnOnce(&TestNode)) {
     let config = |config| Config {
         rpc_open_to_anyone: open_to_anyone,
         ..config
@@ -70,11 +70,11 @@ const RESET: nix::libc::linger = nix::libc::linger {
 };
 const REGISTER: &[u8] = br#"{"type":"register_request"}"#;
 
-/// What a node says to the second request, when the user behind the first may not open the socket.
+/// The node's answer to a second request after the register request was refused because of the user.
 #[test]
-fn a_user_who_may_not_open_the_socket_is_told_and_closed() {
-    with_host(Says::default(), false, async |place| {
-        let mut caller = place.rpc().await;
+fn a_user_that_may_not_open_the_socket_is_told_and_closed() {
+    with_host(Says::default(), false, async |test_node| {
+        let mut caller = test_node.rpc().await;
         let asked = Request::GetName(GetName {
             name: "n".to_owned(),
             wait: false,
@@ -90,44 +90,44 @@ fn a_user_who_may_not_open_the_socket_is_told_and_closed() {
         assert!(message.contains("--rpc-open-to-anyone"), "{message}");
         assert_eq!(caller.reply().await, None, "the second is not answered");
         drop(caller);
-        let counters = &place.node.shared.counters;
+        let counters = &test_node.node.context.counters;
         while counters.unregistered.get() + counters.rpc_connections.get() > 0 {
             tokio::task::yield_now().await;
         }
-        // The Unix socket decides for itself.
-        let mut caller = place.ipc().await;
+        // Connections on the Unix socket are not checked here.
+        let mut caller = test_node.ipc().await;
         caller.send(REGISTER).await;
         assert_eq!(caller.reply().await.unwrap()["type"], "register_reply");
     });
 }
 
-/// The kernel no longer knows whose it was, and the node writes no line about it.
+/// The kernel no longer knows the user of the connection, and the node logs nothing.
 #[test]
-fn a_connection_that_was_reset_is_let_go_in_silence() {
-    with_host(Says::default(), false, async |place| {
-        let node = &place.node.shared;
+fn a_connection_that_was_reset_is_dropped_without_a_log_line() {
+    with_host(Says::default(), false, async |test_node| {
+        let node = &test_node.node.context;
         let mut listener = node.env.network.listen("127.0.0.1:0").await.unwrap();
         let address = listener.address();
         let near = std::net::TcpStream::connect(&address).unwrap();
         let far = listener.accept().await.unwrap();
         nix::sys::socket::setsockopt(&near, nix::sys::socket::sockopt::Linger, &RESET).unwrap();
         drop(near);
-        let entry = node.entry.as_ref().unwrap();
-        let lost = entry.judge(&node.bulk, far).await.err().unwrap();
+        let access = node.tcp_access.as_ref().unwrap();
+        let lost = access.judge(&node.bulk, far).await.err().unwrap();
         assert_eq!(lost.kind(), io::ErrorKind::NotConnected);
-        assert!(entry.told.borrow().is_empty());
+        assert!(access.told.borrow().is_empty());
     });
 }
 
 #[test]
-fn what_cannot_be_found_out_is_refused() {
+fn a_user_that_cannot_be_determined_is_refused() {
     let fails = Says {
         fails: true,
         may_connect: true,
         ..Says::default()
     };
-    with_host(fails, false, async |place| {
-        let mut caller = place.rpc().await;
+    with_host(fails, false, async |test_node| {
+        let mut caller = test_node.rpc().await;
         caller.send(REGISTER).await;
         let reply = caller.reply().await.unwrap();
         let message = reply["message"].as_str().unwrap().to_owned();
@@ -136,14 +136,14 @@ fn what_cannot_be_found_out_is_refused() {
 }
 
 #[test]
-fn a_user_who_may_open_the_socket_comes_in_and_with_the_flag_anybody() {
+fn a_user_that_may_open_the_socket_is_served_and_with_the_flag_any_caller() {
     let may = Says {
         may_connect: true,
         ..Says::default()
     };
     for (says, open_to_anyone) in [(may, false), (Says::default(), true)] {
-        with_host(says, open_to_anyone, async |place| {
-            let mut caller = place.rpc().await;
+        with_host(says, open_to_anyone, async |test_node| {
+            let mut caller = test_node.rpc().await;
             caller.send(REGISTER).await;
             let reply = caller.reply().await.unwrap();
             assert_eq!(reply["type"], json!("register_reply"), "{reply}");
@@ -152,7 +152,7 @@ fn a_user_who_may_open_the_socket_comes_in_and_with_the_flag_anybody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_found_out_counts_for_a_second() {
+async fn a_finding_is_reused_for_a_second() {
     let says = Arc::new(Says::default());
     let (questions, asked) = mpsc::channel(QUEUE);
     let thread = answer(says.clone(), "/s".to_owned(), asked);
@@ -180,14 +180,14 @@ async fn what_was_found_out_counts_for_a_second() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_user_has_one_line_a_minute() {
     let (questions, _asked) = mpsc::channel(QUEUE);
-    let entry = Entry {
+    let access = TcpAccess {
         questions,
         deadline: FRESH,
         socket: "/s".to_owned(),
         told: RefCell::default(),
     };
     let counted = || {
-        entry
+        access
             .told
             .borrow()
             .values()
@@ -196,11 +196,11 @@ async fn a_refused_user_has_one_line_a_minute() {
     };
     for user in [Some(User::Known(1)), None] {
         for _ in 0..5 {
-            entry.note(user, "somewhere", "no");
+            access.note(user, "somewhere", "no");
         }
     }
-    assert_eq!((entry.told.borrow().len(), counted()), (2, 8));
+    assert_eq!((access.told.borrow().len(), counted()), (2, 8));
     tokio::time::advance(LINE_EVERY).await;
-    entry.note(None, "somewhere", "no");
+    access.note(None, "somewhere", "no");
     assert_eq!(counted(), 4, "its count was told");
 }

@@ -1,4 +1,4 @@
-//! Who waits for whom.
+//! The order in which logins are checked, and how long they wait.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use super::*;
 const USERS: &str = "bob:{SHA}qUqP5cyxm6YcTAhz05Hph5gvu9M=";
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Keeps the one thread for later.
+/// Keeps the thread's body, so that a test runs it later.
 #[derive(Default)]
 struct Later(Mutex<Option<Main>>);
 
@@ -56,7 +56,7 @@ async fn a_password_is_right_or_wrong_over_either_kind_of_connection() {
 }
 
 #[tokio::test]
-async fn guesses_over_tcp_do_not_hold_up_who_is_on_this_machine() {
+async fn logins_over_tcp_do_not_delay_those_over_the_unix_socket() {
     let test = async {
         let threads = Later::default();
         let logins = start(&threads);
@@ -84,7 +84,7 @@ async fn guesses_over_tcp_do_not_hold_up_who_is_on_this_machine() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_login_that_nobody_looks_at_is_refused_in_time() {
+async fn a_login_that_is_not_checked_in_time_is_refused() {
     let threads = Later::default();
     let logins = start(&threads);
     let begun = tokio::time::Instant::now();

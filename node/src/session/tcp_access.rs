@@ -1,8 +1,8 @@
-//! Which users may be clients over TCP of a node without passwords: those who may open its Unix socket.
+//! Which users may be clients over TCP of a node without passwords: the users that may open its Unix socket.
 //!
-//! Promise: a user of this machine whom the modes of the socket refuse gets nothing by TCP, and nobody beyond it gets in;
-//! what cannot be found out is refused. The limits are in decision 0015. Asking the kernel and the user database happens
-//! off the actor thread. Nodes do not come by here.
+//! Promise: a user of this machine that the modes of the socket refuse is refused over TCP too, and so are callers on
+//! other machines and callers whose user cannot be determined. The limits are in decision 0015. The kernel and the user
+//! database are queried off the actor thread. Connections of nodes are not checked here.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,47 +18,47 @@ use vineyard_wire::{Code, Status};
 use crate::actors::bulk::Bulk;
 use crate::config::Config;
 
-/// Questions that wait at the thread's door; the others wait in front of it.
+/// Capacity of the queue in front of the thread; further senders wait.
 const QUEUE: usize = 1;
-/// How long what the thread found out of a user counts.
+/// How long a finding about a user is reused.
 const FRESH: Duration = Duration::from_secs(1);
-/// Users that are remembered at the same time, each for as long as it helps.
+/// Findings that are kept at the same time.
 const USERS_MAX: usize = 1024;
-/// Between two lines of the log about the same user.
+/// Pause between two log lines about the same user.
 const LINE_EVERY: Duration = Duration::from_secs(60);
 const WAYS_IN: &str = "the operator of this node lets in users by password with --htpasswd FILE, or anybody who reaches \
                        its port with --rpc-open-to-anyone";
 
-/// What the thread is asked.
+/// A question to the thread.
 struct Question {
     user: User,
     answer: oneshot::Sender<io::Result<Finding>>,
 }
 
-/// Whether a user may open the socket; the user's name if not.
+/// Whether a user may open the socket; with the user's name if not.
 #[derive(Clone)]
 struct Finding {
     may_connect: bool,
     name: Option<String>,
 }
 
-/// The refusals of one user, as the log has them.
+/// When a refusal of one user was logged last, and how many were not logged since.
 struct Told {
     last_line: Instant,
     since: u64,
 }
 
-/// The way to the thread.
-pub(crate) struct Entry {
+/// The handle of the thread.
+pub(crate) struct TcpAccess {
     questions: mpsc::Sender<Question>,
     deadline: Duration,
     socket: String,
-    /// By user; all that are not of this machine are one.
+    /// By user; `None` stands for all callers on other machines.
     told: RefCell<BTreeMap<Option<User>, Told>>,
 }
 
-impl Entry {
-    /// `None` if something else decides who may come in.
+impl TcpAccess {
+    /// `None` if passwords decide, if TCP is open to anyone, or if clients are not served over TCP.
     pub(crate) fn start(config: &Config, env: &Env) -> Option<Self> {
         if !config.rpc || config.passwords.is_some() || config.rpc_open_to_anyone {
             return None;
@@ -75,7 +75,8 @@ impl Entry {
         })
     }
 
-    /// Finds out who is at the other end of `stream`: why that user may not come in, if so. Fails if the stream is lost.
+    /// Determines the user at the other end of `stream`. Returns why that user is refused, or `None`. Fails if the
+    /// stream is lost.
     pub(crate) async fn judge(
         &self,
         bulk: &Bulk,
@@ -103,7 +104,7 @@ impl Entry {
                 None,
                 format!("{caller} is no user of this node's machine; {WAYS_IN}"),
             ),
-            // Reset meanwhile: nobody is left to refuse.
+            // The connection was reset meanwhile, so there is no caller to refuse.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => return Err(error),
             Err(error) => (None, unknown(&format!("the user at {caller}"), &error)),
         };
@@ -129,7 +130,7 @@ impl Entry {
         format!("{user} may not open {socket} and so may not use TCP; {WAYS_IN}")
     }
 
-    /// The first refusal of a user is a line of the log; those of the next minute are counted in the next line.
+    /// Logs the first refusal of a user. Refusals within the next minute are counted in the next line.
     fn note(&self, user: Option<User>, caller: &str, message: &str) {
         let mut told = self.told.borrow_mut();
         let now = Instant::now();
@@ -154,7 +155,7 @@ impl Entry {
     }
 }
 
-/// Answers until nobody can ask.
+/// Answers until all senders are dropped.
 async fn answer(host: Arc<dyn Host>, socket: String, mut asked: mpsc::Receiver<Question>) {
     let mut known: BTreeMap<User, (Instant, Finding)> = BTreeMap::new();
     while let Some(Question { user, answer }) = asked.recv().await {

@@ -1,7 +1,7 @@
-//! Whose password is right: hashes, made on a thread of their own.
+//! Checks passwords: the hashes are computed on a thread of their own.
 //!
-//! Promise: guesses cost the node one thread and nobody else's time: they are looked at one by one, and whoever is on
-//! this machine goes before those who come over TCP. It must never know what a connection is.
+//! Promise: password guesses take the time of one thread and delay no other request. Logins are checked one by one,
+//! those over the Unix socket before those over TCP. It must never know what a connection is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::config::Passwords;
 use crate::context::call;
 use crate::session::Kind;
 
-/// Logins that wait at the thread's door. The others wait in front of it, in their order, and may give up.
+/// Capacity of each queue in front of the hashing thread. Further logins wait in their order and may time out.
 const QUEUE: usize = 1;
 
-/// A name and a password, and where to say whether they are right.
+/// A name and a password, and the channel for the answer.
 struct Login {
     name: String,
     password: String,
     answer: oneshot::Sender<bool>,
 }
 
-/// The way to the thread.
+/// The handle of the thread.
 pub(crate) struct Logins {
     ipc: mpsc::Sender<Login>,
     rpc: mpsc::Sender<Login>,
-    /// How long one may wait for its answer.
+    /// How long a login may wait for its answer.
     deadline: Duration,
 }
 
@@ -39,9 +39,11 @@ impl Logins {
         passwords: Arc<Passwords>,
         deadline: Duration,
     ) -> Self {
-        let (ipc, near) = mpsc::channel(QUEUE);
-        let (rpc, far) = mpsc::channel(QUEUE);
-        let main = move || -> LocalBoxFuture<'static, ()> { Box::pin(check(passwords, near, far)) };
+        let (ipc, ipc_logins) = mpsc::channel(QUEUE);
+        let (rpc, rpc_logins) = mpsc::channel(QUEUE);
+        let main = move || -> LocalBoxFuture<'static, ()> {
+            Box::pin(check(passwords, ipc_logins, rpc_logins))
+        };
         threads.start("logins", Box::new(main));
         Self { ipc, rpc, deadline }
     }
@@ -53,7 +55,7 @@ impl Logins {
         name: String,
         password: String,
     ) -> Result<bool, Status> {
-        let door = match kind {
+        let queue = match kind {
             Kind::Ipc => &self.ipc,
             Kind::Rpc => &self.rpc,
         };
@@ -64,11 +66,11 @@ impl Logins {
             answer,
         };
         let asked = async {
-            let stopped = || not_ready("the thread that looks at passwords has stopped");
-            door.send(login).await.map_err(|_| stopped())?;
+            let stopped = || not_ready("the thread that checks passwords has stopped");
+            queue.send(login).await.map_err(|_| stopped())?;
             answered.await.map_err(|_| stopped())
         };
-        let late = |_| not_ready("too many logins wait; nobody looked at this one in time");
+        let late = |_| not_ready("too many logins wait; this one was not checked in time");
         let checked = timeout(self.deadline, asked);
         call::waiting_for("its password to be checked", checked)
             .await
@@ -76,17 +78,17 @@ impl Logins {
     }
 }
 
-/// Answers logins until nobody can ask.
+/// Answers logins until all senders are dropped.
 async fn check(
     passwords: Arc<Passwords>,
-    mut near: mpsc::Receiver<Login>,
-    mut far: mpsc::Receiver<Login>,
+    mut ipc: mpsc::Receiver<Login>,
+    mut rpc: mpsc::Receiver<Login>,
 ) {
     loop {
         let login = tokio::select! {
             biased;
-            Some(login) = near.recv() => login,
-            Some(login) = far.recv() => login,
+            Some(login) = ipc.recv() => login,
+            Some(login) = rpc.recv() => login,
             else => return,
         };
         // The caller timed out: skip the hash.

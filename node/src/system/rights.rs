@@ -1,7 +1,7 @@
 //! Whether a user may connect to a Unix socket: what the kernel decides by the rights of the file and of the folders
 //! above it.
 //!
-//! Pure: who reads the rights and the groups is `system`. It knows modes only, no access control lists.
+//! Pure: `users` reads the rights and the groups. Only modes are known, no access control lists.
 
 use std::io;
 
@@ -19,12 +19,12 @@ pub(crate) struct Rights {
     pub(crate) mode: u32,
 }
 
-/// What one step on the way to the socket says of a user.
+/// Whether one folder or file on the path to the socket lets a user pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Open,
     Closed,
-    /// Open to the members of this group, or to all but them.
+    /// Open to the members of this group, or to all users but them.
     Depends {
         group: u32,
         on_membership: bool,
@@ -44,7 +44,7 @@ impl Rights {
                     on_membership: of_group,
                 };
             }
-            // Membership cannot be known, so such a user has what both give.
+            // Group membership is unknown, so such a user needs the right of both classes.
             (User::Unmapped, false) => false,
         };
         if open { Step::Open } else { Step::Closed }
@@ -58,12 +58,13 @@ pub(crate) struct Way {
     pub(crate) folders: Vec<Rights>,
 }
 
-/// Whether `user` needs no rights here: root, and `own`, the node's user, who may change those of the socket.
+/// Whether `user` needs no rights: true for root and for `own`, the node's user, which may change the rights of the
+/// socket.
 pub(crate) fn is_above_rights(user: User, own: u32) -> bool {
     user == ROOT || user == User::Known(own)
 }
 
-/// Whether `user` may connect along `way`. The `groups` of the user are asked for only if they decide.
+/// Whether `user` may connect along `way`. `groups` is called only if the result depends on the user's groups.
 pub(crate) fn may_connect(
     user: User,
     way: &Way,
@@ -116,7 +117,7 @@ mod tests {
             (rights(0, 50, 0o660), &[1000, 50], true),
             (rights(0, 50, 0o660), &[1000], false),
             (rights(1000, 50, 0o600), &[], true),
-            // The first class that fits decides, as in the kernel.
+            // The first class that matches decides, as in the kernel.
             (rights(1000, 50, 0o466), &[50], false),
             (rights(0, 50, 0o606), &[50], false),
             (rights(0, 50, 0o606), &[51], true),
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn root_and_the_nodes_user_are_above_rights_and_nobody_else() {
+    fn only_root_and_the_nodes_user_need_no_rights() {
         for (user, expected) in [
             (User::Known(0), true),
             (User::Known(7), true),
@@ -178,7 +179,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// The kernel's rule, said at length.
+        /// The kernel's rule, spelled out.
         #[test]
         fn it_is_the_kernels_rule(
             files in prop::collection::vec((0_u32..3, 0_u32..3, 0_u32..0o1000), 1..4),

@@ -12,8 +12,8 @@ use crate::{Client, Result};
 
 /// A sealed blob. Over the Unix socket its bytes are the node's own memory, over TCP a copy.
 ///
-/// The memory stays mapped while the blob lives, the connection stays open, and the node keeps the bytes, whoever deletes
-/// the blob, until the last `Blob` of its id on this connection is dropped. The node hears of that with the client's next
+/// The memory stays mapped while the blob lives, the connection stays open, and the node keeps the bytes, also after
+/// a delete, until the last `Blob` of its id on this connection is dropped. The node hears of that with the client's next
 /// request, or at once if it is much. After the node is gone the memory stays readable.
 #[derive(Clone)]
 pub struct Blob {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
-use vineyard_wire::{InstanceId, ObjectId, Tree};
+use vineyard_wire::{InstanceId, ObjectId, Trace, Tree};
 
 use crate::{
     Blob, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject, RawObject,
@@ -72,6 +72,11 @@ impl Client {
         // A blob that outlives this face still tells the node when it is dropped.
         client.keep(driver.clone());
         Ok(Self { client, driver })
+    }
+
+    /// See [`crate::Client::last_trace`].
+    pub fn last_trace(&self) -> Option<Trace> {
+        self.client.last_trace()
     }
 
     /// The instance this client is connected to.

@@ -220,7 +220,7 @@ impl Client {
     /// Takes the connection for one exchange, when those before it are through. What was dropped goes before it.
     async fn begin(&self, after: Duration) -> Result<Exchange<'_>> {
         let mut call = self.take(after).await?;
-        self.let_go(call.connection());
+        self.queue_release(call.connection());
         Ok(call)
     }
 

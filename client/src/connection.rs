@@ -32,7 +32,7 @@ use crate::{Options, Result, World};
 const VERSION: &str = "0.24.2";
 const STORE_TYPE_NORMAL: u64 = 1;
 /// We say when we no longer read a blob, and the node waits for it: it never uses bytes again under a slice that lives
-/// here, whoever deletes the blob.
+/// here, also after a delete.
 pub(crate) const RELEASES: &str = "release";
 /// We speak `put_object` and `get_object`.
 pub(crate) const OBJECTS: &str = "objects";

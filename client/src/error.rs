@@ -60,7 +60,7 @@ pub enum Error {
         endpoint: String,
     },
     /// The object is known, but `blob`, a part of it on `instance`, is not there any more.
-    #[error("{blob} of {object} is lost: it was on {instance}")]
+    #[error("{blob} of {object} is lost: it was on {instance}, which has none of its bytes")]
     Lost {
         /// The object that was read.
         object: ObjectId,

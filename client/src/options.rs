@@ -12,7 +12,7 @@ pub struct Options {
     pub transfer: Duration,
     /// The slowest transfer that still counts as alive.
     pub transfer_bytes_per_second: u64,
-    /// For a node that asks; empty: nobody.
+    /// For a node that asks for a login; empty: none.
     pub username: String,
     /// The user's password.
     pub password: String,
@@ -54,7 +54,7 @@ impl Options {
 pub struct DeleteOptions {
     /// Also delete what refers to the objects. Without it an object that is referred to is kept, in silence.
     pub force: bool,
-    /// Also delete members nobody else refers to. Blobs of a deleted object go in any case.
+    /// Also delete members that nothing else refers to. Blobs of a deleted object go in any case.
     pub deep: bool,
     /// Give the pages of deleted blobs back to the system at once.
     pub memory_trim: bool,

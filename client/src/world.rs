@@ -1,4 +1,4 @@
-//! What a client needs of the world, for those who supply another one than the machine's: the simulator and tests.
+//! What a client needs of the world, when it is not the machine's: in the simulator and in tests.
 
 use std::sync::Arc;
 

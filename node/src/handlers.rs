@@ -31,7 +31,9 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
     match request {
         Request::Register(register) => session::register(session, register).await,
         Request::Exit => unreachable!("the session ends its connection itself"),
-        Request::LetGo { .. } => unreachable!("`note_release` takes it, and nothing is answered"),
+        Request::ReleaseNotice { .. } => {
+            unreachable!("`note_release` takes it, and nothing is answered")
+        }
         Request::DebugCommand => Ok(Reply::DebugCommand),
 
         Request::CreateBuffer { size } => blobs::create_buffer(session, size).await,

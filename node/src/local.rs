@@ -128,8 +128,8 @@ impl Local {
         Ok(())
     }
 
-    /// Frees those of `candidates` that nothing refers to, and ends `by`'s references to them. Returns those that were
-    /// here.
+    /// Frees those of `candidates` that nothing refers to, or is about to refer to, and ends `by`'s references to them.
+    /// Returns those that were here.
     fn free_unreferred(
         &mut self,
         state: &State,
@@ -137,8 +137,15 @@ impl Local {
         by: HolderId,
         trim: bool,
     ) -> Vec<ObjectId> {
-        let Self { store, catalog, .. } = self;
-        let is_free = |id: &ObjectId| !catalog.is_referred_to(*id) && state.blob(*id).is_none();
+        let Self {
+            store,
+            catalog,
+            pending,
+            ..
+        } = self;
+        let is_free = |id: &ObjectId| {
+            !catalog.is_referred_to(*id) && state.blob(*id).is_none() && !pending.is_needed(*id)
+        };
         let free = candidates.into_iter().filter(is_free);
         free.filter(|id| store.delete(by, *id, trim)).collect()
     }

@@ -95,7 +95,7 @@ async fn answer(
                 outcome: Some(Ok(())),
             });
         }
-        Ok(Request::LetGo { ids }) => {
+        Ok(Request::ReleaseNotice { ids }) => {
             let outcome = handlers::note_release(session, ids).await;
             return Ok(Served {
                 connection: Some(connection),

@@ -62,7 +62,7 @@ pub enum Command {
         records: Vec<Record>,
         blobs: Vec<BlobRow>,
     },
-    /// Deletes persistent objects as design 4.7 of the wire protocol says, with their names. Unknown ids are ignored.
+    /// Deletes persistent objects, with their names, as `state::delete` says. Unknown ids are ignored.
     Delete {
         ids: Vec<ObjectId>,
         force: bool,

@@ -8,23 +8,20 @@ pub mod command;
 pub mod disk;
 mod error;
 pub mod features;
-mod feed;
 mod format;
-mod group;
 mod log;
 mod machine;
 mod meta;
 mod options;
 mod peers;
-mod progress;
-mod runtime;
+mod published;
 pub mod state;
 #[doc(hidden)]
 pub mod testing;
 mod types;
 
 pub use error::Error;
-pub use feed::{Feed, Update};
 pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status};
 pub use options::Options;
 pub use peers::Dial;
+pub use published::feed::{Feed, Update};

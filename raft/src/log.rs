@@ -19,7 +19,7 @@ use vineyard_env::{Batch, Change, Disk, Fault, Faults};
 
 use crate::format::{keys, raft as stored};
 use crate::options::APPEND_BYTES_MAX;
-use crate::progress::Progress;
+use crate::published::progress::Progress;
 use crate::types::{LogEntry, LogId, TypeConfig, Vote};
 
 /// The log; clones share it.
@@ -81,7 +81,7 @@ impl Log {
 
     /// Returns when the entry at `index`, appended in this life, is on the disk, or will not come there.
     pub(crate) async fn synced(&self, index: u64) {
-        // Whoever waits for room need not know that the disk has failed: raft says so.
+        // A command that waits for permits need not know that the disk has failed: raft says so.
         let _reached = self.synced.reached(index).await;
     }
 
@@ -204,17 +204,17 @@ impl RaftLogReader<TypeConfig> for Log {
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
         let inner = self.lock();
-        let mut room = APPEND_BYTES_MAX;
+        let mut left = APPEND_BYTES_MAX;
         let mut taken = Vec::new();
         for (entry, bytes) in inner
             .entries
             .range(start..end.max(start))
             .map(|(_, entry)| entry)
         {
-            if *bytes > room && !taken.is_empty() {
+            if *bytes > left && !taken.is_empty() {
                 break;
             }
-            room = room.saturating_sub(*bytes);
+            left = left.saturating_sub(*bytes);
             taken.push(entry.clone());
         }
         Ok(taken)

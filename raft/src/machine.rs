@@ -5,7 +5,7 @@
 //! must never know how entries got committed.
 
 mod image;
-mod vault;
+mod snapshot_store;
 
 use std::io;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ use tokio::sync::oneshot;
 use vineyard_env::{Disk, Faults, Threads};
 
 pub(crate) use image::Image;
-use vault::Vault;
+use snapshot_store::SnapshotStore;
 
 use crate::command::{Applied, VERSION};
 use crate::error::Error;
-use crate::feed::Update;
-use crate::meta::driver::Shared;
+use crate::published::Published;
+use crate::published::feed::Update;
 use crate::state::State;
 use crate::types::{LogId, Membership, Snapshot, SnapshotMeta, TypeConfig};
 
 pub(crate) struct Machine {
     state: State,
     place: AppliedPosition,
-    vault: Vault,
+    snapshots: SnapshotStore,
     faults: Arc<dyn Faults>,
     threads: Arc<dyn Threads>,
-    shared: Arc<Shared>,
+    shared: Arc<Published>,
 }
 
 /// How far a state has come.
@@ -48,16 +48,16 @@ impl Machine {
     pub(crate) fn load(
         disk: Arc<dyn Disk>,
         threads: Arc<dyn Threads>,
-        shared: Arc<Shared>,
+        shared: Arc<Published>,
         faults: Arc<dyn Faults>,
     ) -> io::Result<Self> {
-        let vault = Vault::load(disk)?;
-        let stored = vault.current();
+        let snapshots = SnapshotStore::load(disk)?;
+        let stored = snapshots.current();
         let (state, place) = (State::default(), AppliedPosition::default());
         let mut machine = Self {
             state,
             place,
-            vault,
+            snapshots,
             faults,
             threads,
             shared,
@@ -154,8 +154,8 @@ impl RaftStateMachine<TypeConfig> for Machine {
         Builder {
             state: self.state.clone(),
             place: self.place.clone(),
-            number: self.vault.number(),
-            vault: self.vault.clone(),
+            number: self.snapshots.number(),
+            snapshots: self.snapshots.clone(),
             threads: self.threads.clone(),
         }
     }
@@ -172,14 +172,16 @@ impl RaftStateMachine<TypeConfig> for Machine {
             Some(error) => self.give_up(error),
             None => error,
         })?;
-        self.vault.save(self.vault.number(), &place, &image).await?;
+        self.snapshots
+            .save(self.snapshots.number(), &place, &image)
+            .await?;
         self.replace(place, state);
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
         Ok(self
-            .vault
+            .snapshots
             .current()
             .map(|(place, image)| snapshot(place, image)))
     }
@@ -201,7 +203,7 @@ pub(crate) struct Builder {
     state: State,
     place: AppliedPosition,
     number: u64,
-    vault: Vault,
+    snapshots: SnapshotStore,
     threads: Arc<dyn Threads>,
 }
 
@@ -211,7 +213,9 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let state = self.state.clone();
         let image = aside(self.threads.as_ref(), move || Image::encode(&state)).await?;
-        self.vault.save(self.number, &self.place, &image).await?;
+        self.snapshots
+            .save(self.number, &self.place, &image)
+            .await?;
         Ok(snapshot(self.place.clone(), image))
     }
 }
@@ -222,7 +226,7 @@ async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<T> {
     let (done, outcome) = oneshot::channel();
-    // Whoever waits may be gone by then.
+    // The caller may be gone by then.
     let main = move || Box::pin(async move { drop(done.send(work())) }) as _;
     threads.start("snapshot", Box::new(main));
     outcome

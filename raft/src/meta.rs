@@ -4,8 +4,8 @@
 //! often it is tried; once `submit` has returned, `state` shows the effect. The handle may be used from any thread: it
 //! never touches openraft, which lives on the raft thread (`driver`).
 
+mod byte_semaphore;
 pub(crate) mod driver;
-mod room;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,14 +20,15 @@ use vineyard_wire::{InstanceId, NodeId};
 use crate::command::{Applied, Command, Refusal};
 use crate::error::Error;
 use crate::features;
-use crate::feed::Feed;
 use crate::options::{JOBS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
+use crate::published::Published;
+use crate::published::feed::Feed;
 use crate::state::State;
 use crate::state::instances::Instance;
+use byte_semaphore::ByteSemaphore;
+use driver::Job;
 pub use driver::Request;
-use driver::{Job, Shared};
-use room::Room;
 
 /// The node that takes part.
 #[derive(Clone, Debug)]
@@ -76,18 +77,18 @@ pub struct Status {
 /// A handle to the group; clones share it.
 #[derive(Clone)]
 pub struct Meta {
-    shared: Arc<Shared>,
+    shared: Arc<Published>,
     jobs: mpsc::Sender<Job>,
-    /// A turn for each request that the raft thread has and has not answered.
-    turns: Arc<Semaphore>,
-    /// Room for the commands among them.
-    room: Room,
+    /// A permit for each request that the raft thread has and has not answered.
+    jobs_semaphore: Arc<Semaphore>,
+    /// Permits for the bytes of the commands among them.
+    command_bytes: ByteSemaphore,
     /// The highest feature level that this node says to know.
     level_max: u8,
 }
 
 /// Reads the local state, and nothing else; holding it does not keep the raft thread alive.
-pub struct Reader(Arc<Shared>);
+pub struct Reader(Arc<Published>);
 
 impl Reader {
     /// What has been applied here so far.
@@ -97,7 +98,7 @@ impl Reader {
 }
 
 /// Returned when the raft thread is done with a job.
-pub(crate) struct Turn {
+pub(crate) struct Permit {
     _job: OwnedSemaphorePermit,
     _bytes: Option<OwnedSemaphorePermit>,
 }
@@ -111,11 +112,11 @@ impl Meta {
         member: Member,
         dial: Arc<dyn Dial>,
     ) -> Result<Self, Error> {
-        let shared = Arc::new(Shared::new(member.node));
-        // Room for a connection of another member is never taken by requests: votes and heartbeats come through here.
+        let shared = Arc::new(Published::new(member.node));
+        // Requests never fill the places of other members' connections: votes and heartbeats come through here.
         let (jobs, queue) = mpsc::channel(JOBS_MAX + SERVED_MAX);
         let (ready, started) = oneshot::channel();
-        let room = Room::new(options.proposals_bytes_max);
+        let command_bytes = ByteSemaphore::new(options.proposals_bytes_max);
         let level_max = options.feature_level;
         let parts = driver::Parts {
             env: env.clone(),
@@ -134,13 +135,13 @@ impl Meta {
         Ok(Self {
             shared,
             jobs,
-            turns: Arc::new(Semaphore::new(JOBS_MAX)),
-            room,
+            jobs_semaphore: Arc::new(Semaphore::new(JOBS_MAX)),
+            command_bytes,
             level_max,
         })
     }
 
-    /// Proposes `command` for `instance` through whoever leads, retrying until `deadline` has passed. On success the
+    /// Proposes `command` for `instance` through the leader, retrying until `deadline` has passed. On success the
     /// local state shows the effect. After `Error::Deadline` the command may or may not take effect later.
     pub async fn submit(
         &self,
@@ -199,13 +200,13 @@ impl Meta {
     ) -> Result<Applied, Error> {
         let until = Instant::now() + deadline;
         let bytes = crate::format::entry::command_bytes(&command);
-        self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
+        self.ask(deadline, Some(bytes), |reply, permit| Job::Submit {
             key: None,
             command: Arc::new(command),
             trace: None,
             until,
             reply,
-            turn,
+            permit,
         })
         .await
     }
@@ -244,13 +245,13 @@ impl Meta {
         }
         let until = Instant::now() + deadline;
         let (key, trace) = (request.key(), request.trace());
-        self.ask(deadline, Some(bytes), |reply, turn| Job::Submit {
+        self.ask(deadline, Some(bytes), |reply, permit| Job::Submit {
             key: Some(key),
             command,
             trace,
             until,
             reply,
-            turn,
+            permit,
         })
         .await
     }
@@ -258,10 +259,10 @@ impl Meta {
     /// Returns once the local state is at least as new as everything acknowledged anywhere before this call.
     pub async fn confirm(&self, deadline: Duration) -> Result<(), Error> {
         let until = Instant::now() + deadline;
-        self.ask(deadline, None, |reply, turn| Job::Confirm {
+        self.ask(deadline, None, |reply, permit| Job::Confirm {
             until,
             reply,
-            turn,
+            permit,
         })
         .await
     }
@@ -302,13 +303,13 @@ impl Meta {
         deadline: Duration,
     ) -> Result<(NodeId, String), Error> {
         let until = Instant::now() + deadline;
-        self.ask(deadline, None, |reply, turn| Job::Admit {
+        self.ask(deadline, None, |reply, permit| Job::Admit {
             key,
             endpoint,
             level,
             until,
             reply,
-            turn,
+            permit,
         })
         .await
     }
@@ -336,7 +337,7 @@ impl Meta {
         &self,
         deadline: Duration,
         bytes: Option<usize>,
-        job: impl FnOnce(oneshot::Sender<Result<T, Error>>, Turn) -> Job,
+        job: impl FnOnce(oneshot::Sender<Result<T, Error>>, Permit) -> Job,
     ) -> Result<T, Error> {
         const GRACE: Duration = Duration::from_millis(500);
         let late = |waited_for: &str| Error::Deadline {
@@ -344,13 +345,13 @@ impl Meta {
             after: deadline,
         };
         let exchange = async {
-            let turn = tokio::time::timeout(deadline, self.turn(bytes));
-            let turn = turn
+            let permit = tokio::time::timeout(deadline, self.permit(bytes));
+            let permit = permit
                 .await
                 .map_err(|_| late("earlier requests of this node"))?;
             let (reply, answer) = oneshot::channel();
             self.jobs
-                .send(job(reply, turn))
+                .send(job(reply, permit))
                 .await
                 .map_err(|_| Error::Stopped)?;
             answer.await.map_err(|_| Error::Stopped)?
@@ -360,15 +361,15 @@ impl Meta {
             .unwrap_or_else(|_| Err(late("the raft thread")))
     }
 
-    async fn turn(&self, bytes: Option<usize>) -> Turn {
-        // Bytes first: what waits for room takes no turn from a read.
+    async fn permit(&self, bytes: Option<usize>) -> Permit {
+        // Bytes first: a command that waits for them takes no permit from a read.
         let bytes = match bytes {
-            Some(bytes) => Some(self.room.turn(bytes).await),
+            Some(bytes) => Some(self.command_bytes.acquire(bytes).await),
             None => None,
         };
-        let turn = self.turns.clone().acquire_owned().await;
-        Turn {
-            _job: turn.expect("the semaphore is never closed"),
+        let job = self.jobs_semaphore.clone().acquire_owned().await;
+        Permit {
+            _job: job.expect("the semaphore is never closed"),
             _bytes: bytes,
         }
     }

@@ -17,11 +17,11 @@ pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;
 pub(crate) const JOBS_MAX: usize = 1024;
 /// Connections of other members that are served at once.
 pub(crate) const SERVED_MAX: usize = 1024;
-/// Commands on their way to the leader at once; others wait for their turn.
+/// Commands that are forwarded to the leader at once; others wait for a permit.
 pub(crate) const FORWARDS_MAX: usize = 32;
 /// Time the leader works on a command whose sender may have given up.
 pub(crate) const SERVE_WITHIN: Duration = Duration::from_secs(10);
-/// How often the size of the log in memory is looked at.
+/// How often the size of the log in memory is checked.
 pub(crate) const COMPACT_TICK: Duration = Duration::from_millis(250);
 /// Updates a subscriber may fall behind before they are replaced by one reset.
 pub(crate) const FEED_UPDATES_MAX: usize = 4096;
@@ -31,7 +31,7 @@ pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_millis(1500);
 pub(crate) const LINKS_IDLE_MAX: usize = 64;
 /// Heartbeats after which a connection that nobody used is not used again.
 pub(crate) const LINK_IDLE_HEARTBEATS: u32 = 50;
-/// Heartbeats after which a connection that asked nothing is closed: whoever dialled it has dropped it, or is gone.
+/// Heartbeats after which a connection that asked nothing is closed: the dialler has dropped it, or is gone.
 pub(crate) const SERVED_IDLE_HEARTBEATS: u32 = 100;
 /// A member that has not answered for this long is not made a voter.
 pub(crate) const PROMOTE_SILENT_MS_MAX: u64 = 1000;

@@ -1,5 +1,7 @@
 //! openraft's generics, filled in once for the real and the simulated world.
 
+pub(crate) mod runtime;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use vineyard_wire::NodeId;
 
 use crate::command::{Entry, Outcome};
 use crate::machine::{Image, Machine};
-use crate::runtime::Runtime;
+use crate::types::runtime::Runtime;
 
 /// What the membership knows of a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

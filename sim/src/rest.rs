@@ -240,16 +240,16 @@ impl Rest {
         let status = timeout_at(late, client.cluster_status()).await;
         let status = match status {
             Ok(Ok(status)) => status,
-            Ok(Err(error)) => return Err(format!("{name} does not tell its figures: {error}")),
-            Err(_) => return Err(format!("{name} does not tell its figures in time")),
+            Ok(Err(error)) => return Err(format!("{name} does not tell its stats: {error}")),
+            Err(_) => return Err(format!("{name} does not tell its stats in time")),
         };
         let mine = status
             .nodes
             .iter()
             .find(|one| one.instance_id == client.instance_id());
-        match mine.and_then(|one| one.figures.as_ref()) {
-            Some(figures) => references_are_zero_at_rest::judge(&name, figures),
-            None => Err(format!("{name} has no figures of itself")),
+        match mine.and_then(|one| one.stats.as_ref()) {
+            Some(stats) => references_are_zero_at_rest::judge(&name, stats),
+            None => Err(format!("{name} has no stats of itself")),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where the product's binaries are: built once per test process, so that a test never runs a stale one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -35,29 +35,41 @@ pub fn binary(name: &str) -> Result<PathBuf> {
     }
 }
 
+/// The path of one of the client's examples, as `binary`.
+pub fn example(name: &str) -> Result<PathBuf> {
+    static EXAMPLES: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let build = || -> Result<PathBuf> {
+        let folder = profile_folder()?;
+        cargo_build(&folder, &["-p", "vineyard-client", "--examples"])?;
+        Ok(folder.join("examples"))
+    };
+    match EXAMPLES.get_or_init(|| build().map_err(|error| format!("{error:#}"))) {
+        Ok(folder) => Ok(folder.join(name)),
+        Err(error) => bail!("{error}"),
+    }
+}
+
 fn build() -> Result<PathBuf> {
     let folder = profile_folder()?;
-    if std::env::var_os(BUILT).is_none() {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(root()).args([
-            "build",
-            "--quiet",
-            "-p",
-            "vineyard-node",
-            "-p",
-            "vineyardctl",
-            "-p",
-            "vineyard-sim",
-        ]);
-        if folder.ends_with("release") {
-            cargo.arg("--release");
-        }
-        ensure!(
-            cargo.status()?.success(),
-            "the node, the command line and the simulator do not build"
-        );
-    }
+    let packages = ["vineyard-node", "vineyardctl", "vineyard-sim"];
+    let chosen: Vec<&str> = packages.iter().flat_map(|one| ["-p", one]).collect();
+    cargo_build(&folder, &chosen)?;
     Ok(folder)
+}
+
+/// Builds what is chosen into `folder`, unless xtask has.
+fn cargo_build(folder: &Path, chosen: &[&str]) -> Result<()> {
+    if std::env::var_os(BUILT).is_some() {
+        return Ok(());
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["build", "--quiet"]);
+    cargo.args(chosen);
+    if folder.ends_with("release") {
+        cargo.arg("--release");
+    }
+    ensure!(cargo.status()?.success(), "{chosen:?} do not build");
+    Ok(())
 }
 
 /// `target/debug` or `target/release`: test executables live in `deps` below it, examples in `examples`.

@@ -8,6 +8,7 @@
 mod client;
 mod data_dir;
 mod descriptors;
+mod examples;
 mod failing_disk;
 mod faults;
 mod fetch;
@@ -22,3 +23,4 @@ mod recorded;
 mod restart;
 mod rolling;
 mod text;
+mod tracing;

@@ -25,7 +25,7 @@ VINEYARD_RPC_SOCKET, else at the default socket (/var/run/vineyard.sock, or ~/.l
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) place: ConnectArgs,
     /// table for people, json for programs (-o does the same, except for `get`)
     #[arg(long, global = true, value_name = "FORMAT")]
     format: Option<Format>,
@@ -50,7 +50,7 @@ impl Arguments {
 
 /// Where the node is, and how long to wait for it.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Place {
+pub(crate) struct ConnectArgs {
     /// Unix socket of the node
     #[arg(long, global = true, value_name = "PATH", conflicts_with = "endpoint")]
     pub(crate) socket: Option<String>,

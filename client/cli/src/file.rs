@@ -14,7 +14,7 @@ use vineyard_wire::{ObjectId, Tree};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::failure::{Failure, Tried};
-use crate::tree::{self, Part, Place};
+use crate::tree::{self, BlobPart, Part};
 
 pub(crate) const TYPENAME: &str = "vineyard::File";
 const FILENAME: &str = "filename";
@@ -116,7 +116,7 @@ fn hex(checksum: &Xxh3) -> String {
 /// What an object will write, known before its bytes are read.
 pub(crate) struct Contents {
     id: ObjectId,
-    chunks: Vec<Place>,
+    chunks: Vec<BlobPart>,
     pub(crate) bytes: u64,
     checksum: Option<String>,
 }
@@ -145,7 +145,7 @@ pub(crate) fn contents(id: ObjectId, tree: &Tree) -> Result<Contents, Failure> {
             checksum,
         });
     }
-    let blobs: Vec<(&serde_json::Value, Place)> = tree
+    let blobs: Vec<(&serde_json::Value, BlobPart)> = tree
         .values()
         .filter_map(|member| Some((member, tree::blob(member)?)))
         .collect();

@@ -7,7 +7,7 @@ use vineyard_node::config::machine::Machine;
 use vineyard_node::config::resolve::{SOCKET_OF_SERVICE, default_socket};
 use vineyard_wire::ObjectId;
 
-use crate::args::Place;
+use crate::args::ConnectArgs;
 use crate::failure::{Failure, Tried};
 
 /// Where a node's `host:port` may stand. The second is what the released command line reads.
@@ -27,7 +27,7 @@ enum Candidate {
 }
 
 /// Connects to the node that `place` names, or to the first that answers where nodes usually are.
-pub(crate) async fn connect(place: &Place) -> Result<Client, Failure> {
+pub(crate) async fn connect(place: &ConnectArgs) -> Result<Client, Failure> {
     let mut options = Options::default();
     options.deadline = place.timeout.unwrap_or(options.deadline);
     options.username.clone_from(&place.username);
@@ -55,7 +55,11 @@ pub(crate) async fn connect(place: &Place) -> Result<Client, Failure> {
 }
 
 /// Where to look, in order. What was said is all that is tried; only nothing said leads to the default sockets.
-fn candidates(place: &Place, machine: &Machine, exists: &dyn Fn(&Path) -> bool) -> Vec<Candidate> {
+fn candidates(
+    place: &ConnectArgs,
+    machine: &Machine,
+    exists: &dyn Fn(&Path) -> bool,
+) -> Vec<Candidate> {
     let socket = |path: &str, said_by| Candidate::Socket {
         path: path.to_owned(),
         said_by,
@@ -136,8 +140,8 @@ pub(crate) fn id(text: &str) -> Result<ObjectId, Failure> {
 mod tests {
     use super::*;
 
-    fn place(socket: Option<&str>, endpoint: Option<&str>) -> Place {
-        Place {
+    fn place(socket: Option<&str>, endpoint: Option<&str>) -> ConnectArgs {
+        ConnectArgs {
             socket: socket.map(Into::into),
             endpoint: endpoint.map(Into::into),
             username: String::new(),
@@ -146,7 +150,7 @@ mod tests {
         }
     }
 
-    fn texts(place: &Place, machine: &Machine, existing: &str) -> Vec<String> {
+    fn texts(place: &ConnectArgs, machine: &Machine, existing: &str) -> Vec<String> {
         let found = candidates(place, machine, &|path| path == Path::new(existing));
         let text = |candidate: Candidate| match candidate {
             Candidate::Socket { path, .. } => path,

@@ -20,7 +20,7 @@ mod progress;
 mod tree;
 mod verbs;
 
-use args::{Arguments, Format, Place, Verb};
+use args::{Arguments, ConnectArgs, Format, Verb};
 use failure::Failure;
 
 /// Runs the command line `args`, program name first: the exit code.
@@ -42,7 +42,7 @@ pub fn main_beside(args: Vec<OsString>, node_command: io::Result<Vec<OsString>>)
                 output::show(&error.render().to_string());
                 return failure::USAGE;
             }
-            // Help. Printing fails only if the terminal is gone, and then there is nobody to tell.
+            // Help. Printing fails only if the terminal is gone; then no message helps.
             let _ = error.print();
             return 0;
         }
@@ -89,7 +89,7 @@ fn run(arguments: Arguments, node_command: io::Result<Vec<OsString>>) -> Result<
 
 async fn perform(
     verb: &Verb,
-    place: &Place,
+    place: &ConnectArgs,
     format: Format,
     node_command: io::Result<Vec<OsString>>,
 ) -> Result<(), Failure> {

@@ -44,18 +44,18 @@ pub(crate) fn number(tree: &Tree, name: &str) -> Option<u64> {
 
 /// A blob member of a tree, and where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct BlobPart {
     pub(crate) id: ObjectId,
     pub(crate) instance: InstanceId,
 }
 
 /// `member` as a blob; `None` if it is something else.
-pub(crate) fn blob(member: &Value) -> Option<Place> {
+pub(crate) fn blob(member: &Value) -> Option<BlobPart> {
     let node = member
         .as_object()
         .filter(|node| text(node, key::TYPENAME) == BLOB_TYPENAME)?;
     let id = text(node, key::ID).parse().ok()?;
-    Some(Place {
+    Some(BlobPart {
         id,
         instance: InstanceId(number(node, key::INSTANCE_ID)?),
     })
@@ -73,10 +73,10 @@ mod tests {
         };
         let tree = object("demo::Bytes", InstanceId(3), &[("buffer_".into(), part)]);
         assert_eq!(number(&tree, key::NBYTES), Some(7));
-        let found: Vec<Place> = tree.values().filter_map(blob).collect();
+        let found: Vec<BlobPart> = tree.values().filter_map(blob).collect();
         assert_eq!(
             found,
-            [Place {
+            [BlobPart {
                 id: part.id,
                 instance: InstanceId(3)
             }]

@@ -181,7 +181,7 @@ impl Borrowed {
             return &[];
         }
         // SAFETY: not null (an object's buffer has an address when it has bytes; `at` checks), `len` bytes long, and
-        // kept by `_buffer` or vouched for by the caller. Whoever writes to the memory meanwhile gets a mixture of old
+        // kept by `_buffer` or vouched for by the caller. A thread that writes to the memory meanwhile causes a mixture of old
         // and new bytes into the blob, as with any write that is not synchronised.
         unsafe { std::slice::from_raw_parts(self.address as *const u8, self.len) }
     }
@@ -220,7 +220,7 @@ pub(crate) fn copy(source: &Borrowed, to: Region, concurrency: usize) {
 
 /// The byte at `index` of a region that the caller keeps.
 pub(crate) fn read(region: Region, index: usize) -> i8 {
-    assert!(index < region.len, "who reads has looked at the length");
+    assert!(index < region.len, "the caller checked the length");
     // SAFETY: inside the region, which stays mapped while the caller holds the object that lends it.
     unsafe { *(region.address as *const i8).wrapping_add(index) }
 }
@@ -229,7 +229,7 @@ pub(crate) fn read(region: Region, index: usize) -> i8 {
 pub(crate) fn write(region: Region, index: usize, value: i8) {
     assert!(
         index < region.len && region.writable,
-        "who writes has looked at the length, and whether it may"
+        "the caller checked the length and the access"
     );
     // SAFETY: as in `read`, and writable.
     unsafe { *(region.address as *mut i8).wrapping_add(index) = value }

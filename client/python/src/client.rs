@@ -29,7 +29,7 @@ use crate::runtime::Channel;
 #[pyclass(name = "ClientBase", module = "vineyard._C", subclass, frozen, weakref)]
 pub(crate) struct PyClientBase {
     channel: Arc<Channel>,
-    /// A private client, by `fork()`: nobody else shares its connection.
+    /// A private client, by `fork()`: no other client shares its connection.
     private: bool,
 }
 

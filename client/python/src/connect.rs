@@ -1,6 +1,6 @@
 //! `_connect`: clients of sockets and endpoints, one per place and process.
 //!
-//! Promise: who connects twice to one place with the same words gets the same client, as long as it is open and this
+//! Promise: two connects to one address with the same login share a client, as long as it is open and this
 //! process made it.
 
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// Place, user, password.
 type Key = (Target, String, String);
 
-/// Never locked while the interpreter is let go, so that no fork finds it locked.
+/// Never locked while the interpreter is released, so that no fork finds it locked.
 static CLIENTS: Mutex<BTreeMap<Key, Py<PyWeakrefReference>>> = Mutex::new(BTreeMap::new());
 
 /// The client of a Unix socket, `_connect(socket)`, or of a TCP endpoint, `_connect(host, port)`.

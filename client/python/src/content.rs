@@ -1,4 +1,4 @@
-//! The text of a metadata tree as Python dicts, for whoever makes a value of it.
+//! The text of a metadata tree as Python dicts, of which a value is made.
 //!
 //! Promise: read once, from the text straight into Python. It leaves out what the protocol says of every object and no
 //! value is made of: those keys are more than half of a small object. It must never know a type of value.
@@ -145,7 +145,7 @@ impl<'py, 'de> Visitor<'de> for Any<'py> {
     }
 }
 
-/// Puts the value that comes next into a node's `dict`, unless nobody looks for it there.
+/// Puts the value that comes next into a node's `dict`, unless no reader asks for it there.
 fn add<'de, A: MapAccess<'de>>(
     dict: &Bound<'_, PyDict>,
     name: &str,
@@ -165,7 +165,7 @@ fn add<'de, A: MapAccess<'de>>(
     set(dict, name, &value)
 }
 
-/// The same few keys come again and again, and whoever looks for one has the interned text.
+/// The same few keys come again and again, and readers ask for them by interned text.
 fn set<E: Error>(dict: &Bound<'_, PyDict>, name: &str, value: &Bound<'_, PyAny>) -> Result<(), E> {
     let name = PyString::intern(dict.py(), name);
     dict.set_item(name, value).map_err(E::custom)

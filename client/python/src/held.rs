@@ -69,7 +69,7 @@ struct Shown {
     count: usize,
 }
 
-/// By address. Never locked while the interpreter is let go, so that no fork finds it locked.
+/// By address. Never locked while the interpreter is released, so that no fork finds it locked.
 static SHOWN: Mutex<BTreeMap<usize, Shown>> = Mutex::new(BTreeMap::new());
 
 fn shown() -> MutexGuard<'static, BTreeMap<usize, Shown>> {

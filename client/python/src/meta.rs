@@ -284,7 +284,7 @@ impl PyMeta {
         }
         let found = channel.call(py, async move |client| {
             match client.get_blobs(&wanted).await {
-                // What is lost is not here; whoever touches it is told.
+                // Lost bytes are not here; reading them is an error.
                 Err(Error::Lost { .. }) => Ok(Vec::new()),
                 found => found,
             }

@@ -212,7 +212,7 @@ impl PyRemoteBlobBuilder {
 
     /// A builder over bytes that exist, without a copy.
     ///
-    /// A buffer is kept alive. Who gives an address answers for the memory until the builder is gone.
+    /// A buffer is kept alive. With an address, the caller keeps the memory valid until the builder is gone.
     ///
     /// Parameters:
     ///     buffer: buffer or int

@@ -21,9 +21,9 @@ use vineyard_wire::{Code, InstanceId};
 use crate::errors::{raise, raise_connecting, refuse};
 use crate::held::Origin;
 
-/// How long a wait goes on before it looks for signals.
+/// Signals are checked this often during a wait.
 const SIGNALS_EVERY: Duration = Duration::from_millis(100);
-/// How long what makes an object may go on after a signal, so that it is known what there is to take back.
+/// How long what makes an object may go on after a signal, so that it is known what to roll back.
 const ENDING: Duration = Duration::from_secs(2);
 /// What `timeout_seconds` says before it is set, as in the released package.
 const TIMEOUT_SECONDS: f64 = 300.0;
@@ -97,7 +97,7 @@ impl Live {
         self.wait_watched(py, work, |py| py.check_signals())
     }
 
-    /// As `wait`, with `between` called at the times at which signals are looked for.
+    /// As `wait`, with `between` called whenever signals are checked.
     fn wait_watched<T: Send>(
         &self,
         py: Python<'_>,
@@ -140,7 +140,7 @@ impl Stop {
     }
 }
 
-/// Polls `work` to its end; looks for signals in between, because only then Ctrl-C ends a wait.
+/// Polls `work` to its end; checks for signals in between, because only then Ctrl-C ends a wait.
 fn drive<T>(runtime: &Runtime, work: impl Future<Output = Result<T, Error>>) -> Result<T, Stop> {
     poll(runtime, pin!(work), |py| py.check_signals())
 }
@@ -234,7 +234,7 @@ impl Channel {
         })
     }
 
-    /// Held for moments only, and never while the interpreter is let go: so no fork finds it locked.
+    /// Held for moments only, and never while the interpreter is released, so no fork finds it locked.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -326,7 +326,7 @@ impl Channel {
                 client.close().await;
                 Ok(())
             });
-            // Whoever interrupts a goodbye has it ended by the drop.
+            // If this is interrupted, dropping the client closes the connection.
             drop(goodbye);
         }
     }
@@ -398,7 +398,7 @@ impl Channel {
     }
 
     /// Runs one call that makes something. If a signal comes meanwhile, the caller never learns what was made: `undo`
-    /// takes it back before the exception of the signal's handler goes on.
+    /// deletes it before the exception of the signal's handler goes on.
     pub(crate) fn make<T: Copy + Send>(
         &self,
         py: Python<'_>,
@@ -413,7 +413,7 @@ impl Channel {
             return Ok(made);
         };
         let undone = self.call_on(py, &live, async move |client| undo(client, made).await);
-        // Whoever interrupts that too, or has no connection any more, has the object stay.
+        // If that is interrupted too, or there is no connection any more, the object stays.
         drop(undone);
         Err(raised)
     }

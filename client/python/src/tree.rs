@@ -1,6 +1,6 @@
 //! Metadata trees that are shared until somebody changes them.
 //!
-//! Promise: a member is had without copying what is below it, and a change is seen by nobody else. It must never know
+//! Promise: a member is had without copying what is below it, and a change is seen by no other tree. It must never know
 //! Python, nor what any key means beyond `id` and `typename`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! Blobs: made, filled, read and let go.
+//! Blobs: created, filled, read and released.
 
 use std::collections::BTreeMap;
 use std::slice;
@@ -32,7 +32,7 @@ impl Client {
         match filled {
             Ok(slice) => Ok(BlobWriter::shared(hold, id, slice)),
             Err(error) => {
-                // Nobody will fill it; if this fails too, the blob goes with the connection.
+                // It cannot be filled. If this fails too, the node frees the blob with the connection.
                 self.drop_blob(id).await.ok();
                 Err(error)
             }
@@ -95,7 +95,7 @@ impl Client {
             }
             Err(error) => {
                 for id in ids {
-                    // Nobody will fill it; if this fails too, the blob goes with the connection.
+                    // It cannot be filled. If this fails too, the node frees the blob with the connection.
                     self.drop_blob(id).await.ok();
                 }
                 Err(error)
@@ -205,18 +205,18 @@ impl Client {
             .collect()
     }
 
-    /// Seals the blob `id`, whoever made it.
+    /// Seals the blob `id`, also one that another connection created.
     pub async fn seal(&self, id: ObjectId) -> Result<()> {
         let mut call = self.begin(self.options().deadline).await?;
         let request = Request::Seal { object_id: id };
         call.ask(&request, only!(Reply::Seal => ())).await?;
         // Sealing holds.
-        self.holds().settle(id);
+        self.holds().release_if_unused(id);
         call.done();
         Ok(())
     }
 
-    /// Deletes the blob `id`: it is gone at once for everybody who does not hold it. A `Blob` or `BlobWriter` of it here
+    /// Deletes the blob `id`: it is gone at once for every connection that has no reference to it. A `Blob` or `BlobWriter` of it here
     /// keeps its bytes.
     pub async fn drop_blob(&self, id: ObjectId) -> Result<()> {
         self.ask(Request::DropBuffer { id }, only!(Reply::DropBuffer => ()))

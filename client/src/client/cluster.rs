@@ -59,7 +59,7 @@ impl Client {
             .await
     }
 
-    /// Deletes every object and every blob of this node, whoever uses them, and their names.
+    /// Deletes every object and every blob of this node, also those in use, and their names.
     pub async fn clear(&self) -> Result<()> {
         self.ask(Request::Clear, only!(Reply::Clear => ())).await
     }

@@ -1,4 +1,4 @@
-//! What this process still reads or fills of the node's memory, and what the node is still to be told of it.
+//! The references of this connection to blobs in the node's memory, and which of their ends the node was not told yet.
 //!
 //! Promise: the node learns that a blob is no longer needed only after the last handle of that id on the connection was
 //! dropped, and no handle was made since. Handles are counted while their exchange has the connection, and notices are
@@ -50,12 +50,12 @@ impl Client {
         }))
     }
 
-    /// A handle of `id` is gone. The node is told with the next request; at once if much waits or nobody is left who
-    /// could make a request.
+    /// A handle of `id` is gone. The node is told with the next request; at once if much waits, or if no
+    /// client is left that could make a request.
     fn dropped(&self, id: ObjectId, bytes: u64) {
         let is_urgent = {
             let mut holds = self.holds();
-            // Looked at under the books: whoever closes looks at them afterwards, and one of the two sees the other.
+            // Checked while the lock is held. `close` checks again after it, so one of the two sees the other.
             let is_orphaned = self.is_closed() || Arc::strong_count(&self.inner) == holds.total();
             holds.subtract(id, bytes);
             is_orphaned || holds.is_urgent()
@@ -63,19 +63,19 @@ impl Client {
         if !is_urgent {
             return;
         }
-        // Whoever has the connection now leaves it to the next request or handle.
+        // If a call has the connection, the next request or the next dropped handle tells the node.
         if !self.is_over()
             && let Ok(mut connection) = self.inner.connection.try_lock()
             && let Some(connection) = connection.as_mut().filter(|one| one.in_step())
         {
-            self.let_go(connection);
+            self.queue_release(connection);
             connection.push();
         }
         self.end();
     }
 
-    /// Closes the connection if it is over. For whoever has had the connection of a client that may be closed, after
-    /// giving it back: the last handle may have found it taken.
+    /// Closes the connection if it is over. A call of a client that may be closed runs this after it released the
+    /// connection, because the last handle may have found it taken.
     pub(super) fn end(&self) {
         if self.is_over()
             && let Ok(mut connection) = self.inner.connection.try_lock()
@@ -90,18 +90,18 @@ impl Client {
     }
 
     /// Queues the notice of what was dropped since the last one.
-    pub(super) fn let_go(&self, connection: &mut Connection) {
+    pub(super) fn queue_release(&self, connection: &mut Connection) {
         if !self.is_ours() || !self.offers(RELEASES) {
             return;
         }
         let ids = self.holds().take_dropped();
         if !ids.is_empty() {
-            connection.queue(&Request::LetGo { ids });
+            connection.queue(&Request::ReleaseNotice { ids });
         }
     }
 }
 
-/// The books of one connection.
+/// The references of one connection.
 #[derive(Default)]
 pub(super) struct Holds {
     /// How many `Blob`s and `BlobWriter`s there are; clones of a `Blob` count once.
@@ -109,7 +109,7 @@ pub(super) struct Holds {
     total: usize,
     /// Held by `retain`, until `release`.
     retained: BTreeSet<ObjectId>,
-    /// Held at the node for nobody any more.
+    /// Referenced at the node, and not here any more.
     dropped: BTreeSet<ObjectId>,
     /// Bytes of `dropped`, at most: what came back to life meanwhile still counts.
     dropped_bytes: u64,
@@ -138,8 +138,8 @@ impl Holds {
         }
     }
 
-    /// The node holds `id` for this connection since a moment ago, but perhaps nobody here needs it.
-    pub(super) fn settle(&mut self, id: ObjectId) {
+    /// The node has just counted a reference of this connection to `id`. Without a handle here, it is released.
+    pub(super) fn release_if_unused(&mut self, id: ObjectId) {
         if !self.handles.contains_key(&id) && !self.retained.contains(&id) {
             self.dropped.insert(id);
         }
@@ -184,9 +184,9 @@ mod tests {
     const TWO: ObjectId = ObjectId(1 << 63 | 2);
 
     impl Client {
-        /// Runs `work` while whoever makes, drops or looks for handles waits.
-        pub(crate) fn while_nobody_counts<T>(&self, work: impl FnOnce() -> T) -> T {
-            let _books = self.holds();
+        /// Runs `work` while no handle is made, dropped or counted.
+        pub(crate) fn with_holds_locked<T>(&self, work: impl FnOnce() -> T) -> T {
+            let _locked = self.holds();
             work()
         }
 
@@ -214,8 +214,8 @@ mod tests {
         holds.add(ONE);
         holds.subtract(ONE, 5);
         holds.add(ONE);
-        holds.settle(ONE);
-        holds.settle(TWO);
+        holds.release_if_unused(ONE);
+        holds.release_if_unused(TWO);
         assert_eq!(holds.take_dropped(), [TWO]);
     }
 
@@ -243,7 +243,8 @@ mod tests {
         assert!(holds.is_urgent());
         holds.take_dropped();
         assert!(!holds.is_urgent());
-        (0..WAITING_BLOBS_MAX as u64).for_each(|at| holds.settle(ObjectId(1 << 63 | at)));
+        (0..WAITING_BLOBS_MAX as u64)
+            .for_each(|at| holds.release_if_unused(ObjectId(1 << 63 | at)));
         assert!(holds.is_urgent());
     }
 }

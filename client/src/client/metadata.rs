@@ -52,7 +52,7 @@ impl Client {
         read(self.get_tree_texts(ids, sync_remote).await?)
     }
 
-    /// The trees of those of `ids` that exist, for whoever reads them another way.
+    /// The trees of those of `ids` that exist, as text.
     pub(super) async fn get_tree_texts(
         &self,
         ids: &[ObjectId],

@@ -113,7 +113,7 @@ impl Client {
         };
         let mut found = owner.read_in_batches(&part.ids, options).await;
         if reused && matches!(found, Err(Error::Closed { .. })) {
-            // It was closed while nobody used it; a fresh one tells whether the owner is there.
+            // It was closed while idle; a new connection shows whether the owner is there.
             owner = self.connect_owner(part, endpoint).await?;
             found = owner.read_in_batches(&part.ids, options).await;
         }

@@ -152,11 +152,11 @@ impl<'a> PutBlob<'a> {
 
 /// Where the blobs of a put are: in the node's memory, to be sealed there, or to come along.
 struct Laid<'a> {
-    places: Vec<Place>,
+    places: Vec<BlobPlacement>,
     inline: Vec<&'a [u8]>,
 }
 
-enum Place {
+enum BlobPlacement {
     Node { id: ObjectId, bytes: usize },
     Inline(usize),
 }
@@ -174,11 +174,11 @@ impl<'a> Laid<'a> {
                 PutBlob::Filled(writer) => (writer.id(), writer.as_mut_slice()),
             };
             let place = match id {
-                Some(id) => Place::Node {
+                Some(id) => BlobPlacement::Node {
                     id,
                     bytes: bytes.len(),
                 },
-                None => Place::Inline(laid.inline.len()),
+                None => BlobPlacement::Inline(laid.inline.len()),
             };
             if id.is_none() {
                 laid.inline.push(bytes);
@@ -189,8 +189,8 @@ impl<'a> Laid<'a> {
     }
 
     fn seal(&self) -> Vec<ObjectId> {
-        let unsealed = |place: &Place| match place {
-            Place::Node { id, .. } if *id != ObjectId::EMPTY_BLOB => Some(*id),
+        let unsealed = |place: &BlobPlacement| match place {
+            BlobPlacement::Node { id, .. } if *id != ObjectId::EMPTY_BLOB => Some(*id),
             _ => None,
         };
         self.places.iter().filter_map(unsealed).collect()
@@ -203,8 +203,8 @@ impl<'a> Laid<'a> {
     /// The nth blob as a member of the tree that is sent.
     fn node(&self, at: usize, client: &Client) -> Option<Value> {
         Some(match self.places.get(at)? {
-            Place::Node { id, bytes } => blob_node(*id, *bytes, client.instance_id()),
-            Place::Inline(at) => placeholder(*at),
+            BlobPlacement::Node { id, bytes } => blob_node(*id, *bytes, client.instance_id()),
+            BlobPlacement::Inline(at) => placeholder(*at),
         })
     }
 }

@@ -17,10 +17,10 @@ const MAP_SIZE_SURPLUS: i64 = 8;
 pub(crate) struct Arenas {
     memory: Arc<dyn Memory>,
     /// By the node's number for it, which is never used again for another arena.
-    shared: BTreeMap<i32, Shared>,
+    shared: BTreeMap<i32, SharedArena>,
 }
 
-struct Shared {
+struct SharedArena {
     handle: MemoryHandle,
     read: Option<Arena>,
     write: Option<Arena>,
@@ -49,7 +49,7 @@ impl Arenas {
     pub(super) fn add(&mut self, number: i32, handle: MemoryHandle) {
         self.shared.insert(
             number,
-            Shared {
+            SharedArena {
                 handle,
                 read: None,
                 write: None,

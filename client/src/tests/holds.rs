@@ -74,7 +74,7 @@ impl Pair {
         let Self { client, peer, .. } = self;
         let (asked, notice) = tokio::join!(client.debug(), async {
             let (notice, request) = match peer.request().await {
-                Request::LetGo { ids } => (Some(ids), peer.request().await),
+                Request::ReleaseNotice { ids } => (Some(ids), peer.request().await),
                 request => (None, request),
             };
             assert_eq!(request, Request::DebugCommand);
@@ -87,7 +87,7 @@ impl Pair {
 }
 
 #[tokio::test]
-async fn a_blob_is_let_go_of_with_the_request_after_its_last_handle() {
+async fn a_blob_is_released_with_the_request_after_its_last_handle() {
     let mut pair = Pair::connect(&["release"]).await;
     let first = pair.get(1, 5).await;
     let again = pair.get(1, 5).await;
@@ -132,7 +132,7 @@ async fn a_blob_that_lives_survives_delete_drop_clear_and_release_of_its_client(
 }
 
 #[tokio::test]
-async fn a_retained_blob_is_let_go_of_by_release_alone() {
+async fn a_retained_blob_is_released_by_release_alone() {
     let mut pair = Pair::connect(&["release"]).await;
     let blob = pair.get(1, 5).await;
     let Pair { client, peer, .. } = &mut pair;
@@ -153,7 +153,7 @@ async fn a_retained_blob_is_let_go_of_by_release_alone() {
 }
 
 #[tokio::test]
-async fn much_is_let_go_of_without_a_request() {
+async fn much_is_released_without_a_request() {
     let mut pair = Pair::connect(&["release"]).await;
     let mut blobs = Vec::new();
     for number in 1..=64 {
@@ -161,12 +161,12 @@ async fn much_is_let_go_of_without_a_request() {
     }
     drop(blobs);
     let ids = (1..=64).map(blob_id).collect();
-    assert_eq!(pair.peer.request().await, Request::LetGo { ids });
+    assert_eq!(pair.peer.request().await, Request::ReleaseNotice { ids });
     assert_eq!(pair.notice().await, None);
 }
 
 #[tokio::test]
-async fn blobs_without_a_client_are_let_go_of_one_by_one_and_the_last_closes() {
+async fn blobs_without_a_client_are_released_one_by_one_and_the_last_closes() {
     let mut pair = Pair::connect(&["release"]).await;
     let (one, two) = (pair.get(1, 5).await, pair.get(2, 5).await);
     let Pair {
@@ -175,12 +175,12 @@ async fn blobs_without_a_client_are_let_go_of_one_by_one_and_the_last_closes() {
     drop(client);
     drop(one);
     let ids = vec![blob_id(1)];
-    assert_eq!(peer.request().await, Request::LetGo { ids });
+    assert_eq!(peer.request().await, Request::ReleaseNotice { ids });
     assert_eq!(&two[..], [0; 5]);
     drop(two);
     assert_eq!(
         peer.request().await,
-        Request::LetGo {
+        Request::ReleaseNotice {
             ids: vec![blob_id(2)]
         }
     );
@@ -205,7 +205,7 @@ async fn a_connection_ends_when_its_last_blob_is_dropped_while_the_client_closes
         let blob = pair.get(1, 5).await;
         let client = &pair.client;
         std::thread::scope(|scope| {
-            client.while_nobody_counts(|| {
+            client.with_holds_locked(|| {
                 scope.spawn(move || drop(blob));
                 scope.spawn(move || {
                     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -219,7 +219,7 @@ async fn a_connection_ends_when_its_last_blob_is_dropped_while_the_client_closes
         });
         let left = async { while pair.peer.0.read_u8().await.is_ok() {} };
         let left = tokio::time::timeout(Duration::from_secs(5), left).await;
-        left.expect("nobody is left who would close the connection");
+        left.expect("the connection stays open for ever");
     }
 }
 

@@ -167,7 +167,7 @@ async fn a_get_by_id_or_by_name_is_one_message() {
 }
 
 #[tokio::test]
-async fn a_tree_that_cannot_be_read_is_malformed_for_whoever_reads_it() {
+async fn a_tree_that_cannot_be_read_is_malformed_when_it_is_read() {
     let (client, mut peer) = offering().await;
     let content = BTreeMap::from([(MADE.id, serde_json::from_str(r#"{"n": 1e999}"#).unwrap())]);
     let got = GotObjects {

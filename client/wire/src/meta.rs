@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 /// One node of a metadata tree.
 pub type Tree = serde_json::Map<String, serde_json::Value>;
 
-/// A tree as its JSON text, an object, for whoever passes it on or reads it another way. Nobody has looked into it: what
+/// A tree as its JSON text, an object, to pass on, or to parse in another way. It was not parsed yet: what
 /// is below may still turn out to be no tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeText(String);

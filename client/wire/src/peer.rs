@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{InstanceId, NodeId, ObjectId, Trace};
 use crate::json::items;
 use crate::limits::PEER_FRAME_BYTES_MAX;
-use crate::reply::NodeFigures;
+use crate::reply::NodeStats;
 use crate::status::Status;
 
 /// The first bytes of a peer connection. Bytes 4 to 7 are not zero, so no vineyard client frame starts like this.
@@ -96,8 +96,8 @@ pub enum Introduced {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
     Join(Join),
-    /// The figures of this node for `cluster_status`.
-    Figures,
+    /// The stats of this node for `cluster_status`.
+    Stats,
     /// Bytes of sealed blobs. The answer is `Bytes`, then the ranges' raw bytes one after the other, then the xxh3 of all
     /// of them (u64 LE).
     Read {
@@ -142,9 +142,9 @@ pub enum Answer {
         cluster: String,
         epoch: u64,
     },
-    Figures {
+    Stats {
         instance: InstanceId,
-        figures: NodeFigures,
+        stats: NodeStats,
     },
     /// `len` raw bytes and their checksum follow.
     Bytes {
@@ -181,12 +181,6 @@ pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     bincode::serde::encode_into_std_write(message, &mut out, CONFIG)
         .expect("a flat message has known lengths, and memory takes every write");
     out
-}
-
-/// What `encode` made of something that never stands in one frame: a snapshot, whose bytes were counted and checked on
-/// their way.
-pub fn decode_image<T: DeserializeOwned>(image: &[u8]) -> Result<T, PeerCodecError> {
-    decode_with(image, bincode::config::standard())
 }
 
 /// A message from a frame's body. Whatever fits a frame can be decoded, and nothing longer than a frame allows, or than

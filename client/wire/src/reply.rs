@@ -272,7 +272,7 @@ pub enum Liveness {
     Gone,
 }
 
-/// One node. The figures are absent when the node did not answer in time.
+/// One node. The stats are absent when the node did not answer in time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
     pub instance_id: InstanceId,
@@ -281,12 +281,12 @@ pub struct NodeStatus {
     pub endpoint: String,
     pub ipc_socket: String,
     #[serde(flatten)]
-    pub figures: Option<NodeFigures>,
+    pub stats: Option<NodeStats>,
 }
 
 /// Bytes unless the name says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeFigures {
+pub struct NodeStats {
     pub memory_usage: u64,
     pub memory_limit: u64,
     /// Pairs of (connection, blob).

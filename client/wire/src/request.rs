@@ -63,7 +63,7 @@ pub enum Request {
         object_id: ObjectId,
     },
     /// Ours, and the one request without a reply: this client has dropped its last handle of each blob.
-    LetGo {
+    ReleaseNotice {
         ids: Vec<ObjectId>,
     },
     IsInUse {

@@ -13,7 +13,6 @@ use crate::context::call;
 use crate::local::Local;
 
 /// The handle of the owner.
-#[derive(Clone)]
 pub(crate) struct LocalHandle {
     owner: Handle<Local>,
     state: Arc<Reader>,

@@ -90,7 +90,7 @@ async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
         state: shown(instance.liveness),
         endpoint: instance.endpoint.clone(),
         ipc_socket: instance.ipc_socket.clone(),
-        figures: stats::of(node, instance).await,
+        stats: stats::of(node, instance).await,
     }
 }
 

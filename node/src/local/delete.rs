@@ -111,8 +111,6 @@ impl Local {
     /// The end of a `clear`, after the objects were deleted: frees those of `blobs` that nothing refers to, and ends
     /// all references of `by`.
     pub(crate) fn clear_blobs(&mut self, state: &State, blobs: Vec<ObjectId>, by: HolderId) {
-        let mut blobs = blobs;
-        blobs.retain(|id| !self.pending.is_needed(*id));
         let gone = self.free_unreferred(state, blobs, by, false);
         self.pending.forget_persisted(&gone);
         self.store.let_go_of_everything(by);

@@ -102,11 +102,11 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
                 frames::write(stream.as_mut(), &answer).await?;
                 stream
             }
-            Ask::Figures => {
+            Ask::Stats => {
                 let answer = match stats::here(node).await {
-                    Ok(stats) => Answer::Figures {
+                    Ok(stats) => Answer::Stats {
                         instance: node.instance,
-                        figures: stats,
+                        stats,
                     },
                     Err(status) => Answer::Refused(status),
                 };

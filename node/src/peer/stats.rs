@@ -5,27 +5,27 @@ use std::rc::Rc;
 use vineyard_raft::state::State;
 use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::peer::{Answer, Ask};
-use vineyard_wire::reply::NodeFigures;
+use vineyard_wire::reply::NodeStats;
 use vineyard_wire::{NodeId, Status};
 
 use crate::context::NodeContext;
 use crate::local::Local;
 
 /// The statistics of `instance`; `None` if it does not answer in time.
-pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<NodeFigures> {
+pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<NodeStats> {
     if instance.id == node.instance {
         return here(node).await.ok();
     }
     if instance.liveness != Liveness::Up {
         return None;
     }
-    let asked = node.dialer.ask(&instance.endpoint, &Ask::Figures);
+    let asked = node.dialer.ask(&instance.endpoint, &Ask::Stats);
     match tokio::time::timeout(node.config.limits.stats_deadline, asked).await {
         Ok(Ok((
             _,
-            Answer::Figures {
+            Answer::Stats {
                 instance: id,
-                figures: stats,
+                stats,
             },
         ))) if id == instance.id => Some(stats),
         _ => None,
@@ -45,7 +45,7 @@ pub(crate) fn tolerates(node: &NodeContext) -> usize {
 }
 
 /// The statistics of this node.
-pub(crate) async fn here(node: &NodeContext) -> Result<NodeFigures, Status> {
+pub(crate) async fn here(node: &NodeContext) -> Result<NodeStats, Status> {
     let count = |local: &mut Local, _: &State| (local.store.usage(), local.catalog.len());
     let (usage, transients) = node.local.ask(count).await?;
     let state = node.meta.state();
@@ -53,7 +53,7 @@ pub(crate) async fn here(node: &NodeContext) -> Result<NodeFigures, Status> {
         .objects()
         .filter(|record| record.instance == node.instance)
         .count();
-    Ok(NodeFigures {
+    Ok(NodeStats {
         memory_usage: usage.memory_usage,
         memory_limit: usage.memory_limit,
         references: usage.references,

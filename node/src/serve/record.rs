@@ -156,7 +156,7 @@ impl Ids {
             Request::GetBuffers { ids, .. }
             | Request::GetRemoteBuffers { ids, .. }
             | Request::IncreaseReferenceCount { ids }
-            | Request::LetGo { ids }
+            | Request::ReleaseNotice { ids }
             | Request::GetData { ids, .. }
             | Request::PersistMany { ids } => many(ids),
             Request::GetObject(get_object) => many(&get_object.ids),

@@ -97,7 +97,7 @@ impl Disk for SledDisk {
             .as_ref()
             .expect("the queue closes only when the disk is dropped");
         let done = Some(done);
-        // Without a writer the write is dropped, which tells whoever waits.
+        // Without a writer the write is dropped, which tells the caller.
         drop(writes.send(Write { batch, done }));
     }
 }

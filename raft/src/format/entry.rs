@@ -164,6 +164,7 @@ enum Command<'a> {
 }
 
 impl<'a> From<&'a command::Command> for Command<'a> {
+    #[allow(clippy::too_many_lines, reason = "a table: one arm for each command")]
     fn from(command: &'a command::Command) -> Self {
         match command {
             command::Command::Found { cluster } => Self::Found {
@@ -272,6 +273,7 @@ impl<'a> From<&'a command::Command> for Command<'a> {
 }
 
 impl From<Command<'_>> for command::Command {
+    #[allow(clippy::too_many_lines, reason = "a table: one arm for each command")]
     fn from(command: Command) -> Self {
         match command {
             Command::Found { cluster } => Self::Found {

@@ -16,12 +16,11 @@ use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
 use vineyard_wire::{NodeId, Trace};
 
-use super::room::Room;
-use super::{Founding, Member, Status, Turn};
+use super::byte_semaphore::ByteSemaphore;
+use super::{Founding, Member, Permit, Status};
 use crate::command::{Applied, Command, RequestKey};
 use crate::error::Error;
 use crate::features;
-use crate::group;
 use crate::log::Log;
 use crate::machine::Machine;
 use crate::options::{FORWARDS_MAX, LINK_IDLE_HEARTBEATS, Options, SERVED_MAX};
@@ -29,20 +28,20 @@ use crate::peers::Dial;
 use crate::peers::link::Links;
 use crate::peers::network::Network;
 use crate::peers::serve::{self, Arriving};
-use crate::runtime;
+use crate::published::{Published, View};
+use crate::types::runtime;
 use crate::types::{Address, Raft};
 pub use sequences::Request;
-pub(crate) use shared::Shared;
-use shared::View;
+pub(crate) use sequences::Sequences;
 
 mod compact;
 mod confirm;
+mod group;
 mod hand_over;
 mod propose;
 mod sequences;
-mod shared;
 
-/// What other threads ask of the raft thread. It has its turn until it is answered, also when its asker has left.
+/// What other threads ask of the raft thread. A job keeps its permit until it is answered, also when its caller is gone.
 pub(crate) enum Job {
     Submit {
         key: Option<RequestKey>,
@@ -50,12 +49,12 @@ pub(crate) enum Job {
         trace: Option<Trace>,
         until: Instant,
         reply: oneshot::Sender<Result<Applied, Error>>,
-        turn: Turn,
+        permit: Permit,
     },
     Confirm {
         until: Instant,
         reply: oneshot::Sender<Result<(), Error>>,
-        turn: Turn,
+        permit: Permit,
     },
     Admit {
         key: u128,
@@ -63,7 +62,7 @@ pub(crate) enum Job {
         level: u8,
         until: Instant,
         reply: oneshot::Sender<Result<(NodeId, String), Error>>,
-        turn: Turn,
+        permit: Permit,
     },
     Serve {
         connection: Box<dyn Detached>,
@@ -86,7 +85,7 @@ pub(crate) struct Parts {
 /// The raft thread's own things; its tasks share them.
 pub(crate) struct Driver {
     pub(crate) raft: Raft,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Published>,
     pub(crate) links: Links,
     pub(crate) env: Env,
     pub(crate) me: NodeId,
@@ -96,25 +95,24 @@ pub(crate) struct Driver {
     pub(crate) group_changed: Notify,
     log: Log,
     confirms: confirm::Confirms,
-    /// One turn: a node is admitted after the other.
+    /// One permit: a node is admitted after the other.
     admissions: Semaphore,
-    /// A turn for each command on its way to the leader.
+    /// A permit for each command that is being forwarded to the leader.
     forwards: Semaphore,
-    /// Room for commands that were proposed here and are not yet committed and on this disk. Everything that waits for a
-    /// disk or for a majority on behalf of clients waits for it, in order, and openraft never does: what it has taken
-    /// fits.
-    room: Room,
+    /// Permits for the bytes of commands that were proposed here and are not yet committed and on this disk. What a client
+    /// asks waits here, in order, until a disk or a majority has caught up; openraft never waits: what it has taken fits.
+    proposed_bytes: ByteSemaphore,
     /// A member tries again and again; it is said once.
     met_unreadable: Cell<bool>,
 }
 
 /// Runs until a `Stop` job, or until every handle is gone.
-pub(crate) async fn run(parts: Parts, shared: Arc<Shared>) {
+pub(crate) async fn run(parts: Parts, shared: Arc<Published>) {
     let random = parts.env.random.clone();
     runtime::with_random(random, run_here(parts, shared)).await;
 }
 
-async fn run_here(parts: Parts, shared: Arc<Shared>) {
+async fn run_here(parts: Parts, shared: Arc<Published>) {
     let Parts {
         env,
         options,
@@ -151,7 +149,7 @@ async fn run_here(parts: Parts, shared: Arc<Shared>) {
         false => None,
     };
     if stopped.is_some() {
-        // Whoever leads next may need this node's answers until it does.
+        // The next leader may need this node's answers until it leads.
         drop(desk.work(&mut queue, driver.hand_over()).await);
     }
     desk.tasks.shutdown().await;
@@ -163,7 +161,7 @@ async fn run_here(parts: Parts, shared: Arc<Shared>) {
     shared.progress.close();
     shared.feeds.close();
     if let Some(reply) = stopped {
-        // Whoever asked may have given up.
+        // The caller may have given up.
         let _given_up = reply.send(());
     }
 }
@@ -177,7 +175,7 @@ struct Desk {
 }
 
 impl Desk {
-    /// Until somebody wants the group stopped, the answer's address; or `until` is over, or every handle gone.
+    /// Runs until a stop is requested (returns where to answer it), until `until` ends, or until every handle is dropped.
     async fn work(
         &mut self,
         queue: &mut mpsc::Receiver<Job>,
@@ -214,7 +212,7 @@ async fn start(
     options: Options,
     member: &Member,
     dial: Arc<dyn Dial>,
-    shared: &Arc<Shared>,
+    shared: &Arc<Published>,
 ) -> Result<Driver, Error> {
     let unusable = |error: std::io::Error| Error::Unusable(error.to_string());
     let log = Log::load(env.disk.clone(), env.faults.clone()).map_err(unusable)?;
@@ -231,7 +229,7 @@ async fn start(
             Some(reason) => reason.clone(),
             None => Error::Unusable(error.to_string()),
         })?;
-    let room = Room::new(options.proposals_bytes_max);
+    let proposed_bytes = ByteSemaphore::new(options.proposals_bytes_max);
     let driver = Driver {
         raft,
         shared: shared.clone(),
@@ -245,7 +243,7 @@ async fn start(
         confirms: confirm::Confirms::default(),
         admissions: Semaphore::new(1),
         forwards: Semaphore::new(FORWARDS_MAX),
-        room,
+        proposed_bytes,
         met_unreadable: Cell::new(false),
     };
     if member.found.is_some() {
@@ -263,7 +261,7 @@ async fn answer(driver: Rc<Driver>, job: Job) {
             trace,
             until,
             reply,
-            turn: _turn,
+            permit: _permit,
         } => {
             let submitted = driver.submit(key, command, trace, until).await;
             drop(reply.send(submitted));
@@ -271,7 +269,7 @@ async fn answer(driver: Rc<Driver>, job: Job) {
         Job::Confirm {
             until,
             reply,
-            turn: _turn,
+            permit: _permit,
         } => drop(reply.send(driver.confirm(until).await)),
         Job::Admit {
             key,
@@ -279,7 +277,7 @@ async fn answer(driver: Rc<Driver>, job: Job) {
             level,
             until,
             reply,
-            turn: _turn,
+            permit: _permit,
         } => {
             drop(reply.send(driver.admit(key, endpoint, level, until).await));
         }
@@ -328,7 +326,7 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
         .into_iter()
         .flatten()
         .filter(|(node, _)| **node != driver.me);
-    // A raft that has died says for ever what it said last.
+    // openraft's metrics stop changing after a fatal error.
     let leader = metrics
         .current_leader
         .filter(|_| metrics.running_state.is_ok());

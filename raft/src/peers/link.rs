@@ -20,15 +20,15 @@ use vineyard_wire::{NodeId, peer};
 
 use super::Dial;
 use super::message::{Answer, Question};
-use crate::meta::driver::Shared;
 use crate::options::{DIAL_TIMEOUT, LINKS_IDLE_MAX, SLOWEST_BYTES_PER_SECOND};
-use crate::runtime;
+use crate::published::Published;
+use crate::types::runtime;
 
 /// All links of one member of the group. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Links {
     dial: Arc<dyn Dial>,
-    shared: Arc<Shared>,
+    shared: Arc<Published>,
     idle: Arc<Mutex<Idle>>,
     /// One that was idle for longer is about to be closed by the other side.
     idle_max: Duration,
@@ -40,7 +40,7 @@ pub(crate) struct Links {
 type Idle = BTreeMap<NodeId, Vec<(Instant, Box<dyn Stream>)>>;
 
 impl Links {
-    pub(crate) fn new(dial: Arc<dyn Dial>, shared: Arc<Shared>, idle_max: Duration) -> Self {
+    pub(crate) fn new(dial: Arc<dyn Dial>, shared: Arc<Published>, idle_max: Duration) -> Self {
         Self {
             dial,
             shared,
@@ -133,21 +133,21 @@ impl Links {
     fn kept(&self, node: NodeId) -> Option<Box<dyn Stream>> {
         let mut idle = self.lock();
         let kept = idle.get_mut(&node)?;
-        self.let_go(kept);
+        self.drop_old(kept);
         kept.pop().map(|(_, stream)| stream)
     }
 
     fn keep(&self, node: NodeId, stream: Box<dyn Stream>) {
         let mut idle = self.lock();
         let kept = idle.entry(node).or_default();
-        self.let_go(kept);
+        self.drop_old(kept);
         if kept.len() < LINKS_IDLE_MAX {
             kept.push((Instant::now(), stream));
         }
     }
 
     /// Drops what was idle for too long.
-    fn let_go(&self, kept: &mut Vec<(Instant, Box<dyn Stream>)>) {
+    fn drop_old(&self, kept: &mut Vec<(Instant, Box<dyn Stream>)>) {
         kept.retain(|(used, _)| used.elapsed() < self.idle_max);
     }
 

@@ -16,7 +16,7 @@ use crate::machine::Image;
 use crate::meta::driver::Driver;
 use crate::options::{SERVE_WITHIN, SERVED_IDLE_HEARTBEATS, SNAPSHOT_BYTES_MAX};
 
-/// Snapshots that are on their way, by their vote and place. One sender has at most one.
+/// Snapshots that are arriving, by their vote and place. One sender has at most one.
 #[derive(Default)]
 pub(crate) struct Arriving(BTreeMap<(String, u64), Vec<u8>>);
 
@@ -80,7 +80,7 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
     }
 }
 
-/// Whoever asked gave up long before: without a majority a command could wait for ever.
+/// The caller gave up long before: without a majority a command could wait for ever.
 async fn within(answering: impl Future<Output = Answer>) -> Answer {
     let late = |_| Answer::Failed("no majority stored it in time".to_owned());
     timeout(SERVE_WITHIN, answering).await.unwrap_or_else(late)

@@ -26,7 +26,7 @@ struct Deleter<'a> {
     done: Deletion,
 }
 
-/// Deletes `ids` as the wire protocol says (4.7). `is_replaced` tells the instances whose bytes are gone.
+/// Deletes `ids`, with what `force` and `deep` of the client protocol add. `is_replaced` tells the instances whose bytes are gone.
 pub(super) fn delete(
     objects: &mut Objects,
     ids: &[ObjectId],
@@ -80,17 +80,17 @@ impl Deleter<'_> {
 
     /// Deletes what was requested and everything that refers to it, however far up.
     fn delete_upwards(&mut self) {
-        let mut doomed = self.requested.clone();
-        let mut open: Vec<ObjectId> = doomed.iter().copied().collect();
+        let mut going = self.requested.clone();
+        let mut open: Vec<ObjectId> = going.iter().copied().collect();
         while let Some(member) = open.pop() {
             open.extend(
                 self.objects
                     .parents(member)
-                    .filter(|&parent| doomed.insert(parent)),
+                    .filter(|&parent| going.insert(parent)),
             );
         }
         let mut freed = Vec::new();
-        for &id in doomed.iter().filter(|id| !id.is_blob()) {
+        for &id in going.iter().filter(|id| !id.is_blob()) {
             // Deep is what was asked of the requested ones; their parents only go with them.
             freed.extend(self.remove(id, self.deep && self.requested.contains(&id)));
         }

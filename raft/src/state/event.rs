@@ -11,7 +11,7 @@ pub enum Event {
     ObjectChanged(ObjectId),
     /// These persistent objects are gone; ascending.
     ObjectsDeleted(Vec<ObjectId>),
-    /// Nothing persistent refers to these blobs any more: whoever holds bytes of them for that reason lets go.
+    /// Nothing persistent refers to these blobs any more: a store that keeps their bytes for that reason releases them.
     BlobsReleased(Vec<ObjectId>),
     /// Nobody has the bytes of these blobs any more; `instance` was their last holder. Their rows say why.
     BlobsLost {

@@ -30,7 +30,7 @@ fn a_disk_that_stands_still_holds_back_no_more_than_the_bound() {
                 attributes,
             };
             let submitted = leader.submit(instance(leader), command, Duration::from_millis(200));
-            // The others are a majority, so it goes on until there is no room.
+            // The others are a majority, so it goes on until no permits are left.
             match submitted.await {
                 Ok(Applied::Done) | Err(Error::Deadline { .. }) => {}
                 other => panic!("{other:?}"),
@@ -72,7 +72,7 @@ fn commands_whose_askers_left_keep_their_room_until_they_are_answered() {
         let submitted = asker.submit(instance(asker), large(40), Duration::from_millis(500));
         let late = submitted.await.unwrap_err().to_string();
         assert!(late.contains("earlier requests of this node"), "{late}");
-        // A read needs no room.
+        // A read needs no permit.
         let confirmed = asker.confirm(Duration::from_millis(500)).await;
         let late = confirmed.unwrap_err().to_string();
         assert!(!late.contains("earlier requests"), "{late}");
@@ -83,7 +83,7 @@ fn commands_whose_askers_left_keep_their_room_until_they_are_answered() {
             .await
             .unwrap();
         tokio::time::sleep(WAIT).await;
-        // Of the forty, three had room. Whoever leaves may have asked for nothing.
+        // Of the forty, three had permits. A caller that leaves may have asked for nothing.
         let taken = asker.state().object(OBJECT).unwrap().attributes.len();
         assert!((1..=4).contains(&taken), "{taken}");
     });

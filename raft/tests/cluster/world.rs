@@ -301,7 +301,7 @@ struct Wire {
 }
 
 impl Wire {
-    /// Nobody wakes a reader behind a cut; whoever waits has a timeout.
+    /// Nobody wakes a reader behind a cut; a task that waits there has a timeout.
     fn is_cut(&self) -> bool {
         self.world.is_cut(self.ends.0, self.ends.1)
     }

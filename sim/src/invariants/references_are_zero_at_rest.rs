@@ -1,21 +1,21 @@
 //! When every client has gone, no node counts a reference, an unsealed blob, a wait or a connection of theirs.
 
-use vineyard_wire::reply::NodeFigures;
+use vineyard_wire::reply::NodeStats;
 
 use super::Judged;
 
 pub const NAME: &str = "references_are_zero_at_rest";
 
-/// Judges a node's figures, asked over one connection that is the only one left in the cluster.
-pub fn judge(node: &str, figures: &NodeFigures) -> Judged {
-    let NodeFigures {
+/// Judges a node's stats, asked over one connection that is the only one left in the cluster.
+pub fn judge(node: &str, stats: &NodeStats) -> Judged {
+    let NodeStats {
         references,
         unsealed,
         waiting,
         ipc_connections,
         rpc_connections,
         ..
-    } = figures;
+    } = stats;
     let clients = ipc_connections + rpc_connections;
     if *references == 0 && *unsealed == 0 && *waiting == 0 && clients <= 1 {
         return Ok(());
@@ -32,12 +32,12 @@ mod tests {
 
     #[test]
     fn a_leaked_reference_is_found() {
-        let mut figures = NodeFigures {
+        let mut stats = NodeStats {
             ipc_connections: 1,
-            ..NodeFigures::default()
+            ..NodeStats::default()
         };
-        judge("n1", &figures).unwrap();
-        figures.references = 1;
-        assert!(judge("n1", &figures).is_err());
+        judge("n1", &stats).unwrap();
+        stats.references = 1;
+        assert!(judge("n1", &stats).is_err());
     }
 }

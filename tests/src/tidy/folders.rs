@@ -19,6 +19,9 @@ const ROOTS: [&str; 4] = ["lib", "main", "__init__", "testing"];
 /// What in the rules stands for each loose file that has no row.
 const LOOSE: &str = ".";
 
+/// What in the rules stands for the number of loose files.
+const BOUND: &str = "*";
+
 /// For each folder, its parts and what they may use.
 #[derive(Debug, Default)]
 pub(super) struct Rules(BTreeMap<String, BTreeMap<String, Vec<String>>>);
@@ -49,7 +52,10 @@ pub(super) fn check(sources: &[Source], rules: &Rules) -> Vec<String> {
     let mut found = Vec::new();
     for (folder, parts) in &rules.0 {
         let files = Files::of(sources, folder);
-        if files.loose > LOOSE_MAX {
+        let bound = parts
+            .get(BOUND)
+            .and_then(|number| number.first()?.parse().ok());
+        if files.loose > bound.unwrap_or(LOOSE_MAX) {
             found.push(format!(
                 "{folder}: {} loose files; {LOOSE_MAX} are many",
                 files.loose
@@ -70,9 +76,10 @@ pub(super) fn check(sources: &[Source], rules: &Rules) -> Vec<String> {
                 }
             }
         }
-        let gone = parts
-            .keys()
-            .filter(|part| *part != LOOSE && !files.parts.iter().any(|(other, _)| other == part));
+        let gone = parts.keys().filter(|part| {
+            ![LOOSE, BOUND].contains(&part.as_str())
+                && !files.parts.iter().any(|(other, _)| other == part)
+        });
         found.extend(gone.map(|part| format!("{RULES}: {folder} has no {part}")));
     }
     found
@@ -293,5 +300,7 @@ mod tests {
         };
         assert!(check(&files(LOOSE_MAX), &rules).is_empty());
         assert_eq!(check(&files(LOOSE_MAX + 1), &rules).len(), 1);
+        let more = Rules::parse("n\t.\t\nn\t*\t16\n").unwrap();
+        assert!(check(&files(LOOSE_MAX + 1), &more).is_empty());
     }
 }

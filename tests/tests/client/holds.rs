@@ -15,7 +15,7 @@ fn bytes_of(number: u8, megabytes: usize) -> Vec<u8> {
 
 fn references(client: &blocking::Client) -> u64 {
     let status = client.cluster_status().unwrap();
-    status.nodes[0].figures.as_ref().unwrap().references
+    status.nodes[0].stats.as_ref().unwrap().references
 }
 
 /// Fills the arena with other bytes, so that whatever could be used again is.

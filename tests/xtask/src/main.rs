@@ -1,4 +1,4 @@
-//! The chores of this repository: `cargo xtask test`, `check`, `bench`, `kill-leader`, `scale`.
+//! The chores of this repository: `cargo xtask test`, `check`, `bench`, `kill-leader`, `scale`, `chore`.
 //!
 //! It starts programs and judges what they print; it must never know how the product works inside.
 #![allow(
@@ -8,6 +8,7 @@
 
 mod bench;
 mod check;
+mod chores;
 mod peer;
 mod python;
 mod released;
@@ -51,6 +52,12 @@ enum Chore {
         #[arg(long, env = "VINEYARD_PEER")]
         peer: Option<PathBuf>,
     },
+    /// What needs the history of the repository.
+    #[command(name = "chore")]
+    WithHistory {
+        #[command(subcommand)]
+        chore: chores::Chore,
+    },
 }
 
 fn main() -> ExitCode {
@@ -59,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Check => check::run(),
         Chore::Bench(options) => bench::run(&options),
         Chore::KillLeader { kills } => test::kill_leader(kills),
+        Chore::WithHistory { chore } => chores::run(&chore),
         Chore::Scale { objects } => test::scale(objects),
         Chore::Peer { peer } => {
             peer::Peer::ready(peer).map(|peer| println!("{}", peer.server().display()))

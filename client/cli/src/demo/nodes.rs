@@ -228,7 +228,7 @@ impl Nodes {
         found.map(|index| index + 1)
     }
 
-    /// The last lines each node logged, for people who look into a failure.
+    /// The last lines each node logged, to explain a failure.
     pub(super) fn logs(&self) -> String {
         let mut text = String::new();
         for (index, node) in self.nodes.iter().enumerate() {

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::args::{Format, Get, Place};
+use crate::args::{ConnectArgs, Format, Get};
 use crate::failure::{Failure, Tried};
 use crate::file::Contents;
 use crate::{file, find, output, progress};
 
-pub(crate) async fn run(place: &Place, format: Format, get: &Get) -> Result<(), Failure> {
+pub(crate) async fn run(place: &ConnectArgs, format: Format, get: &Get) -> Result<(), Failure> {
     let client = find::connect(place).await?;
     let id = find::object(&client, &get.object).await?;
     let tree = client

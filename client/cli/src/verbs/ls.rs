@@ -7,14 +7,14 @@ use vineyard_node::config::size;
 use vineyard_wire::meta::key;
 use vineyard_wire::{InstanceId, ObjectId, Tree};
 
-use crate::args::{Format, Ls, Place};
+use crate::args::{ConnectArgs, Format, Ls};
 use crate::failure::{Failure, Tried};
 use crate::{find, output, tree};
 
-/// Names looked at to show which objects have one.
+/// Names that are asked for, to show which objects have one.
 const NAMES_MAX: u64 = 1 << 20;
 
-pub(crate) async fn run(place: &Place, format: Format, ls: &Ls) -> Result<(), Failure> {
+pub(crate) async fn run(place: &ConnectArgs, format: Format, ls: &Ls) -> Result<(), Failure> {
     let client = find::connect(place).await?;
     let found = client.list_metadatas(&ls.pattern, false, ls.limit).await;
     let found = found.tried(|| format!("list the objects like {:?}", ls.pattern))?;

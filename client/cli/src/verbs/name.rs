@@ -4,11 +4,11 @@ use serde_json::json;
 use vineyard_client::Client;
 use vineyard_wire::ObjectId;
 
-use crate::args::{Format, Name, NameVerb, Place};
+use crate::args::{ConnectArgs, Format, Name, NameVerb};
 use crate::failure::{Failure, Tried};
 use crate::{find, output};
 
-pub(crate) async fn run(place: &Place, format: Format, name: &Name) -> Result<(), Failure> {
+pub(crate) async fn run(place: &ConnectArgs, format: Format, name: &Name) -> Result<(), Failure> {
     let client = find::connect(place).await?;
     match &name.verb {
         NameVerb::Set {
@@ -38,7 +38,7 @@ pub(crate) async fn run(place: &Place, format: Format, name: &Name) -> Result<()
     }
 }
 
-/// Persists `id` first: a name for what other nodes cannot see helps nobody.
+/// Persists `id` first: other nodes could not read what the name stands for.
 pub(crate) async fn set(
     client: &Client,
     name: &str,

@@ -4,11 +4,11 @@ use std::fs::File;
 
 use serde_json::json;
 
-use crate::args::{Format, Place, Put};
+use crate::args::{ConnectArgs, Format, Put};
 use crate::failure::{Failure, Tried};
 use crate::{file, find, output, progress};
 
-pub(crate) async fn run(place: &Place, format: Format, put: &Put) -> Result<(), Failure> {
+pub(crate) async fn run(place: &ConnectArgs, format: Format, put: &Put) -> Result<(), Failure> {
     let path = &put.file;
     let fault = |e| Failure::local(format!("read {}", path.display()), e);
     let mut input = File::open(path).map_err(fault)?;

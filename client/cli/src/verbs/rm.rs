@@ -4,11 +4,11 @@ use serde_json::json;
 use vineyard_client::{Client, DeleteOptions};
 use vineyard_wire::{Code, ObjectId};
 
-use crate::args::{Format, Place, Rm};
+use crate::args::{ConnectArgs, Format, Rm};
 use crate::failure::{Failure, Tried};
 use crate::{find, output};
 
-pub(crate) async fn run(place: &Place, format: Format, rm: &Rm) -> Result<(), Failure> {
+pub(crate) async fn run(place: &ConnectArgs, format: Format, rm: &Rm) -> Result<(), Failure> {
     let client = find::connect(place).await?;
     let mut removed = Vec::new();
     let mut codes = Vec::new();

@@ -3,11 +3,11 @@
 use vineyard_node::config::size;
 use vineyard_wire::reply::{ClusterStatus, GroupStatus, NodeStatus};
 
-use crate::args::{Format, Place};
+use crate::args::{ConnectArgs, Format};
 use crate::failure::{Failure, Tried};
 use crate::{find, output};
 
-pub(crate) async fn run(place: &Place, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(place: &ConnectArgs, format: Format) -> Result<(), Failure> {
     let client = find::connect(place).await?;
     let status = client
         .cluster_status()
@@ -64,18 +64,18 @@ fn row(node: &NodeStatus) -> Vec<String> {
         node.endpoint.clone(),
         node.ipc_socket.clone(),
     ];
-    match &node.figures {
+    match &node.stats {
         None => cells.extend(std::iter::repeat_n(
             "-".to_owned(),
             HEADERS.len() - cells.len(),
         )),
-        Some(figures) => cells.extend([
-            size::show(figures.memory_usage),
-            size::show(figures.memory_limit),
-            figures.blobs.to_string(),
-            figures.objects.to_string(),
-            (figures.ipc_connections + figures.rpc_connections).to_string(),
-            figures.waiting.to_string(),
+        Some(stats) => cells.extend([
+            size::show(stats.memory_usage),
+            size::show(stats.memory_limit),
+            stats.blobs.to_string(),
+            stats.objects.to_string(),
+            (stats.ipc_connections + stats.rpc_connections).to_string(),
+            stats.waiting.to_string(),
         ]),
     }
     cells
@@ -85,10 +85,10 @@ fn row(node: &NodeStatus) -> Vec<String> {
 mod tests {
     use super::*;
     use vineyard_wire::InstanceId;
-    use vineyard_wire::reply::{Liveness, NodeFigures, Role};
+    use vineyard_wire::reply::{Liveness, NodeStats, Role};
 
     fn status() -> ClusterStatus {
-        let node = |id: u64, figures| NodeStatus {
+        let node = |id: u64, stats| NodeStatus {
             instance_id: InstanceId(id),
             role: if id == 0 { Role::Leader } else { Role::Voter },
             state: if id == 0 {
@@ -98,9 +98,9 @@ mod tests {
             },
             endpoint: format!("127.0.0.1:960{id}"),
             ipc_socket: format!("/run/v{id}.sock"),
-            figures,
+            stats,
         };
-        let figures = NodeFigures {
+        let stats = NodeStats {
             memory_usage: 3 << 29,
             memory_limit: 8 << 30,
             ..Default::default()
@@ -113,7 +113,7 @@ mod tests {
                 tolerates: 1,
                 commit_index: 7,
             },
-            nodes: vec![node(0, Some(figures)), node(1, None)],
+            nodes: vec![node(0, Some(stats)), node(1, None)],
         }
     }
 

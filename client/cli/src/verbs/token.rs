@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::args::{Format, Place};
+use crate::args::{ConnectArgs, Format};
 use crate::failure::{Failure, Tried};
 use crate::{find, output};
 
-pub(crate) async fn run(place: &Place, format: Format) -> Result<(), Failure> {
+pub(crate) async fn run(place: &ConnectArgs, format: Format) -> Result<(), Failure> {
     let client = find::connect(place).await?;
     if !client.is_ipc() {
         let text = "the token is a secret and told over the Unix socket only; run this on a node's machine";

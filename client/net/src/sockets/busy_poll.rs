@@ -1,4 +1,4 @@
-//! Looking for an answer for a moment before going to sleep for it.
+//! Busy polling: a reader spins for some microseconds before its task sleeps.
 //!
 //! Promise: only after a write, because then the other side's next bytes usually follow within microseconds, and to be
 //! woken for them costs more than they take; longer as long as bytes keep coming that soon. Other tasks of the thread

@@ -1,7 +1,7 @@
 //! Unix sockets as the machine has them, with file descriptors attached to dummy bytes.
 //!
 //! Promise: a handle travels as one `sendmsg` of exactly one byte with exactly one descriptor, as the protocol asks;
-//! what is received is closed on exec. A listener removes its own socket when it goes, and nobody else's.
+//! what is received is closed on exec. A listener removes its own socket when it is dropped, and no other.
 
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -86,7 +86,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a socket nobody accepts on; refuses to touch anything else.
+/// Removes a socket on which no process accepts; refuses to touch anything else.
 async fn remove_stale(path: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
         Ok(found) => found,

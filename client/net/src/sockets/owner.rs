@@ -64,7 +64,7 @@ struct Listed {
 }
 
 impl Listed {
-    /// Connected: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT. Not LISTEN, TIME_WAIT or on its way.
+    /// Connected: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT. Not LISTEN, TIME_WAIT or half open.
     const CONNECTED: [u8; 4] = [1, 4, 5, 8];
 
     /// The user that holds the end `sought`, if this is it and a process has it open.

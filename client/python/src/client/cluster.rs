@@ -15,7 +15,7 @@ impl PyClientBase {
         !self.channel().is_closed() && self.call(py, async |client| client.debug().await).is_ok()
     }
 
-    /// Ends the connection, for all who share it. Values that were got stay valid. Calls that follow raise
+    /// Ends the connection, for all clients that share it. Values that were got stay valid. Calls that follow raise
     /// ConnectionErrorException.
     fn close(&self, py: Python<'_>) {
         self.channel().close(py);
@@ -30,7 +30,7 @@ impl PyClientBase {
         self.close(py);
     }
 
-    /// Whether nobody else shares the connection (bool).
+    /// Whether no other client shares the connection (bool).
     #[getter]
     fn _private(&self) -> bool {
         self.private
@@ -70,7 +70,7 @@ impl PyClientBase {
         !self.channel().is_ipc()
     }
 
-    /// Whether blobs are compressed (zstd) on their way over TCP (bool).
+    /// Whether blobs are compressed (zstd) when they are sent over TCP (bool).
     #[getter]
     fn get_compression(&self) -> bool {
         self.channel().options().compression
@@ -147,7 +147,7 @@ impl PyClientBase {
     ///
     /// Parameters:
     ///     info: dict or None
-    ///         Not looked at.
+    ///         Ignored.
     ///
     /// Raises:
     ///     ConnectionErrorException: the connection is closed or broken.

@@ -99,7 +99,7 @@ impl PyClientBase {
     ///     limit: int
     ///         The most to return. Default 5.
     ///     nobuffer: bool
-    ///         Whether their bytes will not be looked at. They are fetched when they are, either way. Default False.
+    ///         Whether their bytes will not be read. They are fetched when they are, either way. Default False.
     ///
     /// Returns:
     ///     list of ObjectMeta

@@ -34,7 +34,7 @@ impl Body {
         self
     }
 
-    /// Trees by their ids. Their text is not looked at again.
+    /// Trees by their ids. Their text is not parsed again.
     pub(super) fn trees(mut self, key: &str, trees: &BTreeMap<ObjectId, TreeText>) -> Self {
         let room = |tree: &TreeText| tree.as_str().len() + TREE_ROOM_BYTES;
         self.0.reserve(trees.values().map(room).sum());

@@ -87,7 +87,7 @@ fn with_fields(body: Body, request: &Request) -> Body {
         | Request::Persist { id }
         | Request::IfPersist { id } => body.field("id", id),
         Request::IncreaseReferenceCount { ids }
-        | Request::LetGo { ids }
+        | Request::ReleaseNotice { ids }
         | Request::PersistMany { ids } => body.field("ids", ids),
         Request::CreateData { content } => body.field("content", content),
         Request::CreateDatas { contents } => body.list("contents", contents),
@@ -183,7 +183,7 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
         Verb::IncreaseReferenceCount => Request::IncreaseReferenceCount {
             ids: list(text, "ids")?,
         },
-        Verb::LetGo => Request::LetGo {
+        Verb::ReleaseNotice => Request::ReleaseNotice {
             ids: list(text, "ids")?,
         },
         Verb::PersistMany => Request::PersistMany {

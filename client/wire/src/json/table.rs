@@ -58,7 +58,7 @@ table! {
         ShrinkBuffer = "shrink_buffer_request",
         IncreaseReferenceCount = "increase_reference_count_request",
         Release = "release_request",
-        LetGo = "let_go_notice",
+        ReleaseNotice = "let_go_notice",
         IsInUse = "is_in_use_request",
         PutObject = "put_object_request",
         GetObject = "get_object_request",

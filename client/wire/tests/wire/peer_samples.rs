@@ -6,7 +6,7 @@ use vineyard_wire::peer::{
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
 
-use crate::reply_samples::figures;
+use crate::reply_samples::stats;
 
 /// Calls the macro `$use` with the name and the value of each sample (their types differ, so no closure can).
 macro_rules! each_peer_sample {
@@ -68,7 +68,7 @@ names! { INTRODUCTIONS introduced_name(Introduced) {
 
 names! { ASKS ask_name(Ask) {
     Ask::Join(_) => "ask.join",
-    Ask::Figures => "ask.figures",
+    Ask::Stats => "ask.figures",
     Ask::Read { .. } => "ask.read",
     Ask::JoinAt { .. } => "ask.join_at",
     Ask::ReadTraced { .. } => "ask.read_traced",
@@ -76,7 +76,7 @@ names! { ASKS ask_name(Ask) {
 
 names! { ANSWERS answer_name(Answer) {
     Answer::Joined { .. } => "answer.joined",
-    Answer::Figures { .. } => "answer.figures",
+    Answer::Stats { .. } => "answer.figures",
     Answer::Bytes { .. } => "answer.bytes",
     Answer::Refused(_) => "answer.refused",
 } }
@@ -149,7 +149,7 @@ pub(crate) fn asks() -> Vec<Ask> {
             key: u128::MAX - 1,
             endpoint: "127.0.0.1:9601".into(),
         }),
-        Ask::Figures,
+        Ask::Stats,
         Ask::Read {
             ranges: vec![range(0, 4_096), range(1 << 40, u64::MAX)],
         },
@@ -174,9 +174,9 @@ pub(crate) fn answers() -> Vec<Answer> {
             cluster: "c1".into(),
             epoch: 1,
         },
-        Answer::Figures {
+        Answer::Stats {
             instance: InstanceId(65_537),
-            figures: figures(),
+            stats: stats(),
         },
         Answer::Bytes { len: 64 << 20 },
         Answer::Refused(Status::not_exists("o8000000000000001")),

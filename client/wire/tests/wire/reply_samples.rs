@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    NodeFigures, NodeStatus, Payload, PutDone, Registered, Role,
+    NodeStats, NodeStatus, Payload, PutDone, Registered, Role,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -250,15 +250,15 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
     ]
 }
 
-/// A leader with its figures, and a node that did not answer.
+/// A leader with its stats, and a node that did not answer.
 pub(crate) fn cluster_status() -> ClusterStatus {
-    let node = |number, role, state, figures| NodeStatus {
+    let node = |number, role, state, stats| NodeStatus {
         instance_id: InstanceId(number),
         role,
         state,
         endpoint: format!("127.0.0.1:{}", 9_600 + number),
         ipc_socket: format!("run/{number}.sock"),
-        figures,
+        stats,
     };
     ClusterStatus {
         cluster: GroupStatus {
@@ -269,14 +269,14 @@ pub(crate) fn cluster_status() -> ClusterStatus {
             commit_index: 42,
         },
         nodes: vec![
-            node(0, Role::Leader, Liveness::Up, Some(figures())),
+            node(0, Role::Leader, Liveness::Up, Some(stats())),
             node(1, Role::Learner, Liveness::Unreachable, None),
         ],
     }
 }
 
-pub(crate) fn figures() -> NodeFigures {
-    NodeFigures {
+pub(crate) fn stats() -> NodeStats {
+    NodeStats {
         memory_usage: 250,
         memory_limit: 268_435_456,
         references: 3,

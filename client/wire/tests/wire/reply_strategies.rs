@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    NodeFigures, NodeStatus, Payload, PutDone, Registered, Role,
+    NodeStats, NodeStatus, Payload, PutDone, Registered, Role,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -259,22 +259,22 @@ fn node_status() -> impl Strategy<Value = NodeStatus> {
         state,
         text(),
         text(),
-        proptest::option::of(figures()),
+        proptest::option::of(stats()),
     )
         .prop_map(
-            |(instance_id, role, state, endpoint, ipc_socket, figures)| NodeStatus {
+            |(instance_id, role, state, endpoint, ipc_socket, stats)| NodeStatus {
                 instance_id,
                 role,
                 state,
                 endpoint,
                 ipc_socket,
-                figures,
+                stats,
             },
         )
 }
 
-pub(crate) fn figures() -> impl Strategy<Value = NodeFigures> {
-    any::<[u64; 11]>().prop_map(|n| NodeFigures {
+pub(crate) fn stats() -> impl Strategy<Value = NodeStats> {
+    any::<[u64; 11]>().prop_map(|n| NodeStats {
         memory_usage: n[0],
         memory_limit: n[1],
         references: n[2],

@@ -15,7 +15,7 @@ use vineyard_wire::peer::{
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
-use crate::reply_strategies::{figures, reply, status};
+use crate::reply_strategies::{reply, stats, status};
 use crate::strategies::request;
 
 fn hold<T>(message: &T) -> Result<(), TestCaseError>
@@ -42,13 +42,12 @@ fn range() -> impl Strategy<Value = Range> {
 fn ask() -> impl Strategy<Value = Ask> {
     let join = (any::<u128>(), any::<String>());
     prop_oneof![
-        join.clone()
-            .prop_map(|(key, endpoint)| Ask::Join(Join { key, endpoint })),
+        join.prop_map(|(key, endpoint)| Ask::Join(Join { key, endpoint })),
         (join, any::<u8>()).prop_map(|((key, endpoint), level)| Ask::JoinAt {
             join: Join { key, endpoint },
             level,
         }),
-        Just(Ask::Figures),
+        Just(Ask::Stats),
         vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
     ]
 }
@@ -62,9 +61,9 @@ fn answer() -> impl Strategy<Value = Answer> {
                 epoch,
             }
         }),
-        (any::<u64>(), figures()).prop_map(|(instance, figures)| Answer::Figures {
+        (any::<u64>(), stats()).prop_map(|(instance, stats)| Answer::Stats {
             instance: InstanceId(instance),
-            figures
+            stats
         }),
         any::<u64>().prop_map(|len| Answer::Bytes { len }),
         status().prop_map(Answer::Refused),

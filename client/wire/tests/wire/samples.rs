@@ -115,7 +115,7 @@ fn buffer_requests() -> Vec<(&'static str, Request)> {
         ),
         ("", Request::DropBuffer { id: BLOB }),
         ("", Request::ShrinkBuffer { id: BLOB, size: 64 }),
-        ("", Request::LetGo { ids: two.clone() }),
+        ("", Request::ReleaseNotice { ids: two.clone() }),
         ("", Request::IncreaseReferenceCount { ids: two }),
         ("", Request::Release { object_id: BLOB }),
         ("", Request::IsInUse { id: BLOB }),

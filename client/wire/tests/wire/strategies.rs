@@ -81,7 +81,7 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         Verb::IncreaseReferenceCount => ids()
             .prop_map(|ids| Request::IncreaseReferenceCount { ids })
             .boxed(),
-        Verb::LetGo => ids().prop_map(|ids| Request::LetGo { ids }).boxed(),
+        Verb::ReleaseNotice => ids().prop_map(|ids| Request::ReleaseNotice { ids }).boxed(),
         Verb::PersistMany => ids().prop_map(|ids| Request::PersistMany { ids }).boxed(),
         Verb::CreateData
         | Verb::CreateDatas

@@ -164,3 +164,19 @@ fn a_put_that_must_wait_has_changed_nothing() {
     let again = node.local.put(&node.world.state, put, NOW_MS);
     assert!(matches!(again, PutTurn::Made(made) if made.blobs.len() == 1));
 }
+
+#[test]
+fn a_delete_frees_no_bytes_whose_copy_the_cluster_may_still_take() {
+    let mut node = Node::new();
+    let blob = node.blob();
+    let begun = node.local.begin_copy(&node.world.state, &[], vec![blob]);
+    begun.expect("it is sealed");
+    let over = node.over(blob);
+    let deleted = node
+        .local
+        .delete(&node.world.state, &deletion(&[over]), true);
+    assert!(matches!(deleted, Ok(Deleted::Done(blobs)) if blobs.is_empty()));
+    assert!(node.local.store.exists(blob));
+    node.local.end_copy(&node.world.state, &[blob], false);
+    assert!(!node.local.store.exists(blob) && node.local.pending.is_idle());
+}

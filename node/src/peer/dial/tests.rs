@@ -59,7 +59,7 @@ async fn answer(mut stream: Pipe, answer: Answer) {
     })
     .await
     .unwrap();
-    if let Ok(Ask::Figures) = frames::read(&mut stream, frames::MESSAGE_BYTES_MAX).await {
+    if let Ok(Ask::Stats) = frames::read(&mut stream, frames::MESSAGE_BYTES_MAX).await {
         frames::write(&mut stream, &answer).await.unwrap();
     }
 }
@@ -72,7 +72,7 @@ fn refusal() -> Answer {
 async fn a_question_gets_its_answer() {
     let (near, far) = pipes();
     let dialer = dialer(Some(near));
-    let (asked, ()) = tokio::join!(dialer.ask("there", &Ask::Figures), answer(far, refusal()));
+    let (asked, ()) = tokio::join!(dialer.ask("there", &Ask::Stats), answer(far, refusal()));
     assert_eq!(asked.unwrap().1, refusal());
 }
 
@@ -83,7 +83,7 @@ async fn a_dial_without_an_answer_ends_at_the_deadline() {
     let mute = dialer(Some(near));
     for dialer in [silent, mute] {
         let began = tokio::time::Instant::now();
-        let error = dialer.ask("there:1", &Ask::Figures).await.unwrap_err();
+        let error = dialer.ask("there:1", &Ask::Stats).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(error.to_string().contains("there:1"), "{error}");
         assert_eq!(began.elapsed(), Duration::from_secs(2));

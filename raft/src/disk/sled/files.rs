@@ -96,7 +96,7 @@ impl Files {
             present.insert(name);
         }
         File::open(&self.blobs)?.sync_all()?;
-        // A change within the clock's grain of this look would not show, so a young folder is looked at again.
+        // A change within the clock's grain of this look would not show, so a young folder is read again.
         self.seen = is_old(changed).then_some(changed);
         self.durable = present;
         Ok(())

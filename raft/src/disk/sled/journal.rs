@@ -30,7 +30,7 @@ pub(super) const FIRST_GENERATION: u64 = 1;
 /// The file's size, bytes; it grows with a group that does not fit and shrinks at the next checkpoint. Written once, so
 /// that a record changes no metadata: its sync is then one write of the device, not two.
 const ROOM_BYTES: u64 = 4 << 20;
-/// A checkpoint is due when the records end beyond this, bytes. What is left has room for a group of ordinary size.
+/// A checkpoint is due when the records end beyond this, bytes. What is left holds a group of ordinary size.
 const CHECKPOINT_AT: u64 = ROOM_BYTES - (256 << 10);
 
 pub(super) struct Journal {

@@ -1,4 +1,4 @@
-//! Batches on their way to the writer thread, and which of them go together.
+//! Batches that wait for the writer thread, and which of them go together.
 
 use std::io;
 use std::sync::mpsc;
@@ -11,7 +11,7 @@ pub(super) const GROUP_MAX: usize = 512;
 /// it.
 pub(super) const GROUP_BYTES_MAX: usize = 1 << 20;
 
-/// A batch on its way. The queue of them has no bound of its own, because whoever hands one over must not wait: openraft's
+/// A batch that waits. The queue of them has no bound of its own, because the caller must not wait: openraft's
 /// core does, which also sends heartbeats. Its writers bound it. The leader takes no more commands than
 /// `Options::proposals_bytes_max` until they are committed and on this disk; a follower has at most one append that is
 /// not durable, because the leader sends the next after the answer (`APPEND_BYTES_MAX`, or one larger entry); the vote,
@@ -30,7 +30,7 @@ impl Write {
 }
 
 impl Drop for Write {
-    /// Whoever waits is told, also if the writer panicked.
+    /// The caller is told, also if the writer panicked.
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
             done(Err(io::Error::other("the disk's writer has stopped")));

@@ -86,7 +86,7 @@ impl Writer {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        // Whoever began this generation may have been killed before it was durable, and records must not be without it.
+        // The process that began this generation may have been killed before it was durable, and records must not be without it.
         self.sync(Step::Journalled)?;
         match left.is_empty() && goes_on == Some(journal) {
             true => Ok(()),

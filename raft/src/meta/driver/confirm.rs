@@ -15,7 +15,7 @@ use super::Driver;
 use crate::error::Error;
 use crate::options::{READ_INDEX_WITHIN, RETRY_PAUSE};
 use crate::peers::message::{Answer, Question};
-use crate::runtime;
+use crate::types::runtime;
 
 /// Who waits for the next round, and what the round waits for.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Commands on their way into the log: proposed here if this node leads, else handed to the one that does.
+//! How commands get into the log: proposed here if this node leads, else handed to the one that does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::features;
 use crate::format::entry::command_bytes;
 use crate::options::{FORWARD_WITHIN, RETRY_PAUSE, WHO_LEADS_TIMEOUT};
 use crate::peers::message::{Answer, Question};
-use crate::runtime;
 use crate::types::Address;
+use crate::types::runtime;
 
 /// What became of one try.
 enum Tried {
@@ -114,7 +114,7 @@ impl Driver {
                     leader = %node,
                     "forwarded"
                 );
-                let _turn = self.forwards.acquire().await;
+                let _permit = self.forwards.acquire().await;
                 let asked = self.links.ask(node, &question, FORWARD_WITHIN);
                 let answered = tokio::select! {
                     biased;
@@ -178,9 +178,9 @@ impl Driver {
         command: &Command,
         trace: Option<Trace>,
     ) -> Answer {
-        let turn = tokio::select! {
+        let permit = tokio::select! {
             biased;
-            turn = self.room.turn(command_bytes(command)) => turn,
+            permit = self.proposed_bytes.acquire(command_bytes(command)) => permit,
             other = self.another_leads(self.me) => return Answer::NotLeader(Some(other)),
         };
         if let Err(Error::FeatureLevel { needed, level }) = self.check_level(command) {
@@ -196,7 +196,7 @@ impl Driver {
         };
         let (reply, written) = oneshot::channel();
         let (raft, log) = (self.raft.clone(), self.log.clone());
-        // Not part of the question: whoever asked may give up, and the entry is in the log all the same.
+        // Not part of the question: the caller may give up, and the entry is in the log all the same.
         runtime::spawn(async move {
             let written = raft.client_write(Arc::new(entry)).await;
             let index = written.as_ref().ok().map(|written| written.log_id.index);
@@ -205,7 +205,7 @@ impl Driver {
                 // A majority may have it while this disk does not.
                 log.synced(index).await;
             }
-            drop(turn);
+            drop(permit);
         });
         let Ok(written) = written.await else {
             return Answer::Failed("raft has stopped".to_owned());
@@ -253,7 +253,7 @@ impl Driver {
         status.leader
     }
 
-    /// Admits through whoever leads.
+    /// Admits through the leader.
     pub(super) async fn admit(
         &self,
         key: u128,
@@ -318,7 +318,7 @@ impl Driver {
     /// Gives the node an id and adds it to the group, if this node leads. One after the other: openraft makes one change
     /// of the members at a time, and a crowd whose tries failed and began anew would keep each other from succeeding.
     pub(crate) async fn admit_here(&self, key: u128, endpoint: String, level: u8) -> Answer {
-        let _turn = self.admissions.acquire().await;
+        let _permit = self.admissions.acquire().await;
         let (node, cluster) = match self.id_of(key, &endpoint, level).await {
             Ok(admitted) => admitted,
             Err(answer) => return answer,

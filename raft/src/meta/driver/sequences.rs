@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vineyard_wire::{InstanceId, Trace};
 
-use super::Shared;
+use super::Published;
 use crate::command::RequestKey;
 
 /// Numbers the requests of this process, and knows which have been answered.
@@ -40,13 +40,13 @@ impl Sequences {
 /// One request to the cluster, however often it is submitted: it takes effect at most once, and every later answer is the
 /// first. Dropping it says that nobody will ask again; until then the cluster remembers what it answered.
 pub struct Request {
-    shared: Arc<Shared>,
+    shared: Arc<Published>,
     key: RequestKey,
     trace: Option<Trace>,
 }
 
 impl Request {
-    pub(crate) fn begin(shared: &Arc<Shared>, instance: InstanceId) -> Self {
+    pub(crate) fn begin(shared: &Arc<Published>, instance: InstanceId) -> Self {
         Self {
             key: shared.sequences.begin(instance),
             shared: Arc::clone(shared),

@@ -1,7 +1,7 @@
-//! The snapshots of this node: the current one, and those that are on their way to the disk.
+//! The snapshots of this node: the current one, and those that are being written.
 //!
 //! Promise: the disk always has one whole snapshot, and never goes back to an older one. A snapshot stands in chunks;
-//! the manifest that names it is written last. Two may be on their way at once, one that was built here and one that a
+//! the manifest that names it is written last. Two may be written at once, one that was built here and one that a
 //! leader sent: numbers are given in the order of what they hold, and a lower one never replaces a higher one.
 
 use std::io;
@@ -19,7 +19,7 @@ use crate::options::SNAPSHOT_CHUNK_BYTES;
 
 /// See the module. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Vault {
+pub(crate) struct SnapshotStore {
     disk: Arc<dyn Disk>,
     inner: Arc<Mutex<Inner>>,
 }
@@ -33,7 +33,7 @@ struct Inner {
     current: Option<(u64, AppliedPosition, Image)>,
 }
 
-impl Vault {
+impl SnapshotStore {
     /// What the disk has.
     pub(super) fn load(disk: Arc<dyn Disk>) -> io::Result<Self> {
         let current = load_current(disk.as_ref())?;
@@ -99,7 +99,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Makes `manifest` the current one and lets the older snapshots go, unless a newer one was named while it was
+    /// Makes `manifest` the current one and removes the older snapshots, unless a newer one was named while it was
     /// written: then it goes itself. Deciding and queueing are one step, so the disk sees the numbers in order.
     fn name(&self, manifest: &Manifest) -> oneshot::Receiver<io::Result<()>> {
         let mut inner = self.lock();

@@ -1,5 +1,8 @@
 //! What the raft thread tells every other thread without being asked.
 
+pub(crate) mod feed;
+pub(crate) mod progress;
+
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -7,34 +10,34 @@ use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use vineyard_wire::NodeId;
 
-use super::sequences::Sequences;
 use crate::error::Error;
-use crate::feed::Feeds;
 use crate::meta::Status;
-use crate::progress::Progress;
+use crate::meta::driver::Sequences;
+use crate::published::feed::Feeds;
+use crate::published::progress::Progress;
 use crate::state::State;
 
 /// What the raft thread publishes for every thread to read.
-pub(crate) struct Shared {
+pub(crate) struct Published {
     pub(crate) state: ArcSwap<State>,
     pub(crate) progress: Progress,
     pub(crate) feeds: Feeds,
     pub(crate) sequences: Sequences,
     /// Why the machine applies nothing any more, if it has said so.
     pub(crate) ended: OnceLock<Error>,
-    pub(super) view: ArcSwap<View>,
+    pub(crate) view: ArcSwap<View>,
 }
 
 /// The group when openraft last said something about it.
 #[derive(Default)]
-pub(super) struct View {
-    pub(super) status: Status,
+pub(crate) struct View {
+    pub(crate) status: Status,
     /// On the leader: when each member last answered.
-    pub(super) heard: BTreeMap<NodeId, Instant>,
-    pub(super) endpoints: BTreeMap<NodeId, String>,
+    pub(crate) heard: BTreeMap<NodeId, Instant>,
+    pub(crate) endpoints: BTreeMap<NodeId, String>,
 }
 
-impl Shared {
+impl Published {
     pub(crate) fn new(me: NodeId) -> Self {
         let status = Status {
             me,

@@ -1,4 +1,4 @@
-//! Who waits for which entry to be applied here. Knows indexes only.
+//! Tasks that wait for an entry to be applied here. Knows indexes only.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -57,7 +57,7 @@ impl Progress {
         waiting.await.is_ok()
     }
 
-    /// Lets every waiter go: nothing will be applied any more.
+    /// Wakes every waiter: nothing will be applied any more.
     pub(crate) fn close(&self) {
         let waiters = {
             let mut inner = self.lock();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_lets_waiters_go_without_success() {
+    fn closing_wakes_waiters_without_success() {
         let progress = Progress::default();
         let mut waiting = Box::pin(progress.reached(1));
         assert_eq!((&mut waiting).now_or_never(), None);

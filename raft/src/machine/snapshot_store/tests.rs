@@ -18,14 +18,21 @@ fn chunks(disk: &dyn Disk) -> usize {
 #[tokio::test]
 async fn a_snapshot_is_loaded_as_it_was_saved_and_the_older_one_goes() {
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
-    let vault = Vault::load(disk.clone()).unwrap();
+    let snapshots = SnapshotStore::load(disk.clone()).unwrap();
     for size in [3 * SNAPSHOT_CHUNK_BYTES + 5, 1, SNAPSHOT_CHUNK_BYTES] {
-        vault
-            .save(vault.number(), &AppliedPosition::default(), &image(size))
+        snapshots
+            .save(
+                snapshots.number(),
+                &AppliedPosition::default(),
+                &image(size),
+            )
             .await
             .unwrap();
         assert_eq!(chunks(disk.as_ref()), size.div_ceil(SNAPSHOT_CHUNK_BYTES));
-        let (_, loaded) = Vault::load(disk.clone()).unwrap().current().unwrap();
+        let (_, loaded) = SnapshotStore::load(disk.clone())
+            .unwrap()
+            .current()
+            .unwrap();
         assert_eq!(loaded, image(size));
     }
 }
@@ -33,22 +40,22 @@ async fn a_snapshot_is_loaded_as_it_was_saved_and_the_older_one_goes() {
 #[tokio::test]
 async fn a_crash_before_the_manifest_leaves_the_older_snapshot() {
     let disk = Arc::new(HeldDisk::default());
-    let vault = Vault::load(disk.clone()).unwrap();
-    vault
-        .save(vault.number(), &AppliedPosition::default(), &image(10))
+    let snapshots = SnapshotStore::load(disk.clone()).unwrap();
+    snapshots
+        .save(snapshots.number(), &AppliedPosition::default(), &image(10))
         .await
         .unwrap();
     disk.hold();
     let large = image(2 * SNAPSHOT_CHUNK_BYTES);
     let place = AppliedPosition::default();
-    let mut saving = Box::pin(vault.save(vault.number(), &place, &large));
+    let mut saving = Box::pin(snapshots.save(snapshots.number(), &place, &large));
     // Both chunks are written, the manifest is not.
     for _ in 0..2 {
         assert!((&mut saving).now_or_never().is_none());
         disk.release_one();
     }
     drop(saving);
-    let again = Vault::load(disk.clone()).unwrap();
+    let again = SnapshotStore::load(disk.clone()).unwrap();
     assert_eq!(again.current().unwrap().1, image(10));
     disk.release();
     // The number of the one that was cut off is used again; its leftovers do no harm.
@@ -57,7 +64,11 @@ async fn a_crash_before_the_manifest_leaves_the_older_snapshot() {
         .await
         .unwrap();
     assert_eq!(
-        Vault::load(disk.clone()).unwrap().current().unwrap().1,
+        SnapshotStore::load(disk.clone())
+            .unwrap()
+            .current()
+            .unwrap()
+            .1,
         image(20)
     );
 }
@@ -65,18 +76,25 @@ async fn a_crash_before_the_manifest_leaves_the_older_snapshot() {
 #[tokio::test]
 async fn a_builder_that_finishes_late_replaces_nothing() {
     let disk = Arc::new(HeldDisk::default());
-    let vault = Vault::load(disk.clone()).unwrap();
+    let snapshots = SnapshotStore::load(disk.clone()).unwrap();
     disk.hold();
     let (older, newer) = (image(2 * SNAPSHOT_CHUNK_BYTES), image(7));
     let place = AppliedPosition::default();
-    let mut building = Box::pin(vault.save(vault.number(), &place, &older));
+    let mut building = Box::pin(snapshots.save(snapshots.number(), &place, &older));
     assert!((&mut building).now_or_never().is_none());
     disk.release();
-    vault.save(vault.number(), &place, &newer).await.unwrap();
+    snapshots
+        .save(snapshots.number(), &place, &newer)
+        .await
+        .unwrap();
     building.await.unwrap();
-    assert_eq!(vault.current().unwrap().1, newer);
+    assert_eq!(snapshots.current().unwrap().1, newer);
     assert_eq!(
-        Vault::load(disk.clone()).unwrap().current().unwrap().1,
+        SnapshotStore::load(disk.clone())
+            .unwrap()
+            .current()
+            .unwrap()
+            .1,
         newer
     );
     assert_eq!(chunks(disk.as_ref()), 1);

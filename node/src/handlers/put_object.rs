@@ -151,7 +151,7 @@ async fn is_final(session: &Session, id: ObjectId) -> Result<bool, Status> {
 /// Deletes what a refused put made. If that fails too, the client still gets the first refusal.
 async fn rollback(session: &Session, ids: Vec<ObjectId>) {
     if let Err(status) = delete::rollback(session, ids).await {
-        tracing::debug!(%status, "what a refused put made stays");
+        tracing::debug!(%status, "could not delete what a refused put made");
     }
 }
 

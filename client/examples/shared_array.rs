@@ -1,7 +1,7 @@
 //! Two processes share an array: one fills it in place, the other sums it up where it lies. No byte is copied.
 //!
-//! Needs a node: `vineyardd --socket /tmp/vineyard.sock`, and `VINEYARD_IPC_SOCKET=/tmp/vineyard.sock` here. The example
-//! starts itself again, with the array's id, as the second process.
+//! Needs a node: `vineyardd --socket /tmp/vineyard.sock`, and `VINEYARD_IPC_SOCKET=/tmp/vineyard.sock` here. The
+//! example starts itself again, with the array's id, as the second process.
 
 use std::env;
 use std::error::Error;

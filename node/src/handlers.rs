@@ -102,7 +102,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
 /// A notice that the client dropped its last handle of each blob. There is no reply.
 pub(crate) async fn note_release(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
     let holder = session.holder.get();
-    let release = move |local: &mut Local, _: &State| local.store.let_go_all(holder, &ids);
+    let release = move |local: &mut Local, _: &State| local.store.release_all(holder, &ids);
     session.node.local.ask(release).await
 }
 

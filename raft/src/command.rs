@@ -115,9 +115,10 @@ pub enum Command {
         key: u128,
         endpoint: String,
     },
-    /// A boot of a node, as `Register`. `life` is random, drawn once by each process; `before` are the lives before it that
-    /// its disk remembers. A process is refused as `BootSeen` if another one has registered this boot, or if the life that
-    /// has registered last is not among those before: its disk is a copy, or an older state. It may be said twice.
+    /// A boot of a node, as `Register`. `life` is random, drawn once by each process; `before` are the lives before
+    /// it that its disk remembers. A process is refused as `BootSeen` if another one has registered this boot, or if
+    /// the life that has registered last is not among those before: its disk is a copy, or an older state. It may be
+    /// said twice.
     Boot {
         instance: Instance,
         life: u128,

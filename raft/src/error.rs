@@ -16,8 +16,8 @@ pub enum Error {
     TooLarge { bytes: usize, max: usize },
     #[error("the metadata group of this node has stopped")]
     Stopped,
-    /// A newer build wrote the next entry or snapshot. What it means is not known here, so nothing more is applied; what
-    /// is stored stays as it is, for a newer build to go on with.
+    /// A newer build wrote the next entry or snapshot. What it means is not known here, so nothing more is applied;
+    /// what is stored stays as it is, for a newer build to go on with.
     #[error(
         "a newer build wrote what comes next (version {version}; this one understands {understood}): upgrade this node"
     )]

@@ -1,12 +1,12 @@
 //! Feature levels: what every member of the cluster is known to understand.
 //!
 //! Promise: a command that needs a level is not proposed before every member has said that it knows that level, so no
-//! member meets an entry, or a snapshot, that its build cannot decode. A node says its level before each of its boots is
-//! registered; a node that never said anything is at level 0. `State::feature_level` is the lowest of all.
+//! member meets an entry, or a snapshot, that its build cannot decode. A node says its level before each of its boots
+//! is registered; a node that never said anything is at level 0. `State::feature_level` is the lowest of all.
 //!
-//! A level is said as a lock that the instance holds, because every build since level 0 applies such an entry alike, has it
-//! in its snapshots, and frees it when a later boot replaces the instance. So a node that goes back to an older build
-//! takes its level back by registering.
+//! A level is said as a lock that the instance holds, because every build since level 0 applies such an entry alike,
+//! has it in its snapshots, and frees it when a later boot replaces the instance. So a node that goes back to an
+//! older build takes its level back by registering.
 
 use vineyard_wire::InstanceId;
 

@@ -1,8 +1,8 @@
 //! What stands on the disk and in snapshots: types and version bytes that belong to these formats alone.
 //!
-//! Promise: a change of a type of the state, of a message between members or of the client protocol changes no byte here; a
-//! field that is added there does not compile until the conversion here says what becomes of it. Each format is read back
-//! from its golden bytes. The conversions borrow what they write.
+//! Promise: a change of a type of the state, of a message between members or of the client protocol changes no byte
+//! here; a field that is added there does not compile until the conversion here says what becomes of it. Each format
+//! is read back from its golden bytes. The conversions borrow what they write.
 //!
 //! | file | format | its version |
 //! |---|---|---|

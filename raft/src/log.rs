@@ -1,7 +1,8 @@
 //! The raft log: entries since the last purge in memory, everything also on the disk.
 //!
-//! Promise: vote, entries, truncations, purges and the committed mark reach the disk through one queue, in the order in
-//! which raft issued them; an entry is reported durable only when the disk said so. It must never know what entries mean.
+//! Promise: vote, entries, truncations, purges and the committed mark reach the disk through one queue, in the order
+//! in which raft issued them; an entry is reported durable only when the disk said so. It must never know what
+//! entries mean.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -1,8 +1,8 @@
 //! The state machine: owns the state, applies what is committed, publishes it, and keeps snapshots.
 //!
-//! Promise: a batch is published before anyone is told of its outcome. A state is encoded and decoded on a thread of its
-//! own, so that a large one holds up no heartbeat. What a newer build wrote is never applied, nor anything after it. It
-//! must never know how entries got committed.
+//! Promise: a batch is published before anyone is told of its outcome. A state is encoded and decoded on a thread of
+//! its own, so that a large one holds up no heartbeat. What a newer build wrote is never applied, nor anything after
+//! it. It must never know how entries got committed.
 
 mod image;
 mod snapshot_store;

@@ -153,8 +153,9 @@ impl Meta {
         self.submit_as(&request, Arc::new(command), deadline).await
     }
 
-    /// Says which feature level this node knows, then registers this boot of it; `life` and `before` as in `Command::Boot`.
-    /// While some member is below the level that `Boot` needs, the boot is registered without its life: the answer is
+    /// Says which feature level this node knows, then registers this boot of it; `life` and `before` as in
+    /// `Command::Boot`. While some member is below the level that `Boot` needs, the boot is registered without its
+    /// life: the answer is
     /// `Registered::WithoutLife`, and this is to be called again once the level has risen (`level_reached`).
     ///
     /// # Errors
@@ -293,8 +294,8 @@ impl Meta {
         self.shared.status()
     }
 
-    /// Gives the data directory `key`, whose node knows feature level `level`, a node id and adds it to the group; promotion to voter follows by itself.
-    /// Answers the node id and the cluster's id.
+    /// Gives the data directory `key`, whose node knows feature level `level`, a node id and adds it to the group;
+    /// promotion to voter follows by itself. Answers the node id and the cluster's id.
     pub async fn admit(
         &self,
         key: u128,
@@ -321,8 +322,8 @@ impl Meta {
         }
     }
 
-    /// Stops taking part; a leader hands over first, for as long as an election would take at least. Calls in flight and
-    /// later ones answer `Error::Stopped`.
+    /// Stops taking part; a leader hands over first, for as long as an election would take at least. Calls in flight
+    /// and later ones answer `Error::Stopped`.
     pub async fn stop(&self) {
         let (reply, stopped) = oneshot::channel();
         if self.jobs.send(Job::Stop { reply }).await.is_ok() {
@@ -331,8 +332,9 @@ impl Meta {
         }
     }
 
-    /// Hands a job, with a command of `bytes` if it has one, to the raft thread and waits for its answer. The raft thread
-    /// keeps the deadline and knows what it waits for; the grace only covers a thread that does not get to run.
+    /// Hands a job, with a command of `bytes` if it has one, to the raft thread and waits for its answer. The raft
+    /// thread keeps the deadline and knows what it waits for; the grace only covers a thread that does not get to
+    /// run.
     async fn ask<T>(
         &self,
         deadline: Duration,

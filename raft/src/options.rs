@@ -111,8 +111,8 @@ impl Options {
             enable_pre_vote: Some(true),
             // A leader that crashed before its fsync would resume its term and reuse a log id for another entry.
             enable_leader_restore: Some(false),
-            // A member whose disk went back to an older state is sent what it lacks. By default the leader panics, and one
-            // damaged member stops the cluster.
+            // A member whose disk went back to an older state is sent what it lacks. By default the leader panics,
+            // and one damaged member stops the cluster.
             allow_log_reversion: Some(true),
             ..Config::default()
         };

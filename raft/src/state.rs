@@ -86,8 +86,8 @@ impl Default for State {
 }
 
 impl State {
-    /// A hash over all of it: replicas that applied the same entries agree, and a snapshot does not change it. Comparable
-    /// between processes of one build only.
+    /// A hash over all of it: replicas that applied the same entries agree, and a snapshot does not change it.
+    /// Comparable between processes of one build only.
     pub fn digest(&self) -> u64 {
         let Self {
             applied,

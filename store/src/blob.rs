@@ -59,10 +59,10 @@ pub struct Usage {
     /// Visible blobs.
     pub blobs: u64,
     /// Requested bytes of deleted blobs that someone still holds or reads.
-    pub hidden_bytes: u64,
+    pub deleted_bytes: u64,
 }
 
-/// A stored blob, visible or hidden.
+/// A stored blob, visible or deleted.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) offset: u64,
@@ -94,7 +94,7 @@ impl Entry {
 
 /// A blob that was deleted while its bytes were in use.
 #[derive(Debug)]
-pub(crate) struct Hidden {
+pub(crate) struct Tombstone {
     pub(crate) entry: Entry,
     /// Its place in the order of deletion.
     pub(crate) since: u64,

@@ -7,7 +7,7 @@ use crate::HolderId;
 /// Why the store refused. [`Error::status`] is what travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// `in_use` counts visible blobs and the hidden ones whose bytes are still held.
+    /// `in_use` counts visible blobs and the deleted ones whose bytes are still held.
     #[error(
         "Failed to allocate memory of size {wanted}, total available memory size are {limit}, \
          and {in_use} are already in use"

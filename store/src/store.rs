@@ -1,14 +1,14 @@
 //! The store: blobs by id, and the verbs that create, fill, seal and read them.
 //!
 //! Promise: every verb either does all it says or refuses and changes nothing.
-//! `store/` holds the other verbs: `holders` (who holds what), `hidden` (deletion and the reuse of bytes) and `pages`
-//! (giving memory back).
+//! `store/` holds the other verbs: `holders` (who holds what), `tombstones` (deletion and the reuse of bytes) and
+//! `pages` (giving memory back).
 
-mod hidden;
 mod holders;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,7 +20,7 @@ use vineyard_wire::ObjectId;
 use vineyard_wire::id::IdMaker;
 
 use crate::allocator::{Allocator, RESERVED_BYTES};
-use crate::blob::{Entry, Hidden, Holder, Stage};
+use crate::blob::{Entry, Holder, Stage, Tombstone};
 use crate::{Blob, Error, HolderId, Result, Usage};
 
 /// The blobs of one node. It has one owner; others ask the owner.
@@ -33,11 +33,11 @@ pub struct Store {
     /// The visible blobs.
     blobs: BTreeMap<ObjectId, Entry>,
     /// Deleted blobs whose bytes are in use.
-    hidden: BTreeMap<ObjectId, Hidden>,
-    hidden_count: u64,
-    /// Hidden blobs whose holders cannot release, oldest first: their bytes may be used again in need.
+    tombstones: BTreeMap<ObjectId, Tombstone>,
+    deletions: u64,
+    /// Deleted blobs whose holders cannot release, oldest first: their bytes may be used again in need.
     reusable: BTreeMap<u64, ObjectId>,
-    /// Hidden blobs that nobody holds but a slice of this process still covers.
+    /// Deleted blobs that nobody holds but a slice of this process still covers.
     borrowed: BTreeSet<ObjectId>,
     usage: Usage,
 }
@@ -63,8 +63,8 @@ impl Store {
             holders: BTreeMap::new(),
             holders_opened: 0,
             blobs: BTreeMap::new(),
-            hidden: BTreeMap::new(),
-            hidden_count: 0,
+            tombstones: BTreeMap::new(),
+            deletions: 0,
             reusable: BTreeMap::new(),
             borrowed: BTreeSet::new(),
             usage: Usage {
@@ -211,12 +211,12 @@ impl Store {
 
     /// The store in numbers, now.
     pub fn usage(&self) -> Usage {
-        // The last slice of a hidden blob may have been dropped since anything was asked of the store.
-        let over = self.borrowed.iter().map(|id| &self.hidden[id].entry);
+        // The last slice of a deleted blob may have been dropped since anything was asked of the store.
+        let over = self.borrowed.iter().map(|id| &self.tombstones[id].entry);
         let over = over.filter(|entry| !self.arena.is_borrowed(entry.offset, entry.extent));
         let freed: u64 = over.map(|entry| entry.size).sum();
         Usage {
-            hidden_bytes: self.usage.hidden_bytes - freed,
+            deleted_bytes: self.usage.deleted_bytes - freed,
             ..self.usage
         }
     }
@@ -248,13 +248,13 @@ impl Store {
         let Usage {
             memory_usage,
             memory_limit: limit,
-            hidden_bytes,
+            deleted_bytes,
             ..
         } = self.usage;
         Error::OutOfMemory {
             wanted,
             limit,
-            in_use: memory_usage + hidden_bytes,
+            in_use: memory_usage + deleted_bytes,
         }
     }
 }

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use crate::binaries::root;
 
-/// Where a recorded node listened. The nodes of a cluster know each other's addresses, so these are the fixed ones of the
-/// tests: on a loopback address that nothing else uses.
+/// Where a recorded node listened. The nodes of a cluster know each other's addresses, so these are fixed: on a
+/// loopback address that nothing else uses.
 pub fn listen(nodes: usize, index: usize) -> String {
     format!("127.79.97.{}:{}", 10 * nodes + index, 47_190 + index)
 }

@@ -1,7 +1,7 @@
 //! Nodes of a build of before are replaced one by one, while clients go on.
 //!
-//! The build of before is this one, told by `--feature-level` to know no more than that one did. `cargo xtask chore rolling` runs
-//! the same with its real binary.
+//! The build of before is this one, told by `--feature-level` to know no more than that one did.
+//! `cargo xtask chore rolling` runs the same with its real binary.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

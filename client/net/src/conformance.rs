@@ -1,7 +1,7 @@
 //! What every maker of `Network` and `Local` must do; the machine's and the simulator's pass the same suite.
 //!
-//! Each function panics at the first thing that is not so. Call them inside a tokio runtime with its drivers on (or with
-//! the simulator's clock). They use the maker alone, and the addresses they are given.
+//! Each function panics at the first thing that is not so. Call them inside a tokio runtime with its drivers on (or
+//! with the simulator's clock). They use the maker alone, and the addresses they are given.
 
 mod local;
 mod network;

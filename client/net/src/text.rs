@@ -1,7 +1,7 @@
-//! Text from other users, escaped so that a terminal can print it.
+//! Text from strangers, made harmless for people to read.
 //!
-//! Promise: text that went through here moves no cursor, begins no line and changes no direction of text. It never changes what
-//! is stored or sent: names and type names may hold any character, and programs get them as they are.
+//! Promise: what is printed by way of here moves no cursor, forges no line and turns no text around. It never changes
+//! what is stored or sent: names and type names may hold any character, and programs get them as they are.
 
 use std::borrow::Cow;
 use std::fmt::Write;

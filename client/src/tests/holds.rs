@@ -196,8 +196,8 @@ async fn a_closed_client_closes_with_its_last_blob_though_a_handle_is_left() {
     assert!(pair.peer.ended().await);
 }
 
-/// Whoever comes second of the one that closes and the one that drops has to see the first; which that is nobody
-/// decides, so there are many rounds.
+/// Of the close and the drop, the second has to see the first. A test cannot decide which is second, so there are many
+/// rounds.
 #[tokio::test]
 async fn a_connection_ends_when_its_last_blob_is_dropped_while_the_client_closes() {
     for _ in 0..100 {

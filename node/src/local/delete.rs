@@ -113,7 +113,7 @@ impl Local {
     pub(crate) fn clear_blobs(&mut self, state: &State, blobs: Vec<ObjectId>, by: HolderId) {
         let gone = self.free_unreferred(state, blobs, by, false);
         self.pending.forget_persisted(&gone);
-        self.store.let_go_of_everything(by);
+        self.store.release_everything(by);
     }
 
     /// Blobs that the cluster has released. They are freed at once, or deferred while a delete that may free them

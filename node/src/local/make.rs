@@ -151,13 +151,13 @@ impl Local {
     pub(crate) fn abandon(&mut self, state: &State, put: &Put, status: Status) -> Status {
         let sealed = put.sealed.iter().copied();
         self.free_unreferred(state, sealed, put.deleter, false);
-        self.store.let_go_all(put.holder, &put.inline_ids());
+        self.store.release_all(put.holder, &put.inline_ids());
         status
     }
 
     fn made(&mut self, put: Put, object: Option<Created>, persisting: Option<Persisting>) -> Made {
         let blobs = put.inline_ids();
-        self.store.let_go_all(put.holder, &blobs);
+        self.store.release_all(put.holder, &blobs);
         self.waiters.wake(&put.sealed);
         Made {
             object,

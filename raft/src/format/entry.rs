@@ -1,5 +1,6 @@
-//! A command as it stands in the log. Fields are only ever appended, and commands come at the end of their list; `version`
-//! names the layout, and each entry has the oldest that knows its command, so that builds of before read what they can.
+//! A command as it stands in the log. Fields are only ever appended, and commands come at the end of their list;
+//! `version` names the layout, and each entry has the oldest that knows its command, so that builds of before read
+//! what they can.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! openraft's own records: votes, log ids, memberships, and the frame around each entry of the log. openraft's types are
-//! not stored as they are: another version of it may lay them out in another way.
+//! openraft's own records: votes, log ids, memberships, and the frame around each entry of the log. openraft's types
+//! are not stored as they are: another version of it may lay them out in another way.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

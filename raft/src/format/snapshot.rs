@@ -5,8 +5,8 @@
 //! | 1 | all up to `edited`; one that was written between the builds of feature levels 0 and 2 ends after `lives` |
 //! | 2 | `lives` and `levels` as well |
 //!
-//! A state is written in the lowest version that holds it: until every member knows feature level 1 there are no lives, and
-//! so members of the oldest builds can read what they are sent.
+//! A state is written in the lowest version that holds it: until every member knows feature level 1 there are no
+//! lives, and so members of the oldest builds can read what they are sent.
 
 use std::borrow::Cow;
 use std::sync::Arc;

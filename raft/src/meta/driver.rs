@@ -41,7 +41,8 @@ mod hand_over;
 mod propose;
 mod sequences;
 
-/// What other threads ask of the raft thread. A job keeps its permit until it is answered, also when its caller is gone.
+/// What other threads ask of the raft thread. A job keeps its permit until it is answered, also when its caller is
+/// gone.
 pub(crate) enum Job {
     Submit {
         key: Option<RequestKey>,
@@ -99,8 +100,9 @@ pub(crate) struct Driver {
     admissions: Semaphore,
     /// A permit for each command that is being forwarded to the leader.
     forwards: Semaphore,
-    /// Permits for the bytes of commands that were proposed here and are not yet committed and on this disk. What a client
-    /// asks waits here, in order, until a disk or a majority has caught up; openraft never waits: what it has taken fits.
+    /// Permits for the bytes of commands that were proposed here and are not yet committed and on this disk. What a
+    /// client asks waits here, in order, until a disk or a majority has caught up; openraft never waits: what it has
+    /// taken fits.
     proposed_bytes: ByteSemaphore,
     /// A member tries again and again; it is said once.
     met_unreadable: Cell<bool>,
@@ -175,7 +177,8 @@ struct Desk {
 }
 
 impl Desk {
-    /// Runs until a stop is requested (returns where to answer it), until `until` ends, or until every handle is dropped.
+    /// Runs until a stop is requested (returns where to answer it), until `until` ends, or until every handle is
+    /// dropped.
     async fn work(
         &mut self,
         queue: &mut mpsc::Receiver<Job>,

@@ -50,8 +50,8 @@ impl Links {
         }
     }
 
-    /// Asks `node`, on a kept connection if there is one. A kept connection may have died since; then a new one is tried.
-    /// The bytes of the question get time on top of `within`.
+    /// Asks `node`, on a kept connection if there is one. A kept connection may have died since; then a new one is
+    /// tried. The bytes of the question get time on top of `within`.
     pub(crate) async fn ask(
         &self,
         node: NodeId,

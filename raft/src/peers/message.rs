@@ -15,7 +15,8 @@ type VoteResponse = openraft::raft::VoteResponse<TypeConfig>;
 type TakeOver = openraft::raft::TransferLeaderRequest<TypeConfig>;
 type TakenOver = openraft::raft::TransferLeaderResponse<TypeConfig>;
 
-/// Variants are only ever appended, here and in `Answer`: a member of before answers what it does not know by hanging up.
+/// Variants are only ever appended, here and in `Answer`: a member of before answers what it does not know by hanging
+/// up.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Question {
     Append(Append),

@@ -26,7 +26,8 @@ struct Deleter<'a> {
     done: Deletion,
 }
 
-/// Deletes `ids`, with what `force` and `deep` of the client protocol add. `is_replaced` tells the instances whose bytes are gone.
+/// Deletes `ids`, with what `force` and `deep` of the client protocol add. `is_replaced` tells the instances whose
+/// bytes are gone.
 pub(super) fn delete(
     objects: &mut Objects,
     ids: &[ObjectId],

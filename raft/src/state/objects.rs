@@ -252,7 +252,8 @@ impl Objects {
         self.forget_locations(instance, &held, Lost::Ended(instance))
     }
 
-    /// Forgets that `instance` holds `blobs`, as far as it does. Those that have no holder left are `lost`, and returned.
+    /// Forgets that `instance` holds `blobs`, as far as it does. Those that have no holder left are `lost`, and
+    /// returned.
     pub(super) fn forget_locations(
         &mut self,
         instance: InstanceId,

@@ -111,8 +111,8 @@ impl State {
         self.instances.current_of(node)
     }
 
-    /// Whether a process that says to be `instance` is over for the cluster: a later boot of its node has registered, or
-    /// another process with this boot, or one that its disk does not remember (`before`, as in `Command::Boot`).
+    /// Whether a process that says to be `instance` is over for the cluster: a later boot of its node has registered,
+    /// or another process with this boot, or one that its disk does not remember (`before`, as in `Command::Boot`).
     pub fn is_outlived(&self, instance: InstanceId, life: u128, before: &[u128]) -> bool {
         let node = instance.node();
         let Some(current) = self.instances.current_of(node) else {
@@ -122,8 +122,8 @@ impl State {
         if current.id == instance {
             return match registered {
                 Some(registered) => *registered != life,
-                // While some member is below level `LIVES`, boots are registered without their lives. One that has said no
-                // level is of a build that knows none.
+                // While some member is below level `LIVES`, boots are registered without their lives. One that has
+                // said no level is of a build that knows none.
                 None => self.level_of(node) < features::LIVES,
             };
         }
@@ -131,9 +131,9 @@ impl State {
         is_forgotten || self.instances.is_replaced(instance)
     }
 
-    /// What every node of the cluster is known to understand, see `features`. Before the first is admitted, what this build
-    /// does. A node counts as long as it may come back, so one that died for good without having said its level keeps the
-    /// cluster at 0.
+    /// What every node of the cluster is known to understand, see `features`. Before the first is admitted, what this
+    /// build does. A node counts as long as it may come back, so one that died for good without having said its level
+    /// keeps the cluster at 0.
     pub fn feature_level(&self) -> u8 {
         let said = self.levels_said();
         let levels = self.nodes().map(|node| self.level_among(&said, node.id));

@@ -36,7 +36,7 @@ impl Store {
             self.delete(id, *blob, false);
         }
         for blob in held {
-            self.let_go(id, blob);
+            self.end_hold(id, blob);
         }
         self.holders.remove(&id);
         unsealed
@@ -61,21 +61,21 @@ impl Store {
         if self.holder(holder)?.holds.is_empty() {
             return Err(Error::HoldsNothing);
         }
-        if self.let_go(holder, id) {
+        if self.end_hold(holder, id) {
             Ok(())
         } else {
             Err(Error::NotHeld { id })
         }
     }
 
-    /// `holder` no longer reads or fills any of `ids`: its holds end, and what it created and did not seal goes.
-    pub fn let_go_all(&mut self, holder: HolderId, ids: &[ObjectId]) {
+    /// `holder` no longer reads or fills any of `ids`: its holds end, and what it created and did not seal is deleted.
+    pub fn release_all(&mut self, holder: HolderId, ids: &[ObjectId]) {
         for id in ids {
             let keeper = self.holders.get(&holder);
             if keeper.is_some_and(|keeper| keeper.unsealed.contains(id)) {
                 self.delete(holder, *id, false);
             }
-            self.let_go(holder, *id);
+            self.end_hold(holder, *id);
         }
     }
 
@@ -102,23 +102,26 @@ impl Store {
         Ok(())
     }
 
-    /// Ends the hold of `holder` on a blob, visible or hidden; `false` if there was none.
-    pub(super) fn let_go(&mut self, holder: HolderId, id: ObjectId) -> bool {
+    /// Ends the hold of `holder` on a blob, visible or deleted; `false` if there was none.
+    pub(super) fn end_hold(&mut self, holder: HolderId, id: ObjectId) -> bool {
         let Some(keeper) = self.holders.get_mut(&holder) else {
             return false;
         };
         if !keeper.holds.remove(&id) {
             return false;
         }
-        let hidden = self.hidden.get_mut(&id).map(|hidden| &mut hidden.entry);
-        let is_hidden = hidden.is_some();
-        let entry = hidden
+        let deleted = self
+            .tombstones
+            .get_mut(&id)
+            .map(|tombstone| &mut tombstone.entry);
+        let is_deleted = deleted.is_some();
+        let entry = deleted
             .or_else(|| self.blobs.get_mut(&id))
             .expect("what is held is stored");
         entry.holders.remove(&holder);
         entry.releasers -= usize::from(keeper.can_release);
         self.usage.references -= 1;
-        if is_hidden {
+        if is_deleted {
             self.settle(id);
         }
         true

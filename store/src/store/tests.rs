@@ -87,7 +87,7 @@ fn a_blob_is_created_filled_sealed_read_and_deleted() {
     assert!(store.delete(writer, blob.id, false));
     assert!(!store.delete(writer, blob.id, false) && !store.exists(blob.id));
     assert_eq!(
-        (store.usage().references, store.usage().hidden_bytes),
+        (store.usage().references, store.usage().deleted_bytes),
         (1, 100)
     );
     store.release(reader, blob.id).unwrap();
@@ -219,7 +219,7 @@ fn a_closed_holder_takes_its_references_and_unsealed_blobs_along() {
     assert_eq!(store.all_ids(), [kept]);
     let usage = store.usage();
     assert_eq!(
-        (usage.references, usage.unsealed, usage.hidden_bytes),
+        (usage.references, usage.unsealed, usage.deleted_bytes),
         (2, 0, 10)
     );
     let closed = Error::HolderClosed { holder: first };
@@ -233,7 +233,7 @@ fn a_closed_holder_takes_its_references_and_unsealed_blobs_along() {
 }
 
 #[test]
-fn hidden_bytes_of_those_who_cannot_release_are_reused_oldest_first_and_only_in_need() {
+fn deleted_bytes_of_those_who_cannot_release_are_reused_oldest_first_and_only_in_need() {
     let mut store = heap(MIB);
     let (python, rust, owner) = (
         store.open_holder(false),
@@ -247,10 +247,10 @@ fn hidden_bytes_of_those_who_cannot_release_are_reused_oldest_first_and_only_in_
     for id in [1, 0, 2, 3] {
         store.delete(owner, ids[id], false);
     }
-    assert_eq!(store.usage().hidden_bytes, 3 * quarter);
+    assert_eq!(store.usage().deleted_bytes, 3 * quarter);
     sealed(&mut store, owner, quarter);
     assert_eq!(
-        store.usage().hidden_bytes,
+        store.usage().deleted_bytes,
         3 * quarter,
         "a free quarter was there"
     );
@@ -259,7 +259,7 @@ fn hidden_bytes_of_those_who_cannot_release_are_reused_oldest_first_and_only_in_
         store.release(python, ids[1]),
         Err(Error::NotHeld { id: ids[1] })
     );
-    assert_eq!(store.usage().hidden_bytes, 2 * quarter);
+    assert_eq!(store.usage().deleted_bytes, 2 * quarter);
 
     // The two that are left do not lie side by side with what is free, and one has a holder who will release it.
     assert_eq!(
@@ -267,14 +267,14 @@ fn hidden_bytes_of_those_who_cannot_release_are_reused_oldest_first_and_only_in_
         Code::NotEnoughMemory
     );
     assert_eq!(
-        store.usage().hidden_bytes,
+        store.usage().deleted_bytes,
         2 * quarter,
         "what does not help is not lost"
     );
     store.release(python, ids[2]).unwrap();
     store.release(python, ids[0]).unwrap();
     store.release(rust, ids[0]).unwrap();
-    assert_eq!(store.usage().hidden_bytes, 0);
+    assert_eq!(store.usage().deleted_bytes, 0);
 }
 
 #[test]
@@ -286,16 +286,16 @@ fn a_slice_keeps_the_bytes_of_a_deleted_blob() {
     store.seal(holder, id).unwrap();
     let slice = store.reader(id).unwrap();
     store.delete(holder, id, true);
-    assert_eq!(store.usage().hidden_bytes, MIB);
+    assert_eq!(store.usage().deleted_bytes, MIB);
     assert_eq!(refused(store.create(holder, 5000)).0, Code::NotEnoughMemory);
     assert!(slice.iter().all(|byte| *byte == 1));
     drop(slice);
-    assert_eq!(store.usage().hidden_bytes, 0);
+    assert_eq!(store.usage().deleted_bytes, 0);
     let id = store.create(holder, MIB).unwrap().id;
     let filling = store.writer(id).unwrap();
     assert_eq!(store.writer(id).err(), Some(Error::Borrowed { id }));
     store.close_holder(holder);
-    assert_eq!(store.usage().hidden_bytes, MIB);
+    assert_eq!(store.usage().deleted_bytes, MIB);
     drop(filling);
     store.decay().unwrap();
     assert_at_rest(&store);
@@ -377,22 +377,22 @@ fn bytes_deleted_under_their_writer_are_not_given_to_another() {
 }
 
 #[test]
-fn to_let_go_of_everything_includes_what_others_had_deleted() {
+fn to_release_everything_includes_what_others_had_deleted() {
     let mut store = heap(4096);
     let (reader, other) = (store.open_holder(false), store.open_holder(true));
     let blob = store.create(reader, 4096).unwrap();
     store.seal(reader, blob.id).unwrap();
     store.delete(other, blob.id, false);
-    assert_eq!(store.usage().hidden_bytes, 4096);
-    store.let_go_of_everything(reader);
+    assert_eq!(store.usage().deleted_bytes, 4096);
+    store.release_everything(reader);
     assert_eq!(
-        (store.usage().hidden_bytes, store.usage().references),
+        (store.usage().deleted_bytes, store.usage().references),
         (0, 0)
     );
 }
 
 #[test]
-fn a_delete_in_nobodys_name_keeps_every_hold_until_it_is_let_go_of() {
+fn a_delete_in_nobodys_name_keeps_every_hold_until_it_ends() {
     let mut store = heap(MIB);
     let holder = store.open_holder(true);
     let held = sealed(&mut store, holder, 100);
@@ -403,8 +403,8 @@ fn a_delete_in_nobodys_name_keeps_every_hold_until_it_is_let_go_of() {
     assert!(store.delete(HolderId::NOBODY, held, false));
     delete_all(&mut store, HolderId::NOBODY);
     assert!(!store.exists(filled) && !store.exists(abandoned));
-    assert_eq!(store.usage().hidden_bytes, 700);
-    store.let_go_all(holder, &[held, filled, abandoned, held]);
+    assert_eq!(store.usage().deleted_bytes, 700);
+    store.release_all(holder, &[held, filled, abandoned, held]);
     assert_at_rest(&store);
 }
 
@@ -413,15 +413,15 @@ fn letting_go_of_an_unsealed_blob_deletes_it_for_its_creator_alone() {
     let mut store = heap(MIB);
     let (creator, other) = (store.open_holder(true), store.open_holder(true));
     let id = store.create(creator, 100).unwrap().id;
-    store.let_go_all(other, &[id]);
+    store.release_all(other, &[id]);
     assert!(store.exists(id));
-    store.let_go_all(creator, &[id, ObjectId::EMPTY_BLOB]);
+    store.release_all(creator, &[id, ObjectId::EMPTY_BLOB]);
     assert!(!store.exists(id) && store.exists(ObjectId::EMPTY_BLOB));
     let id = store.create(creator, 100).unwrap().id;
     store.seal(other, id).unwrap();
-    store.let_go_all(creator, &[id]);
+    store.release_all(creator, &[id]);
     assert!(store.exists(id), "sealed by another it is theirs");
-    store.let_go_all(other, &[id]);
+    store.release_all(other, &[id]);
     assert!(store.exists(id));
     store.delete(HolderId::NOBODY, id, false);
     assert_at_rest(&store);

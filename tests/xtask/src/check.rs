@@ -1,4 +1,4 @@
-//! `cargo xtask check`: what must hold before anybody reads the change.
+//! `cargo xtask check`: what must hold before anybody reads the change. `cargo xtask fix` mends what a machine can.
 
 use anyhow::{Result, ensure};
 use vineyard_tests::tidy;
@@ -28,6 +28,21 @@ pub(crate) fn run() -> Result<()> {
     shell::run(&mut shell::cargo(&lint))?;
     package()?;
     python::check()
+}
+
+/// Changes files: formats them, and mends what the linters can.
+pub(crate) fn fix() -> Result<()> {
+    let mend = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--fix",
+        "--allow-dirty",
+        "--allow-staged",
+    ];
+    shell::run(&mut shell::cargo(&mend))?;
+    shell::run(&mut shell::cargo(&["fmt", "--all"]))?;
+    python::fix()
 }
 
 /// What is fit to be published: the client, and what it needs.

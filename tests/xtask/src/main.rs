@@ -1,4 +1,4 @@
-//! The chores of this repository: `cargo xtask test`, `check`, `bench`, `kill-leader`, `scale`, `chore`.
+//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `fuzz`, `bench`, `kill-leader`, `scale`, `chore`.
 //!
 //! It starts programs and judges what they print; it must never know how the product works inside.
 #![allow(
@@ -9,6 +9,7 @@
 mod bench;
 mod check;
 mod chores;
+mod fuzz;
 mod peer;
 mod python;
 mod released;
@@ -32,8 +33,10 @@ struct Arguments {
 enum Chore {
     /// All Rust tests, the released client's own tests against our nodes, our Python package.
     Test(test::Options),
-    /// Formatting, lints and the house style.
+    /// Formatting, lints and the house style. Changes no file.
     Check,
+    /// Formats, and mends what the linters can.
+    Fix,
     /// The released client on the released server and on ours, side by side, and our own client.
     Bench(bench::Options),
     /// Kills the leader again and again under load, and looks for what was acknowledged.
@@ -45,6 +48,14 @@ enum Chore {
     Scale {
         #[arg(long, default_value_t = 100_000)]
         objects: u32,
+    },
+    /// Fuzzes the decoders of client frames, peer frames and journal records.
+    Fuzz {
+        /// For each target.
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        /// Only this target: client, peer or journal.
+        target: Option<String>,
     },
     /// Makes the environment with the released package, and says where it is.
     Peer {
@@ -64,10 +75,12 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Test(options) => test::run(&options),
         Chore::Check => check::run(),
+        Chore::Fix => check::fix(),
         Chore::Bench(options) => bench::run(&options),
         Chore::KillLeader { kills } => test::kill_leader(kills),
         Chore::WithHistory { chore } => chores::run(&chore),
         Chore::Scale { objects } => test::scale(objects),
+        Chore::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
         Chore::Peer { peer } => {
             peer::Peer::ready(peer).map(|peer| println!("{}", peer.server().display()))
         }

@@ -79,11 +79,15 @@ impl Environment {
     }
 
     pub(crate) fn python(&self) -> PathBuf {
-        self.folder.join("bin/python")
+        self.programs().join("python")
+    }
+
+    fn programs(&self) -> PathBuf {
+        self.folder.join("bin")
     }
 
     fn pip(&self) -> Command {
-        let mut command = Command::new(self.folder.join("bin/pip"));
+        let mut command = Command::new(self.programs().join("pip"));
         command.current_dir(shell::root());
         // So that the build finds what was built before.
         if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
@@ -101,7 +105,7 @@ impl Environment {
             command.env_remove(variable);
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let programs = std::iter::once(self.folder.join("bin"));
+        let programs = std::iter::once(self.programs());
         let paths = std::env::join_paths(programs.chain(std::env::split_paths(&path)));
         command.env("PATH", paths.expect("a path of a path has no colon"));
         command
@@ -125,15 +129,25 @@ impl Environment {
 
 /// What must hold of the Python source before anybody runs it. Nothing is built, and nothing is written but caches.
 pub(crate) fn check() -> Result<()> {
-    let environment = Environment::lint()?;
-    for (tool, arguments) in [
-        ("ruff", &["check"][..]),
+    with_linters(&[
+        ("ruff", &["check"]),
         ("ruff", &["format", "--check"]),
         ("mypy", &[]),
-    ] {
+    ])
+}
+
+/// Mends what ruff can, and formats.
+pub(crate) fn fix() -> Result<()> {
+    with_linters(&[("ruff", &["check", "--fix"]), ("ruff", &["format"])])
+}
+
+/// Runs these tools, each with its arguments, on the package.
+fn with_linters(tools: &[(&str, &[&str])]) -> Result<()> {
+    let environment = Environment::lint()?;
+    for (tool, arguments) in tools {
         let mut command = environment.run();
         command.current_dir(shell::root().join(PACKAGE));
-        command.args(["-m", tool]).args(arguments);
+        command.args(["-m", tool]).args(*arguments);
         command.env("RUFF_CACHE_DIR", environment.folder.join("ruff"));
         command.env("MYPY_CACHE_DIR", environment.folder.join("mypy"));
         shell::run(&mut command)?;

@@ -69,8 +69,8 @@ impl Local for SystemLocal {
     }
 }
 
-/// Makes a folder, and those above it that are missing, in which other users find a socket: who may connect is said by the
-/// socket's mode, whatever the umask of this process is.
+/// Makes a folder, and those above it that are missing, in which other users find a socket: who may connect is said by
+/// the socket's mode, whatever the umask of this process is.
 fn make_folder(folder: &Path) -> io::Result<()> {
     const SEARCHABLE: u32 = 0o755;
     if folder.try_exists()? {

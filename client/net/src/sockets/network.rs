@@ -1,6 +1,6 @@
 //! TCP as the machine has it.
 //!
-//! Promise: small writes leave at once and small reads are acknowledged at once, with any other side. Buffer
+//! Promise: small writes leave at once and small reads are acknowledged at once, for every kind of peer. Buffer
 //! sizes stay with the kernel: its autotuning reaches megabytes, while a size set here is capped at `wmem_max` (often
 //! 208 KiB) and switches autotuning off. A peer that died without a word is noticed within about a minute: the
 //! connection ends, and with it the session that holds its memory.

@@ -1,8 +1,9 @@
 //! Which user of this machine holds the other end of a TCP connection, as the kernel tells.
 //!
 //! Promise: a user is told only for a socket that a process has open and that is connected by exactly these two
-//! addresses. The kernel shows what nobody holds any more (a closed socket, TIME_WAIT) as user 0, so such an end counts as
-//! nobody's, and it finds a listener where there is no connection, so what it found is compared with what was sought.
+//! addresses. The kernel shows what nobody holds any more (a closed socket, TIME_WAIT) as user 0, so such an end counts
+//! as nobody's, and it finds a listener where there is no connection, so what it found is compared with what was
+//! sought.
 
 mod diag;
 mod table;
@@ -64,7 +65,7 @@ struct Listed {
 }
 
 impl Listed {
-    /// Connected: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT. Not LISTEN, TIME_WAIT or half open.
+    /// Connected: ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT. Not LISTEN, TIME_WAIT or one that is still connecting.
     const CONNECTED: [u8; 4] = [1, 4, 5, 8];
 
     /// The user that holds the end `sought`, if this is it and a process has it open.

@@ -151,7 +151,7 @@ fn a_put_that_is_refused_leaves_nothing() {
                 (after.blobs, after.memory_usage),
                 (before.blobs, before.memory_usage)
             );
-            assert_eq!((after.unsealed, after.hidden_bytes), (0, 0));
+            assert_eq!((after.unsealed, after.deleted_bytes), (0, 0));
             assert_eq!(objects(test_node).await, count);
         }
     });
@@ -175,7 +175,7 @@ fn a_put_whose_persist_the_cluster_refuses_is_rolled_back() {
             assert_eq!(refused.code(), Some(Code::Invalid), "{refused}");
             client.debug().await.unwrap();
             let after = usage(test_node).await;
-            assert_eq!((after.blobs, after.hidden_bytes), (0, 0));
+            assert_eq!((after.blobs, after.deleted_bytes), (0, 0));
             assert_eq!(objects(test_node).await, 0);
         }
     });

@@ -2,7 +2,7 @@
 //!
 //! sled opens a file for each large page, in the middle of a write, and does not get over it when it cannot: the buffer
 //! that it was writing stays claimed, and every later write and flush waits for it. So the disk holds some descriptors
-//! while it is idle and lets go of them just before sled works. A lack of descriptors passes; it is no dead disk.
+//! while it is idle and closes them just before sled works. A lack of descriptors passes; it is no dead disk.
 
 use std::fs::File;
 use std::io;
@@ -68,7 +68,7 @@ impl Spares {
         Ok(())
     }
 
-    /// Lets go of the reserve for the time of `work`.
+    /// Closes the reserve for the time of `work`.
     pub(super) fn lend(&mut self) {
         self.held.clear();
     }

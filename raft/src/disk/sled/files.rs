@@ -15,8 +15,8 @@ use std::time::SystemTime;
 pub(super) enum Step {
     /// A group is in the journal: that.
     Journalled,
-    /// sled has taken a group, and may have written pages on its own. Files that those name, and the pages at the end of
-    /// a file that has grown, must not be lost while pages behind them are not: sled would not open what is left.
+    /// sled has taken a group, and may have written pages on its own. Files that those name, and the pages at the end
+    /// of a file that has grown, must not be lost while pages behind them are not: sled would not open what is left.
     Applied,
     /// sled has written all it has: everything of sled's.
     Flushed,

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Numbers are little-endian. A record is a group of batches; one group is durable before the next is written. A
-//! checkpoint starts a generation: the newer slot that is whole counts, and records of another generation are leftovers.
-//! So the records of a generation are there whole until those of the next may be written over them.
-//! It must never know what the keys mean, nor when sled is durable: its owner says so.
+//! checkpoint starts a generation: the newer slot that is whole counts, and records of another generation are
+//! leftovers. So the records of a generation are there whole until those of the next may be written over them. It
+//! must never know what the keys mean, nor when sled is durable: its owner says so.
 
 pub(crate) mod record;
 #[cfg(test)]

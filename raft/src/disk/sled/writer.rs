@@ -1,4 +1,5 @@
-//! The one thread that writes: groups of batches into the journal and then into sled, checkpoints, and what a crash left.
+//! The one thread that writes: groups of batches into the journal and then into sled, checkpoints, and what a crash
+//! left.
 //!
 //! Promise: a batch's `Done` is told of success only when the batch survives a power loss; after one failure nothing is
 //! written any more.
@@ -64,8 +65,8 @@ impl Writer {
         }
     }
 
-    /// Does again what a crash may have kept sled from writing. All of it, in its order: what sled has of it already ends
-    /// up the same.
+    /// Does again what a crash may have kept sled from writing. All of it, in its order: what sled has of it already
+    /// ends up the same.
     fn redo(&mut self, left: &[Batch]) -> io::Result<()> {
         let journal = self.journal.generation();
         let mark = self.marks.get(GENERATION).map_err(into_io)?;
@@ -86,7 +87,8 @@ impl Writer {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
-        // The process that began this generation may have been killed before it was durable, and records must not be without it.
+        // The process that began this generation may have been killed before it was durable, and records must not be
+        // without it.
         self.sync(Step::Journalled)?;
         match left.is_empty() && goes_on == Some(journal) {
             true => Ok(()),
@@ -177,8 +179,8 @@ impl Writer {
         self.sync(Step::Flushed)
     }
 
-    /// A step that lacks descriptors has not begun to sync what it could not open, so it may be done again; after a sync
-    /// that failed it may not.
+    /// A step that lacks descriptors has not begun to sync what it could not open, so it may be done again; after a
+    /// sync that failed it may not.
     fn sync(&mut self, step: Step) -> io::Result<()> {
         let Self { sync, spares, .. } = self;
         // The journal is open already.

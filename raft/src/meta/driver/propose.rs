@@ -161,8 +161,8 @@ impl Driver {
         state.feature_level().min(self.options.feature_level)
     }
 
-    /// No command gets past this that some member does not understand. Asked before a command is handed to the leader, which
-    /// may be such a member, and again where it is proposed.
+    /// No command gets past this that some member does not understand. Asked before a command is handed to the
+    /// leader, which may be such a member, and again where it is proposed.
     fn check_level(&self, command: &Command) -> Result<(), Error> {
         let (needed, level) = (features::needed_by(command), self.feature_level());
         match needed > level {
@@ -230,8 +230,8 @@ impl Driver {
         }
     }
 
-    /// Whom this node believes to lead, or else whom another member does. A node that `failed` to answer is not taken at
-    /// once: a member that nobody reaches may believe in a leader of long ago.
+    /// Whom this node believes to lead, or else whom another member does. A node that `failed` to answer is not taken
+    /// at once: a member that nobody reaches may believe in a leader of long ago.
     pub(super) async fn find_leader(&self, failed: Option<NodeId>) -> Option<NodeId> {
         let status = self.shared.status();
         if status.leader.is_some() && status.leader != failed {
@@ -315,8 +315,9 @@ impl Driver {
         }
     }
 
-    /// Gives the node an id and adds it to the group, if this node leads. One after the other: openraft makes one change
-    /// of the members at a time, and a crowd whose tries failed and began anew would keep each other from succeeding.
+    /// Gives the node an id and adds it to the group, if this node leads. One after the other: openraft makes one
+    /// change of the members at a time, and a crowd whose tries failed and began anew would keep each other from
+    /// succeeding.
     pub(crate) async fn admit_here(&self, key: u128, endpoint: String, level: u8) -> Answer {
         let _permit = self.admissions.acquire().await;
         let (node, cluster) = match self.id_of(key, &endpoint, level).await {

@@ -37,8 +37,8 @@ impl Sequences {
     }
 }
 
-/// One request to the cluster, however often it is submitted: it takes effect at most once, and every later answer is the
-/// first. Dropping it says that nobody will ask again; until then the cluster remembers what it answered.
+/// One request to the cluster, however often it is submitted: it takes effect at most once, and every later answer is
+/// the first. Dropping it says that nobody will ask again; until then the cluster remembers what it answered.
 pub struct Request {
     shared: Arc<Published>,
     key: RequestKey,

@@ -52,7 +52,7 @@ struct Known {
     creator: HolderId,
     holders: BTreeSet<HolderId>,
     visible: bool,
-    hidden_at: usize,
+    deleted_at: usize,
 }
 
 struct World {
@@ -91,7 +91,7 @@ impl World {
         self.deletions += 1;
         let known = self.known.get_mut(&id).unwrap();
         known.visible = false;
-        known.hidden_at = self.deletions;
+        known.deleted_at = self.deletions;
         if !known.blob.sealed && known.creator != by && self.holders.contains_key(&known.creator) {
             known.holders.insert(known.creator);
         }
@@ -111,14 +111,14 @@ impl World {
             .iter()
             .filter(|(id, k)| reusable(k) && !is_pinned(id));
         let (kept, reused): (Vec<_>, Vec<_>) =
-            candidates.partition(|(id, _)| self.store.hidden.contains_key(id));
+            candidates.partition(|(id, _)| self.store.tombstones.contains_key(id));
         let last = reused
             .iter()
-            .map(|(_, known)| known.hidden_at)
+            .map(|(_, known)| known.deleted_at)
             .max()
             .unwrap_or(0);
         assert!(
-            kept.iter().all(|(_, known)| known.hidden_at > last),
+            kept.iter().all(|(_, known)| known.deleted_at > last),
             "the oldest goes first"
         );
         let reused: Vec<_> = reused.into_iter().map(|(id, _)| *id).collect();
@@ -146,7 +146,7 @@ impl World {
             }
             Step::LetGoOfAll(holder) => {
                 let holder = self.holder(holder);
-                self.store.let_go_of_everything(holder);
+                self.store.release_everything(holder);
                 for known in self.known.values_mut() {
                     known.holders.remove(&holder);
                 }
@@ -234,7 +234,7 @@ impl World {
                 creator,
                 holders,
                 visible: true,
-                hidden_at: 0,
+                deleted_at: 0,
             };
             self.known.insert(blob.id, known);
         }
@@ -260,7 +260,7 @@ impl World {
         self.known
             .retain(|id, k| k.visible || !k.holders.is_empty() || pinned.contains(id));
         let visible = || self.known.values().filter(|known| known.visible);
-        let hidden = self.known.values().filter(|known| !known.visible);
+        let deleted = self.known.values().filter(|known| !known.visible);
         let usage = Usage {
             memory_usage: visible().map(|known| known.blob.size).sum(),
             memory_limit: CAPACITY_BYTES,
@@ -271,7 +271,7 @@ impl World {
                 .sum(),
             unsealed: visible().filter(|known| !known.blob.sealed).count() as u64,
             blobs: visible().count() as u64,
-            hidden_bytes: hidden.map(|known| known.blob.size).sum(),
+            deleted_bytes: deleted.map(|known| known.blob.size).sum(),
         };
         assert_eq!(self.store.usage(), usage);
         assert!(usage.memory_usage <= usage.memory_limit);
@@ -318,7 +318,7 @@ proptest! {
         world.check();
         world.store.trim().unwrap();
         assert_at_rest(&world.store);
-        prop_assert!(world.store.holders.len() == 1 && world.store.hidden.is_empty());
+        prop_assert!(world.store.holders.len() == 1 && world.store.tombstones.is_empty());
         prop_assert_eq!(world.store.region().resident_bytes().unwrap(), 0);
     }
 }

@@ -118,7 +118,7 @@ fn the_child_that_lacks_descriptors() {
     };
     let disk = SledDisk::open(Path::new(&folder)).unwrap();
     commit(&disk, batch(0)).unwrap();
-    // The answer of a second batch comes after the reserve is taken back from the first.
+    // The answer of a second batch comes after the reserve is opened again after the first.
     commit(&disk, Vec::new()).unwrap();
     let mut taken = Vec::new();
     while let Ok(file) = descriptors::take() {

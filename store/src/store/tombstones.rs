@@ -1,11 +1,12 @@
-//! Deletion hides a blob at once. Its bytes stay where they are while anyone holds or reads them; those that only
-//! holders keep who can not release are used again, oldest first, when memory would be out otherwise.
+//! Deletion. A deleted blob is not found any more; a tombstone keeps its bytes in place while a holder holds them or a
+//! slice covers them. If memory would be out otherwise, the bytes that are held only by holders who cannot release are
+//! used again, oldest first.
 
 use vineyard_wire::ObjectId;
 
 use super::Store;
 use crate::allocator::extent_bytes;
-use crate::blob::{Hidden, Stage};
+use crate::blob::{Stage, Tombstone};
 use crate::{HolderId, Result};
 
 impl Store {
@@ -17,7 +18,7 @@ impl Store {
         };
         self.usage.blobs -= 1;
         self.usage.memory_usage -= entry.size;
-        self.usage.hidden_bytes += entry.size;
+        self.usage.deleted_bytes += entry.size;
         if let Stage::Unsealed { creator } = entry.stage {
             self.disown(creator, id);
             // Its creator may be writing through its own mapping, so it holds the bytes until it releases them or
@@ -31,20 +32,20 @@ impl Store {
                 self.usage.references += 1;
             }
         }
-        let since = self.hidden_count;
-        self.hidden_count += 1;
-        self.hidden.insert(id, Hidden { entry, since, trim });
-        if !self.let_go(by, id) {
+        let since = self.deletions;
+        self.deletions += 1;
+        self.tombstones.insert(id, Tombstone { entry, since, trim });
+        if !self.end_hold(by, id) {
             self.settle(id);
         }
         true
     }
 
     /// Ends all holds of `by`, also those on blobs that others have deleted.
-    pub fn let_go_of_everything(&mut self, by: HolderId) {
+    pub fn release_everything(&mut self, by: HolderId) {
         let held = self.holders.get(&by).map(|holder| holder.holds.clone());
         for id in held.into_iter().flatten() {
-            self.let_go(by, id);
+            self.end_hold(by, id);
         }
     }
 
@@ -64,7 +65,7 @@ impl Store {
         let mut freed = Vec::new();
         let mut offset = None;
         for id in self.reusable.values() {
-            let entry = &self.hidden[id].entry;
+            let entry = &self.tombstones[id].entry;
             if self.arena.is_borrowed(entry.offset, entry.extent) {
                 continue;
             }
@@ -79,16 +80,16 @@ impl Store {
             if offset.is_some() {
                 self.forget(id);
             } else {
-                let entry = &self.hidden[&id].entry;
+                let entry = &self.tombstones[&id].entry;
                 self.allocator.claim(entry.offset, entry.extent);
             }
         }
         offset
     }
 
-    /// Decides what becomes of a hidden blob after its holders changed.
+    /// Decides what becomes of a deleted blob after its holders changed.
     pub(super) fn settle(&mut self, id: ObjectId) {
-        let Some(Hidden { entry, since, trim }) = self.hidden.get(&id) else {
+        let Some(Tombstone { entry, since, trim }) = self.tombstones.get(&id) else {
             return;
         };
         if !entry.holders.is_empty() {
@@ -108,7 +109,7 @@ impl Store {
         }
     }
 
-    /// Frees the hidden blobs whose last slice was dropped since.
+    /// Frees the deleted blobs whose last slice was dropped since.
     pub(super) fn free_unborrowed(&mut self) {
         for id in std::mem::take(&mut self.borrowed) {
             self.settle(id);
@@ -128,12 +129,12 @@ impl Store {
         }
     }
 
-    /// Removes a hidden blob whose bytes were given to the allocator, and ends the references to it.
+    /// Removes a deleted blob whose bytes were given to the allocator, and ends the references to it.
     fn forget(&mut self, id: ObjectId) {
-        let Some(Hidden { entry, since, .. }) = self.hidden.remove(&id) else {
+        let Some(Tombstone { entry, since, .. }) = self.tombstones.remove(&id) else {
             return;
         };
-        self.usage.hidden_bytes -= entry.size;
+        self.usage.deleted_bytes -= entry.size;
         self.reusable.remove(&since);
         for holder in entry.holders {
             if self

@@ -29,7 +29,7 @@ fn range(blob: ObjectId, offset: u64, len: u64) -> Range {
 fn ranges_of_sealed_blobs_are_pinned() {
     let (mut store, holder) = store();
     let blob = sealed(&mut store, holder, b"0123456789");
-    let slices = pin(&mut store, &[range(blob, 0, 10), range(blob, 3, 4)]).unwrap();
+    let slices = pin(&store, &[range(blob, 0, 10), range(blob, 3, 4)]).unwrap();
     assert_eq!(*slices[0], *b"0123456789");
     store.delete(holder, blob, true);
     assert_eq!(*slices[1], *b"3456", "a slice outlives its blob");
@@ -41,7 +41,7 @@ fn a_range_that_is_not_inside_its_blob_is_refused() {
     let blob = sealed(&mut store, holder, b"0123456789");
     let outside = [(0, 11), (10, 1), (11, 0), (u64::MAX, 1), (1, u64::MAX)];
     for (offset, len) in outside {
-        let refused = pin(&mut store, &[range(blob, 0, 1), range(blob, offset, len)]);
+        let refused = pin(&store, &[range(blob, 0, 1), range(blob, offset, len)]);
         let status = refused.expect_err("outside");
         assert_eq!(status.code, Code::Invalid, "{status}");
     }
@@ -55,7 +55,7 @@ fn what_is_not_here_or_not_sealed_is_refused() {
         (unsealed, Code::ObjectNotSealed),
         (ObjectId(1 << 63 | 77), Code::ObjectNotExists),
     ] {
-        let status = pin(&mut store, &[range(blob, 0, 1)]).expect_err("refused");
+        let status = pin(&store, &[range(blob, 0, 1)]).expect_err("refused");
         assert_eq!(status.code, code, "{status}");
         assert!(status.message.contains(&blob.to_string()), "{status}");
     }
@@ -65,7 +65,7 @@ fn what_is_not_here_or_not_sealed_is_refused() {
 async fn the_length_goes_before_the_bytes_and_their_checksum_after() {
     let (mut store, holder) = store();
     let blob = sealed(&mut store, holder, b"0123456789");
-    let slices = pin(&mut store, &[range(blob, 0, 2), range(blob, 8, 2)]).unwrap();
+    let slices = pin(&store, &[range(blob, 0, 2), range(blob, 8, 2)]).unwrap();
     let (mut near, mut far) = pipes();
     send(&mut near, slices).await.unwrap();
     drop(near);

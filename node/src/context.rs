@@ -116,7 +116,7 @@ pub(crate) async fn reap(node: Rc<NodeContext>) {
             }
         };
         if let Err(status) = node.local.ask(close).await {
-            tracing::error!(%status, "what closed connections held is not released");
+            tracing::error!(%status, "the references of closed connections were not released");
             return;
         }
     }

@@ -156,7 +156,7 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, limits: Rc<ClientLimits>
         read = tokio::time::timeout(deadline, stream.read_exact(&mut first)) => read,
     };
     if !matches!(read, Ok(Ok(_))) {
-        tracing::debug!(%caller, "a connection ended before it said what it wants");
+        tracing::debug!(%caller, "a connection closed before its first bytes");
         return;
     }
     if first == MAGIC {

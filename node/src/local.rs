@@ -128,8 +128,8 @@ impl Local {
         Ok(())
     }
 
-    /// Frees those of `candidates` that nothing refers to or is about to, and ends `by`'s references to them. Returns
-    /// those that were here.
+    /// Frees those of `candidates` that nothing refers to, or is about to refer to, and ends `by`'s references to them.
+    /// Returns those that were here.
     fn free_unreferred(
         &mut self,
         state: &State,

@@ -19,11 +19,11 @@ use crate::context::NodeContext;
 /// Runs until the node stops; idle while another node leads.
 pub(crate) async fn watch(node: Rc<NodeContext>) {
     let limits = &node.config.limits;
-    let mut reign = None;
+    let mut leader_term = None;
     loop {
         tokio::time::sleep(limits.liveness_period).await;
         let group = node.meta.status();
-        let silent = silences(&group, &mut reign, Instant::now());
+        let silent = silences(&group, &mut leader_term, Instant::now());
         for command in transitions(&node.meta.state(), &silent, limits.unreachable_after) {
             if let Err(error) = registration::submit(&node, command).await {
                 // The next round sees the same change and retries.
@@ -33,14 +33,14 @@ pub(crate) async fn watch(node: Rc<NodeContext>) {
     }
 }
 
-/// A term in which this node leads, and its begin.
+/// A term in which this node leads, and the time when it began to.
 #[derive(Clone, Copy)]
-struct Reign {
+struct LeaderTerm {
     term: u64,
     since: Instant,
 }
 
-/// When this leader last heard of a member.
+/// For how long a member has not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Silence {
     lasts: Duration,
@@ -50,17 +50,21 @@ struct Silence {
 
 /// For how long each member has been silent; empty unless this node leads. A member that has not answered this leader
 /// yet counts as silent since the begin of the term.
-fn silences(group: &Status, reign: &mut Option<Reign>, now: Instant) -> BTreeMap<NodeId, Silence> {
+fn silences(
+    group: &Status,
+    leader_term: &mut Option<LeaderTerm>,
+    now: Instant,
+) -> BTreeMap<NodeId, Silence> {
     if !group.is_leader {
-        *reign = None;
+        *leader_term = None;
         return BTreeMap::new();
     }
-    let fresh = Reign {
+    let fresh = LeaderTerm {
         term: group.term,
         since: now,
     };
-    let known = reign.filter(|reign| reign.term == group.term);
-    let Reign { since, .. } = *reign.insert(known.unwrap_or(fresh));
+    let known = leader_term.filter(|known| known.term == group.term);
+    let LeaderTerm { since, .. } = *leader_term.insert(known.unwrap_or(fresh));
     let members = group.voters.iter().chain(&group.learners);
     let silence = |member: &NodeId| {
         let heard = match *member == group.me {

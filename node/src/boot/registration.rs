@@ -206,7 +206,7 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
         ..node.identity.clone()
     };
     if let Err(error) = refused.save(node.env.disk.as_ref()).await {
-        tracing::error!(%error, "the disk does not remember that the cluster refused this node");
+        tracing::error!(%error, "could not save that the cluster refused this node");
     }
     error
 }

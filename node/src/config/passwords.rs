@@ -79,16 +79,17 @@ impl Passwords {
         is_right && user.is_some()
     }
 
-    /// The costs of the bcrypt hashes that, made besides `hash`, take as long together as the dearest one of the file:
-    /// the next cost takes as long as all below it and the first of them once more.
+    /// The costs of the additional bcrypt hashes that, together with `hash`, take as long as the one with the highest
+    /// cost in the file. Each step of the cost doubles the time, so all costs from that of `hash` up to below the
+    /// highest fill the difference.
     fn costs_missing(&self, hash: &Hash) -> Range<u32> {
         match (
             self.users.values().filter_map(Hash::cost).max(),
             hash.cost(),
         ) {
             (None, _) => 0..0,
-            (Some(dearest), Some(cost)) => cost..dearest,
-            (Some(dearest), None) => dearest..dearest + 1,
+            (Some(highest), Some(cost)) => cost..highest,
+            (Some(highest), None) => highest..highest + 1,
         }
     }
 }

@@ -122,8 +122,8 @@ pub(super) fn missing(store: &Store, ids: &[ObjectId]) -> BTreeSet<ObjectId> {
     missing.copied().collect()
 }
 
-/// Fails if one of `missing` is lost. Otherwise confirms with the cluster that none is, waiting no longer than for a
-/// client's `sync_meta`.
+/// Fails if one of `missing` is lost. Unless this node knows of one already, it first catches up with the cluster, if
+/// the cluster answers in time.
 pub(super) async fn check_lost(
     node: &Rc<NodeContext>,
     missing: &BTreeSet<ObjectId>,

@@ -142,16 +142,16 @@ async fn make(session: &Session, mut put: Put) -> Result<Made, Status> {
 
 /// Whether it is certain that the refused persist of `id` will not take effect.
 async fn is_final(session: &Session, id: ObjectId) -> Result<bool, Status> {
-    let may_come = move |local: &mut Local, state: &State| {
+    let may_take_effect = move |local: &mut Local, state: &State| {
         state.contains(id) || local.pending.is_persisting(id)
     };
-    Ok(!session.node.local.ask(may_come).await?)
+    Ok(!session.node.local.ask(may_take_effect).await?)
 }
 
 /// Deletes what a refused put made. If that fails too, the client still gets the first refusal.
 async fn rollback(session: &Session, ids: Vec<ObjectId>) {
     if let Err(status) = delete::rollback(session, ids).await {
-        tracing::debug!(%status, "what a refused put made stays");
+        tracing::debug!(%status, "could not delete what a refused put made");
     }
 }
 

@@ -44,7 +44,10 @@ pub(crate) async fn fetch(
         Ok(checksums)
     };
     let late = |_| {
-        let message = format!("not all of it came within {} ms", deadline.as_millis());
+        let message = format!(
+            "the bytes did not arrive within {} ms",
+            deadline.as_millis()
+        );
         io::Error::new(io::ErrorKind::TimedOut, message)
     };
     tokio::time::timeout(deadline, fetched)

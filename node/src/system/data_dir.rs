@@ -10,7 +10,7 @@ use super::ownership;
 
 /// Names that a node uses there.
 const OURS: [&str; 2] = ["meta", "node.json"];
-/// Names in the topmost folder of an empty file system.
+/// The one folder in an empty file system; it belongs to root.
 const OF_THE_FILE_SYSTEM: &str = "lost+found";
 
 /// Whether a node has stored anything in `dir`.

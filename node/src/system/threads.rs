@@ -40,7 +40,7 @@ fn patient_runtime() -> io::Result<tokio::runtime::Runtime> {
             }
             made => {
                 if waited && made.is_ok() {
-                    tracing::info!("the thread has its descriptors");
+                    tracing::info!("a thread that waited for descriptors has started");
                 }
                 return made;
             }

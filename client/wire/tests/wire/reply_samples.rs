@@ -176,8 +176,8 @@ fn data_replies() -> Vec<(&'static str, Reply)> {
     ]
 }
 
-fn cluster_replies() -> Vec<(&'static str, Reply)> {
-    let registered = Registered {
+fn registered() -> Registered {
+    Registered {
         ipc_socket: "run/a.sock".into(),
         rpc_endpoint: "vm:9601".into(),
         instance_id: InstanceId(0),
@@ -188,7 +188,11 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         features: vec![],
         fetch_ms_max: 0,
         first_trace: 0,
-    };
+    }
+}
+
+fn cluster_replies() -> Vec<(&'static str, Reply)> {
+    let registered = registered();
     let features = vec!["persist_many".into()];
     let info = InstanceInfo {
         hostid: 1_442_236_531_971,

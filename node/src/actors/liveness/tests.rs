@@ -31,10 +31,10 @@ fn lasts(silent: &BTreeMap<NodeId, Silence>) -> Vec<u64> {
 
 #[tokio::test(start_paused = true)]
 async fn a_member_that_never_answered_is_silent_since_the_leader_took_over() {
-    let (mut reign, start) = (None, Instant::now());
+    let (mut leader_term, start) = (None, Instant::now());
     let at = |secs| start + Duration::from_secs(secs);
-    assert!(silences(&group(1, false, &[]), &mut reign, start).is_empty());
-    let mut look = |group: &Status, secs| lasts(&silences(group, &mut reign, at(secs)));
+    assert!(silences(&group(1, false, &[]), &mut leader_term, start).is_empty());
+    let mut look = |group: &Status, secs| lasts(&silences(group, &mut leader_term, at(secs)));
     assert_eq!(look(&group(2, true, &[(1, 0)]), 10), [0, 0, 0]);
     assert_eq!(look(&group(2, true, &[(1, 1000)]), 13), [0, 1, 3]);
     assert_eq!(look(&group(4, true, &[]), 14), [0, 0, 0], "another term");

@@ -202,7 +202,7 @@ fn a_source_that_dies_half_way_is_named_and_leaves_nothing() {
 
 #[test]
 fn a_source_that_stops_sending_fails_at_the_deadline() {
-    a_failure_is_named_and_leaves_nothing(Source::Stalls, "not all of it came within 5");
+    a_failure_is_named_and_leaves_nothing(Source::Stalls, "the bytes did not arrive within 5");
 }
 
 #[test]

@@ -161,7 +161,10 @@ fn a_put_that_is_refused_leaves_nothing() {
 fn a_put_whose_persist_the_cluster_refuses_is_rolled_back() {
     with_node(Limits::default(), async |test_node| {
         let bytes = vec![7; 100_000];
-        for client in test_node.clients(&Options::default()).await {
+        let mut options = Options::default();
+        // A debug build takes seconds to encode and decode so long a text.
+        options.deadline = std::time::Duration::from_secs(60);
+        for client in test_node.clients(&options).await {
             let mut content = content(&[vec![]], ObjectId(77));
             content.remove("linked");
             content.insert("text".into(), "x".repeat(PERSIST_BYTES_MAX).into());

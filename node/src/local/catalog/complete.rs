@@ -67,6 +67,6 @@ fn no_such_blob(name: &str, member: &Tree) -> Status {
     let which = member.get(key::INLINE).unwrap_or(&Value::Null);
     Status::new(
         Code::MetaTreeInvalid,
-        format!("the blob member {name:?} has no id, and no blob {which} came along"),
+        format!("the blob member {name:?} has no id, and the request has no blob {which}"),
     )
 }

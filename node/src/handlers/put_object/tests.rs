@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
+use vineyard_raft::state::State;
 use vineyard_store::Usage;
 use vineyard_wire::limits::PERSIST_BYTES_MAX;
 use vineyard_wire::meta::key;
@@ -9,6 +10,7 @@ use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Request, Tree};
 
 use crate::config::Limits;
+use crate::local::Local;
 use crate::testing::{TestNode, with_node};
 
 fn tree(value: Value) -> Tree {
@@ -294,51 +296,66 @@ fn a_get_that_waits_is_answered_when_the_object_is_there() {
     });
 }
 
-/// Runs `work`. Returns how many turns of the owner it took, including those that follow the events.
+/// Turns of the owner that `work` takes.
 async fn turns<T>(test_node: &TestNode, work: impl Future<Output = T>) -> (u64, T) {
     let local = &test_node.node.context.local;
     let before = local.turns();
     let done = work.await;
-    // Following what the cluster has applied takes turns too.
-    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     (local.turns() - before, done)
+}
+
+/// Puts, persists and names one blob of `size` bytes. Returns how many turns of the owner that took, with those that
+/// follow what the cluster has applied.
+async fn named_put(test_node: &TestNode, client: &Client, name: &str, size: usize) -> u64 {
+    let wanted = name.to_owned();
+    let wait = move |local: &mut Local, state: &State| local.name_or_wait(state, &wanted);
+    let set = test_node.node.context.local.ask(wait).await.unwrap();
+    let set = set.expect_err("the name is new");
+    let bytes = vec![1; size];
+    let work = async {
+        let made = client.put_object(one_blob(&bytes, Some(name))).await;
+        // The owner wakes it when it has followed the entry.
+        set.woken().await;
+        made.unwrap();
+    };
+    turns(test_node, work).await.0
+}
+
+fn one_blob<'a>(bytes: &'a [u8], name: Option<&str>) -> Put<'a> {
+    Put {
+        content: tree(json!({
+            "typename": "test::T",
+            "buffer_": {"typename": "vineyard::Blob", "inline": 0}
+        })),
+        blobs: vec![PutBlob::Bytes(bytes)],
+        persist: name.is_some(),
+        name: name.map(str::to_owned),
+    }
 }
 
 #[test]
 fn a_put_is_at_most_two_turns_and_with_persist_and_name_four() {
     with_node(Limits::default(), async |test_node| {
         let client = &test_node.clients(&Options::default()).await[0];
-        // An earlier name, so that the cluster has registered this node.
-        check_round_trip(client, &[5], "before").await;
-        for size in [5, 100_000] {
-            let bytes = vec![1; size];
-            let put = |name: Option<&str>| Put {
-                content: tree(json!({
-                    "typename": "test::T",
-                    "buffer_": {"typename": "vineyard::Blob", "inline": 0}
-                })),
-                blobs: vec![PutBlob::Bytes(&bytes)],
-                persist: name.is_some(),
-                name: name.map(str::to_owned),
-            };
+        // Afterwards the node is registered, and all that happened before is followed.
+        named_put(test_node, client, "before", 5).await;
+        // The bytes come along, or are written in place after one more turn.
+        for (size, place) in [(5, 0), (100_000, 1)] {
             // The client releases what it dropped with its next request.
             client.debug().await.unwrap();
-            let (taken, made) = turns(test_node, client.put_object(put(None))).await;
-            assert!(taken <= 2, "{size} bytes: {taken} turns");
-            let id = made.unwrap().id;
+            let bytes = vec![1; size];
+            let put = client.put_object(one_blob(&bytes, None));
+            let (taken, made) = turns(test_node, put).await;
+            assert_eq!(taken, 1 + place, "a put of {size} bytes");
+            let made = [made.unwrap().id];
             client.debug().await.unwrap();
-            let (taken, deleted) =
-                turns(test_node, client.delete(&[id], DeleteOptions::default())).await;
+            let delete = client.delete(&made, DeleteOptions::default());
+            let (taken, deleted) = turns(test_node, delete).await;
             deleted.unwrap();
             assert_eq!(taken, 1, "a local delete");
-            let name = format!("{size} bytes");
             client.debug().await.unwrap();
-            let (taken, made) = turns(test_node, client.put_object(put(Some(&name)))).await;
-            made.unwrap();
-            assert!(
-                taken <= 4,
-                "{size} bytes with persist and name: {taken} turns"
-            );
+            let taken = named_put(test_node, client, &format!("{size} bytes"), size).await;
+            assert_eq!(taken, 3 + place, "{size} bytes with persist and name");
         }
     });
 }

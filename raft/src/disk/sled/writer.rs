@@ -100,15 +100,21 @@ impl Writer {
         let mut failed: Option<String> = None;
         while let Ok(first) = queue.recv() {
             let group = gather(first, queue);
-            attempt(&mut failed, || self.write_group(&group));
+            let changes = group.iter().any(|write| !write.batch.is_empty());
+            if changes {
+                attempt(&mut failed, || self.write_group(&group));
+            }
             for write in group {
                 write.tell(match &failed {
                     None => Ok(()),
                     Some(reason) => Err(io::Error::other(reason.clone())),
                 });
             }
-            attempt(&mut failed, || self.tidy());
-            self.spares.top_up();
+            // A group that changes nothing only says that those before it are durable: the reserve stays as it is.
+            if changes {
+                attempt(&mut failed, || self.tidy());
+                self.spares.top_up();
+            }
         }
         attempt(&mut failed, || match self.journal.is_empty() {
             true => Ok(()),
@@ -125,10 +131,6 @@ impl Writer {
     }
 
     fn write_group(&mut self, group: &[Write]) -> io::Result<()> {
-        let changes = group.iter().any(|write| !write.batch.is_empty());
-        if !changes {
-            return Ok(());
-        }
         // Before anything is written: a group that must wait has changed nothing.
         self.spares.fill()?;
         self.journal

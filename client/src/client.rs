@@ -97,10 +97,20 @@ impl Client {
 
     pub(crate) async fn connect(world: &World, target: Target, options: &Options) -> Result<Self> {
         let (connection, registered) = Connection::open(world, &target, options).await?;
+        Ok(Self::with(world, &target, options, connection, registered))
+    }
+
+    fn with(
+        world: &World,
+        target: &Target,
+        options: &Options,
+        connection: Connection,
+        registered: Registered,
+    ) -> Self {
         let inner = Inner {
             world: world.clone(),
             options: options.clone(),
-            target,
+            target: target.clone(),
             registered,
             traces: connection.traces(),
             connection: Mutex::new(Some(connection)),
@@ -111,9 +121,9 @@ impl Client {
             second: Lock::default(),
             keeper: OnceLock::new(),
         };
-        Ok(Self {
+        Self {
             inner: Arc::new(inner),
-        })
+        }
     }
 
     /// The instance this client is connected to.
@@ -204,7 +214,11 @@ impl Client {
     /// A connection of its own to the same node, for a call that may take long or be given up.
     async fn another(&self) -> Result<Self> {
         let (world, options) = (&self.inner.world, &self.inner.options);
-        let another = Self::connect(world, self.inner.target.clone(), options).await?;
+        let (mut connection, registered) =
+            Connection::open(world, &self.inner.target, options).await?;
+        // Its requests are this client's: `last_trace` knows them.
+        connection.share_traces(&self.inner.traces);
+        let another = Self::with(world, &self.inner.target, options, connection, registered);
         if let Some(keeper) = self.inner.keeper.get() {
             another.keep(keeper.clone());
         }

@@ -158,6 +158,13 @@ impl Connection {
         self.traces.clone()
     }
 
+    /// Counts on with the traces of another connection.
+    pub(crate) fn share_traces(&mut self, traces: &Option<Traces>) {
+        if self.traces.is_some() {
+            self.traces.clone_from(traces);
+        }
+    }
+
     /// Whether the next exchange may begin.
     pub(crate) fn in_step(&self) -> bool {
         self.in_step

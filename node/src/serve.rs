@@ -44,8 +44,9 @@ pub(crate) async fn converse(
         let record = Record::begin(session, &admitted);
         let request = admitted.map(|(request, _)| request);
         let work = record.call().run(answer(session, connection, request));
-        let served = record.run(work).await?;
-        record.end(session, &served);
+        let served = record.run(work).await;
+        record.end(session, served.as_ref().ok());
+        let served = served?;
         match served.connection {
             Some(back) => connection = back,
             None => break,

@@ -6,7 +6,8 @@
 //!
 //! A level is said as a lock that the instance holds, because every build since level 0 applies such an entry alike,
 //! has it in its snapshots, and frees it when a later boot replaces the instance. So a node that goes back to an
-//! older build takes its level back by registering.
+//! older build takes its level back by registering. A build of before `LIVES` cannot go back once the level has risen:
+//! what the cluster has written since names processes that it does not know.
 
 use vineyard_wire::InstanceId;
 

@@ -111,15 +111,16 @@ impl Client {
             Some(owner) => owner,
             None => self.connect_owner(part, endpoint).await?,
         };
-        let mut found = owner.read_in_batches(&part.ids, options).await;
-        if reused && matches!(found, Err(Error::Closed { .. })) {
+        let mut all = Vec::with_capacity(part.ids.len());
+        let mut read = owner.read_in_batches(&part.ids, &mut all, options).await;
+        if reused && all.is_empty() && matches!(read, Err(Error::Closed { .. })) {
             // It was closed while idle; a new connection shows whether the owner is there.
             owner = self.connect_owner(part, endpoint).await?;
-            found = owner.read_in_batches(&part.ids, options).await;
+            read = owner.read_in_batches(&part.ids, &mut all, options).await;
         }
-        let found = found?;
+        read?;
         self.inner.owners.lock().await.insert(part.instance, owner);
-        Ok(found)
+        Ok(all)
     }
 
     async fn connect_owner(&self, part: &Part, endpoint: &str) -> Result<Client> {
@@ -130,14 +131,14 @@ impl Client {
         connecting.await.map_err(refused)
     }
 
-    /// The blobs `ids` of this node, as many in one exchange as the sizes of those before allow.
+    /// Appends the blobs `ids` of this node to `all`, as many in one exchange as the sizes of those before allow.
     async fn read_in_batches(
         &self,
         ids: &[ObjectId],
+        all: &mut Vec<Option<Blob>>,
         options: &ReadOptions<'_>,
-    ) -> Result<Vec<Option<Blob>>> {
+    ) -> Result<()> {
         let compress = options.compression.unwrap_or(self.options().compression);
-        let mut all = Vec::with_capacity(ids.len());
         let mut count = BATCH_BLOBS_FIRST;
         while all.len() < ids.len() {
             let batch = &ids[all.len()..ids.len().min(all.len() + count)];
@@ -154,7 +155,7 @@ impl Client {
             count = next_count(batch.len(), bytes);
             all.extend(batch.iter().map(|id| found.get(id).cloned()));
         }
-        Ok(all)
+        Ok(())
     }
 }
 

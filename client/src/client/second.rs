@@ -15,6 +15,11 @@ impl Client {
     where
         F: Future<Output = Result<T>>,
     {
+        if self.is_closed() || !self.is_ours() {
+            return Err(Error::Closed {
+                endpoint: self.inner.target.text().to_owned(),
+            });
+        }
         let kept = self.second().take();
         if let Some(second) = kept.filter(Client::is_idle) {
             let done = call(second.clone()).await;
@@ -30,8 +35,11 @@ impl Client {
     }
 
     fn keep_second(&self, second: Client) {
-        if !self.is_closed() && second.is_idle() {
-            self.second().get_or_insert(second);
+        let is_idle = second.is_idle();
+        let mut kept = self.second();
+        // Under the lock: `close` takes what is kept afterwards.
+        if !self.is_closed() && is_idle {
+            kept.get_or_insert(second);
         }
     }
 

@@ -87,6 +87,8 @@ impl PendingProposal {
                 Err(RaftError::Stopped | RaftError::Disk(_) | RaftError::Newer { .. }) => {
                     return None;
                 }
+                // Said of this attempt alone: an earlier one may be in the log.
+                Err(RaftError::FeatureLevel { .. }) => {}
                 Err(forgotten @ RaftError::Refused(Refusal::Forgotten)) => {
                     return Some(self.took_effect().then_some(()).ok_or(forgotten));
                 }

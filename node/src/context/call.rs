@@ -20,6 +20,8 @@ pub(crate) struct Call {
     waits: RefCell<Vec<(&'static str, Duration)>>,
     /// Time that the caller asked to wait.
     asked: Cell<Duration>,
+    /// The caller's own deadline passed.
+    timed_out: Cell<bool>,
 }
 
 impl Call {
@@ -28,6 +30,7 @@ impl Call {
             trace,
             waits: RefCell::default(),
             asked: Cell::default(),
+            timed_out: Cell::default(),
         })
     }
 
@@ -39,6 +42,11 @@ impl Call {
     /// Time that the caller asked to wait, which does not count as delay.
     pub(crate) fn asked(&self) -> Duration {
         self.asked.get()
+    }
+
+    /// Whether the request ended by a deadline that the caller gave, which is no failure.
+    pub(crate) fn timed_out(&self) -> bool {
+        self.timed_out.get()
     }
 
     /// What the request waited for, the longest first.
@@ -80,19 +88,50 @@ pub(crate) fn trace() -> Option<Trace> {
 
 /// Notes for the log that the request waited for `what`.
 pub(crate) async fn waiting_for<T>(what: &'static str, work: impl Future<Output = T>) -> T {
-    let begun = Instant::now();
-    let done = work.await;
-    // Background tasks serve no request.
-    let _own_task = CALL.try_with(|call| call.add(what, begun.elapsed()));
-    done
+    let _wait = Wait::begin(Some(what));
+    work.await
 }
 
 /// Runs `work`, a wait that the caller asked for.
 pub(crate) async fn as_asked<T>(work: impl Future<Output = T>) -> T {
-    let begun = Instant::now();
-    let done = work.await;
-    let _own_task = CALL.try_with(|call| call.asked.set(call.asked.get() + begun.elapsed()));
-    done
+    let _wait = Wait::begin(None);
+    work.await
+}
+
+/// Notes that a deadline which the caller gave has passed.
+pub(crate) fn note_timeout() {
+    // Background tasks serve no request.
+    let _own_task = CALL.try_with(|call| call.timed_out.set(true));
+}
+
+/// Counts a wait when it ends, also if it is dropped: the client may leave, or its own deadline pass.
+struct Wait {
+    call: Option<Rc<Call>>,
+    /// `None` for a wait that the caller asked for.
+    what: Option<&'static str>,
+    begun: Instant,
+}
+
+impl Wait {
+    fn begin(what: Option<&'static str>) -> Self {
+        Self {
+            // Background tasks serve no request.
+            call: CALL.try_with(Rc::clone).ok(),
+            what,
+            begun: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let Some(call) = &self.call else { return };
+        let spent = self.begun.elapsed();
+        match self.what {
+            Some(what) => call.add(what, spent),
+            None => call.asked.set(call.asked.get() + spent),
+        }
+    }
 }
 
 /// `work` as a part of the current request, for a spawned task.
@@ -126,6 +165,10 @@ mod tests {
         assert_eq!(call.clone().run(work).await, Some(Trace(7)));
         assert_eq!(call.waits().to_string(), "other 20 ms, one 15 ms");
         assert_eq!(call.asked(), Duration::from_secs(1));
+        // A wait that is given up counts too.
+        let given_up = tokio::time::timeout(Duration::from_millis(500), as_asked(sleep(1000)));
+        assert!(call.clone().run(given_up).await.is_err());
+        assert_eq!(call.asked(), Duration::from_millis(1500));
         assert_eq!(trace(), None);
     }
 }

@@ -152,7 +152,7 @@ pub(super) async fn shallow_copy(
         let persisted = super::persist::persist_all(node, vec![target_id]).await;
         if let Err(status) = persisted {
             node.local
-                .ask(move |local, _| local.catalog.remove(target_id))
+                .ask(move |local, state| local.remove_copy(state, target_id))
                 .await?;
             return Err(status);
         }

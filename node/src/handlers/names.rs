@@ -82,7 +82,10 @@ pub(super) async fn get_name(node: &Rc<NodeContext>, request: GetName) -> Result
         Ok(object_id) => Ok(Reply::GetName {
             object_id: object_id?,
         }),
-        Err(_) => Err(failure::deadline(&format!("the name {name:?}"), after)),
+        Err(_) => {
+            call::note_timeout();
+            Err(failure::deadline(&format!("the name {name:?}"), after))
+        }
     }
 }
 

@@ -8,11 +8,12 @@ use vineyard_raft::features;
 use vineyard_raft::state::State;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
-use super::agree::{confirm, is_here, is_known, submit, unblocked};
+use super::agree::{confirm, is_here, is_known, unblocked};
 use super::metadata::is_unknown;
 use super::to_its_end;
 use crate::actors::migrator;
 use crate::actors::proposal::{Naming, PendingProposal, known_outcome};
+use crate::boot::registration;
 use crate::context::NodeContext;
 use crate::failure;
 use crate::local::catalog::unknown_subtree;
@@ -38,7 +39,25 @@ pub(super) async fn persist_all(node: &Rc<NodeContext>, ids: Vec<ObjectId>) -> R
         let message = "!IsBlob(id): The blobs cannot be persisted";
         return Err(Status::new(Code::AssertionFailed, message));
     }
-    to_its_end("the persist", carry_out(node.clone(), ids.into(), None)).await
+    let work = carry_out(node.clone(), ids.into(), None);
+    let done = to_its_end("the persist", async { Ok(work.await) }).await?;
+    done.map_err(|unpublished| unpublished.status)
+}
+
+/// Why an object is not persistent, or has not its name.
+pub(super) struct Unpublished {
+    pub(super) status: Status,
+    /// The object is persistent, and the cluster has refused the name for good.
+    pub(super) has_no_name: bool,
+}
+
+impl From<Status> for Unpublished {
+    fn from(status: Status) -> Self {
+        Self {
+            status,
+            has_no_name: false,
+        }
+    }
 }
 
 /// Persists and names what `put_object` has made; its persist may have begun in the same turn.
@@ -47,7 +66,7 @@ pub(super) async fn publish(
     id: ObjectId,
     begun: Option<Persisting>,
     name: Option<String>,
-) -> Result<(), Status> {
+) -> Result<(), Unpublished> {
     let node = node.clone();
     let naming = name.map(|name| Naming { name, id });
     let work = async move {
@@ -56,14 +75,14 @@ pub(super) async fn publish(
             None => carry_out(node, vec![id].into(), naming).await,
         }
     };
-    to_its_end("the persist", work).await
+    to_its_end("the persist", async { Ok(work.await) }).await?
 }
 
 async fn carry_out(
     node: Rc<NodeContext>,
     ids: Arc<[ObjectId]>,
     naming: Option<Naming>,
-) -> Result<(), Status> {
+) -> Result<(), Unpublished> {
     let begin = || {
         let ids = ids.clone();
         move |local: &mut Local, state: &State| local.begin_persist(state, &ids)
@@ -82,7 +101,7 @@ async fn propose(
     node: Rc<NodeContext>,
     persisting: Persisting,
     naming: Option<Naming>,
-) -> Result<(), Status> {
+) -> Result<(), Unpublished> {
     // While some member does not know `Publish`, the persist and the name are two entries.
     let is_known = node.meta.feature_level() >= features::PUBLISH && !persisting.is_empty();
     let (naming, later) = match is_known {
@@ -109,7 +128,12 @@ async fn propose(
             id,
             condition,
         };
-        submit(&node, command).await?;
+        let submitted = registration::submit(&node, command).await;
+        let has_no_name = matches!(known_outcome(submitted.clone()), Some(Err(_)));
+        submitted.map_err(|error| Unpublished {
+            status: failure::from_raft(error),
+            has_no_name,
+        })?;
     }
     Ok(())
 }

@@ -96,14 +96,15 @@ async fn finish(session: &Session, put: PutObject, inline: Inline) -> Result<Rep
     };
     tracing::debug!(id = %created.id, "made");
     if persist
-        && let Err(status) = persist::publish(&session.node, created.id, persisting, name).await
+        && let Err(unpublished) =
+            persist::publish(&session.node, created.id, persisting, name).await
     {
-        if is_final(session, created.id).await? {
+        if unpublished.has_no_name || is_final(session, created.id).await? {
             let members = created.brought.iter().copied();
             let all = sealed.into_iter().chain(members).chain([created.id]);
             rollback(session, all.collect()).await;
         }
-        return Err(status);
+        return Err(unpublished.status);
     }
     let object = Some(MadeObject {
         id: created.id,

@@ -22,8 +22,13 @@ impl Local {
         objects: &[ObjectId],
         blobs: Vec<ObjectId>,
     ) -> Result<Copied, Status> {
-        if let Err(status) = self.check_sealed(&blobs) {
-            self.discard(&blobs);
+        let is_whole = self.check_sealed(&blobs).and_then(|()| {
+            let mut blobs = blobs.iter();
+            // A delete that names one has begun and will free it.
+            blobs.try_for_each(|id| self.pending.check_member(*id))
+        });
+        if let Err(status) = is_whole {
+            self.give_up_copy(state, &blobs);
             return Err(status);
         }
         self.pending.begin_copy(&blobs);
@@ -37,11 +42,18 @@ impl Local {
         self.pending.end_copy(blobs);
         if applied {
             self.release_own(blobs);
-            self.end_applied(state, blobs);
+            self.end_blobs(state, blobs);
         } else {
-            self.discard(blobs);
+            self.give_up_copy(state, blobs);
         }
         self.waiters.wake(blobs);
+    }
+
+    /// Frees what was fetched for nothing. A client may have made an object over a blob meanwhile: that stays.
+    fn give_up_copy(&mut self, state: &State, blobs: &[ObjectId]) {
+        self.release_own(blobs);
+        let blobs = blobs.iter().copied();
+        self.free_unreferred(state, blobs, self.own_holder, false);
     }
 
     /// Releases the node's own references to `blobs`.

@@ -119,7 +119,9 @@ impl Local {
     /// Blobs that the cluster has released. They are freed at once, or deferred while a delete that may free them
     /// itself is pending.
     pub(super) fn free_released(&mut self, state: &State, released: BTreeSet<ObjectId>) {
-        self.pending.forget_persisted(&released);
+        // A later persist may have one of them.
+        let gone = released.iter().filter(|id| state.blob(**id).is_none());
+        self.pending.forget_persisted(gone);
         let free = self.pending.release(released);
         self.free(state, free);
     }

@@ -46,6 +46,7 @@ impl Local {
                 self.catalog.remove(*id);
             }
         }
+        self.waiters.wake_persists();
         if self.waiters.is_idle() {
             return;
         }

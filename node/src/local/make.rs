@@ -158,7 +158,6 @@ impl Local {
     fn made(&mut self, put: Put, object: Option<Created>, persisting: Option<Persisting>) -> Made {
         let blobs = put.inline_ids();
         self.store.release_all(put.holder, &blobs);
-        self.waiters.wake(&put.sealed);
         Made {
             object,
             blobs,
@@ -189,6 +188,15 @@ impl Local {
             self.waiters.wake(&[target]);
             (target, state.contains(id))
         }))
+    }
+
+    /// Removes a transient copy whose persist failed, and what only it referred to.
+    pub(crate) fn remove_copy(&mut self, state: &State, id: ObjectId) {
+        let Some(copy) = self.catalog.remove(id) else {
+            return;
+        };
+        let blobs: Vec<_> = children(&copy).filter(|id| id.is_blob()).collect();
+        self.free_unreferred(state, blobs, self.own_holder, false);
     }
 
     /// Adds labels to a transient object; `false` if it is not transient.
@@ -266,6 +274,7 @@ impl Local {
         for id in &ids {
             self.store.seal(put.holder, *id)?;
         }
+        self.waiters.wake(&newly);
         Ok(newly)
     }
 }

@@ -80,14 +80,12 @@ impl Local {
             }
         }
         self.pending.end_persist(records.iter().chain(blobs));
-        if applied {
-            self.end_applied(state, blobs);
-        }
+        self.end_blobs(state, blobs);
         self.waiters.wake(records.iter().chain(blobs));
     }
 
-    /// Notes that `blobs` are persistent, except for those that the cluster has released since.
-    pub(super) fn end_applied(&mut self, state: &State, blobs: &[ObjectId]) {
+    /// Notes which of `blobs` are persistent, and frees those that nothing refers to any more.
+    pub(super) fn end_blobs(&mut self, state: &State, blobs: &[ObjectId]) {
         let ours = blobs.iter().copied().filter(|id| self.store.exists(*id));
         let (kept, released): (BTreeSet<_>, BTreeSet<_>) =
             ours.partition(|id| state.blob(*id).is_some());

@@ -40,10 +40,10 @@ impl Local {
         };
         match ids.iter().find(|id| !texts.trees.contains_key(id)) {
             None => Ok(Ok(texts)),
-            Some(id) => {
-                let member = self.catalog.missing_member(state, *id);
-                Err(self.waiters.wait_for(member.unwrap_or(*id)))
-            }
+            Some(id) => Err(match self.catalog.missing_member(state, *id) {
+                None => self.waiters.wait_for(*id),
+                Some(member) => self.waiters.wait_for_member(member),
+            }),
         }
     }
 

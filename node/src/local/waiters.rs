@@ -26,6 +26,8 @@ impl Waiter {
 pub(crate) struct Waiters {
     ids: BTreeMap<ObjectId, Vec<Weak<Notify>>>,
     names: BTreeMap<String, Vec<Weak<Notify>>>,
+    /// Waits that any persist may end.
+    persists: Vec<Weak<Notify>>,
     entries: usize,
     /// Live entries after the last sweep.
     alive: usize,
@@ -35,6 +37,19 @@ impl Waiters {
     pub(crate) fn wait_for(&mut self, id: ObjectId) -> Waiter {
         self.count_one();
         register(self.ids.entry(id))
+    }
+
+    /// For a member that is missing: another object of its signature may stand in for it, so each persist is a reason to
+    /// check again.
+    pub(crate) fn wait_for_member(&mut self, id: ObjectId) -> Waiter {
+        let waiter = self.wait_for(id);
+        self.count_one();
+        self.persists.push(Arc::downgrade(&waiter.0));
+        waiter
+    }
+
+    pub(crate) fn wake_persists(&mut self) {
+        self.entries -= wake_all([std::mem::take(&mut self.persists)].into_iter());
     }
 
     pub(crate) fn wait_for_name(&mut self, name: &str) -> Waiter {
@@ -59,6 +74,7 @@ impl Waiters {
     pub(crate) fn wake_everyone(&mut self) {
         wake_all(std::mem::take(&mut self.ids).into_values());
         wake_all(std::mem::take(&mut self.names).into_values());
+        self.wake_persists();
         self.entries = 0;
     }
 
@@ -69,7 +85,8 @@ impl Waiters {
 
     fn count_one(&mut self) {
         if self.entries > 2 * self.alive + DEAD_ENTRIES_MAX {
-            self.alive = sweep(&mut self.ids) + sweep(&mut self.names);
+            self.persists.retain(|waiter| waiter.strong_count() > 0);
+            self.alive = sweep(&mut self.ids) + sweep(&mut self.names) + self.persists.len();
             self.entries = self.alive;
         }
         self.entries += 1;

@@ -72,22 +72,24 @@ impl Record {
         work.instrument(self.span.clone()).await
     }
 
-    /// Counts the request, and logs it once if it was slow or failed.
-    pub(super) fn end(self, session: &Session, served: &Served) {
+    /// `served` is `None` if the connection broke. Counts the request, and logs it once if it was slow or failed.
+    pub(super) fn end(self, session: &Session, served: Option<&Served>) {
+        let outcome = served.and_then(|served| served.outcome.as_ref());
         let took = self.begun.elapsed();
         let delayed = took.saturating_sub(self.call.asked());
         let is_slow = delayed >= session.node.config.limits.slow_request;
-        let failure = match &served.outcome {
+        let failure = match outcome {
             Some(Err(status)) => Some(status),
             _ => None,
         };
-        let has_failed = failure.is_some_and(|status| is_fault(status.code));
+        let is_fault = failure.is_some_and(|status| is_fault(status.code));
+        let has_failed = is_fault && !self.call.timed_out();
         session.node.counters.count_request(has_failed, is_slow);
         if has_failed || is_slow {
             self.warn(session, delayed, failure);
         }
         let _entered = self.span.enter();
-        match &served.outcome {
+        match outcome {
             None => tracing::debug!(ms = ms(took), "the client left before the answer"),
             Some(Ok(())) => tracing::debug!(ms = ms(took), "answered"),
             Some(Err(status)) => tracing::debug!(ms = ms(took), %status, "refused"),

@@ -166,6 +166,70 @@ fn a_put_that_must_wait_has_changed_nothing() {
 }
 
 #[test]
+fn a_copy_that_failed_leaves_the_blobs_that_others_refer_to() {
+    for is_shared in [true, false] {
+        let mut node = Node::new();
+        let blob = node.blob();
+        let begun = node.local.begin_copy(&node.world.state, &[], vec![blob]);
+        begun.expect("it is sealed");
+        if is_shared {
+            node.over(blob);
+        }
+        node.local.end_copy(&node.world.state, &[blob], false);
+        assert_eq!(node.local.store.exists(blob), is_shared);
+        assert!(node.local.pending.is_idle());
+    }
+}
+
+#[test]
+fn no_copy_begins_with_a_blob_that_a_delete_has_named() {
+    let mut node = Node::new();
+    let (blob, other) = (node.blob(), node.blob());
+    let other = node.persistent(other);
+    let deletion = deletion(&[blob, other]);
+    let pending = node.begin_delete(&deletion);
+    let begun = node.local.begin_copy(&node.world.state, &[], vec![blob]);
+    assert!(begun.is_err());
+    node.local
+        .end_delete(&node.world.state, &deletion, pending, true);
+    assert!(!node.local.store.exists(blob) && node.local.pending.is_idle());
+}
+
+#[test]
+fn blobs_that_were_released_while_a_persist_was_unknown_are_freed_when_it_ends() {
+    let mut node = Node::new();
+    let blob = node.blob();
+    let id = node.over(blob);
+    let mut persisting = node.begin_persist(id);
+    node.apply(&mut persisting);
+    node.local
+        .follow(&node.world.state, &[Event::Persisted(vec![id])]);
+    node.world.run(Command::Delete {
+        ids: vec![id],
+        force: false,
+        deep: true,
+    });
+    node.local
+        .follow(&node.world.state, &[Event::BlobsReleased(vec![blob])]);
+    // Whether it took effect cannot be known any more.
+    node.end_persist(&persisting, false);
+    assert!(!node.local.store.exists(blob) && node.local.pending.is_idle());
+}
+
+#[test]
+fn a_sealed_blob_wakes_its_waiter_though_the_put_that_sealed_it_goes_on() {
+    let mut node = Node::new();
+    let state = node.world.state.clone();
+    let blob = node.local.store.create(node.holder, 8).expect("it fits").id;
+    let waits = waiter(node.local.read_or_wait(&state, &[blob]));
+    let mut put = Put::new(node.holder, node.holder, Inline::Stored(Vec::new()));
+    (put.content, put.seal) = (Some(over(ObjectId(404))), vec![blob]);
+    let turn = node.local.put(&state, put, NOW_MS);
+    assert!(matches!(turn, PutTurn::Unknown(..)));
+    assert!(waits.woken().now_or_never().is_some());
+}
+
+#[test]
 fn a_delete_frees_no_bytes_whose_copy_the_cluster_may_still_take() {
     let mut node = Node::new();
     let blob = node.blob();

@@ -56,7 +56,12 @@ impl Driver {
                         self.shared.applied(index).await?;
                         return outcome.map_err(Error::Refused);
                     }
-                    Tried::TooNew(error) if !may_be_proposed => return Err(error),
+                    // A leader that has not applied what raised the level will.
+                    Tried::TooNew(error)
+                        if !may_be_proposed && self.check_level(&command).is_err() =>
+                    {
+                        return Err(error);
+                    }
                     Tried::Elsewhere(Some(node)) if leader != Some(node) => leader = Some(node),
                     Tried::Elsewhere(_) | Tried::TooNew(_) => {
                         self.pause().await;

@@ -13,8 +13,8 @@ use crate::{Client, Result};
 /// A sealed blob. Over the Unix socket its bytes are the node's own memory, over TCP a copy.
 ///
 /// The memory stays mapped while the blob lives, the connection stays open, and the node keeps the bytes, also after
-/// a delete, until the last `Blob` of its id on this connection is dropped. The node hears of that with the client's next
-/// request, or at once if it is much. After the node is gone the memory stays readable.
+/// a delete, until the last `Blob` of its id on this connection is dropped. The node hears of that with the client's
+/// next request, or at once if it is much. After the node is gone the memory stays readable.
 #[derive(Clone)]
 pub struct Blob {
     id: ObjectId,
@@ -88,7 +88,8 @@ impl fmt::Debug for Blob {
 }
 
 /// A blob that is being filled. Over the Unix socket it is the node's memory, filled in place; over TCP the bytes are
-/// kept here and sent by `seal`. Dropped without `seal` or `abort` its memory goes back to the node with the next request.
+/// kept here and sent by `seal`. Dropped without `seal` or `abort` its memory goes back to the node with the next
+/// request.
 pub struct BlobWriter {
     fill: Fill,
 }

@@ -1,8 +1,8 @@
 //! The client: a handle to one connection, and the verbs.
 //!
-//! Promise: one request at a time per connection, in the order of the calls; every call ends within its deadline. A call
-//! that is dropped half way, or whose deadline passes, closes the connection rather than leave it out of step. It must
-//! never know how a frame looks.
+//! Promise: one request at a time per connection, in the order of the calls; every call ends within its deadline. A
+//! call that is dropped half way, or whose deadline passes, closes the connection rather than leave it out of step.
+//! It must never know how a frame looks.
 
 mod blobs;
 mod cluster;
@@ -131,8 +131,8 @@ impl Client {
         self.inner.registered.instance_id
     }
 
-    /// The trace of the last request on this client's connection: what its lines in the nodes' logs have in common. `None`
-    /// if the node does not know traces, or nothing was asked yet.
+    /// The trace of the last request on this client's connection: what its lines in the nodes' logs have in common.
+    /// `None` if the node does not know traces, or nothing was asked yet.
     pub fn last_trace(&self) -> Option<Trace> {
         let last = self.inner.traces.as_ref()?.last();
         let before_first = Trace(self.inner.registered.first_trace.wrapping_sub(1));

@@ -9,7 +9,8 @@ use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 /// A call's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Every way a call may fail. After `Deadline`, `Io`, `Malformed`, `Mismatch` or `Closed` the connection is of no more use.
+/// Every way a call may fail. After `Deadline`, `Io`, `Malformed`, `Mismatch` or `Closed` the connection is of no
+/// more use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,7 +1,7 @@
 //! `demo`: the main job on three real processes, step by step, each check real.
 //!
-//! It is a client like any other: what it shows, it asks the nodes for. `nodes` starts and ends them, `story` tells, and
-//! the steps are below, in the order in which they run.
+//! It is a client like any other: what it shows, it asks the nodes for. `nodes` starts and ends them, `story` tells,
+//! and the steps are below, in the order in which they run.
 #![allow(
     clippy::disallowed_methods,
     reason = "it starts processes and owns a folder, outside any node"

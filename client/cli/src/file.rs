@@ -1,7 +1,8 @@
 //! Files as objects: what `put` stores and `get` writes back.
 //!
-//! A file is an object of type `vineyard::File`: chunks of at most `CHUNK_BYTES` as blob members `chunk_0`, `chunk_1`, ..., with
-//! its name, length and checksum as attributes. Promise: what comes out is what went in, or an error.
+//! A file is an object of type `vineyard::File`: chunks of at most `CHUNK_BYTES` as blob members `chunk_0`,
+//! `chunk_1`, ..., with its name, length and checksum as attributes. Promise: what comes out is what went in, or an
+//! error.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

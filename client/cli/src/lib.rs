@@ -1,8 +1,8 @@
 //! `vineyardctl`: the command line for people and scripts.
 //!
-//! Promise: a table for people and JSON for programs on each verb, an exit code that says what kind of failure it was, and
-//! errors that say what was tried. It talks to a node through the Rust client only; it never opens a node's files. The
-//! hidden verb `node` starts this same binary as a node, so that one package builds the whole product.
+//! Promise: a table for people and JSON for programs on each verb, an exit code that says what kind of failure it
+//! was, and errors that say what was tried. It talks to a node through the Rust client only; it never opens a node's
+//! files. The hidden verb `node` starts this same binary as a node, so that one package builds the whole product.
 
 use std::ffi::OsString;
 use std::io;

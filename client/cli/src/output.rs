@@ -1,7 +1,7 @@
 //! What is printed: tables for people, JSON for programs, complaints on stderr.
 //!
-//! Promise: this is the only door to the terminal, and what leaves by it is harmless there, also where strangers chose the
-//! names and type names in it. Only an object's bytes (`get -o -`) go another way, as they are.
+//! Promise: this is the only door to the terminal, and what leaves by it is harmless there, also where strangers
+//! chose the names and type names in it. Only an object's bytes (`get -o -`) go another way, as they are.
 
 use std::io::{self, Write};
 

@@ -19,7 +19,8 @@ use crate::tree::Node;
 
 /// Bytes in the node's memory that never change. Over TCP, or from another node, a copy of them.
 ///
-/// `memoryview(blob)`, `numpy.frombuffer(blob, dtype)` and `pyarrow.py_buffer(blob)` read them in place; writing raises.
+/// `memoryview(blob)`, `numpy.frombuffer(blob, dtype)` and `pyarrow.py_buffer(blob)` read them in place; writing
+/// raises.
 /// The bytes stay valid while the blob or a view of it lives, whatever is deleted meanwhile.
 #[pyclass(name = "Blob", module = "vineyard._C", extends = PyVineyardObject, frozen)]
 pub(crate) struct PyBlob {

@@ -181,8 +181,8 @@ impl Borrowed {
             return &[];
         }
         // SAFETY: not null (an object's buffer has an address when it has bytes; `at` checks), `len` bytes long, and
-        // kept by `_buffer` or vouched for by the caller. A thread that writes to the memory meanwhile causes a mixture of old
-        // and new bytes into the blob, as with any write that is not synchronised.
+        // kept by `_buffer` or vouched for by the caller. A thread that writes to the memory meanwhile causes a
+        // mixture of old and new bytes into the blob, as with any write that is not synchronised.
         unsafe { std::slice::from_raw_parts(self.address as *const u8, self.len) }
     }
 }

@@ -1,7 +1,7 @@
 //! `ClientBase`, `IPCClient` and `RPCClient`: one connection each, and the verbs.
 //!
-//! Promise: every call frees the interpreter while it waits, and raises what `errors` says. A verb is one function; what
-//! the Python package adds to it (resolvers, builders, several connections) it must never know.
+//! Promise: every call frees the interpreter while it waits, and raises what `errors` says. A verb is one function;
+//! what the Python package adds to it (resolvers, builders, several connections) it must never know.
 
 mod cluster;
 mod ipc;

@@ -62,7 +62,10 @@ pub(crate) fn region_after(region: Region, offset: usize) -> Region {
 ///
 /// AssertionFailedException if `src` does not fit, TypeError if `dst` is read-only.
 #[pyfunction]
-#[pyo3(signature = (*arguments, offset = None, concurrency = None, dst = None, src = None, dst_size = None, src_size = None))]
+#[pyo3(signature = (
+    *arguments, offset = None, concurrency = None, dst = None, src = None, dst_size = None,
+    src_size = None
+))]
 #[expect(
     clippy::too_many_arguments,
     reason = "the released function's four forms, and their keywords"

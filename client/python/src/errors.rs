@@ -1,7 +1,7 @@
 //! The exceptions, and which of them a failure becomes.
 //!
-//! Promise: one class per status code of the protocol, all below `VineyardException`; a text is the class's prefix, what
-//! was tried, and what to do about it where that is known. It must never decide whether something is a failure.
+//! Promise: one class per status code of the protocol, all below `VineyardException`; a text is the class's prefix,
+//! what was tried, and what to do about it where that is known. It must never decide whether something is a failure.
 
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;

@@ -14,7 +14,8 @@ const SCHEME: &str = "vineyard://";
 /// The id of an object or a blob: 64 bits, printed as `o` and 16 hex digits.
 ///
 /// ObjectID() is the id of no object. ObjectID(value) takes an int from 0 to 2**64-1, an ObjectID, or a text: `o`
-/// (which may be left out) and 1 to 16 hex digits, or what str(object_id) gives; white space around it is ignored. A text that is no id is a ValueError, anything else a TypeError.
+/// (which may be left out) and 1 to 16 hex digits, or what str(object_id) gives; white space around it is ignored. A
+/// text that is no id is a ValueError, anything else a TypeError.
 #[pyclass(name = "ObjectID", module = "vineyard._C", frozen)]
 #[derive(Clone, Copy)]
 pub(crate) struct PyObjectId(pub(crate) ObjectId);

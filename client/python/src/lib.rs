@@ -1,8 +1,8 @@
 //! `vineyard._C`: the Rust client as a Python extension.
 //!
 //! Promise: thin. It has ids, metadata, blobs, clients of one connection, and errors; what a value looks like as an
-//! object, and which of several clients to ask, is Python's affair. The node and the command line are linked in, so that
-//! the package is all there is to install.
+//! object, and which of several clients to ask, is Python's affair. The node and the command line are linked in, so
+//! that the package is all there is to install.
 
 mod blob;
 mod blob_builder;

@@ -216,8 +216,8 @@ impl Client {
         Ok(())
     }
 
-    /// Deletes the blob `id`: it is gone at once for every connection that has no reference to it. A `Blob` or `BlobWriter` of it here
-    /// keeps its bytes.
+    /// Deletes the blob `id`: it is gone at once for every connection that has no reference to it. A `Blob` or
+    /// `BlobWriter` of it here keeps its bytes.
     pub async fn drop_blob(&self, id: ObjectId) -> Result<()> {
         self.ask(Request::DropBuffer { id }, only!(Reply::DropBuffer => ()))
             .await

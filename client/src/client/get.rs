@@ -1,7 +1,7 @@
 //! Whole objects, got with their bytes.
 //!
-//! Promise: what is on this node comes in one message, from a node that offers it; a `get` has every byte or is an error
-//! that names what is missing and where it was.
+//! Promise: what is on this node comes in one message, from a node that offers it; a `get` has every byte or is an
+//! error that names what is missing and where it was.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Bytes of objects, read from the instances they are on and stored nowhere.
 //!
-//! Promise: every byte, or an error that names what is missing and where it was. Several instances are read at once, each
-//! in batches, so that no exchange is longer than its deadline allows.
+//! Promise: every byte, or an error that names what is missing and where it was. Several instances are read at once,
+//! each in batches, so that no exchange is longer than its deadline allows.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! `get` with `fetch`: how many messages and connections it takes, from a node that offers it and from one that does not.
+//! `get` with `fetch`: how many messages and connections it takes, from a node that offers it and from one that does
+//! not.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

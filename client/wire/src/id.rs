@@ -155,8 +155,8 @@ impl FromStr for InstanceId {
     }
 }
 
-/// Makes ids for one instance. Deterministic: the same instance and the same first counter make the same ids in the same
-/// order.
+/// Makes ids for one instance. Deterministic: the same instance and the same first counter make the same ids in the
+/// same order.
 #[derive(Debug)]
 pub struct IdMaker {
     prefix: u64,

@@ -1,7 +1,7 @@
 //! The JSON codec of the client protocol: `Request` and `Reply` to bytes and back.
 //!
-//! Promise: any bytes decode to a message or to a refusal in the original server's words; nothing a frame says makes the
-//! decoder allocate more than the frame's own length warrants. It must never know what a message does.
+//! Promise: any bytes decode to a message or to a refusal in the original server's words; nothing a frame says makes
+//! the decoder allocate more than the frame's own length warrants. It must never know what a message does.
 
 mod body;
 mod lists;
@@ -27,8 +27,8 @@ pub struct Malformed {
     pub reason: String,
 }
 
-/// A request from a frame's body. The error is what to answer: code 1 for what is malformed or unknown, code 6 for verbs
-/// that exist in the protocol but not in this node.
+/// A request from a frame's body. The error is what to answer: code 1 for what is malformed or unknown, code 6 for
+/// verbs that exist in the protocol but not in this node.
 pub fn decode_request(body: &[u8]) -> Result<Request, Status> {
     Ok(decode_traced_request(body)?.0)
 }

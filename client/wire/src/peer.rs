@@ -1,8 +1,9 @@
 //! What our own nodes say to each other: bincode frames on the node's one TCP port.
 //!
-//! A connection opens with `MAGIC`, then a mutual challenge: each side proves that it knows the cluster's secret, which
-//! itself never travels. After that the connection serves one `Purpose`; for `IntroducedRaft`, both sides first say which
-//! process of their node they are. Raft's own messages are the raft crate's; they use `encode` and `decode` from here.
+//! A connection opens with `MAGIC`, then a mutual challenge: each side proves that it knows the cluster's secret,
+//! which itself never travels. After that the connection serves one `Purpose`; for `IntroducedRaft`, both sides first
+//! say which process of their node they are. Raft's own messages are the raft crate's; they use `encode` and `decode`
+//! from here.
 
 #![allow(
     missing_docs,
@@ -88,8 +89,8 @@ pub struct Life {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Introduced {
     Welcome(Life),
-    /// The cluster has seen a later boot of the caller's node, or another process of the same boot: its data directory is
-    /// a copy, or an older state.
+    /// The cluster has seen a later boot of the caller's node, or another process of the same boot: its data
+    /// directory is a copy, or an older state.
     Outlived,
 }
 
@@ -98,20 +99,20 @@ pub enum Ask {
     Join(Join),
     /// The stats of this node for `cluster_status`.
     Stats,
-    /// Bytes of sealed blobs. The answer is `Bytes`, then the ranges' raw bytes one after the other, then the xxh3 of all
-    /// of them (u64 LE).
+    /// Bytes of sealed blobs. The answer is `Bytes`, then the ranges' raw bytes one after the other, then the xxh3 of
+    /// all of them (u64 LE).
     Read {
         #[serde(deserialize_with = "items")]
         ranges: Vec<Range>,
     },
-    /// As `Join`, from a node that knows the feature level `level` of the replicated state. A node that does not know this
-    /// question hangs up.
+    /// As `Join`, from a node that knows the feature level `level` of the replicated state. A node that does not know
+    /// this question hangs up.
     JoinAt {
         join: Join,
         level: u8,
     },
-    /// As `Read`, with the trace of the request that the bytes are for. Only asked where every member is at feature level 2
-    /// or above.
+    /// As `Read`, with the trace of the request that the bytes are for. Only asked where every member is at feature
+    /// level 2 or above.
     ReadTraced {
         trace: Trace,
         #[serde(deserialize_with = "items")]

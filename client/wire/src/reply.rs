@@ -174,8 +174,8 @@ pub struct Registered {
     /// feature.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub fetch_ms_max: u32,
-    /// Ours: the trace of the connection's first request after this one; the next ones count up. Absent, which is 0, without
-    /// that feature.
+    /// Ours: the trace of the connection's first request after this one; the next ones count up. Absent, which is 0,
+    /// without that feature.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub first_trace: u64,
 }

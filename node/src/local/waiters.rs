@@ -39,8 +39,8 @@ impl Waiters {
         register(self.ids.entry(id))
     }
 
-    /// For a member that is missing: another object of its signature may stand in for it, so each persist is a reason to
-    /// check again.
+    /// For a member that is missing: another object of its signature may stand in for it, so each persist is a reason
+    /// to check again.
     pub(crate) fn wait_for_member(&mut self, id: ObjectId) -> Waiter {
         let waiter = self.wait_for(id);
         self.count_one();

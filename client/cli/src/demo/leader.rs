@@ -21,8 +21,8 @@ pub(super) struct Dead {
     commit_index: u64,
 }
 
-/// Kills the leader, then reads and writes on the other two. `large` are the original and its copy on node 2; `parts` are
-/// those of the global object, on nodes 1, 2 and 3.
+/// Kills the leader, then reads and writes on the other two. `large` are the original and its copy on node 2; `parts`
+/// are those of the global object, on nodes 1, 2 and 3.
 pub(super) async fn kill(
     story: &mut Story,
     nodes: &mut Nodes,

@@ -1,7 +1,7 @@
 //! The demo's nodes: child processes, most often of this same binary, in a folder of their own.
 //!
-//! Promise: whatever ends the demo (an end, a false check, a panic, Ctrl-C), dropping `Nodes` kills and reaps each child and
-//! removes the folder. Names and ports are free ones, so demos do not meet.
+//! Promise: whatever ends the demo (an end, a false check, a panic, Ctrl-C), dropping `Nodes` kills and reaps each
+//! child and removes the folder. Names and ports are free ones, so demos do not meet.
 
 use std::ffi::OsString;
 use std::fs::File;

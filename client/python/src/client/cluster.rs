@@ -101,7 +101,8 @@ impl PyClientBase {
         Ok(status.into())
     }
 
-    /// The instances of the cluster that can be reached, by their ids (dict of int to dict). Each has `hostid` (int), `hostname`,
+    /// The instances of the cluster that can be reached, by their ids (dict of int to dict). Each has `hostid` (int),
+    /// `hostname`,
     /// `nodename`, `ipc_socket`, `rpc_endpoint` (str) and `timestamp` (int, seconds).
     #[getter(meta)]
     fn instances<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

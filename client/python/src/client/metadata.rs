@@ -48,7 +48,8 @@ impl PyClientBase {
         self.create_one(metadata, instance_id)
     }
 
-    /// Deletes objects and blobs, with their names. What does not exist is ignored; values that are in use here stay valid.
+    /// Deletes objects and blobs, with their names. What does not exist is ignored; values that are in use here stay
+    /// valid.
     ///
     /// Parameters:
     ///     object: ObjectID, ObjectMeta, Object, or a list of them

@@ -20,7 +20,8 @@ impl PyClientBase {
     ///     object_id: ObjectID
     ///         The object.
     ///     sync_remote: bool
-    ///         Whether the node first catches up with the cluster; only then it surely knows what others persisted just now.
+    ///         Whether the node first catches up with the cluster; only then it surely knows what others persisted
+    ///         just now.
     ///         Default True.
     ///
     /// Returns:

@@ -86,8 +86,8 @@ impl PyRpcClient {
     ///     object_id: ObjectID
     ///         The blob.
     ///     unsafe: bool
-    ///         Whether it may still be being filled, which the released server grants and ours does not: bytes that may change
-    ///         do not travel. Default False.
+    ///         Whether it may still be being filled, which the released server grants and ours does not: bytes that may
+    ///         change do not travel. Default False.
     ///
     /// Returns:
     ///     RemoteBlob

@@ -1,7 +1,7 @@
 //! Whole objects in one message: what the package's builders and resolvers are made of.
 //!
-//! Promise: a put makes all of a tree or nothing; its bytes are copied once, into the node's memory or into the message,
-//! with the interpreter free.
+//! Promise: a put makes all of a tree or nothing; its bytes are copied once, into the node's memory or into the
+//! message, with the interpreter free.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

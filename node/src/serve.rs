@@ -4,6 +4,8 @@
 
 mod record;
 
+use std::pin::pin;
+
 use vineyard_env::LocalBoxFuture;
 use vineyard_wire::{Code, Reply, Request, Status, Trace, json};
 
@@ -43,8 +45,9 @@ pub(crate) async fn converse(
         let admitted = admit(session, body).await;
         let record = Record::begin(session, &admitted);
         let request = admitted.map(|(request, _)| request);
-        let work = record.call().run(answer(session, connection, request));
-        let served = record.run(work).await;
+        // Pinned here: the future of all verbs is large, and each wrapper around it would copy it.
+        let work = pin!(answer(session, connection, request));
+        let served = record.run(record.call().run(work)).await;
         record.end(session, served.as_ref().ok());
         let served = served?;
         match served.connection {
@@ -141,9 +144,8 @@ async fn call(
         return Some(handlers::answer(session, request).await);
     }
     if !may_wait(&request) {
-        return connection
-            .while_open(session, handlers::answer(session, request))
-            .await;
+        let work = pin!(handlers::answer(session, request));
+        return connection.while_open(session, work).await;
     }
     let waiting = async {
         tokio::select! {

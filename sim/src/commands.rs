@@ -121,7 +121,7 @@ fn itself(arguments: &[String], errors: Stdio) -> Child {
         .expect("what runs here can be started again")
 }
 
-/// For a person who waits; a log file gets none of it.
+/// Shown on a terminal only, never in a log file.
 fn progress(report: &Report) {
     if std::io::stderr().is_terminal() {
         eprint!(

@@ -1,7 +1,7 @@
 //! The blobs of one node: where they lie in the arena, who holds them, when their bytes may be used again.
 //!
 //! Promise: a sealed blob's bytes neither move nor change while anyone holds it; what nobody holds leaks nothing.
-//! It must never know a clock, a socket, an await or a cluster: it is synchronous and has one owner, who asks.
+//! It must never know a clock, a socket, an await or a cluster: it is synchronous and has one owner, which calls it.
 
 mod allocator;
 mod blob;

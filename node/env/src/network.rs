@@ -47,6 +47,6 @@ pub trait Detached: Send {
 pub enum User {
     /// By number.
     Known(u32),
-    /// One of another user namespace, who has no number in that of this process.
+    /// A user of another user namespace, without a number in the namespace of this process.
     Unmapped,
 }

@@ -1,4 +1,4 @@
-//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `fuzz`, `bench`, `kill-leader`, `scale`, `chore`.
+//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `dist`, `fuzz`, `bench`, `kill-leader`, `scale`, `chore`.
 //!
 //! It starts programs and judges what they print; it must never know how the product works inside.
 #![allow(
@@ -9,6 +9,7 @@
 mod bench;
 mod check;
 mod chores;
+mod dist;
 mod fuzz;
 mod peer;
 mod python;
@@ -49,6 +50,11 @@ enum Chore {
         #[arg(long, default_value_t = 100_000)]
         objects: u32,
     },
+    /// Makes what is given away.
+    Dist {
+        #[command(subcommand)]
+        what: Dist,
+    },
     /// Fuzzes the decoders of client frames, peer frames and journal records.
     Fuzz {
         /// For each target.
@@ -71,6 +77,12 @@ enum Chore {
     },
 }
 
+#[derive(Subcommand)]
+enum Dist {
+    /// The Python package's wheel, in target/dist.
+    Wheel,
+}
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Test(options) => test::run(&options),
@@ -80,6 +92,7 @@ fn main() -> ExitCode {
         Chore::KillLeader { kills } => test::kill_leader(kills),
         Chore::WithHistory { chore } => chores::run(&chore),
         Chore::Scale { objects } => test::scale(objects),
+        Chore::Dist { what: Dist::Wheel } => dist::wheel().map(drop),
         Chore::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
         Chore::Peer { peer } => {
             peer::Peer::ready(peer).map(|peer| println!("{}", peer.server().display()))

@@ -19,6 +19,7 @@ use crate::suite::{self, Served, Tester};
 /// What the README says, word by word.
 const INSTALL: [&str; 2] = ["install", "./client/python"];
 const PACKAGE: &str = "client/python";
+const QUICK_START: &str = "client/python/tests/test_quickstart.py";
 const REFERENCE: &str = "client/python/tests/tools/reference.py";
 const RELEASED_ARENA: &str = "2G";
 /// Variables that would lead a client or the tests elsewhere.
@@ -73,6 +74,18 @@ impl Environment {
         Self::ready("lint")
     }
 
+    /// What makes wheels.
+    pub(crate) fn wheel() -> Result<Self> {
+        Self::ready("wheel")
+    }
+
+    /// Runs the README's quick start with the programs of another environment.
+    pub(crate) fn quick_start(&self, programs: &Path) -> Result<()> {
+        let mut command = self.run();
+        command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", QUICK_START]);
+        shell::run(command.env("VINEYARD_QUICK_START_PROGRAMS", programs))
+    }
+
     /// Installs the package as it is now.
     pub(crate) fn install(&self) -> Result<()> {
         shell::run(self.pip().args(INSTALL))
@@ -82,7 +95,7 @@ impl Environment {
         self.programs().join("python")
     }
 
-    fn programs(&self) -> PathBuf {
+    pub(crate) fn programs(&self) -> PathBuf {
         self.folder.join("bin")
     }
 
@@ -98,7 +111,7 @@ impl Environment {
     }
 
     /// The interpreter, undisturbed by the caller's variables, with the environment's programs first on its path.
-    fn run(&self) -> Command {
+    pub(crate) fn run(&self) -> Command {
         let mut command = Command::new(self.python());
         command.current_dir(shell::root());
         for variable in LEADING_ELSEWHERE {

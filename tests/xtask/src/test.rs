@@ -12,7 +12,7 @@ use vineyard_tests::node::{Node, Plan};
 
 use crate::peer::Peer;
 use crate::suite::{self, Served, Tester};
-use crate::{python, shell};
+use crate::{dist, python, shell};
 
 /// Arena of a node that serves the released tests. Pages are taken only when they are written.
 const ARENA: &str = "2G";
@@ -35,6 +35,8 @@ enum Slice {
     Demo,
     /// Our Python package in two environments, and the released tests with it.
     Python,
+    /// The wheel, in an environment that has nothing else.
+    Wheel,
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +82,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     if options.wants(Slice::Python) {
         python_package(options)?;
+    }
+    if options.wants(Slice::Wheel) {
+        dist::test()?;
     }
     eprintln!(
         "xtask test: passed in {:.0} s",

@@ -1,7 +1,7 @@
 //! `_connect`: clients of sockets and endpoints, one per place and process.
 //!
 //! Promise: two connects to one address with the same login share a client, as long as it is open and this
-//! process made it.
+//! process made it. A connection that the node has closed, because it was stopped or started again, is not given out.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -99,7 +99,7 @@ fn known<'py>(py: Python<'py>, key: &Key) -> Option<Bound<'py, PyAny>> {
         .ok()?
         .get()
         .channel()
-        .has_connection();
+        .has_connection(py);
     usable.then_some(client)
 }
 

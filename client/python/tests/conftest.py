@@ -44,13 +44,18 @@ class Node:
     """
 
     def __init__(
-        self, folder: Path, *flags: str, size: str = "256M", token: str | None = None
+        self,
+        folder: Path,
+        *flags: str,
+        size: str = "256M",
+        token: str | None = None,
+        listen: str = "127.0.0.1:0",
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.socket = str(folder / "sock")
         command = [*_program("vineyardd"), "--socket", self.socket, "--size", size]
-        command += ["--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", *flags]
+        command += ["--data-dir", str(folder / "data"), "--listen", listen, *flags]
         command += [] if "--join" in flags else ["--found"]
         self.log = folder / "log"
         environment = os.environ | ({"VINEYARD_TOKEN": token} if token else {})
@@ -104,6 +109,15 @@ class Node:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Ends the process without a warning, and waits until it has ended."""
+        self.process.kill()
+        self.process.wait()
+
+    def again(self) -> Node:
+        """A node in the same folder, on the same socket and port, after this one has ended."""
+        return Node(self.folder, listen=self.endpoint)
 
     def stop(self) -> None:
         """Ends the process, and waits until it has ended."""

@@ -30,8 +30,8 @@ def connect(*args: Any, **kwargs: Any) -> Client:
     ...     object_id = client.put([1, 2, 3])
 
     Parameters:
-        socket: str, os.PathLike or None
-            The path of a Unix socket.
+        socket: str, bytes, os.PathLike or None
+            The path of a Unix socket, of at most 107 bytes.
         port: int, str or None
             A TCP port.
         host: str or None
@@ -58,7 +58,8 @@ def connect(*args: Any, **kwargs: Any) -> Client:
     Raises:
         ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses. It
             is a ConnectionError, too.
-        ValueError: an endpoint is not ``host:port``, or `pickle` is neither of the two.
+        ValueError: an endpoint is not ``host:port``, a path is not UTF-8, or `pickle` is neither of
+            the two.
         TypeError: an unknown argument.
     """
     says_where = args or kwargs.keys() - {"username", "password", "pickle"}

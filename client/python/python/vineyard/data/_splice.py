@@ -158,11 +158,10 @@ def dump(
         # installed.
         if importlib.util.find_spec("cloudpickle") is None:
             raise
-    import cloudpickle
+    from vineyard.data import _code
 
     buffers.clear()
-    pickled: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    return pickled
+    return _code.dumps(value, buffers)
 
 
 def _unframed(stream: bytes) -> bytes:

@@ -106,6 +106,8 @@ def get(
     name: str | None = None,
     resolver: Any = None,
     fetch: bool = False,
+    *,
+    copy: bool = False,
     **kwargs: Any,
 ) -> Any:
     """Connects as :func:`connect` does without arguments, and gets a value.
@@ -119,6 +121,9 @@ def get(
             Makes the value, instead of the current context.
         fetch: bool
             Whether an object of another instance is first copied to this one. Default False.
+        copy: bool
+            Whether the value gets bytes of its own, which can be written, in place of views.
+            Default False.
         **kwargs:
             For the resolver.
 
@@ -130,4 +135,4 @@ def get(
         ObjectNotExistsException: there is no such object or name.
         PickleRefused: the value needs a pickle, and VINEYARD_PICKLE is ``refuse``.
     """
-    return connect().get(object_id, name, resolver, fetch, **kwargs)
+    return connect().get(object_id, name, resolver, fetch, copy=copy, **kwargs)

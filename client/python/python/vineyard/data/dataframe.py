@@ -14,7 +14,7 @@ import numpy
 import pandas
 
 from vineyard._C import ObjectMeta
-from vineyard.data import _copy_on_write, _frames, default, extension, strings
+from vineyard.data import _copy_on_write, _frames, default, extension, strings, wide
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._global import make_global
 from vineyard.data._reader import Reader
@@ -31,6 +31,8 @@ def describe(draft: PutDraft, value: pandas.DataFrame) -> Tree:
     """The tree of a frame; a subclass is pickled."""
     if type(value) is not pandas.DataFrame:
         return default.describe(draft, value)
+    if wide.wants(draft, value):
+        return wide.describe(draft, value)
     labels = value.columns.tolist()
     tree: Tree = {
         "typename": "vineyard::DataFrame",

@@ -54,7 +54,9 @@ class ObjectVerbs(Handles):
                 Whether a put over the network shows a bar (needs tqdm). None: in a notebook, if it
                 is large.
             **kwargs:
-                For the builder.
+                For the builder. ``layout="columns"`` puts a data frame of more than 1,000 columns
+                in the layout that vineyard 0.24 reads, one member for each column; without it, a
+                frame of one numpy dtype is one block.
 
         Returns:
             ObjectID: the id of the new object.

@@ -28,7 +28,7 @@ SETTLE_SECONDS = 20
 CLUSTER_NODES = 3
 
 
-def _program(name: str) -> list[str]:
+def program(name: str) -> list[str]:
     """How to start `name`: the developer's build, or the one that came with the package."""
     built = ROOT / "target" / os.environ.get("VINEYARD_TEST_PROFILE", "debug") / name
     if built.exists():
@@ -50,11 +50,12 @@ class Node:
         size: str = "256M",
         token: str | None = None,
         listen: str = "127.0.0.1:0",
+        before: list[str] | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.socket = str(folder / "sock")
-        command = [*_program("vineyardd"), "--socket", self.socket, "--size", size]
+        command = [*(before or []), *program("vineyardd"), "--socket", self.socket, "--size", size]
         command += ["--data-dir", str(folder / "data"), "--listen", listen, *flags]
         command += [] if "--join" in flags else ["--found"]
         self.log = folder / "log"
@@ -86,7 +87,7 @@ class Node:
 
     def token(self) -> str:
         """What another node needs to join this one's cluster."""
-        command = [*_program("vineyardctl"), "--socket", self.socket, "token"]
+        command = [*program("vineyardctl"), "--socket", self.socket, "token"]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def assert_all_is_free(self) -> None:

@@ -131,7 +131,7 @@ LARGE: dict[str, Callable[[], Any]] = {
     "array": lambda: np.ones(SIZE_BYTES // 8),
     "Fortran": lambda: np.ones((2, SIZE_BYTES // 16), order="F"),
     "dict": lambda: {"a": np.ones(SIZE_BYTES // 16), "b": np.ones(SIZE_BYTES // 16)},
-    "list": lambda: [np.ones(SIZE_BYTES // 16)] + [np.zeros(SIZE_BYTES // 16)],
+    "list": lambda: [np.ones(SIZE_BYTES // 16), np.zeros(SIZE_BYTES // 16)],
     "frame": lambda: pd.DataFrame({at: np.ones(SIZE_BYTES // 32) for at in range(4)}),
     "wide frame": lambda: pd.DataFrame(np.ones((SIZE_BYTES // 8 // 2_000, 2_000))),
     "categories": lambda: pd.Series(pd.Categorical.from_codes(np.zeros(SIZE_BYTES, "i1"), ["a"])),

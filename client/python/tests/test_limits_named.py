@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +15,7 @@ import time
 import numpy as np
 import pytest
 import vineyard
-from conftest import Node
+from conftest import Node, program
 
 IMPATIENT = 3.0
 
@@ -185,3 +188,80 @@ def test_an_arena_beyond_the_address_space_is_named(short_folder):
         assert "does not fit into the address space of this process (ulimit -v 1048576)" in line
         assert "connect again" not in line
     assert kept == "[1]"
+
+
+@pytest.fixture
+def small(short_folder):
+    """A client of a node with 64 MB."""
+    node = Node(short_folder / "small", size="64M")
+    with vineyard.connect(node.socket) as client:
+        yield client
+    node.stop()
+    shutil.rmtree(node.folder)
+
+
+def test_an_arena_in_pieces_is_named(small):
+    ids = [small.put(np.zeros(256 << 10, "u1")) for _ in range(256)]
+    small.delete(ids[::2])
+    assert small.status.largest_free_bytes == 256 << 10
+    with pytest.raises(vineyard.NotEnoughMemoryException) as error:
+        small.create_blob(1 << 20)
+    said = str(error.value)
+    assert "and 33554432 are already in use; the largest free piece has 262144 bytes" in said
+    assert "enough is free, but not in one piece" in said
+    assert "deleted objects" not in said
+
+
+def test_what_readers_of_deleted_objects_hold_is_named(small):
+    object_id = small.put(np.zeros(8 << 20, "u1"))
+    with contextlib.closing(small.ipc_client.fork()) as reader:
+        view = memoryview(reader.get_blob(small.get_meta(object_id)["buffer_"].id))
+        small.delete(object_id)
+        status = small.status
+        assert (status.memory_usage, status.deleted_bytes) == (0, 8 << 20)
+        assert status.largest_free_bytes < 60 << 20
+        assert f"deleted_bytes: {8 << 20}" in str(status)
+        with pytest.raises(vineyard.NotEnoughMemoryException) as error:
+            small.create_blob(60 << 20)
+        assert "readers of deleted objects still hold 8388608" in str(error.value)
+        listed = subprocess.run(
+            [*program("vineyardctl"), "--socket", small.ipc_socket, "status", "-o", "json"],
+            check=True,
+            capture_output=True,
+        )
+        (told,) = json.loads(listed.stdout)["nodes"]
+        assert told["deleted_bytes"] == 8 << 20
+        assert told["largest_free_bytes"] == status.largest_free_bytes
+        del view
+    small.create_blob(60 << 20).abort(small)
+
+
+def test_every_node_of_a_cluster_tells_its_pieces(cluster):
+    command = [*program("vineyardctl"), "--socket", cluster[1].socket, "status", "-o", "json"]
+    listed = subprocess.run(command, check=True, capture_output=True)
+    nodes = json.loads(listed.stdout)["nodes"]
+    assert len(nodes) == 3
+    assert all(node["largest_free_bytes"] > 0 and "deleted_bytes" in node for node in nodes)
+
+
+def test_a_node_without_room_for_a_connection_says_so_at_once(short_folder):
+    limited = ["bash", "-c", 'ulimit -n 256 && exec "$@"', "limited"]
+    node = Node(short_folder / "few", before=limited)
+    kept = []
+    try:
+        with vineyard.connect(node.socket) as client:
+            with pytest.raises(vineyard.ConnectionFailedException) as error:
+                while True:
+                    begin = time.monotonic()
+                    kept.append(client.ipc_client.fork())
+            assert time.monotonic() - begin < IMPATIENT
+            assert "takes no more" in str(error.value)
+            assert client.get(client.put(1)) == 1
+            for _ in range(20):
+                with pytest.raises(vineyard.ConnectionFailedException):
+                    client.ipc_client.fork()
+        assert node.log.read_text().count("closing connections: too many") == 1
+    finally:
+        for one in kept:
+            one.close()
+        node.stop()

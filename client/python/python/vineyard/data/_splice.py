@@ -28,6 +28,7 @@ from vineyard.data._reduce import reducer_of
 from vineyard.data._unpickling import Source, unpickle
 
 _NEXT_BUFFER = b"\x97"
+_READONLY_BUFFER = b"\x98"
 _BYTEARRAY8 = b"\x96"
 _HEADER_BYTES = 9
 _ALIGNMENT_BYTES = 64
@@ -112,7 +113,20 @@ def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
         pieces += [view[begin : offset - _HEADER_BYTES], _NEXT_BUFFER]
         begin = offset + length
     pieces.append(view[begin:end])
-    return unpickle(b"".join(pieces), source, _buffers(view, end), peel)
+    stream = b"".join(pieces)
+    buffers = _buffers(view, end)
+    return unpickle(stream if view.readonly else _writable(stream), source, buffers, peel)
+
+
+def _writable(stream: bytes) -> bytes:
+    """The pickle without the opcodes that make a buffer read-only, because the array that was
+    pickled was: a private copy of it can be written.
+    """
+    if _READONLY_BUFFER not in stream:
+        return stream
+    ends = [at for name, at in _opcodes(stream) if name == "READONLY_BUFFER"]
+    begins = [0, *(at + 1 for at in ends)]
+    return b"".join(stream[begin:end] for begin, end in zip(begins, [*ends, None], strict=True))
 
 
 def read_plain(
@@ -158,11 +172,10 @@ def dump(
         # installed.
         if importlib.util.find_spec("cloudpickle") is None:
             raise
-    import cloudpickle
+    from vineyard.data import _code
 
     buffers.clear()
-    pickled: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    return pickled
+    return _code.dumps(value, buffers)
 
 
 def _unframed(stream: bytes) -> bytes:

@@ -23,10 +23,20 @@ class Source(Protocol):
         """The error that names the object."""
 
 
+# How pandas pickles the values of frames and series.
+_FRAMES = b"_unpickle_block"
+
+
 class _Unpickler(pickle.Unpickler):
-    """The usual unpickler, but without pytz its time zones are those of the standard library."""
+    """The usual unpickler, but without pytz its time zones are those of the standard library, and
+    the memory of frames in it is protected as that of other frames.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
+        if name == _FRAMES.decode() and module.startswith("pandas."):
+            from vineyard.data import _copy_on_write
+
+            return _copy_on_write.unpickle_block
         try:
             return super().find_class(module, name)
         except ModuleNotFoundError as error:
@@ -61,6 +71,8 @@ def unpickle(stream: Any, source: Source, buffers: Any = (), peel: bool = False)
         raise source.refusal()
     if peel:
         return _Peeler(io.BytesIO(stream), buffers=buffers).load()
+    if buffers and buffers[0].readonly and _FRAMES in stream:
+        return _Unpickler(io.BytesIO(stream), buffers=buffers).load()
     try:
         # Several times as fast as an unpickler written in Python.
         return pickle.loads(stream, buffers=buffers)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 import pandas
 
-from vineyard.data import default, strings, tensor
+from vineyard.data import _copy_on_write, default, strings, tensor
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
@@ -51,7 +51,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.Series:
     if tree.get("exact_"):
         values = default.unpack(reader, node, peel=True)
     elif "string_storage_" in node:
-        values = strings.string_array(reader.part(node, "buffer_"), node)
+        values = strings.restore_strings(reader, node)
     else:
         values = reader.part(tree, "value_")
     index = reader.part(tree, "index_")
@@ -61,4 +61,4 @@ def restore(reader: Reader, tree: Tree) -> pandas.Series:
     )
     if "attrs_exact_" in tree:
         series.attrs = from_text(reader, tree["attrs_exact_"])
-    return series
+    return series if reader.copies else _copy_on_write.protected(series)

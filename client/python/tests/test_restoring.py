@@ -280,8 +280,29 @@ LIES: dict[str, Callable[[], bytes]] = {
     "an_array_without_bytes": lambda: dumped(np.ndarray, ((1000,), np.dtype("i8"))),
     "many_objects": lambda: dumped(np.ndarray, ((1 << 40,), np.dtype("O"))),
     "many_times_many_objects": lambda: pickle.dumps(
-        [Made(np.ndarray, ((400,), np.dtype("O"))) for _ in range(100)], 5
+        [Made(np.ndarray, ((1 << 22,), np.dtype("O"))) for _ in range(100)], 5
     ),
+    "a_long_range": lambda: dumped(pd.array, (Made(pd.RangeIndex, (0, 1 << 40)),)),
+    "a_long_range_of_python": lambda: dumped(pd.DatetimeIndex, (range(1 << 40),)),
+    "a_number_for_each_row": lambda: dumped(
+        pd.DataFrame, ({"a": 1}, Made(pd.RangeIndex, (0, 1 << 40)))
+    ),
+    "items_of_no_bytes": lambda: dumped(
+        pd.Index, (Made(np.ndarray, ((1 << 40,), np.dtype("V0"), b"", 0, None, "C")),)
+    ),
+    "one_array_many_times": lambda: many_copies(),
+    "rows_of_no_bytes": lambda: dumped(
+        scipy.sparse.lil_matrix, (scipy.sparse.coo_matrix((1 << 40, 1)),)
+    ),
+    "a_zone_that_is_a_file": lambda: dumped(pd.DatetimeTZDtype, ("ns", "dateutil//etc/hosts")),
+    "a_dtype_by_its_name": lambda: dumped(pd.array, ([1], "period[D]")),
+    "codes_of_a_union": lambda: dumped(
+        pa.sparse_union([]).__reduce__()[0], ([pa.field("a", pa.int8())], "sparse", [-100])
+    ),
+    "more_codes_than_fields": lambda: dumped(
+        pa.sparse_union([]).__reduce__()[0], ([pa.field("a", pa.int8())], "sparse", [0, 1])
+    ),
+    "a_type_of_a_negative_size": lambda: dumped(pa.binary(1).__reduce__()[0], (-5,)),
     "fewer_items": lambda: dumped(
         np.ndarray, ((2,), np.dtype("O")), (1, (2,), np.dtype("O"), False, [1])
     ),
@@ -342,6 +363,14 @@ LIES: dict[str, Callable[[], bytes]] = {
     "a_buffer_that_is_not_there": lambda: b"\x80\x05\x97.",
     "an_odd_dict": lambda: b"\x80\x05}(K\x01u.",
 }
+
+
+def many_copies() -> bytes:
+    """One array, given thousands of times to a function that copies it."""
+    array = np.zeros(1 << 16)
+    values = [array]
+    values += [Made(pd.array, (array, None, True)) for _ in range(20_000)]
+    return in_band(values)
 
 
 def scalar_function() -> Any:

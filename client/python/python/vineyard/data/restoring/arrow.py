@@ -13,13 +13,24 @@ from vineyard.data.restoring.checks import NotListed, check, is_bytes
 
 _VIEWS = ("string_view", "binary_view", "list_view", "large_list_view")
 _PARTS = 7
+_CODES = 128
 
 
 def kind(machine: Any, make: Any, *arguments: Any) -> Any:
     """A type, field or schema, of types, names and numbers."""
     for argument in arguments:
         check(not callable(argument), "a function")
+        # pyarrow does not check the sizes of some types.
+        check(type(argument) is not int or argument >= 0, "a type of a negative size")
     return make(*arguments)
+
+
+def union(machine: Any, make: Any, fields: Any, mode: Any, codes: Any) -> Any:
+    """The type of a union, whose codes pyarrow uses as places in an array of 128."""
+    check(type(fields) is list and _all(fields, pyarrow.Field), "the fields of a union")
+    check(type(codes) is list and len(codes) == len(set(codes)) == len(fields), "its codes")
+    check(all(type(code) is int and 0 <= code < _CODES for code in codes), "its codes")
+    return make(fields, mode, codes)
 
 
 def buffer(machine: Any, make: Any, content: Any) -> Any:

@@ -9,11 +9,21 @@ class NotListed(Exception):
     """The pickle needs something that is not listed; the text says what."""
 
 
-class Budget:
-    """How many items may be made that the pickle has no bytes for: as many as it has bytes."""
+# How many items a pickle of any size may have libraries make, and how many more for each byte that
+# it has with its buffers: a few calls for each item are usual.
+_ITEMS_FREE = 1 << 24
+_ITEMS_PER_BYTE = 32
+_LEVELS_MAX = 3
 
-    def __init__(self, items: int) -> None:
-        self._left = items
+
+class Budget:
+    """How many items libraries may be given, in all calls together: a short pickle can say a long
+    range, or give the same array a thousand times to what copies it.
+    """
+
+    def __init__(self, size: int) -> None:
+        """`size`: of the pickle and its buffers, in bytes."""
+        self._left = _ITEMS_FREE + _ITEMS_PER_BYTE * size
 
     def take(self, items: int) -> None:
         """Takes items off.
@@ -21,9 +31,21 @@ class Budget:
         Raises:
             ValueError: there are not so many left.
         """
-        if items > self._left:
-            raise ValueError(f"{items} items are more than a pickle of this size has")
         self._left -= items
+        if self._left < 0:
+            raise ValueError("a pickle that makes far more items than it has bytes")
+
+    def take_for(self, value: Any, levels: int = _LEVELS_MAX) -> None:
+        """Takes off the items of an argument, and of those inside it."""
+        kind = type(value)
+        if kind in (list, tuple, dict) and levels:
+            self.take(len(value))
+            for item in value.values() if kind is dict else value:
+                self.take_for(item, levels - 1)
+        elif kind not in (str, bytes, bytearray, memoryview) and hasattr(kind, "__len__"):
+            # Arrays without dimensions and matrices have a size, but no length.
+            size = getattr(value, "size", None)
+            self.take(len(value) if size is None else int(size))
 
 
 def check(holds: bool, what: str) -> None:

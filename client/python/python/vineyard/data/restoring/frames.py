@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import numpy
@@ -24,6 +25,21 @@ def make(machine: Any, kind: Any, *arguments: Any, **said: Any) -> Any:
     for argument in arguments:
         check(not callable(argument) or isinstance(argument, numpy.generic), "a function")
     return kind(*arguments, **said)
+
+
+def extension_array(
+    machine: Any, kind: Any, values: Any, dtype: Any = None, copy: Any = True
+) -> Any:
+    """A pandas array; `dtype` as text is one of those of text."""
+    check(type(copy) is bool, "whether to copy")
+    said = {"copy": copy} if dtype is None else {"copy": copy, "dtype": dtype}
+    return make(machine, kind, values, **said)
+
+
+def zoned_dtype(machine: Any, kind: Any, unit: Any, zone: Any) -> Any:
+    """The dtype of times in a zone, which is no text: pandas may open a file of that name."""
+    check(type(unit) is str and isinstance(zone, datetime.tzinfo), "a dtype with a time zone")
+    return kind(unit, zone)
 
 
 def levels(machine: Any, kind: Any, levels: Any, codes: Any, **said: Any) -> Any:
@@ -59,6 +75,7 @@ def span(machine: Any, kind: Any, ticks: Any, unit: Any) -> Any:
 def moment(machine: Any, kind: Any, ticks: Any, _: Any, zone: Any, unit: Any = 10) -> Any:
     """A Timestamp."""
     check(type(ticks) is int and unit in _UNITS, "a time")
+    check(zone is None or isinstance(zone, datetime.tzinfo), "the zone of a time")
     # As in `span`.
     plain = pandas.Timestamp(numpy.datetime64(ticks, _UNITS[unit]))  # type: ignore[call-overload]
     return plain if zone is None else plain.tz_localize("UTC").tz_convert(zone)

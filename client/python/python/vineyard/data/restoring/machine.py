@@ -62,7 +62,7 @@ class _Machine:
         self.marks: list[list[Any]] = []
         self.memo: list[Any] = []
         self.buffers = iter(buffers)
-        self.budget = Budget(len(self.bytes))
+        self.budget = Budget(len(self.bytes) + sum(buffer.nbytes for buffer in buffers))
         self.peel = peel
 
     def run(self) -> Any:

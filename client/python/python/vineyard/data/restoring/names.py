@@ -25,7 +25,7 @@ _MASKED_DTYPES = (
 _ARROW_TYPES = (
     *("binary", "decimal128", "decimal256", "decimal32", "decimal64", "dictionary", "field"),
     *("large_list", "large_list_view", "list_", "list_view", "map_", "run_end_encoded", "schema"),
-    *("struct", "timestamp", "type_for_alias", "union"),
+    *("struct", "timestamp", "type_for_alias"),
     *("bool8", "fixed_shape_tensor", "json_", "opaque", "uuid"),
 )
 _MATRICES = tuple(
@@ -90,7 +90,7 @@ _LISTED: dict[str, _Listed] = {
     "pandas:Categorical.from_codes": _Listed("frames:make", 3),
     "pandas:CategoricalDtype": _Listed("frames:make", 2),
     "pandas:DataFrame": _Listed("frames:make", 3, ("copy",)),
-    "pandas:DatetimeTZDtype": _Listed("frames:make", 2),
+    "pandas:DatetimeTZDtype": _Listed("frames:zoned_dtype", 2),
     "pandas:Interval": _Listed("frames:make", 3),
     "pandas:IntervalDtype": _Listed("frames:make", 2),
     "pandas:MultiIndex": _Listed("frames:levels", 2, ("names", "sortorder", "verify_integrity")),
@@ -100,7 +100,7 @@ _LISTED: dict[str, _Listed] = {
     "pandas:Series": _Listed("frames:make", 2, ("name", "dtype", "copy")),
     "pandas:SparseDtype": _Listed("frames:make", 2),
     "pandas:StringDtype": _Listed("frames:make", 1, ("na_value",)),
-    "pandas:array": _Listed("frames:make", 3, ("dtype",)),
+    "pandas:array": _Listed("frames:extension_array", 3, ("dtype",)),
     **{f"pandas:{name}": _Listed("frames:make", 1, ("name", "dtype")) for name in _INDEXES},
     **{f"pandas:{name}": _Listed("frames:make", 1, ("name", "freq")) for name in _TIMES},
     **{f"pandas:{name}": _Listed("frames:make", 0) for name in _MASKED_DTYPES},
@@ -130,6 +130,7 @@ _LISTED: dict[str, _Listed] = {
     "pyarrow.lib:chunked_array": _Listed("arrow:chunks", 2),
     "pyarrow.lib:py_buffer": _Listed("arrow:buffer", 1),
     **{f"pyarrow.lib:{name}": _Listed("arrow:kind", 4) for name in _ARROW_TYPES},
+    "pyarrow.lib:union": _Listed("arrow:union", 3),
     **{f"scipy.sparse:{name}": _Listed("others:matrix", 2) for name in _MATRICES},
 }
 
@@ -278,6 +279,7 @@ def called(function: Any, arguments: Any, machine: Any) -> Any:
         raise NotListed(f"a call of {name}")
     if len(arguments) > entry.positional or not set(keywords) <= set(entry.keywords):
         raise NotListed(f"{name} with {len(arguments)} arguments and {sorted(keywords)}")
+    machine.budget.take_for(arguments)
     return _load(entry.function)(machine, function, *arguments, **keywords)
 
 

@@ -15,6 +15,7 @@ def matrix(machine: Any, kind: Any, content: Any, shape: Any = None) -> Any:
     """A sparse matrix or array of its parts, or of one in coordinates."""
     if shape is None:
         check(type(content).__module__.startswith("scipy.sparse."), "the content of a matrix")
+        machine.budget.take(sum(content.shape))
         return kind(content)
     check(type(content) is tuple, "the content of a matrix")
     for part in _flat(content):

@@ -36,6 +36,10 @@ def get_details(reader: Reader, tree: Tree, value: Any) -> None:
 
 def columns_of(frame: pandas.DataFrame) -> Iterator[pandas.Series]:
     """The columns by place: labels may be equal, or unequal to themselves."""
+    labels = frame.columns
+    if type(labels) is pandas.Index and labels.is_unique and not labels.hasnans:
+        # Then old pandas finds each by its label.
+        return (column for _, column in frame.items())
     # The stubs take `flags` for a column.
     numbered: Any = frame.copy(deep=False)
     numbered.flags.allows_duplicate_labels = True

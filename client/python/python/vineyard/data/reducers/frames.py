@@ -18,6 +18,8 @@ from vineyard.data._reduce import Call, Reducer, public
 
 # Kinds of numpy dtypes of which pandas stores many columns as one block, as they are.
 _NUMBERS = "biufc"
+# Up to so many columns it is quicker to look at each than to ask for all dtypes first.
+_FEW_COLUMNS = 16
 
 
 def reducer_of(kind: type) -> Reducer | None:
@@ -72,13 +74,19 @@ def _reduce_series(series: pandas.Series) -> Any:
 
 def _reduce_frame(frame: pandas.DataFrame) -> Any:
     make = functools.partial(pandas.DataFrame, copy=False)
-    block = _block(frame)
-    if block is not None:
-        return _with_state(make, (block, frame.index, frame.columns), _state(frame))
-    parts = {at: _column(column) for at, column in enumerate(_details.columns_of(frame))}
+    state = _state(frame)
+    if frame.shape[1] > _FEW_COLUMNS and len(set(frame.dtypes)) == 1:
+        block = _block(frame, frame.iloc[:, 0])
+        if block is not None:
+            return _with_state(make, (block, frame.index, frame.columns), state)
+    columns = list(_details.columns_of(frame))
+    if columns and len({column.dtype for column in columns}) == 1:
+        block = _block(frame, columns[0])
+        if block is not None:
+            return _with_state(make, (block, frame.index, frame.columns), state)
+    parts = {at: _column(column) for at, column in enumerate(columns)}
     # Labels may be equal, so they are set afterwards.
-    state = {"_typ": "dataframe", "columns": frame.columns, **_state(frame)}
-    return make, (parts, frame.index), state
+    return make, (parts, frame.index), {"_typ": "dataframe", "columns": frame.columns, **state}
 
 
 def _with_state(make: Any, arguments: tuple[Any, ...], state: dict[str, Any]) -> Any:
@@ -94,15 +102,12 @@ def _state(value: Any) -> dict[str, Any]:
     return {"_typ": typ, "attrs": value.attrs, "_flags": flags}
 
 
-def _block(frame: pandas.DataFrame) -> Any:
-    """The values of a frame that lie in memory as one block of numbers; None if they do not."""
-    if frame.shape[1] < 2 or not len(frame):
-        return None
-    kinds = set(frame.dtypes)
-    if len(kinds) > 1 or getattr(next(iter(kinds)), "kind", "O") not in _NUMBERS:
-        return None
-    first = frame.iloc[:, 0]
-    if not isinstance(first.dtype, numpy.dtype):
+def _block(frame: pandas.DataFrame, first: pandas.Series) -> Any:
+    """The values of a frame of one dtype that lie in memory as one block of numbers; None if they
+    do not. `first`: its first column.
+    """
+    is_numbers = isinstance(first.dtype, numpy.dtype) and first.dtype.kind in _NUMBERS
+    if frame.shape[1] < 2 or not len(frame) or not is_numbers:
         return None
     values = frame.to_numpy()
     return values if numpy.may_share_memory(values, first.to_numpy()) else None

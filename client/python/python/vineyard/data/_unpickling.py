@@ -1,13 +1,15 @@
 """Every pickle that this package reads is read here, or refused here.
 
-Promise: with the setting "refuse" the bytes are not read at all. No other file of the package calls
-an unpickler; a test reads the sources for that.
+Promise: with the setting "refuse" no unpickler reads the bytes: `vineyard.data.restoring` does,
+which knows a list of names and imports no other. No other file of the package calls an unpickler; a
+test reads the sources for that.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import sys
 from typing import Any, Protocol
 
 from vineyard.core.contexts.pickle_setting import ALLOW, PickleRefused
@@ -19,12 +21,14 @@ class Source(Protocol):
 
     pickle: str
 
-    def refusal(self) -> PickleRefused:
-        """The error that names the object."""
+    def refusal(self, name: str = "") -> PickleRefused:
+        """The error that names the object, and what its pickle needs."""
 
 
-# How pandas pickles the values of frames and series.
-_FRAMES = b"_unpickle_block"
+# What the pickle of a frame or series names: its constructor, or the function of pandas for its
+# values.
+_PANDAS = b"pandas"
+_BLOCK = "_unpickle_block"
 
 
 class _Unpickler(pickle.Unpickler):
@@ -33,7 +37,11 @@ class _Unpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> Any:
-        if name == _FRAMES.decode() and module.startswith("pandas."):
+        if name == "partial" and module == "functools" and "pandas" in sys.modules:
+            from vineyard.data import _copy_on_write
+
+            return _copy_on_write.constructor
+        if name == _BLOCK and module.startswith("pandas."):
             from vineyard.data import _copy_on_write
 
             return _copy_on_write.unpickle_block
@@ -65,13 +73,15 @@ def unpickle(stream: Any, source: Source, buffers: Any = (), peel: bool = False)
     `peel`: leave out calls of `numpy.asanyarray` and give what would have been converted.
 
     Raises:
-        PickleRefused: the source refuses pickles.
+        PickleRefused: the source refuses pickles, and this one needs a name that is not listed.
     """
     if source.pickle != ALLOW:
-        raise source.refusal()
+        from vineyard.data.restoring import machine
+
+        return machine.read(stream, buffers, source.refusal, peel)
     if peel:
         return _Peeler(io.BytesIO(stream), buffers=buffers).load()
-    if buffers and buffers[0].readonly and _FRAMES in stream:
+    if buffers and buffers[0].readonly and _PANDAS in stream:
         return _Unpickler(io.BytesIO(stream), buffers=buffers).load()
     try:
         # Several times as fast as an unpickler written in Python.

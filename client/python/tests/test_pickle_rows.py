@@ -182,10 +182,22 @@ def test_strided_values_come_back_without_pickles(local) -> None:
 
 def test_what_is_larger_than_a_description_needs_a_pickle(local) -> None:
     texts = np.array(["x", None] * 10_000, object)
-    for value in (list(range(20_000)), texts, {"a": "x" * 100_000}, {1: b"x" * 100_000}):
+    for value in (texts, {"a": "x" * 100_000, "b": 1j}, {1: decimal.Decimal(1), 2: b"x" * 100_000}):
         with pytest.raises(vineyard.PickleRefused):
             local.get(local.put(value))
     labels = pd.MultiIndex.from_product([range(30_000), ["a", "b"]])
     assert_same(labels, local.get(local.put(labels)))
     for value in ("x" * 100_000, "\ud800" * 70_000, 1 << 200_000):
         assert local.get(local.put(value)) == value
+
+
+def test_what_names_nothing_needs_no_description(refusing) -> None:
+    for value in (
+        list(range(20_000)),
+        ["text", 1.5, None, 2**70, True] * 5_000,
+        ((1, [2, ("x",)]),) * 5_000,
+        {"a": "x" * 100_000},
+        {1: b"x" * 100_000, "b": bytearray(b"x") * 100_000},
+        [{1, 2}, frozenset({3})] * 5_000,
+    ):
+        assert_same(value, refusing.get(refusing.put(value)))

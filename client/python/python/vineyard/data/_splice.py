@@ -5,40 +5,24 @@ this file. This package finds the raw buffers by the table behind the pickle and
 of copying them. A client that refuses pickles reads the plain description of the value before the
 table, if there is one.
 
-How: the value is pickled with its buffers out of band, which leaves a NEXT_BUFFER opcode for each.
-Each is replaced by a BYTEARRAY8 opcode, its length and the raw bytes, after opcodes that do nothing
-but bring the bytes to an aligned offset. What follows the STOP opcode is ignored by every
-unpickler: there are the description, JSON of `_program`, and the table, two little-endian 64-bit
-numbers for each buffer: its offset and its length.
+How: :mod:`vineyard.data._stream` puts the buffers between the opcodes. What follows the STOP opcode
+is ignored by every unpickler: there are the description, JSON of `_program`, and the table, two
+little-endian 64-bit numbers for each buffer: its offset and its length.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import io
 import pickle
-import pickletools
-import struct
-from collections.abc import Iterator
 from typing import Any
 
 from vineyard.data import _program
 from vineyard.data._reduce import reducer_of
-from vineyard.data._unpickling import Source, unpickle
+from vineyard.data._stream import HEADER_BYTES, SPAN, Pieces, Stream
+from vineyard.data._unpickling import Source, unpickle, unpickle_nameless
 
 _NEXT_BUFFER = b"\x97"
-_BYTEARRAY8 = b"\x96"
-_HEADER_BYTES = 9
-_ALIGNMENT_BYTES = 64
-_SPAN = struct.Struct("<QQ")
-_PROTO_BYTES = 2
-_FRAME = struct.Struct("<cQ")
-_FRAME_OPCODE = b"\x95"
-
-# NONE, POP and BININT1 n, POP: they leave the stack as it was.
-_PAD_EVEN = b"N0"
-_PAD_ODD = b"K\x000"
 
 
 class Pickler(pickle.Pickler):
@@ -66,35 +50,25 @@ class Spliced:
     the size of the description, 0 without one.
     """
 
-    payload: bytes
+    pieces: Pieces
     spans: int
     plain_bytes: int
 
+    @property
+    def payload(self) -> bytes:
+        """All bytes, copied."""
+        return self.pieces.joined()
 
-def dumps(value: Any) -> Spliced:
-    """The pickle of `value` with its description and table."""
-    buffers: list[pickle.PickleBuffer] = []
+
+def dumps(value: Any, outside: dict[int, Any] | None = None) -> Spliced:
+    """The pickle of `value` with its description and table; `outside` as for :func:`dump`."""
     reduced: dict[int, Any] = {}
-    stream = dump(value, buffers, reduced)
-    plain = _program.describe(value, buffers, reduced)
-    if not buffers:
-        return Spliced(stream + plain, 0, len(plain))
-    pieces: list[Any] = []
-    table = bytearray()
-    written = begin = 0
-    stream = _unframed(stream)
-    for at, buffer in zip(_placeholders(stream, len(buffers)), buffers, strict=True):
-        raw = buffer.raw()
-        pieces.append(stream[begin:at])
-        written += at - begin
-        padding = _padding(-(written + _HEADER_BYTES) % _ALIGNMENT_BYTES)
-        pieces += [padding, _BYTEARRAY8, struct.pack("<Q", raw.nbytes), raw]
-        written += len(padding) + _HEADER_BYTES
-        table += _SPAN.pack(written, raw.nbytes)
-        written += raw.nbytes
-        begin = at + 1
-    pieces += [stream[begin:], plain, table]
-    return Spliced(b"".join(pieces), len(buffers), len(plain))
+    stream = dump(value, reduced, outside)
+    plain = _program.describe(value, stream.buffers, reduced)
+    pieces = stream.pieces()
+    pieces.add(plain)
+    pieces.add(pieces.table)
+    return Spliced(pieces, len(stream.buffers), len(plain))
 
 
 def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
@@ -105,11 +79,11 @@ def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
     view = _bytes_of(payload)
     if not spans:
         return unpickle(view, source, peel=peel)
-    end = view.nbytes - spans * _SPAN.size
+    end = view.nbytes - spans * SPAN.size
     pieces: list[Any] = []
     begin = 0
-    for offset, length in _SPAN.iter_unpack(view[end:]):
-        pieces += [view[begin : offset - _HEADER_BYTES], _NEXT_BUFFER]
+    for offset, length in SPAN.iter_unpack(view[end:]):
+        pieces += [view[begin : offset - HEADER_BYTES], _NEXT_BUFFER]
         begin = offset + length
     pieces.append(view[begin:end])
     return unpickle(b"".join(pieces), source, _buffers(view, end), peel)
@@ -118,15 +92,16 @@ def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
 def read_plain(
     payload: Any, spans: int, plain_bytes: int, source: Source, peel: bool = False
 ) -> Any:
-    """The value by its description alone: the pickle is not looked at.
+    """The value by its description alone: the pickle is not looked at. Without a description, the
+    value of a pickle that names nothing.
 
     Raises:
-        PickleRefused: there is no description.
+        PickleRefused: there is no description, and the pickle names a class or a function.
     """
-    if not plain_bytes:
-        raise source.refusal()
     view = _bytes_of(payload)
-    end = view.nbytes - spans * _SPAN.size
+    if not plain_bytes:
+        return unpickle_nameless(view, source)
+    end = view.nbytes - spans * SPAN.size
     plain = bytes(view[end - plain_bytes : end])
     return _program.restore(plain, _buffers(view, end), source.refusal(), peel)
 
@@ -138,69 +113,37 @@ def _bytes_of(payload: Any) -> memoryview:
 
 def _buffers(view: memoryview, table: int) -> list[memoryview]:
     """The buffers that the table at the end lists."""
-    return [view[offset : offset + length] for offset, length in _SPAN.iter_unpack(view[table:])]
+    return [view[offset : offset + length] for offset, length in SPAN.iter_unpack(view[table:])]
 
 
 def dump(
-    value: Any, buffers: list[pickle.PickleBuffer], reduced: dict[int, Any] | None = None
-) -> bytes:
-    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`;
-    `reduced` as in :class:`Pickler`.
+    value: Any,
+    reduced: dict[int, Any] | None = None,
+    outside: dict[int, Any] | None = None,
+) -> Stream:
+    """The pickle of `value`; `reduced` as in :class:`Pickler`.
+
+    `outside`: sequences, by id, that must not be in it.
+
+    Raises:
+        Cycle: one of `outside` is in it.
     """
-    file = io.BytesIO()
+    stream = Stream()
+    pickler: Any
     try:
-        pickler = Pickler(file, protocol=5, buffer_callback=buffers.append)
+        pickler = Pickler(stream, protocol=5, buffer_callback=stream.put_aside)
         pickler.reduced = {} if reduced is None else reduced
         pickler.dump(value)
-        return file.getvalue()
     except (pickle.PicklingError, AttributeError, TypeError):
         # Functions and classes of a script or notebook: cloudpickle carries their code, if it is
         # installed.
         if importlib.util.find_spec("cloudpickle") is None:
             raise
-    import cloudpickle
+        import cloudpickle
 
-    buffers.clear()
-    pickled: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    return pickled
-
-
-def _unframed(stream: bytes) -> bytes:
-    """The pickle without FRAME opcodes, whose lengths would no longer be right."""
-    first = _PROTO_BYTES + _FRAME.size
-    if _FRAME.unpack_from(stream, _PROTO_BYTES) == (_FRAME_OPCODE, len(stream) - first):
-        return stream[:_PROTO_BYTES] + stream[first:]
-    kept = []
-    begin = 0
-    for name, at in _opcodes(stream):
-        if name == "FRAME":
-            kept.append(stream[begin:at])
-            begin = at + _FRAME.size
-    return b"".join([*kept, stream[begin:]])
-
-
-def _placeholders(stream: bytes, count: int) -> list[int]:
-    """The offsets of the NEXT_BUFFER opcodes."""
-    if stream.count(_NEXT_BUFFER) == count:
-        found = []
-        at = -1
-        for _ in range(count):
-            at = stream.index(_NEXT_BUFFER, at + 1)
-            found.append(at)
-        return found
-    return [at for name, at in _opcodes(stream) if name == "NEXT_BUFFER"]
-
-
-def _opcodes(stream: bytes) -> Iterator[tuple[str, int]]:
-    """The names of the opcodes, and where each begins."""
-    for opcode, _, at in pickletools.genops(stream):
-        assert at is not None, "bytes have positions"
-        yield opcode.name, at
-
-
-def _padding(size: int) -> bytes:
-    """At least `size` bytes of opcodes without effect, and the same modulo the alignment."""
-    if size == 1:
-        size += _ALIGNMENT_BYTES
-    odd = size % 2
-    return _PAD_ODD * odd + _PAD_EVEN * ((size - 3 * odd) // 2)
+        stream = Stream()
+        pickler = cloudpickle.Pickler(stream, protocol=5, buffer_callback=stream.put_aside)
+        pickler.dump(value)
+    if outside:
+        stream.check_outside(pickler.memo.copy(), outside)
+    return stream

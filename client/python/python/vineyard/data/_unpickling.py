@@ -1,11 +1,12 @@
 """Every pickle that this package reads is read here, or refused here.
 
-Promise: with the setting "refuse" the bytes are not read at all. No other file of the package calls
-an unpickler; a test reads the sources for that.
+Promise: with the setting "refuse" no class and no function that a pickle names is looked up. No
+other file of the package calls an unpickler; a test reads the sources for that.
 """
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
 from typing import Any, Protocol
@@ -42,6 +43,40 @@ class _Peeler(_Unpickler):
         if name == "asanyarray" and module == "numpy":
             return first
         return super().find_class(module, name)
+
+
+class _Nameless(pickle.Unpickler):
+    """Finds nothing, so that the pickle has nothing to call: it makes containers of numbers, text,
+    bytes and None.
+    """
+
+    refusal: PickleRefused
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise self.refusal
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise self.refusal
+
+
+def unpickle_nameless(stream: Any, source: Source) -> Any:
+    """The value of a pickle that names no class and no function, also for a source that refuses
+    pickles.
+
+    Raises:
+        PickleRefused: it names one, or is no pickle of such a value.
+    """
+    unpickler = _Nameless(io.BytesIO(stream))
+    unpickler.refusal = source.refusal()
+    # What was registered by a number, and was asked for before, is had without `find_class`.
+    if getattr(copyreg, "_extension_registry", None):
+        raise unpickler.refusal
+    try:
+        return unpickler.load()
+    except PickleRefused:
+        raise
+    except Exception as error:
+        raise unpickler.refusal from error
 
 
 def first(value: Any, *_: Any) -> Any:

@@ -7,7 +7,6 @@ Promise: what pickle refuses and has no code, cloudpickle does not take either. 
 from __future__ import annotations
 
 import io
-import pickle
 import sys
 from collections import ChainMap
 from typing import Any, ClassVar
@@ -30,19 +29,10 @@ def _reduce_file(file: Any) -> Any:
 
 
 # cloudpickle has no types for the checker.
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """As that of cloudpickle, but for open files."""
+
     dispatch_table: ClassVar[Any] = ChainMap(
         {io.TextIOWrapper: _reduce_file},
         cloudpickle.Pickler.dispatch_table,
     )
-
-
-def dumps(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`.
-
-    Raises:
-        TypeError, pickle.PicklingError: it cannot be pickled.
-    """
-    stream = io.BytesIO()
-    _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
-    return stream.getvalue()

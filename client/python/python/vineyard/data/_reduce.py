@@ -11,6 +11,8 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+from vineyard.data._stream import Strided
+
 Reducer = Callable[[Any], Any]
 
 
@@ -98,7 +100,7 @@ def _reduce_class(kind: type) -> Any:
 
 
 def _reduce_view(view: memoryview) -> Any:
-    raw = Call(memoryview, pickle.PickleBuffer(view if view.c_contiguous else view.tobytes()))
+    raw = Call(memoryview, pickle.PickleBuffer(view if view.c_contiguous else Strided(view)))
     if view.nbytes == 0 or (view.format == "B" and view.ndim == 1):
         return raw.__reduce__()
     return memoryview.cast, (Call(memoryview.cast, raw, "B"), view.format, view.shape)
@@ -113,14 +115,13 @@ def _reduce_array(array: Any) -> Any:
         return type(array), (array.shape, array.dtype), array.__reduce__()[2]
     if array.dtype.kind not in "biufcMmSUV":
         return NotImplemented
-    order = "C"
-    if not array.flags.c_contiguous:
-        if array.flags.f_contiguous:
-            order = "F"
-        else:
-            array = array.copy()
-    flat = (array.T if order == "F" else array).reshape(-1)
-    raw = flat.view("u1") if flat.nbytes else b""
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    if not array.nbytes:
+        raw: Any = b""
+    elif array.flags.forc:
+        raw = (array.T if order == "F" else array).reshape(-1).view("u1")
+    else:
+        raw = Strided(array.view(f"V{array.itemsize}"))
     arguments = (array.shape, array.dtype, pickle.PickleBuffer(raw), 0, None, order)
     return type(array), arguments
 

@@ -7,9 +7,9 @@ test reads the sources for that.
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
-import sys
 from typing import Any, Protocol
 
 from vineyard.core.contexts.pickle_setting import ALLOW, PickleRefused
@@ -37,10 +37,8 @@ class _Unpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> Any:
-        if name == "partial" and module == "functools" and "pandas" in sys.modules:
-            from vineyard.data import _copy_on_write
-
-            return _copy_on_write.constructor
+        if name == "partial" and module == "functools":
+            return _partial
         if name == _BLOCK and module.startswith("pandas."):
             from vineyard.data import _copy_on_write
 
@@ -60,6 +58,15 @@ class _Peeler(_Unpickler):
         if name == "asanyarray" and module == "numpy":
             return first
         return super().find_class(module, name)
+
+
+def _partial(function: Any) -> Any:
+    """In place of `functools.partial`, with which pickles name the constructors of frames."""
+    if str(getattr(function, "__module__", "")).partition(".")[0] != "pandas":
+        return functools.partial(function)
+    from vineyard.data import _copy_on_write
+
+    return _copy_on_write.constructor(function)
 
 
 def first(value: Any, *_: Any) -> Any:

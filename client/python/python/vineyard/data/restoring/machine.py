@@ -25,7 +25,7 @@ _PROTOCOL_MAX = 5
 _FILLED = (list,)
 _MAPPED = (dict, OrderedDict)
 # What numpy and struct raise for bytes that are no pickle.
-_MALFORMED = (IndexError, KeyError, struct.error, UnicodeDecodeError)
+_MALFORMED = (IndexError, KeyError, StopIteration, struct.error, UnicodeDecodeError)
 
 
 def read(
@@ -40,8 +40,8 @@ def read(
     :func:`vineyard.data._unpickling.unpickle`.
 
     Raises:
-        PickleRefused: it names something that is not listed.
-        ValueError: it is no pickle of ours.
+        PickleRefused: it names something that is not listed, or is no whole pickle.
+        ValueError: an argument is not what a pickle of ours has.
     """
     machine = _Machine(stream, buffers, peel)
     try:
@@ -49,7 +49,7 @@ def read(
     except NotListed as error:
         raise refuse(str(error)) from None
     except _MALFORMED as error:
-        raise ValueError(f"these bytes are no pickle that a put makes: {error!r}") from None
+        raise refuse(f"what no put writes ({error!r})") from None
 
 
 class _Machine:

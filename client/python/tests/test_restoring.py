@@ -347,6 +347,15 @@ LIES: dict[str, Callable[[], bytes]] = {
         [None, np.array([0, 1], "i4")],
         [(pa.int8(), 1, 0, 0, [None, pa.py_buffer(b"a")], [], None)],
     ),
+    "no_items_behind_a_short_child": lambda: in_band_of(
+        pa.array([1]).__reduce__()[0],
+        (
+            pa.struct([("a", pa.int8())]),
+            *(0, 0, 234, [None]),
+            [(pa.int8(), 1, 0, 0, [None, pa.py_buffer(b"a")], [], None)],
+            None,
+        ),
+    ),
     "keys_beyond_a_dictionary": lambda: arrow_of(
         pa.dictionary(pa.int8(), pa.int8()),
         1,

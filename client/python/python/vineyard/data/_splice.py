@@ -14,6 +14,7 @@ length. Earlier builds wrote a plain description of the value before it, JSON of
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import io
 import pickle
@@ -131,11 +132,24 @@ def dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
         # installed.
         if importlib.util.find_spec("cloudpickle") is None:
             raise
+    buffers.clear()
+    file = io.BytesIO()
+    _code_pickler()(file, protocol=5, buffer_callback=buffers.append).dump(value)
+    return file.getvalue()
+
+
+@functools.cache
+def _code_pickler() -> Any:
+    """The pickler of cloudpickle, which reduces values of libraries as ours does."""
     import cloudpickle
 
-    buffers.clear()
-    pickled: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=buffers.append)
-    return pickled
+    class CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # It has no types.
+        def reducer_override(self, obj: Any) -> Any:
+            reduce = reducer_of(type(obj))
+            made = NotImplemented if reduce is None else reduce(obj)
+            return super().reducer_override(obj) if made is NotImplemented else made
+
+    return CodePickler
 
 
 def in_band(value: Any) -> bytes:

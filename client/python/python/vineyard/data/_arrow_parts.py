@@ -30,6 +30,8 @@ def _array(kind: pyarrow.DataType, parts: Any, buffers: Sequence[memoryview]) ->
     views = [
         None if at is None else pyarrow.py_buffer(b"" if at < 0 else buffers[at]) for at in places
     ]
+    if len(views) != kind.num_buffers:
+        raise ValueError(f"a plain array of type {kind} has {len(views)} buffers")
     if pyarrow.types.is_dictionary(kind):
         dictionary = _array(kind.value_type, keys, buffers)
         array = pyarrow.DictionaryArray.from_buffers(kind, length, views, dictionary, nulls, offset)

@@ -61,6 +61,8 @@ def _array(data: Any) -> pyarrow.Array:
     if str(of).partition("<")[0] in _VIEWS:
         # Their number of buffers is not fixed, and old versions do not check it.
         raise NotListed(f"an array of type {of}")
+    # pyarrow reads those of a dictionary before it counts them.
+    check(len(buffers) == of.num_buffers, "the number of buffers")
     if pyarrow.types.is_dictionary(of):
         keys = _array(dictionary)
         keys.validate(full=True)

@@ -26,7 +26,7 @@ _FILLED = (list,)
 _MAPPED = (dict, OrderedDict)
 # What is raised here and by the libraries for bytes that are no pickle.
 _MALFORMED = (
-    *(AttributeError, IndexError, KeyError, NotImplementedError, OverflowError),
+    *(ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError),
     *(SyntaxError, SystemError, UnicodeDecodeError, struct.error),
 )
 

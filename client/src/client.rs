@@ -182,6 +182,21 @@ impl Client {
         }
     }
 
+    /// Whether the next call is known to fail, because the client was closed or the node has closed the connection.
+    /// Nothing is sent. `false` while another call has the connection, which will find out.
+    pub async fn has_ended(&self) -> bool {
+        if self.is_closed() || !self.is_ours() {
+            return true;
+        }
+        let Ok(mut connection) = self.inner.connection.try_lock() else {
+            return false;
+        };
+        match connection.as_mut().filter(|one| one.in_step()) {
+            Some(connection) => connection.has_ended().await,
+            None => true,
+        }
+    }
+
     fn is_closed(&self) -> bool {
         self.inner.closed.load(Ordering::Relaxed)
     }

@@ -7,6 +7,7 @@ mod arenas;
 mod call;
 mod transfer;
 
+use std::future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use vineyard_env::{LocalStream, Stream};
 use vineyard_wire::frame::{self, HEADER_BYTES};
 use vineyard_wire::limits::CLIENT_FRAME_BYTES_MAX;
@@ -168,6 +169,25 @@ impl Connection {
     /// Whether the next exchange may begin.
     pub(crate) fn in_step(&self) -> bool {
         self.in_step
+    }
+
+    /// Whether the node has closed its end, as far as the system knows; nothing is asked of the node. What arrives
+    /// between two exchanges answers nothing, so a connection that has bytes to read is over too.
+    pub(crate) async fn has_ended(&mut self) -> bool {
+        let mut byte = [0];
+        // The second look comes after a turn of the reactor, which learns there what happened since the last exchange.
+        for _ in 0..2 {
+            let mut buffer = ReadBuf::new(&mut byte);
+            let stream = self.socket.stream();
+            let read = future::poll_fn(|context| {
+                Poll::Ready(Pin::new(&mut *stream).poll_read(context, &mut buffer))
+            });
+            if read.await.is_ready() {
+                return true;
+            }
+            tokio::task::yield_now().await;
+        }
+        false
     }
 
     /// Says goodbye and closes, without waiting for anything.

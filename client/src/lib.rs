@@ -45,7 +45,8 @@ pub use options::{DeleteOptions, Options};
 pub use put::{GetOptions, PutBlob, PutObject, ReadOptions};
 pub use vineyard_shm::SliceError;
 pub use vineyard_wire::reply::{
-    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeStats, NodeStatus, Role,
+    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MemoryPieces, NodeStats,
+    NodeStatus, Role,
 };
 pub use vineyard_wire::{Code, InstanceId, ObjectId, Signature, Trace, Tree, TreeText};
 #[doc(hidden)]

@@ -79,6 +79,11 @@ impl Allocator {
         Some(start)
     }
 
+    /// The bytes of the longest run: no larger extent can be allocated.
+    pub(crate) fn largest_free(&self) -> u64 {
+        self.runs_by_size.last().map_or(0, |(len, _)| *len)
+    }
+
     /// Takes exactly the extent of `size` bytes at `start`, which must be free.
     pub(crate) fn claim(&mut self, start: u64, size: u64) {
         let end = start + extent_bytes(size);

@@ -62,6 +62,21 @@ pub struct Usage {
     pub deleted_bytes: u64,
 }
 
+/// What is known of the memory where it is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// Bytes that were asked for.
+    pub wanted: u64,
+    /// The most that blobs may take.
+    pub limit: u64,
+    /// What visible blobs take, and deleted ones whose bytes are still held.
+    pub in_use: u64,
+    /// The part of `in_use` that belongs to deleted blobs.
+    pub deleted: u64,
+    /// The largest blob that would have fitted.
+    pub largest_free: u64,
+}
+
 /// A stored blob, visible or deleted.
 #[derive(Debug)]
 pub(crate) struct Entry {

@@ -2,21 +2,14 @@
 
 use vineyard_wire::{Code, ObjectId, Status};
 
-use crate::HolderId;
+use crate::{HolderId, Shortage};
 
 /// Why the store refused. [`Error::status`] is what travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// `in_use` counts visible blobs and the deleted ones whose bytes are still held.
-    #[error(
-        "Failed to allocate memory of size {wanted}, total available memory size are {limit}, \
-         and {in_use} are already in use"
-    )]
-    OutOfMemory {
-        wanted: u64,
-        limit: u64,
-        in_use: u64,
-    },
+    /// There is no room, or not in one piece.
+    #[error("{}", short_of(_0))]
+    OutOfMemory(Shortage),
     /// `act` is what was asked of the blob that is not here.
     #[error("{act}: id = {id}")]
     NotFound { act: &'static str, id: ObjectId },
@@ -43,6 +36,31 @@ pub enum Error {
     /// The request outlived the session that asked.
     #[error("{holder} is closed")]
     HolderClosed { holder: HolderId },
+}
+
+/// The beginning is the released server's text.
+fn short_of(shortage: &Shortage) -> String {
+    let Shortage {
+        wanted,
+        limit,
+        in_use,
+        deleted,
+        largest_free,
+    } = *shortage;
+    let mut text = format!(
+        "Failed to allocate memory of size {wanted}, total available memory size are {limit}, and {in_use} are already \
+         in use; the largest free piece has {largest_free} bytes"
+    );
+    if deleted > 0 {
+        text += &format!(
+            ", and readers of deleted objects still hold {deleted}, which are free when they drop those values"
+        );
+    }
+    if wanted <= limit.saturating_sub(in_use) {
+        text +=
+            "; enough is free, but not in one piece: deleting objects joins the pieces beside them";
+    }
+    text
 }
 
 impl Error {

@@ -8,7 +8,7 @@ mod blob;
 mod error;
 mod store;
 
-pub use blob::{Blob, HolderId, Usage};
+pub use blob::{Blob, HolderId, Shortage, Usage};
 pub use error::Error;
 pub use store::Store;
 pub use vineyard_shm::{Slice, SliceMut};

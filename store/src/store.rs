@@ -21,7 +21,7 @@ use vineyard_wire::id::IdMaker;
 
 use crate::allocator::{Allocator, RESERVED_BYTES};
 use crate::blob::{Entry, Holder, Stage, Tombstone};
-use crate::{Blob, Error, HolderId, Result, Usage};
+use crate::{Blob, Error, HolderId, Result, Shortage, Usage};
 
 /// The blobs of one node. It has one owner; others ask the owner.
 pub struct Store {
@@ -250,11 +250,19 @@ impl Store {
             memory_limit: limit,
             deleted_bytes,
             ..
-        } = self.usage;
-        Error::OutOfMemory {
+        } = self.usage();
+        Error::OutOfMemory(Shortage {
             wanted,
             limit,
             in_use: memory_usage + deleted_bytes,
-        }
+            deleted: deleted_bytes,
+            largest_free: self.largest_free(),
+        })
+    }
+
+    /// The largest blob that fits without the reuse of what deleted blobs still hold.
+    pub fn largest_free(&self) -> u64 {
+        let left = self.usage.memory_limit - self.usage.memory_usage;
+        self.allocator.largest_free().min(left)
     }
 }

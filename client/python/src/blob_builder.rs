@@ -99,7 +99,8 @@ impl PyBlobBuilder {
         match self.views.load(Ordering::Relaxed) {
             0 => Ok(()),
             views => Err(PyBufferError::new_err(format!(
-                "cannot {act} blob {}: {views} views of it live; release them first (memoryview.release, del array)",
+                "cannot {act} blob {}: {views} views of it live, through which it could be written; release them first: \
+                 `del view`, or `view.release()`",
                 self.id
             ))),
         }
@@ -225,6 +226,14 @@ impl PyBlobBuilder {
                 *self.fill() = Fill::Aborted;
                 Err(error)
             }
+        }
+    }
+
+    /// Refuses `act` (str) with a BufferError while a view of the blob lives, unless it is sealed.
+    fn _check_no_views(&self, act: &str) -> PyResult<()> {
+        match self.issealed() {
+            true => Ok(()),
+            false => self.check_no_views(act),
         }
     }
 

@@ -1,9 +1,11 @@
 //! `_connect`: clients of sockets and endpoints, one per place and process.
 //!
 //! Promise: two connects to one address with the same login share a client, as long as it is open and this
-//! process made it.
+//! process made it. A connection that the node has closed, because it was stopped or started again, is not given out.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +25,9 @@ const COPY_THREADS_MAX: usize = 6;
 /// As often a place where nobody listens is tried, unless VINEYARD_IPC_SKIP_RETRY (VINEYARD_RPC_SKIP_RETRY) is set.
 const TRIES: usize = 10;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// What fits into the address of a Unix socket (`sockaddr_un`), less its final zero.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// Place, user, password.
 type Key = (Target, String, String);
@@ -99,7 +104,7 @@ fn known<'py>(py: Python<'py>, key: &Key) -> Option<Bound<'py, PyAny>> {
         .ok()?
         .get()
         .channel()
-        .has_connection();
+        .has_connection(py);
     usable.then_some(client)
 }
 
@@ -112,14 +117,44 @@ fn connect(py: Python<'_>, target: &Target, options: &Options) -> PyResult<Chann
         std::env::var(variable).is_ok_and(|value| !matches!(&*value, "" | "0" | "false"));
     let tries = if impatient { 1 } else { TRIES };
     for _ in 1..tries {
+        check_place(py, target)?;
         match Channel::connect(py, target.clone(), options.clone()) {
             Err(stop) if stop.found_nobody() => pause(py)?,
             Err(stop) => return Err(stop.into_refused_connection(py, target)),
             Ok(channel) => return Ok(channel),
         }
     }
+    check_place(py, target)?;
     let last = Channel::connect(py, target.clone(), options.clone());
     last.map_err(|stop: Stop| stop.into_refused_connection(py, target))
+}
+
+/// Refuses a path at which no node can ever listen, so that nobody waits for one there.
+fn check_place(py: Python<'_>, target: &Target) -> PyResult<()> {
+    let Target::Ipc(path) = target else {
+        return Ok(());
+    };
+    let reason = if path.len() > SOCKET_PATH_BYTES_MAX {
+        let bytes = path.len();
+        format!(
+            "its path has {bytes} bytes, and that of a Unix socket has at most {SOCKET_PATH_BYTES_MAX}"
+        )
+    } else if path.contains('\0') {
+        "its path has a zero byte, and that of a Unix socket has none".to_owned()
+    } else {
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                "it is a folder, not a socket; a node listens where its --socket says".to_owned()
+            }
+            Ok(found) if !found.file_type().is_socket() => {
+                "it is a file, not a socket; a node listens where its --socket says".to_owned()
+            }
+            // What is not there yet may be a socket soon.
+            _ => return Ok(()),
+        }
+    };
+    let text = format!("no vineyardd can listen at {target}: {reason}");
+    Err(refuse(py, Code::ConnectionFailed, text))
 }
 
 /// Python's own sleep, which signals end.

@@ -3,6 +3,8 @@
 //! Promise: one class per status code of the protocol, all below `VineyardException`; a text is the class's prefix,
 //! what was tried, and what to do about it where that is known. It must never decide whether something is a failure.
 
+use std::io::ErrorKind;
+
 use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -175,6 +177,10 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
             Code::ConnectionError,
             format!("Client is not connected: {error}"),
         ),
+        // The connection is not to blame, and another one would not help.
+        Error::Io { source, .. } if source.kind() == ErrorKind::OutOfMemory => {
+            refuse(py, Code::IoError, error.to_string())
+        }
         Error::Io { .. } => refuse(py, Code::ConnectionError, error.to_string()),
         Error::OutOfReach { .. } => out_of_reach(py, error),
         Error::NoAddress => refuse(py, Code::ConnectionFailed, error.to_string()),

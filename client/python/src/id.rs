@@ -181,8 +181,17 @@ pub(crate) fn name_of(value: &Bound<'_, PyAny>) -> PyResult<String> {
     if let Ok(name) = value.cast::<PyObjectName>() {
         return Ok(name.get().0.clone());
     }
-    match value.cast::<PyString>() {
-        Ok(name) => Ok(name.to_cow()?.into_owned()),
-        Err(_) => Err(wrong_type("a name, as a str or an ObjectName", value)),
+    let Ok(name) = value.cast::<PyString>() else {
+        return Err(wrong_type("a name, as a str or an ObjectName", value));
+    };
+    match name.to_cow() {
+        Ok(name) => Ok(name.into_owned()),
+        Err(_) => {
+            let text = format!(
+                "a name is text that UTF-8 can carry, and {} has a lone surrogate",
+                name.repr()?
+            );
+            Err(PyValueError::new_err(text))
+        }
     }
 }

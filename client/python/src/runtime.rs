@@ -308,10 +308,22 @@ impl Channel {
         self.state().closed
     }
 
-    /// Whether this process has a connection that nothing has broken so far.
-    pub(crate) fn has_connection(&self) -> bool {
-        let state = self.state();
-        !state.closed && state.live.as_ref().is_some_and(|live| live.is_ours())
+    /// Whether this process has a connection that is not known to be broken. One that the node has closed since the
+    /// last call is forgotten, so that the next call connects again.
+    pub(crate) fn has_connection(&self, py: Python<'_>) -> bool {
+        let live = {
+            let state = self.state();
+            state.live.clone().filter(|_| !state.closed)
+        };
+        let Some(live) = live.filter(|live| live.is_ours()) else {
+            return false;
+        };
+        let (client, runtime) = live.parts();
+        let has_ended = py.detach(|| runtime.block_on(client.has_ended()));
+        if has_ended {
+            self.forget(&live);
+        }
+        !has_ended
     }
 
     /// Ends the connection; later calls are refused. What lies in the node's memory and is still used here stays valid.

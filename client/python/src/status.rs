@@ -20,6 +20,11 @@ pub(crate) struct PyStatus {
     ipc_connections: u64,
     /// Clients over TCP, this one included (int).
     rpc_connections: u64,
+    /// Bytes of deleted blobs that readers still hold, which `memory_usage` does not count (int or None: a released
+    /// node does not say).
+    deleted_bytes: Option<u64>,
+    /// The largest blob that fits, in bytes (int or None: a released node does not say).
+    largest_free_bytes: Option<u64>,
 }
 
 impl From<InstanceStatus> for PyStatus {
@@ -32,6 +37,8 @@ impl From<InstanceStatus> for PyStatus {
             deferred_requests: status.deferred_requests,
             ipc_connections: status.ipc_connections,
             rpc_connections: status.rpc_connections,
+            deleted_bytes: status.pieces.map(|pieces| pieces.deleted_bytes),
+            largest_free_bytes: status.pieces.map(|pieces| pieces.largest_free_bytes),
         }
     }
 }
@@ -48,8 +55,8 @@ impl PyStatus {
 }
 
 impl PyStatus {
-    fn lines(&self) -> [String; 7] {
-        [
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![
             format!("    instance_id: {}", self.instance_id),
             format!("    deployment: {}", self.deployment),
             format!("    memory_usage: {}", self.memory_usage),
@@ -57,6 +64,12 @@ impl PyStatus {
             format!("    deferred_requests: {}", self.deferred_requests),
             format!("    ipc_connections: {}", self.ipc_connections),
             format!("    rpc_connections: {}", self.rpc_connections),
-        ]
+        ];
+        let pieces = self.deleted_bytes.zip(self.largest_free_bytes);
+        if let Some((deleted_bytes, largest_free_bytes)) = pieces {
+            lines.push(format!("    deleted_bytes: {deleted_bytes}"));
+            lines.push(format!("    largest_free_bytes: {largest_free_bytes}"));
+        }
+        lines
     }
 }

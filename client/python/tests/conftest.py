@@ -28,7 +28,7 @@ SETTLE_SECONDS = 20
 CLUSTER_NODES = 3
 
 
-def _program(name: str) -> list[str]:
+def program(name: str) -> list[str]:
     """How to start `name`: the developer's build, or the one that came with the package."""
     built = ROOT / "target" / os.environ.get("VINEYARD_TEST_PROFILE", "debug") / name
     if built.exists():
@@ -44,13 +44,19 @@ class Node:
     """
 
     def __init__(
-        self, folder: Path, *flags: str, size: str = "256M", token: str | None = None
+        self,
+        folder: Path,
+        *flags: str,
+        size: str = "256M",
+        token: str | None = None,
+        listen: str = "127.0.0.1:0",
+        before: list[str] | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.socket = str(folder / "sock")
-        command = [*_program("vineyardd"), "--socket", self.socket, "--size", size]
-        command += ["--data-dir", str(folder / "data"), "--listen", "127.0.0.1:0", *flags]
+        command = [*(before or []), *program("vineyardd"), "--socket", self.socket, "--size", size]
+        command += ["--data-dir", str(folder / "data"), "--listen", listen, *flags]
         command += [] if "--join" in flags else ["--found"]
         self.log = folder / "log"
         environment = os.environ | ({"VINEYARD_TOKEN": token} if token else {})
@@ -81,7 +87,7 @@ class Node:
 
     def token(self) -> str:
         """What another node needs to join this one's cluster."""
-        command = [*_program("vineyardctl"), "--socket", self.socket, "token"]
+        command = [*program("vineyardctl"), "--socket", self.socket, "token"]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def assert_all_is_free(self) -> None:
@@ -104,6 +110,15 @@ class Node:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+
+    def kill(self) -> None:
+        """Ends the process without a warning, and waits until it has ended."""
+        self.process.kill()
+        self.process.wait()
+
+    def again(self) -> Node:
+        """A node in the same folder, on the same socket and port, after this one has ended."""
+        return Node(self.folder, listen=self.endpoint)
 
     def stop(self) -> None:
         """Ends the process, and waits until it has ended."""

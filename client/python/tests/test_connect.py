@@ -207,6 +207,38 @@ def test_the_last_block_closes_what_is_shared(node):
     assert not outer.connected
 
 
+@pytest.mark.parametrize("ending", ["stop", "kill"])
+@pytest.mark.parametrize("over", ["ipc", "rpc", "both"])
+def test_connecting_again_after_the_node_was_started_again(fresh_node, over, ending):
+    arguments = {
+        "ipc": {"socket": fresh_node.socket},
+        "rpc": {"endpoint": fresh_node.endpoint},
+        "both": {"socket": fresh_node.socket, "endpoint": fresh_node.endpoint},
+    }[over]
+    first = vineyard.connect(**arguments)
+    first.put(1, persist=True, name="kept")
+    getattr(fresh_node, ending)()
+    restarted = fresh_node.again()
+    try:
+        second = vineyard.connect(**arguments)
+        assert second.get(second.put(2)) == 2
+        assert second.get(name="kept") == 1
+        assert vineyard.connect(**arguments).default_client() is second.default_client()
+        # The old client connects again by itself, because its connection is known to be closed.
+        assert first.get(first.put(3)) == 3
+    finally:
+        restarted.stop()
+
+
+def test_a_connection_that_is_open_is_shared_while_another_thread_uses_it(node):
+    with vineyard.connect(node.socket) as client:
+        waiting = threading.Thread(target=lambda: client.get_name("comes", wait=True))
+        waiting.start()
+        assert vineyard.connect(node.socket).ipc_client is client.ipc_client
+        client.put_name(client.put(1, persist=True), "comes")
+        waiting.join()
+
+
 def test_a_forked_client_is_its_own(node):
     with vineyard.connect(node.socket) as shared:
         alone = vineyard.connect(node.socket)

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import vineyard
 from cross_limits import NOT_READ, NOT_WRITTEN, OF_OLD_LIBRARIES, READ_BETTER, WRITTEN_WITH_LOSS
@@ -37,8 +39,14 @@ class Peer:
     def __init__(self, environment: str, socket: str) -> None:
         python = str(Path(environment) / "bin" / "python")
         command = [python, str(HELPER), socket]
+        # With it, the process would import the package under test.
+        environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environ,
         )
 
     def ask(self, **command: Any) -> dict[str, str]:
@@ -110,6 +118,15 @@ def test_a_global_frame_is_read_across(peer: Peer, ipc_client) -> None:
     blocks = [ipc_client.put(frame) for _ in range(2)]
     ours = make_global_dataframe(ipc_client, blocks)
     assert peer.ask(do="get", id=repr(ours.id))["value"] == plain([frame, frame])
+
+
+def test_the_released_client_says_how_a_wide_frame_is_put_for_it(peer: Peer, ipc_client) -> None:
+    frame = pd.DataFrame(np.arange(3003.0).reshape(3, 1001))
+    theirs = peer.ask(do="get", id=repr(ipc_client.put(frame)))
+    assert theirs["error"].startswith("TypeError: no resolver: got the object itself: Object <")
+    assert 'put(frame, layout="columns")' in theirs["error"]
+    for_it = ipc_client.put(frame, layout="columns")
+    assert peer.ask(do="get", id=repr(for_it))["value"] == plain(frame)
 
 
 def test_a_global_tensor_is_read_across(peer: Peer, ipc_client) -> None:

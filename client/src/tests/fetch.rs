@@ -63,6 +63,7 @@ fn status() -> InstanceStatus {
         deferred_requests: 0,
         ipc_connections: 0,
         rpc_connections: 1,
+        pieces: None,
     }
 }
 

@@ -42,6 +42,22 @@ async fn a_frame_is_a_length_and_json() {
 }
 
 #[tokio::test]
+async fn a_connection_that_the_node_closed_is_known_to_have_ended() {
+    let mut node = FakeIpc::listen().await;
+    let (client, peer) = node.client(&World::system(), &Options::default()).await;
+    assert!(!client.has_ended().await);
+    drop(peer);
+    assert!(client.has_ended().await);
+    let (client, mut peer) = node.client(&World::system(), &Options::default()).await;
+    // Nobody asked for it.
+    peer.0.write_all(b"x").await.unwrap();
+    assert!(client.has_ended().await);
+    let (client, _peer) = node.client(&World::system(), &Options::default()).await;
+    client.close().await;
+    assert!(client.has_ended().await);
+}
+
+#[tokio::test]
 async fn each_arena_is_received_once_and_mapped_for_what_it_is_used() {
     let recorder = Arc::new(Recorder::default());
     let world = World {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{InstanceId, NodeId, ObjectId, Trace};
 use crate::json::items;
 use crate::limits::PEER_FRAME_BYTES_MAX;
-use crate::reply::NodeStats;
+use crate::reply::{MemoryPieces, NodeStats};
 use crate::status::Status;
 
 /// The first bytes of a peer connection. Bytes 4 to 7 are not zero, so no vineyard client frame starts like this.
@@ -118,6 +118,8 @@ pub enum Ask {
         #[serde(deserialize_with = "items")]
         ranges: Vec<Range>,
     },
+    /// As `Stats`, with the pieces of the memory. A node that does not know this question hangs up.
+    MemoryStats,
 }
 
 /// A part of a sealed blob.
@@ -152,6 +154,12 @@ pub enum Answer {
         len: u64,
     },
     Refused(Status),
+    /// To `MemoryStats`.
+    MemoryStats {
+        instance: InstanceId,
+        stats: NodeStats,
+        pieces: MemoryPieces,
+    },
 }
 
 /// A frame that is not what it should be.

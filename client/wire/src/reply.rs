@@ -234,6 +234,18 @@ pub struct InstanceStatus {
     pub deferred_requests: u64,
     pub ipc_connections: u64,
     pub rpc_connections: u64,
+    /// Ours; released servers do not say it.
+    #[serde(flatten)]
+    pub pieces: Option<MemoryPieces>,
+}
+
+/// Why less fits than is free. Bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryPieces {
+    /// Of deleted blobs that somebody still reads; not in `memory_usage`.
+    pub deleted_bytes: u64,
+    /// The largest blob that fits.
+    pub largest_free_bytes: u64,
 }
 
 /// Ours: `vineyardctl status -o json`.
@@ -282,6 +294,9 @@ pub struct NodeStatus {
     pub ipc_socket: String,
     #[serde(flatten)]
     pub stats: Option<NodeStats>,
+    /// Absent for nodes of earlier builds, too.
+    #[serde(flatten)]
+    pub pieces: Option<MemoryPieces>,
 }
 
 /// Bytes unless the name says otherwise.

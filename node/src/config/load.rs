@@ -82,7 +82,8 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
     if let Some(path) = resolve::htpasswd(&flags, machine, remembered.as_ref()) {
         config.passwords = Some(Arc::new(passwords(path)?));
     }
-    let notices = std::mem::take(&mut flags.notices);
+    let mut notices = std::mem::take(&mut flags.notices);
+    notices.extend(beyond_memory(config.size_bytes, machine.memory_bytes));
     let log_format = flags.log_format.unwrap_or_default();
     let log = flags.log.unwrap_or_else(|| LOG_DEFAULT.to_owned());
     Ok(Loaded::Run(Box::new(Startup {
@@ -93,6 +94,16 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
         remembered,
         moved: flags.moved,
     })))
+}
+
+/// What is said of an arena that is larger than all memory. Pages are taken when they are first written, so the node
+/// starts, and as long as less is stored, nothing is wrong.
+fn beyond_memory(size_bytes: u64, memory_bytes: Option<u64>) -> Option<String> {
+    let memory_bytes = memory_bytes.filter(|memory_bytes| size_bytes > *memory_bytes)?;
+    Some(format!(
+        "--size: the arena of {size_bytes} bytes is larger than the memory that this process may use, {memory_bytes} \
+         bytes; the system may end the node, or a client, that writes beyond that"
+    ))
 }
 
 fn token(path: PathBuf) -> Result<String, LoadError> {
@@ -130,6 +141,29 @@ mod tests {
                 matches!(load_here(&args), Ok(Loaded::Print(text)) if text.contains("vineyardd"))
             );
         }
+    }
+
+    #[test]
+    fn an_arena_beyond_the_memory_is_a_notice_that_names_both() {
+        let start = |size: &str| {
+            let machine = Machine {
+                memory_bytes: Some(24 << 30),
+                variables: Default::default(),
+                ..Machine::here()
+            };
+            let dir = tempfile::tempdir().unwrap();
+            let data_dir = format!("--data-dir={}", dir.path().join("data").display());
+            match load(vec![data_dir, format!("--size={size}")], &machine) {
+                Ok(Loaded::Run(startup)) => startup.notices,
+                other => panic!("{other:?}"),
+            }
+        };
+        let said = start("1T");
+        assert!(
+            said.len() == 1 && said[0].contains("1099511627776") && said[0].contains("25769803776"),
+            "{said:?}"
+        );
+        assert_eq!(start("24G"), Vec::<String>::new());
     }
 
     #[test]

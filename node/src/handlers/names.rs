@@ -7,6 +7,7 @@ use vineyard_env::Fault;
 use vineyard_raft::command::Command;
 use vineyard_raft::command::Condition;
 use vineyard_raft::state::State;
+use vineyard_wire::limits::NAME_BYTES_MAX;
 use vineyard_wire::request::{GetName, PutName};
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
@@ -23,6 +24,7 @@ pub(super) async fn put_name(node: &Rc<NodeContext>, request: PutName) -> Result
         if_absent,
         if_equals,
     } = request;
+    check_length(&name)?;
     if id.is_blob() {
         return Err(Status::invalid("blobs cannot have name"));
     }
@@ -55,6 +57,17 @@ pub(super) async fn put_name(node: &Rc<NodeContext>, request: PutName) -> Result
     )
     .await?;
     Ok(Reply::PutName)
+}
+
+/// Refuses a new name that is too long.
+pub(super) fn check_length(name: &str) -> Result<(), Status> {
+    let bytes = name.len();
+    if bytes > NAME_BYTES_MAX {
+        let message =
+            format!("a name has at most {NAME_BYTES_MAX} bytes, and this one has {bytes}");
+        return Err(Status::invalid(message));
+    }
+    Ok(())
 }
 
 /// With `wait`, answers when the name appears: within `timeout_ms`, or without one for as long as the client is

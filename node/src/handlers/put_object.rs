@@ -12,7 +12,7 @@ use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
 use super::agree::{Patience, confirm};
-use super::{Answered, delete, persist, remote, reply_with};
+use super::{Answered, delete, names, persist, remote, reply_with};
 use crate::local::{Inline, Local, Made, Put, PutTurn};
 use crate::session::Session;
 use crate::session::connection::Connection;
@@ -70,7 +70,7 @@ fn check(put: &PutObject) -> Result<(), Status> {
         let message = "transient objects cannot have name, please persist it first";
         return Err(Status::invalid(message));
     }
-    Ok(())
+    put.name.as_deref().map_or(Ok(()), names::check_length)
 }
 
 /// Makes the object, then persists and names it.

@@ -49,6 +49,7 @@ pub(super) async fn instance_status(node: &Rc<NodeContext>) -> Result<Reply, Sta
         deferred_requests: node.counters.waiting.get(),
         ipc_connections: node.counters.ipc_connections.get(),
         rpc_connections: node.counters.rpc_connections.get(),
+        pieces: Some(stats::pieces(node).await?),
     }))
 }
 
@@ -84,13 +85,15 @@ async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
     } else {
         Role::Learner
     };
+    let (stats, pieces) = stats::of(node, instance).await.unzip();
     NodeStatus {
         instance_id: instance.id,
         role,
         state: shown(instance.liveness),
         endpoint: instance.endpoint.clone(),
         ipc_socket: instance.ipc_socket.clone(),
-        stats: stats::of(node, instance).await,
+        stats,
+        pieces: pieces.flatten(),
     }
 }
 

@@ -113,6 +113,19 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
                 frames::write(stream.as_mut(), &answer).await?;
                 stream
             }
+            Ask::MemoryStats => {
+                let known = async { Ok((stats::here(node).await?, stats::pieces(node).await?)) };
+                let answer = match known.await {
+                    Ok((stats, pieces)) => Answer::MemoryStats {
+                        instance: node.instance,
+                        stats,
+                        pieces,
+                    },
+                    Err(status) => Answer::Refused(status),
+                };
+                frames::write(stream.as_mut(), &answer).await?;
+                stream
+            }
             Ask::Read { ranges } => read(node, stream, ranges, None).await?,
             Ask::ReadTraced { trace, ranges } => read(node, stream, ranges, Some(trace)).await?,
         };

@@ -1,33 +1,50 @@
 //! Statistics of a node, for `cluster_status`.
 
+use std::io;
 use std::rc::Rc;
 
 use vineyard_raft::state::State;
 use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::peer::{Answer, Ask};
-use vineyard_wire::reply::NodeStats;
-use vineyard_wire::{NodeId, Status};
+use vineyard_wire::reply::{MemoryPieces, NodeStats};
+use vineyard_wire::{InstanceId, NodeId, Status};
 
 use crate::context::NodeContext;
 use crate::local::Local;
 
+/// What a node tells of itself; of its memory nothing if its build does not know that question.
+pub(crate) type Told = (NodeStats, Option<MemoryPieces>);
+
 /// The statistics of `instance`; `None` if it does not answer in time.
-pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<NodeStats> {
+pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<Told> {
     if instance.id == node.instance {
-        return here(node).await.ok();
+        return Some((here(node).await.ok()?, pieces(node).await.ok()));
     }
     if instance.liveness != Liveness::Up {
         return None;
     }
-    let asked = node.dialer.ask(&instance.endpoint, &Ask::Stats);
+    let asked = ask(node, &instance.endpoint);
     match tokio::time::timeout(node.config.limits.stats_deadline, asked).await {
-        Ok(Ok((
-            _,
-            Answer::Stats {
-                instance: id,
-                stats,
-            },
-        ))) if id == instance.id => Some(stats),
+        Ok(Some((id, told))) if id == instance.id => Some(told),
+        _ => None,
+    }
+}
+
+/// A build that does not know the first question closes the connection. Then the older one is asked.
+async fn ask(node: &NodeContext, endpoint: &str) -> Option<(InstanceId, Told)> {
+    let answer = match node.dialer.ask(endpoint, &Ask::MemoryStats).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            node.dialer.ask(endpoint, &Ask::Stats).await
+        }
+        asked => asked,
+    };
+    match answer.ok()?.1 {
+        Answer::MemoryStats {
+            instance,
+            stats,
+            pieces,
+        } => Some((instance, (stats, Some(pieces)))),
+        Answer::Stats { instance, stats } => Some((instance, (stats, None))),
         _ => None,
     }
 }
@@ -42,6 +59,15 @@ pub(crate) fn tolerates(node: &NodeContext) -> usize {
     let majority = group.voters.len() / 2 + 1;
     let reachable = group.voters.iter().filter(is_up).count();
     reachable.saturating_sub(majority)
+}
+
+/// The memory of this node: what deleted blobs hold, and what fits.
+pub(crate) async fn pieces(node: &NodeContext) -> Result<MemoryPieces, Status> {
+    let pieces = |local: &mut Local, _: &State| MemoryPieces {
+        deleted_bytes: local.store.usage().deleted_bytes,
+        largest_free_bytes: local.store.largest_free(),
+    };
+    node.local.ask(pieces).await
 }
 
 /// The statistics of this node.

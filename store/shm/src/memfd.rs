@@ -15,8 +15,10 @@ use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use memmap2::{MmapOptions, MmapRaw};
+use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::ftruncate;
 use vineyard_env::{Access, Memory, MemoryHandle, Region};
@@ -75,9 +77,10 @@ impl MemfdRegion {
         let mut options = MmapOptions::new();
         options.len(len);
         let map = match access {
-            Access::ReadOnly => options.map_raw_read_only(fd.as_raw_fd())?,
-            Access::ReadWrite => options.map_raw(fd.as_raw_fd())?,
+            Access::ReadOnly => options.map_raw_read_only(fd.as_raw_fd()),
+            Access::ReadWrite => options.map_raw(fd.as_raw_fd()),
         };
+        let map = map.map_err(|error| unmapped(len, error))?;
         Ok(Self {
             map,
             access,
@@ -91,6 +94,26 @@ impl MemfdRegion {
         let file: File = OpenOptions::new().read(true).open(path)?;
         Ok(Arc::new(file.into()))
     }
+}
+
+/// The error for a mapping of `len` bytes that could not be made. Where the address space was too small, it says so, and
+/// how large the process may be.
+fn unmapped(len: usize, error: io::Error) -> io::Error {
+    if error.raw_os_error() != Some(Errno::ENOMEM as i32) {
+        return error;
+    }
+    let limit = getrlimit(Resource::RLIMIT_AS).map_or(RLIM_INFINITY, |(soft, _)| soft);
+    let limited = match limit {
+        RLIM_INFINITY => {
+            "(ulimit -v is unlimited; see vm.max_map_count and vm.overcommit_memory)".to_owned()
+        }
+        bytes => format!("(ulimit -v {})", bytes / 1024),
+    };
+    let text = format!(
+        "the arena of {len} bytes does not fit into the address space of this process {limited}; it is mapped once to \
+         read and once to write"
+    );
+    io::Error::new(io::ErrorKind::OutOfMemory, text)
 }
 
 impl Region for MemfdRegion {

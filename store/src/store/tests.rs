@@ -164,7 +164,7 @@ fn out_of_memory_says_the_facts_and_changes_nothing() {
     sealed(&mut store, holder, 1000);
     let before = store.usage();
     let text = "Failed to allocate memory of size 1048000, total available memory size are 1048576, \
-                and 1000 are already in use";
+                and 1000 are already in use; the largest free piece has 1047576 bytes";
     let expected = (Code::NotEnoughMemory, text.to_owned());
     assert_eq!(refused(store.create(holder, 1_048_000)), expected);
     for size in [1 << 63, u64::MAX, u64::MAX - 64, MIB + 1] {
@@ -275,6 +275,35 @@ fn deleted_bytes_of_those_who_cannot_release_are_reused_oldest_first_and_only_in
     store.release(python, ids[0]).unwrap();
     store.release(rust, ids[0]).unwrap();
     assert_eq!(store.usage().deleted_bytes, 0);
+}
+
+#[test]
+fn out_of_memory_names_the_largest_piece_and_what_readers_of_deleted_blobs_hold() {
+    let mut store = heap(MIB);
+    let (owner, reader) = (store.open_holder(true), store.open_holder(true));
+    let size = MIB / 64;
+    let ids: Vec<_> = (0..64).map(|_| sealed(&mut store, owner, size)).collect();
+    assert_eq!(store.largest_free(), 0);
+    for id in ids.iter().step_by(2) {
+        store.delete(owner, *id, false);
+    }
+    let in_pieces = "Failed to allocate memory of size 65536, total available memory size are 1048576, and 524288 are \
+                     already in use; the largest free piece has 16384 bytes; enough is free, but not in one piece: \
+                     deleting objects joins the pieces beside them";
+    let refusal = refused(store.create(owner, 4 * size));
+    assert_eq!(refusal, (Code::NotEnoughMemory, in_pieces.to_owned()));
+    assert_eq!(store.largest_free(), size);
+
+    store.get(reader, &ids[1..2], false).unwrap();
+    store.get(reader, &ids[3..4], false).unwrap();
+    delete_all(&mut store, owner);
+    let held = "Failed to allocate memory of size 1048576, total available memory size are 1048576, and 32768 are \
+                already in use; the largest free piece has 987072 bytes, and readers of deleted objects still hold \
+                32768, which are free when they drop those values";
+    assert_eq!(refused(store.create(owner, MIB)).1, held);
+    store.release_everything(reader);
+    assert_eq!(store.largest_free(), MIB);
+    store.create(owner, MIB).unwrap();
 }
 
 #[test]

@@ -43,13 +43,13 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-const HEADERS: [&str; 11] = [
+const HEADERS: [&str; 13] = [
     "INSTANCE", "ROLE", "STATE", "ENDPOINT", "SOCKET", "MEMORY", "LIMIT", "BLOBS", "OBJECTS",
-    "CLIENTS", "WAITING",
+    "CLIENTS", "WAITING", "DELETED", "LARGEST",
 ];
 
 fn table(status: &ClusterStatus) -> output::Table {
-    let mut table = output::Table::new(&HEADERS, &[5, 6, 7, 8, 9, 10]);
+    let mut table = output::Table::new(&HEADERS, &[5, 6, 7, 8, 9, 10, 11, 12]);
     for node in &status.nodes {
         table.row(row(node));
     }
@@ -64,20 +64,23 @@ fn row(node: &NodeStatus) -> Vec<String> {
         node.endpoint.clone(),
         node.ipc_socket.clone(),
     ];
-    match &node.stats {
-        None => cells.extend(std::iter::repeat_n(
-            "-".to_owned(),
-            HEADERS.len() - cells.len(),
-        )),
-        Some(stats) => cells.extend([
+    if let Some(stats) = &node.stats {
+        cells.extend([
             size::show(stats.memory_usage),
             size::show(stats.memory_limit),
             stats.blobs.to_string(),
             stats.objects.to_string(),
             (stats.ipc_connections + stats.rpc_connections).to_string(),
             stats.waiting.to_string(),
-        ]),
+        ]);
     }
+    if let Some(pieces) = &node.pieces {
+        cells.extend([
+            size::show(pieces.deleted_bytes),
+            size::show(pieces.largest_free_bytes),
+        ]);
+    }
+    cells.resize(HEADERS.len(), "-".to_owned());
     cells
 }
 
@@ -85,7 +88,7 @@ fn row(node: &NodeStatus) -> Vec<String> {
 mod tests {
     use super::*;
     use vineyard_wire::InstanceId;
-    use vineyard_wire::reply::{Liveness, NodeStats, Role};
+    use vineyard_wire::reply::{Liveness, MemoryPieces, NodeStats, Role};
 
     fn status() -> ClusterStatus {
         let node = |id: u64, stats| NodeStatus {
@@ -99,6 +102,10 @@ mod tests {
             endpoint: format!("127.0.0.1:960{id}"),
             ipc_socket: format!("/run/v{id}.sock"),
             stats,
+            pieces: (id == 0).then_some(MemoryPieces {
+                deleted_bytes: 8 << 20,
+                largest_free_bytes: 256 << 10,
+            }),
         };
         let stats = NodeStats {
             memory_usage: 3 << 29,
@@ -123,6 +130,10 @@ mod tests {
         assert_eq!(lines.len(), 3, "{lines:#?}");
         assert!(
             lines[1].contains("leader") && lines[1].contains("1.5 GiB"),
+            "{lines:#?}"
+        );
+        assert!(
+            lines[1].contains(&size::show(8 << 20)) && lines[1].contains(&size::show(256 << 10)),
             "{lines:#?}"
         );
         assert!(
@@ -165,7 +176,7 @@ mod tests {
             (&"leader".into(), &"up".into())
         );
         for field in "instance_id endpoint ipc_socket memory_usage memory_limit references unsealed blobs objects \
-                      ipc_connections rpc_connections waiting open_fds rss"
+                      ipc_connections rpc_connections waiting open_fds rss deleted_bytes largest_free_bytes"
             .split_whitespace()
         {
             assert!(node.get(field).is_some(), "{field}");

@@ -20,7 +20,7 @@ use super::metadata::no_persistent_blob;
 use super::names::{wait_for, wait_within};
 use crate::blob::blob_tree;
 use crate::buffer::Borrowed;
-use crate::id::id_of;
+use crate::id::{id_of, name_of};
 use crate::meta::{PyMeta, Sight};
 use crate::tree::Node;
 use crate::value;
@@ -42,8 +42,9 @@ impl PyClientBase {
         tree: &Bound<'py, PyDict>,
         buffers: &Bound<'py, PyList>,
         persist: bool,
-        name: Option<String>,
+        name: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyMeta>> {
+        let name = name.map(name_of).transpose()?;
         let sources = buffers.iter().map(|buffer| Borrowed::of(&buffer));
         let sources = sources.collect::<PyResult<Vec<_>>>()?;
         if let Some(at) = tree.get_item(BUFFER)? {
@@ -112,7 +113,7 @@ impl PyClientBase {
                 self.call(py, async move |client| client.get_raw(id, &options).await)?
             }
             (None, Some(name)) => {
-                let name = crate::id::name_of(name)?;
+                let name = name_of(name)?;
                 self.named(py, &name, &options)?
             }
             (None, None) => return Err(PyTypeError::new_err("an id or a name is needed")),

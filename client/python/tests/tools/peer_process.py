@@ -50,7 +50,7 @@ def make_global(client: Any, kind: str) -> Any:
 
 def text(value: Any) -> str:
     if isinstance(value, vineyard.Object):
-        raise TypeError("no resolver: got the object itself")
+        raise TypeError(f"no resolver: got the object itself: {value!r}")
     # Some values the released client makes are broken until they are looked at.
     str(value)
     return plain(value)

@@ -6,7 +6,7 @@ use vineyard_wire::peer::{
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
 
-use crate::reply_samples::stats;
+use crate::reply_samples::{pieces, stats};
 
 /// Calls the macro `$use` with the name and the value of each sample (their types differ, so no closure can).
 macro_rules! each_peer_sample {
@@ -72,6 +72,7 @@ names! { ASKS ask_name(Ask) {
     Ask::Read { .. } => "ask.read",
     Ask::JoinAt { .. } => "ask.join_at",
     Ask::ReadTraced { .. } => "ask.read_traced",
+    Ask::MemoryStats => "ask.memory_stats",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -79,6 +80,7 @@ names! { ANSWERS answer_name(Answer) {
     Answer::Stats { .. } => "answer.figures",
     Answer::Bytes { .. } => "answer.bytes",
     Answer::Refused(_) => "answer.refused",
+    Answer::MemoryStats { .. } => "answer.memory_stats",
 } }
 
 pub(crate) fn hellos() -> Vec<Hello> {
@@ -164,6 +166,7 @@ pub(crate) fn asks() -> Vec<Ask> {
             trace: Trace(0xfeed_0000_0000_0001),
             ranges: vec![range(0, 4_096)],
         },
+        Ask::MemoryStats,
     ]
 }
 
@@ -180,5 +183,10 @@ pub(crate) fn answers() -> Vec<Answer> {
         },
         Answer::Bytes { len: 64 << 20 },
         Answer::Refused(Status::not_exists("o8000000000000001")),
+        Answer::MemoryStats {
+            instance: InstanceId(65_537),
+            stats: stats(),
+            pieces: pieces(),
+        },
     ]
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    NodeStats, NodeStatus, Payload, PutDone, Registered, Role,
+    MemoryPieces, NodeStats, NodeStatus, Payload, PutDone, Registered, Role,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -210,6 +210,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         deferred_requests: 0,
         ipc_connections: 1,
         rpc_connections: 0,
+        pieces: None,
     };
     vec![
         ("", Reply::Register(registered.clone())),
@@ -243,8 +244,19 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
                 meta: BTreeMap::from([(InstanceId(0), info)]),
             },
         ),
-        ("", Reply::InstanceStatus(status)),
+        ("", Reply::InstanceStatus(status.clone())),
+        (
+            "pieces",
+            Reply::InstanceStatus(InstanceStatus {
+                pieces: Some(pieces()),
+                ..status
+            }),
+        ),
         ("", Reply::ClusterStatus(cluster_status())),
+        (
+            "pieces",
+            Reply::ClusterStatus(with_pieces(cluster_status())),
+        ),
         (
             "",
             Reply::Token {
@@ -263,6 +275,7 @@ pub(crate) fn cluster_status() -> ClusterStatus {
         endpoint: format!("127.0.0.1:{}", 9_600 + number),
         ipc_socket: format!("run/{number}.sock"),
         stats,
+        pieces: None,
     };
     ClusterStatus {
         cluster: GroupStatus {
@@ -276,6 +289,18 @@ pub(crate) fn cluster_status() -> ClusterStatus {
             node(0, Role::Leader, Liveness::Up, Some(stats())),
             node(1, Role::Learner, Liveness::Unreachable, None),
         ],
+    }
+}
+
+fn with_pieces(mut status: ClusterStatus) -> ClusterStatus {
+    status.nodes[0].pieces = Some(pieces());
+    status
+}
+
+pub(crate) fn pieces() -> MemoryPieces {
+    MemoryPieces {
+        deleted_bytes: 8_388_608,
+        largest_free_bytes: 262_144,
     }
 }
 

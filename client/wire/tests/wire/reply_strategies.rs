@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    NodeStats, NodeStatus, Payload, PutDone, Registered, Role,
+    MemoryPieces, NodeStats, NodeStatus, Payload, PutDone, Registered, Role,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -217,7 +217,13 @@ fn instance_info() -> impl Strategy<Value = InstanceInfo> {
 }
 
 fn instance_status() -> impl Strategy<Value = InstanceStatus> {
-    (text(), instance(), any::<[u64; 5]>()).prop_map(|(deployment, instance_id, numbers)| {
+    let told = (
+        text(),
+        instance(),
+        any::<[u64; 5]>(),
+        proptest::option::of(pieces()),
+    );
+    told.prop_map(|(deployment, instance_id, numbers, pieces)| {
         let [
             memory_usage,
             memory_limit,
@@ -233,7 +239,15 @@ fn instance_status() -> impl Strategy<Value = InstanceStatus> {
             deferred_requests,
             ipc_connections,
             rpc_connections,
+            pieces,
         }
+    })
+}
+
+pub(crate) fn pieces() -> impl Strategy<Value = MemoryPieces> {
+    any::<[u64; 2]>().prop_map(|[deleted_bytes, largest_free_bytes]| MemoryPieces {
+        deleted_bytes,
+        largest_free_bytes,
     })
 }
 
@@ -260,15 +274,17 @@ fn node_status() -> impl Strategy<Value = NodeStatus> {
         text(),
         text(),
         proptest::option::of(stats()),
+        proptest::option::of(pieces()),
     )
         .prop_map(
-            |(instance_id, role, state, endpoint, ipc_socket, stats)| NodeStatus {
+            |(instance_id, role, state, endpoint, ipc_socket, stats, pieces)| NodeStatus {
                 instance_id,
                 role,
                 state,
                 endpoint,
                 ipc_socket,
                 stats,
+                pieces,
             },
         )
 }

@@ -15,7 +15,7 @@ use vineyard_wire::peer::{
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
-use crate::reply_strategies::{reply, stats, status};
+use crate::reply_strategies::{pieces, reply, stats, status};
 use crate::strategies::request;
 
 fn hold<T>(message: &T) -> Result<(), TestCaseError>
@@ -48,6 +48,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             level,
         }),
         Just(Ask::Stats),
+        Just(Ask::MemoryStats),
         vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
     ]
 }
@@ -64,6 +65,13 @@ fn answer() -> impl Strategy<Value = Answer> {
         (any::<u64>(), stats()).prop_map(|(instance, stats)| Answer::Stats {
             instance: InstanceId(instance),
             stats
+        }),
+        (any::<u64>(), stats(), pieces()).prop_map(|(instance, stats, pieces)| {
+            Answer::MemoryStats {
+                instance: InstanceId(instance),
+                stats,
+                pieces,
+            }
         }),
         any::<u64>().prop_map(|len| Answer::Bytes { len }),
         status().prop_map(Answer::Refused),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use vineyard_client::{Client, DeleteOptions, GetOptions, Options, PutBlob, PutObject as Put};
 use vineyard_raft::state::State;
 use vineyard_store::Usage;
-use vineyard_wire::limits::PERSIST_BYTES_MAX;
+use vineyard_wire::limits::{NAME_BYTES_MAX, PERSIST_BYTES_MAX};
 use vineyard_wire::meta::key;
 use vineyard_wire::request::PutObject;
 use vineyard_wire::{Code, ObjectId, Request, Tree};
@@ -182,6 +182,43 @@ fn a_put_whose_persist_the_cluster_refuses_is_rolled_back() {
             let after = usage(test_node).await;
             assert_eq!((after.blobs, after.deleted_bytes), (0, 0));
             assert_eq!(objects(test_node).await, 0);
+        }
+    });
+}
+
+#[test]
+fn a_name_longer_than_the_bound_is_refused_before_anything_is_done() {
+    with_node(Limits::default(), async |test_node| {
+        for client in test_node.clients(&Options::default()).await {
+            let put = |bytes: usize| vineyard_client::PutObject {
+                content: tree(json!({"typename": "test::T"})),
+                persist: true,
+                name: Some("n".repeat(bytes)),
+                ..vineyard_client::PutObject::default()
+            };
+            let made = client.put_object(put(NAME_BYTES_MAX)).await.unwrap();
+            assert_eq!(
+                client.get_name(&"n".repeat(NAME_BYTES_MAX)).await.unwrap(),
+                made.id
+            );
+            let before = objects(test_node).await;
+            let long = "n".repeat(NAME_BYTES_MAX + 1);
+            let refusals = [
+                client
+                    .put_object(put(NAME_BYTES_MAX + 1))
+                    .await
+                    .unwrap_err(),
+                client.put_name(made.id, &long).await.unwrap_err(),
+            ];
+            for refusal in refusals {
+                assert_eq!(refusal.code(), Some(Code::Invalid));
+                let said = refusal.to_string();
+                assert!(
+                    said.contains("at most 65536 bytes, and this one has 65537"),
+                    "{said}"
+                );
+            }
+            assert_eq!(objects(test_node).await, before);
         }
     });
 }

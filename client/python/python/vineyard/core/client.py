@@ -52,7 +52,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
 
     def __init__(
         self,
-        socket: str | os.PathLike[str] | None = None,
+        socket: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None = None,
         port: int | str | None = None,
         host: str | None = None,
         endpoint: Endpoint | None = None,
@@ -67,8 +67,9 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         file are asked.
 
         Parameters:
-            socket: str, os.PathLike or None
-                The path of a Unix socket; or a host, if a port is given; or ``"host:port"``.
+            socket: str, bytes, os.PathLike or None
+                The path of a Unix socket, of at most 107 bytes; or a host, if a port is given; or
+                ``"host:port"``.
             port: int, str or None
                 A TCP port.
             host: str or None
@@ -94,8 +95,8 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
         Raises:
             ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses.
                 It is a ConnectionError, too.
-            ValueError: an endpoint is not ``host:port``, or `pickle` (or VINEYARD_PICKLE) is
-                neither ``"allow"`` nor ``"refuse"``.
+            ValueError: an endpoint is not ``host:port``, a path is not UTF-8, or `pickle` (or
+                VINEYARD_PICKLE) is neither ``"allow"`` nor ``"refuse"``.
         """
         self._pickle = pickle_setting.chosen(pickle)
         addresses = Addresses() if config else from_arguments(socket, port, host, endpoint)

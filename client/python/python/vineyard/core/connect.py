@@ -30,8 +30,8 @@ def connect(*args: Any, **kwargs: Any) -> Client:
     ...     object_id = client.put([1, 2, 3])
 
     Parameters:
-        socket: str, os.PathLike or None
-            The path of a Unix socket.
+        socket: str, bytes, os.PathLike or None
+            The path of a Unix socket, of at most 107 bytes.
         port: int, str or None
             A TCP port.
         host: str or None
@@ -58,7 +58,8 @@ def connect(*args: Any, **kwargs: Any) -> Client:
     Raises:
         ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses. It
             is a ConnectionError, too.
-        ValueError: an endpoint is not ``host:port``, or `pickle` is neither of the two.
+        ValueError: an endpoint is not ``host:port``, a path is not UTF-8, or `pickle` is neither of
+            the two.
         TypeError: an unknown argument.
     """
     says_where = args or kwargs.keys() - {"username", "password", "pickle"}
@@ -105,6 +106,8 @@ def get(
     name: str | None = None,
     resolver: Any = None,
     fetch: bool = False,
+    *,
+    copy: bool = False,
     **kwargs: Any,
 ) -> Any:
     """Connects as :func:`connect` does without arguments, and gets a value.
@@ -118,6 +121,9 @@ def get(
             Makes the value, instead of the current context.
         fetch: bool
             Whether an object of another instance is first copied to this one. Default False.
+        copy: bool
+            Whether the value gets bytes of its own, which can be written, in place of views.
+            Default False.
         **kwargs:
             For the resolver.
 
@@ -129,4 +135,4 @@ def get(
         ObjectNotExistsException: there is no such object or name.
         PickleRefused: the value needs a pickle, and VINEYARD_PICKLE is ``refuse``.
     """
-    return connect().get(object_id, name, resolver, fetch, **kwargs)
+    return connect().get(object_id, name, resolver, fetch, copy=copy, **kwargs)

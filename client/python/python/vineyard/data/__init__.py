@@ -58,6 +58,7 @@ _RESOLVERS: dict[str, str] = {
     "vineyard::Index": "index",
     "vineyard::Series": "series",
     "vineyard::DataFrame": "dataframe",
+    "vineyard::WideFrame": "wide",
     "vineyard::GlobalDataFrame": "dataframe:restore_global",
     "vineyard::SparseArray": "extension:restore_sparse",
     "vineyard::NumericArray": "arrow:restore_fixed",

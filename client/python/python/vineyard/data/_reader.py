@@ -18,7 +18,7 @@ _EMPTY = "o8000000000000000"
 class Reader:
     """Gives the blobs and the parts of one object."""
 
-    __slots__ = ("_buffer", "_path", "context", "kwargs", "meta", "pickle")
+    __slots__ = ("_buffer", "_path", "context", "copies", "kwargs", "meta", "pickle")
 
     def __init__(self, meta: Any, context: Any, kwargs: Tree) -> None:
         self.meta = meta
@@ -31,12 +31,20 @@ class Reader:
         client = kwargs.get("__vineyard_client")
         self.pickle = setting_of(client if client is not None else meta._client)
         self.kwargs = kwargs
+        # Whether values are made of private bytes, which can be written, instead of shared ones.
+        self.copies = bool(kwargs.get("copy"))
         self._path: list[str] = []
 
     def blob(self, node: Tree) -> Any:
-        """The bytes of a blob: an object with the buffer protocol, read-only. The memory stays
-        mapped while it exists.
+        """The bytes of a blob for a value to be made of: an object with the buffer protocol. It is
+        a private copy if this reader copies; else it is read-only, and the memory stays mapped
+        while it exists.
         """
+        shared = self.shared_blob(node)
+        return bytearray(shared) if self.copies else shared
+
+    def shared_blob(self, node: Tree) -> Any:
+        """The bytes of a blob in the shared memory, for what copies them by itself."""
         blob = self._buffer(node["id"])
         if blob is not None:
             return blob
@@ -66,6 +74,14 @@ class Reader:
             return restore(self, node) if restore is not None else self._foreign()
         finally:
             self._path.pop()
+
+    def shared_part(self, tree: Tree, key: str) -> Any:
+        """As :meth:`part`, on the shared memory: for a caller that makes a copy of it anyway."""
+        copies, self.copies = self.copies, False
+        try:
+            return self.part(tree, key)
+        finally:
+            self.copies = copies
 
     def _foreign(self) -> Any:
         obj: Any = self.meta

@@ -69,6 +69,8 @@ def _choose(kind: type) -> Reducer | None:
         return _reduce_class
     if module == "numpy" and name == "ndarray":
         return _reduce_array
+    if module == "pyarrow.lib" and name == "Tensor":
+        return _reduce_tensor
     if module.startswith("scipy.sparse."):
         family, _, suffix = name.partition("_")
         if family in _SPARSE_KINDS and suffix in ("array", "matrix"):
@@ -121,6 +123,11 @@ def _reduce_array(array: Any) -> Any:
     raw = flat.view("u1") if flat.nbytes else b""
     arguments = (array.shape, array.dtype, pickle.PickleBuffer(raw), 0, None, order)
     return type(array), arguments
+
+
+def _reduce_tensor(tensor: Any) -> Any:
+    """pyarrow pickles none."""
+    return type(tensor).from_numpy, (tensor.to_numpy(), tensor.dim_names or None)
 
 
 _SPARSE_REDUCERS = {

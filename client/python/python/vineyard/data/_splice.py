@@ -14,7 +14,6 @@ length. Earlier builds wrote a plain description of the value before it, JSON of
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.util
 import io
 import pickle
@@ -28,6 +27,7 @@ from vineyard.data._reduce import reducer_of
 from vineyard.data._unpickling import Source, unpickle
 
 _NEXT_BUFFER = b"\x97"
+_READONLY_BUFFER = b"\x98"
 _BYTEARRAY8 = b"\x96"
 _HEADER_BYTES = 9
 _ALIGNMENT_BYTES = 64
@@ -97,7 +97,20 @@ def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
         pieces += [view[begin : offset - _HEADER_BYTES], _NEXT_BUFFER]
         begin = offset + length
     pieces.append(view[begin:end])
-    return unpickle(b"".join(pieces), source, _buffers(view, end), peel)
+    stream = b"".join(pieces)
+    buffers = _buffers(view, end)
+    return unpickle(stream if view.readonly else _writable(stream), source, buffers, peel)
+
+
+def _writable(stream: bytes) -> bytes:
+    """The pickle without the opcodes that make a buffer read-only, because the array that was
+    pickled was: a private copy of it can be written.
+    """
+    if _READONLY_BUFFER not in stream:
+        return stream
+    ends = [at for name, at in _opcodes(stream) if name == "READONLY_BUFFER"]
+    begins = [0, *(at + 1 for at in ends)]
+    return b"".join(stream[begin:end] for begin, end in zip(begins, [*ends, None], strict=True))
 
 
 def read_plain(
@@ -132,24 +145,10 @@ def dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
         # installed.
         if importlib.util.find_spec("cloudpickle") is None:
             raise
+    from vineyard.data import _code
+
     buffers.clear()
-    file = io.BytesIO()
-    _code_pickler()(file, protocol=5, buffer_callback=buffers.append).dump(value)
-    return file.getvalue()
-
-
-@functools.cache
-def _code_pickler() -> Any:
-    """The pickler of cloudpickle, which reduces values of libraries as ours does."""
-    import cloudpickle
-
-    class CodePickler(cloudpickle.Pickler):  # type: ignore[misc]  # It has no types.
-        def reducer_override(self, obj: Any) -> Any:
-            reduce = reducer_of(type(obj))
-            made = NotImplemented if reduce is None else reduce(obj)
-            return super().reducer_override(obj) if made is NotImplemented else made
-
-    return CodePickler
+    return _code.dumps(value, buffers)
 
 
 def in_band(value: Any) -> bytes:

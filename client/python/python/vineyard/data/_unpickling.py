@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 from typing import Any, Protocol
 
 from vineyard.core.contexts.pickle_setting import ALLOW, PickleRefused
@@ -24,10 +25,26 @@ class Source(Protocol):
         """The error that names the object, and what its pickle needs."""
 
 
+# What the pickle of a frame or series names: its constructor, or the function of pandas for its
+# values.
+_PANDAS = b"pandas"
+_BLOCK = "_unpickle_block"
+
+
 class _Unpickler(pickle.Unpickler):
-    """The usual unpickler, but without pytz its time zones are those of the standard library."""
+    """The usual unpickler, but without pytz its time zones are those of the standard library, and
+    the memory of frames in it is protected as that of other frames.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
+        if name == "partial" and module == "functools" and "pandas" in sys.modules:
+            from vineyard.data import _copy_on_write
+
+            return _copy_on_write.constructor
+        if name == _BLOCK and module.startswith("pandas."):
+            from vineyard.data import _copy_on_write
+
+            return _copy_on_write.unpickle_block
         try:
             return super().find_class(module, name)
         except ModuleNotFoundError as error:
@@ -64,6 +81,8 @@ def unpickle(stream: Any, source: Source, buffers: Any = (), peel: bool = False)
         return machine.read(stream, buffers, source.refusal, peel)
     if peel:
         return _Peeler(io.BytesIO(stream), buffers=buffers).load()
+    if buffers and buffers[0].readonly and _PANDAS in stream:
+        return _Unpickler(io.BytesIO(stream), buffers=buffers).load()
     try:
         # Several times as fast as an unpickler written in Python.
         return pickle.loads(stream, buffers=buffers)

@@ -14,8 +14,8 @@ import numpy
 import pandas
 
 from vineyard._C import ObjectMeta
-from vineyard.data import _frames, default, extension, strings
-from vineyard.data._details import columns_of, get_details, put_details
+from vineyard.data import _copy_on_write, _frames, default, extension, strings, wide
+from vineyard.data._details import get_details, put_details
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._global import make_global
 from vineyard.data._reader import Reader
@@ -32,6 +32,8 @@ def describe(draft: PutDraft, value: pandas.DataFrame) -> Tree:
     """The tree of a frame; a subclass is pickled."""
     if type(value) is not pandas.DataFrame:
         return default.describe(draft, value)
+    if wide.wants(draft, value):
+        return wide.describe(draft, value)
     labels = value.columns.tolist()
     tree: Tree = {
         "typename": "vineyard::DataFrame",
@@ -50,9 +52,9 @@ def describe(draft: PutDraft, value: pandas.DataFrame) -> Tree:
     _describe_columns(draft, tree, value.columns, labels)
     put_details(tree, value)
     tree["index_"] = draft.part(value.index)
-    for at, (label, column) in enumerate(zip(labels, columns_of(value), strict=True)):
+    for at, (label, values) in enumerate(zip(labels, _frames.arrays_of(value), strict=True)):
         tree[f"__values_-key-{at}"] = to_json(label)
-        tree[f"__values_-value-{at}"] = _describe_column(draft, column)
+        tree[f"__values_-value-{at}"] = _describe_column(draft, values)
     return tree
 
 
@@ -75,11 +77,9 @@ def _says_all(columns: pandas.Index, labels: list[Any]) -> bool:
     )
 
 
-def _describe_column(draft: PutDraft, column: pandas.Series) -> Tree:
-    dtype = column.dtype
-    if isinstance(dtype, numpy.dtype) and dtype.kind not in "mM":
-        return draft.part(column.to_numpy())
-    values = column.array
+def _describe_column(draft: PutDraft, values: Any) -> Tree:
+    if isinstance(values, numpy.ndarray):
+        return draft.part(values)
     if isinstance(values, NDArrayArray):
         return draft.part(values.to_numpy())
     # The released client takes dates only as a pandas array.
@@ -95,13 +95,13 @@ def restore(reader: Reader, tree: Tree) -> pandas.DataFrame:
     ]
     frame = _frames.assemble(values, index, _restore_columns(reader, tree))
     get_details(reader, tree, frame)
-    return frame
+    return frame if reader.copies else _copy_on_write.protected(frame)
 
 
 def _restore_column(reader: Reader, tree: Tree, key: str, index: pandas.Index) -> Any:
     node = tree[key]
     if "string_storage_" in node:
-        return strings.string_array(reader.part(node, "buffer_"), node)
+        return strings.restore_strings(reader, node)
     values = reader.part(tree, key)
     if not isinstance(values, numpy.ndarray):
         if isinstance(values, pandas.arrays.SparseArray):

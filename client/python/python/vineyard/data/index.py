@@ -67,7 +67,7 @@ def restore(reader: Reader, tree: Tree) -> Any:
         return default.unpack(reader, node, peel=True)
     name = get_label(reader, tree, "name")
     if "string_storage_" in node:
-        array = strings.string_array(reader.part(node, "buffer_"), node)
+        array = strings.restore_strings(reader, node)
         return pandas.Index(array, name=name)
     values = reader.part(tree, "value_")
     if values.dtype.kind != "O":

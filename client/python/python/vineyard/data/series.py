@@ -10,7 +10,7 @@ from typing import Any
 import numpy
 import pandas
 
-from vineyard.data import default, strings, tensor
+from vineyard.data import _copy_on_write, default, strings, tensor
 from vineyard.data._details import get_details, put_details
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
@@ -54,7 +54,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.Series:
     if tree.get("exact_"):
         values = default.unpack(reader, node, peel=True)
     elif "string_storage_" in node:
-        values = strings.string_array(reader.part(node, "buffer_"), node)
+        values = strings.restore_strings(reader, node)
     else:
         values = reader.part(tree, "value_")
     index = reader.part(tree, "index_")
@@ -63,4 +63,4 @@ def restore(reader: Reader, tree: Tree) -> pandas.Series:
         values, index=index, dtype=values.dtype, name=get_label(reader, tree, "name"), copy=False
     )
     get_details(reader, tree, series)
-    return series
+    return series if reader.copies else _copy_on_write.protected(series)

@@ -2,7 +2,8 @@
 pickled in place.
 
 Promise: the kind, the dtype and the stored elements come back as they were, as views of the shared
-memory.
+memory. Methods such as `max` sort the elements of a compressed matrix in place where they are
+unsorted, and merge those of one place: such a matrix gets private arrays.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _PARTS = {
 }
 
 
+_COMPRESSED = ("bsr", "csc", "csr")
+
+
 def describe(draft: PutDraft, value: Any) -> Tree:
     """The tree of a matrix with its arrays."""
     kind = value.format
@@ -42,8 +46,10 @@ def describe(draft: PutDraft, value: Any) -> Tree:
     }
     if kind == "bsr":
         tree["blocksize"] = json.dumps(value.blocksize)
+    if kind in _COMPRESSED:
+        tree["canonical_"] = bool(value.has_canonical_format)
     if kind in ("bsr", "csr"):
-        tree["has_sorted_indices"] = bool(value.has_sorted_indices)
+        tree["has_sorted_indices"] = tree["canonical_"] or bool(value.has_sorted_indices)
     for part in _PARTS[kind]:
         tree[part] = draft.part(getattr(value, part))
     return tree
@@ -59,4 +65,17 @@ def restore(reader: Reader, tree: Tree) -> Any:
     for name, part in zip(_PARTS[kind][1:], parts[1:], strict=True):
         if getattr(matrix, name).dtype != part.dtype:
             setattr(matrix, name, part)
+    if kind in _COMPRESSED:
+        _settle(matrix, tree.get("canonical_"), reader.copies)
     return matrix
+
+
+def _settle(matrix: Any, is_canonical: bool | None, is_private: bool) -> None:
+    """Tells the matrix whether its elements are in order, or asks it, if it was stored without
+    that; gives it arrays of its own if they are not.
+    """
+    if is_canonical:
+        matrix.has_canonical_format = True
+    elif not is_private and (is_canonical is False or not matrix.has_canonical_format):
+        for part in ("data", "indices", "indptr"):
+            setattr(matrix, part, getattr(matrix, part).copy())

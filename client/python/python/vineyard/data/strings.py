@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 
 from vineyard.data._draft import PutDraft, Tree
+from vineyard.data._reader import Reader
 
 
 def describe_objects(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree | None:
@@ -68,13 +69,16 @@ def describe_strings(draft: PutDraft, value: Any) -> Tree | None:
     }
 
 
-def string_array(text: Any, tree: Tree) -> Any:
-    """The pandas string array that :func:`describe_strings` was given, of the Arrow array `text`.
+def restore_strings(reader: Reader, tree: Tree) -> Any:
+    """The pandas string array that :func:`describe_strings` was given.
 
     pandas before 2.3 has no string dtype whose missing value is NaN: there it becomes one with
     `NA`.
     """
-    return string_dtype(tree["string_storage_"], tree["string_na_"]).__from_arrow__(text)
+    storage = tree["string_storage_"]
+    # Only Arrow's storage keeps the memory that it is made of.
+    part = reader.part if storage == "pyarrow" else reader.shared_part
+    return string_dtype(storage, tree["string_na_"]).__from_arrow__(part(tree, "buffer_"))
 
 
 def string_dtype(storage: str, na: str) -> Any:

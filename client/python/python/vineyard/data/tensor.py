@@ -58,10 +58,20 @@ def _header(draft: PutDraft, value: numpy.ndarray[Any, Any], typename: str) -> T
     return {
         "typename": typename,
         "nbytes": value.nbytes,
-        "shape_": json.dumps(value.shape),
-        "partition_index_": to_json(draft.kwargs.get("partition_index", [])),
+        "shape_": _shape_text(value.shape),
+        "partition_index_": _place_text(draft),
         "order_": '"C"',
     }
+
+
+@functools.lru_cache(maxsize=256)
+def _shape_text(shape: tuple[int, ...]) -> str:
+    return json.dumps(shape)
+
+
+def _place_text(draft: PutDraft) -> str:
+    place = draft.kwargs.get("partition_index")
+    return "[]" if place is None else to_json(place)
 
 
 def _raw(value: numpy.ndarray[Any, Any]) -> Any:
@@ -101,8 +111,8 @@ def describe_pickled(draft: PutDraft, shape: tuple[int, ...], value: Any) -> Tre
     """An array of objects; `value` is pickled, and must be an array once it is unpickled."""
     tree: Tree = {
         "typename": "vineyard::Tensor<object>",
-        "shape_": json.dumps(shape),
-        "partition_index_": to_json(draft.kwargs.get("partition_index", [])),
+        "shape_": _shape_text(shape),
+        "partition_index_": _place_text(draft),
         "order_": '"C"',
         "value_type_": "object",
         "value_type_meta_": "|O",
@@ -122,11 +132,12 @@ def restore(reader: Reader, tree: Tree) -> Any:
         return _restore_text(reader, tree, shape)
     exact = tree.get("dtype_exact_")
     dtype = _dtype_from_text(reader, exact) if exact else _dtype(tree)
-    array = numpy.ndarray(shape, dtype, reader.blob(tree["buffer_"]))
     if tree.get("order_") == '"F"':
-        array = numpy.asfortranarray(array)
-        array.flags.writeable = False
-    return array
+        shared: Any = numpy.ndarray(shape, dtype, reader.shared_blob(tree["buffer_"]))
+        array = shared.copy(order="F")
+        array.flags.writeable = reader.copies
+        return array
+    return numpy.ndarray(shape, dtype, reader.blob(tree["buffer_"]))
 
 
 @functools.lru_cache(maxsize=256)
@@ -152,7 +163,7 @@ def _dtype_from_text(reader: Reader, text: str) -> numpy.dtype[Any]:
 
 
 def _restore_text(reader: Reader, tree: Tree, shape: tuple[int, ...]) -> numpy.ndarray[Any, Any]:
-    text = reader.part(tree, "buffer_")
+    text = reader.shared_part(tree, "buffer_")
     array = strings.to_objects(text).reshape(shape)
     exact = tree.get("dtype_exact_")
     return array.astype(_dtype_from_text(reader, exact)) if exact else array

@@ -105,14 +105,21 @@ class SharedMemory:
 
         Returns:
             SharedMemory: this block.
+
+        Raises:
+            BufferError: a view of ``buf`` lives, and could write to the block after it is sealed:
+                ``del view`` or ``view.release()`` first.
         """
         if self._blob is None and self._builder is not None:
+            self._builder._check_no_views("freeze")
             self._blob = self._builder.seal(self._client)
             self._builder = None
         return self
 
     def close(self) -> None:
-        """The same as :meth:`freeze`, for code that was written for `multiprocessing`."""
+        """The same as :meth:`freeze`, for code that was written for `multiprocessing`, where it
+        is a BufferError as well if a view lives.
+        """
         self.freeze()
 
     def unlink(self) -> None:

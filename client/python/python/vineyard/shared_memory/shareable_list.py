@@ -3,7 +3,11 @@ library.
 
 The layout, in units of 8 bytes: the length; the offset of each item and of the end; the items; the
 struct format of each item. Then one byte for each item, which says whether it is text, bytes, None
-or a number.
+or a number; then one byte, LENGTHS_EXACT.
+
+The formats of text and bytes have their exact lengths, where the standard library has the size of
+the place: readers that know only that layout read the same items. A list of an earlier build has no
+last byte, and no exact lengths; zeros at the end of its texts are padding.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ ALIGNMENT = 8
 PLAIN, TEXT, BYTES, NONE = range(4)
 FORMATS: dict[type, str] = {int: "q", float: "d", bool: "xxxxxxx?", type(None): "xxxxxx?x"}
 MEANINGS: dict[type, int] = {str: TEXT, bytes: BYTES, type(None): NONE}
+# The last byte of a list whose formats have exact lengths.
+LENGTHS_EXACT = 1
+# What a format of 8 characters can say: ``"9999999s"``.
+ITEM_BYTES_MAX = 9_999_999
 
 
 class ShareableList:
@@ -53,7 +61,7 @@ class ShareableList:
 
         Raises:
             KeyError: an item is of another type.
-            ValueError: neither items nor a name.
+            ValueError: neither items nor a name; or a text of more than 9,999,999 bytes.
             ObjectNotExistsException: there is no list of this name, or it is not frozen yet.
         """
         if name is None and sequence is not None:
@@ -61,18 +69,19 @@ class ShareableList:
             formats = [_format_of(item) for item in items]
             self._offsets = [0]
             for each in formats:
-                self._offsets.append(self._offsets[-1] + struct.calcsize(each))
+                self._offsets.append(self._offsets[-1] + _room_of(each))
             self._length = len(items)
-            self.shm = SharedMemory(
-                vineyard_client, create=True, size=self._codes_start + self._length or 1
-            )
+            self._exact = True
+            self.shm = SharedMemory(vineyard_client, create=True, size=self._end + 1)
             struct.pack_into(f"{self._length + 2}q", self.shm.buf, 0, self._length, *self._offsets)
             for position, item in enumerate(items):
                 self._write(position, formats[position], item)
+            self.shm.buf[self._end] = LENGTHS_EXACT
         else:
             self.shm = SharedMemory(vineyard_client, name=name)
             (self._length,) = struct.unpack_from("q", self.shm.buf, 0)
             self._offsets = list(struct.unpack_from(f"{self._length + 1}q", self.shm.buf, 8))
+            self._exact = self.shm.size > self._end and self.shm.buf[self._end] == LENGTHS_EXACT
 
     @property
     def _data_start(self) -> int:
@@ -87,9 +96,22 @@ class ShareableList:
         return self._formats_start + self._length * ALIGNMENT
 
     @property
+    def _end(self) -> int:
+        return self._codes_start + self._length
+
+    @property
     def format(self) -> str:
-        """The struct format of all items (str)."""
-        return "".join(self._format(position) for position in range(self._length))
+        """The struct format of all items (str); of text and bytes that of their places, as in the
+        standard library.
+        """
+        return "".join(self._place_format(position) for position in range(self._length))
+
+    def _place_format(self, position: int) -> str:
+        format = self._format(position)
+        return f"{self._room(position)}s" if format.endswith("s") else format
+
+    def _room(self, position: int) -> int:
+        return self._offsets[position + 1] - self._offsets[position]
 
     def _format(self, position: int) -> str:
         at = self._formats_start + position * ALIGNMENT
@@ -115,7 +137,7 @@ class ShareableList:
         if meaning == NONE:
             return None
         if isinstance(value, bytes):
-            packed = value.rstrip(b"\x00")
+            packed = value if self._exact else value.rstrip(b"\x00")
             return packed.decode() if meaning == TEXT else packed
         return value
 
@@ -124,20 +146,16 @@ class ShareableList:
 
         Raises:
             IndexError: there is none.
-            ValueError: a text that is longer than the place.
+            ValueError: a text that is longer than the place, or than 9,999,999 bytes.
             KeyError: an item of another type.
             TypeError: the list is frozen.
         """
         position = self._place(position, "assignment index out of range")
         if self.shm.buf.readonly:
             raise TypeError("cannot modify read-only memory")
-        room = self._offsets[position + 1] - self._offsets[position]
-        format = _format_of(value)
-        if isinstance(value, str | bytes):
-            if len(_encoded(value)) > room:
-                raise ValueError("bytes/str item exceeds available storage")
-            format = f"{room}s"
-        self._write(position, format, value)
+        if isinstance(value, str | bytes) and len(_encoded(value)) > self._room(position):
+            raise ValueError("bytes/str item exceeds available storage")
+        self._write(position, _format_of(value), value)
 
     def _write(self, position: int, format: str, value: Item) -> None:
         buffer = self.shm.buf
@@ -180,6 +198,9 @@ class ShareableList:
 
         Returns:
             ShareableList: this list.
+
+        Raises:
+            BufferError: a view of ``shm.buf`` lives.
         """
         self.shm.freeze()
         return self
@@ -190,9 +211,23 @@ def _encoded(value: str | bytes) -> bytes:
 
 
 def _format_of(value: Item) -> str:
-    if isinstance(value, str | bytes):
-        return f"{ALIGNMENT * (len(_encoded(value)) // ALIGNMENT + 1)}s"
-    return FORMATS[type(value)]
+    if not isinstance(value, str | bytes):
+        return FORMATS[type(value)]
+    size = len(_encoded(value))
+    if size > ITEM_BYTES_MAX:
+        raise ValueError(
+            f"an item of a ShareableList has at most {ITEM_BYTES_MAX:,} bytes, not {size:,}: "
+            "SharedMemory holds more"
+        )
+    return f"{size}s"
+
+
+def _room_of(format: str) -> int:
+    """The bytes that an item with this format gets: of text and bytes at least one more than it
+    has, as in the standard library.
+    """
+    size = struct.calcsize(format)
+    return ALIGNMENT * (size // ALIGNMENT + 1) if format.endswith("s") else size
 
 
 def _reopen(block: SharedMemory) -> ShareableList:

@@ -31,7 +31,7 @@ class Addresses:
 
 
 def from_arguments(
-    socket: str | os.PathLike[str] | None,
+    socket: str | bytes | os.PathLike[str] | os.PathLike[bytes] | None,
     port: int | str | None,
     host: str | None,
     endpoint: Endpoint | None,
@@ -39,9 +39,10 @@ def from_arguments(
     """The addresses the arguments of `connect` mean; none if they name nothing.
 
     Raises:
-        ValueError: an endpoint is not ``host:port``, or a port comes without a host.
+        ValueError: an endpoint is not ``host:port``, a port comes without a host, or a path is not
+            UTF-8.
     """
-    socket = os.fspath(socket) if socket is not None else None
+    socket = _path(socket) if socket is not None else None
     endpoints: list[tuple[str, int]] = []
     if port is not None and host is None:
         host, socket = socket, None
@@ -59,6 +60,15 @@ def from_arguments(
     return Addresses(socket or None, tuple(endpoints))
 
 
+def _path(socket: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
+    path = os.fsdecode(socket)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"the path of a socket is UTF-8, and {path!r} is not") from None
+    return path
+
+
 def parse_endpoints(endpoint: Endpoint) -> list[tuple[str, int]]:
     """``(host, port)``, ``"host:port"`` or several of the latter with commas between.
 
@@ -66,15 +76,28 @@ def parse_endpoints(endpoint: Endpoint) -> list[tuple[str, int]]:
         ValueError: it is none of these.
     """
     if not isinstance(endpoint, str):
-        host, port = endpoint
-        return [(host, int(port))]
+        try:
+            host, port = endpoint
+            return [(_host(host), int(port))]
+        except (TypeError, ValueError):
+            raise _no_endpoint(endpoint) from None
     found = []
     for one in endpoint.split(","):
         host, colon, port = one.strip().rpartition(":")
         if not colon or not host or not port.isdigit():
-            raise ValueError(f"an endpoint is 'host:port' or (host, port), not {endpoint!r}")
+            raise _no_endpoint(endpoint)
         found.append((host.strip("[]"), int(port)))
     return found
+
+
+def _host(host: Any) -> str:
+    if not isinstance(host, str):
+        raise TypeError(type(host).__name__)
+    return host
+
+
+def _no_endpoint(endpoint: object) -> ValueError:
+    return ValueError(f"an endpoint is 'host:port' or (host, port), not {endpoint!r}")
 
 
 def endpoint_of(described: dict[str, Any]) -> tuple[str, int]:
@@ -92,10 +115,12 @@ def from_surroundings(config: str | None = None) -> Addresses:
             A file, or a folder with one in it, to read instead of the environment.
 
     Raises:
-        ValueError: VINEYARD_RPC_ENDPOINT, or an endpoint in the file, is not ``host:port``.
+        ValueError: VINEYARD_RPC_ENDPOINT, or an endpoint in the file, is not ``host:port``; or a
+            path is not UTF-8.
     """
     if config is None:
         socket = os.environ.get("VINEYARD_IPC_SOCKET") or None
+        socket = _path(socket) if socket is not None else None
         endpoint = os.environ.get("VINEYARD_RPC_ENDPOINT")
         if socket or endpoint:
             endpoints = tuple(parse_endpoints(endpoint)) if endpoint else ()

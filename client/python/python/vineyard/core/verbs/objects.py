@@ -54,7 +54,9 @@ class ObjectVerbs(Handles):
                 Whether a put over the network shows a bar (needs tqdm). None: in a notebook, if it
                 is large.
             **kwargs:
-                For the builder.
+                For the builder. ``layout="columns"`` puts a data frame of more than 1,000 columns
+                in the layout that vineyard 0.24 reads, one member for each column; without it, a
+                frame of one numpy dtype is one block.
 
         Returns:
             ObjectID: the id of the new object.
@@ -84,6 +86,7 @@ class ObjectVerbs(Handles):
         fetch: bool = False,
         *,
         progress: bool | None = None,
+        copy: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Gets an object as a Python value. Arrays and tables are read-only views of the shared
@@ -106,6 +109,9 @@ class ObjectVerbs(Handles):
             progress: bool or None
                 Whether bytes from another machine show a bar (needs tqdm). None: in a notebook, if
                 they are many.
+            copy: bool
+                Whether the value gets bytes of its own, which can be written, in place of views;
+                nothing of it stays in the shared memory. Default False.
             **kwargs:
                 For the resolver.
 
@@ -120,8 +126,8 @@ class ObjectVerbs(Handles):
         """
         if progress is not None:
             with progress_bars.asked_for(progress):
-                return self.get(object_id, name, resolver, fetch, **kwargs)
-        return values.get(self, object_id, name, resolver, fetch, **kwargs)
+                return self.get(object_id, name, resolver, fetch, copy=copy, **kwargs)
+        return values.get(self, object_id, name, resolver, fetch, copy=copy, **kwargs)
 
     def get_object(
         self, object_id: ObjectID, sync_remote: bool = True, fetch: bool = False

@@ -82,6 +82,8 @@ def get(
     name: str | None = None,
     resolver: Resolver | None = None,
     fetch: bool = False,
+    *,
+    copy: bool = False,
     **kwargs: Any,
 ) -> Any:
     """Gets an object as a Python value. Arrays and tables are read-only views of the shared memory.
@@ -102,6 +104,9 @@ def get(
         fetch: bool
             Whether an object of another instance is first copied to this one, to stay. Default
             False: its bytes are read from their owner, and nothing is stored here.
+        copy: bool
+            Whether the value gets bytes of its own, which can be written, in place of views.
+            Default False.
         **kwargs:
             For the resolver.
 
@@ -124,13 +129,16 @@ def get(
             object_id = ObjectID(object_id)
         obj = client._object(object_id, None, fetch)
     context = resolver if resolver is not None else get_current_resolvers()
+    if copy:
+        kwargs["copy"] = True
     with read_for(client):
         value = context(obj, __vineyard_client=client, **kwargs)
     if value is None:
         return None
     typename = obj.typename
     value = get_current_drivers().resolve(value, typename)
-    if value is not obj and not typename.startswith(_UNMARKED):
+    # The mark would keep the memory that was copied from.
+    if not copy and value is not obj and not typename.startswith(_UNMARKED):
         _mark(value, obj, client)
     return value
 

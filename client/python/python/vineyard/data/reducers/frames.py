@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 import pandas
 
-from vineyard.data import _details, extension
+from vineyard.data import _frames, extension
 from vineyard.data._reduce import Call, Reducer, public
 
 # Kinds of numpy dtypes of which pandas stores many columns as one block, as they are.
@@ -79,12 +79,12 @@ def _reduce_frame(frame: pandas.DataFrame) -> Any:
         block = _block(frame, frame.iloc[:, 0])
         if block is not None:
             return _with_state(make, (block, frame.index, frame.columns), state)
-    columns = list(_details.columns_of(frame))
-    if columns and len({column.dtype for column in columns}) == 1:
-        block = _block(frame, columns[0])
+    columns = list(_frames.arrays_of(frame))
+    if columns and len(set(frame.dtypes)) == 1:
+        block = _block(frame, frame.iloc[:, 0])
         if block is not None:
             return _with_state(make, (block, frame.index, frame.columns), state)
-    parts = {at: _column(column) for at, column in enumerate(columns)}
+    parts = {at: _column(column, frame.index) for at, column in enumerate(columns)}
     # Labels may be equal, so they are set afterwards.
     return make, (parts, frame.index), {"_typ": "dataframe", "columns": frame.columns, **state}
 
@@ -113,14 +113,14 @@ def _block(frame: pandas.DataFrame, first: pandas.Series) -> Any:
     return values if numpy.may_share_memory(values, first.to_numpy()) else None
 
 
-def _column(column: pandas.Series) -> Any:
-    if not isinstance(column.dtype, numpy.dtype):
-        return column.array
-    if column.dtype.kind != "O":
-        return column.to_numpy()
+def _column(values: Any, index: pandas.Index) -> Any:
+    if not isinstance(values, numpy.ndarray):
+        # Times without a zone are more than an array to pandas, but not to its constructors.
+        return values.to_numpy() if isinstance(values.dtype, numpy.dtype) else values
+    if values.dtype.kind != "O":
+        return values
     # pandas 3 would take text objects for strings.
-    make = functools.partial(pandas.Series, dtype=column.dtype, copy=False)
-    return Call(make, column.to_numpy(), column.index)
+    return Call(functools.partial(pandas.Series, dtype=values.dtype, copy=False), values, index)
 
 
 def _is_masked(kind: type) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 import pandas
 
+from vineyard.data import _copy_on_write
 from vineyard.data.restoring.checks import NotListed, check
 
 _DETAILS = {"_typ", "attrs", "_flags", "columns"}
@@ -24,7 +25,9 @@ def make(machine: Any, kind: Any, *arguments: Any, **said: Any) -> Any:
     check(dtype is None or is_dtype or dtype in _TEXTS, "a dtype")
     for argument in arguments:
         check(not callable(argument) or isinstance(argument, numpy.generic), "a function")
-    return kind(*arguments, **said)
+    made = kind(*arguments, **said)
+    is_frame = isinstance(made, pandas.DataFrame | pandas.Series)
+    return _copy_on_write.protected(made) if is_frame else made
 
 
 def extension_array(

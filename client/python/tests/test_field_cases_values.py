@@ -63,6 +63,21 @@ def test_row_2_a_slice_takes_its_rows_alone(fresh_node, name: str) -> None:
     assert_same(value, client.get(client.put({"in": value}))["in"])
 
 
+def test_row_2_also_beside_functions_of_this_module(fresh_node) -> None:
+    import vineyard
+
+    pytest.importorskip("cloudpickle")
+    client = vineyard.connect(fresh_node.socket)
+    table = pa.table({"x": np.ones(1 << 20)}).slice(5, 10)
+    records = np.rec.array(np.zeros(1000, [("a", "i8")]))
+    value = {"table": table, "function": lambda: 7, "records": records}
+    assert used(client, value) < MIB
+    got = client.get(client.put(value))
+    assert_same(table, got["table"])
+    assert got["function"]() == 7
+    assert not got["records"].flags.writeable
+
+
 def test_row_3_rows_without_columns_are_counted(ipc_client) -> None:
     batch = pa.RecordBatch.from_pydict({"a": range(5)}).select([])
     noted = batch.replace_schema_metadata({"k": "v"})

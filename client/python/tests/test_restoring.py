@@ -12,6 +12,7 @@ import json
 import operator
 import os
 import pickle
+import random
 import re
 import struct
 import types
@@ -27,6 +28,7 @@ import pytest
 import scipy.sparse
 import vineyard
 from conftest import ROOT
+from crossed_values import VALUES
 from data_cases import CASES
 from data_equal import assert_same
 from data_plain import plain
@@ -347,6 +349,22 @@ LIES: dict[str, Callable[[], bytes]] = {
         [None, np.array([0, 1], "i4")],
         [(pa.int8(), 1, 0, 0, [None, pa.py_buffer(b"a")], [], None)],
     ),
+    "one_buffer_of_a_dictionary": lambda: arrow_of(
+        pa.dictionary(pa.int8(), pa.int8()),
+        3,
+        [None],
+        [],
+        (pa.int8(), 0, 0, 0, [None, pa.py_buffer(b"")], [], None),
+    ),
+    "no_items_behind_a_short_child": lambda: in_band_of(
+        pa.array([1]).__reduce__()[0],
+        (
+            pa.struct([("a", pa.int8())]),
+            *(0, 0, 234, [None]),
+            [(pa.int8(), 1, 0, 0, [None, pa.py_buffer(b"a")], [], None)],
+            None,
+        ),
+    ),
     "keys_beyond_a_dictionary": lambda: arrow_of(
         pa.dictionary(pa.int8(), pa.int8()),
         1,
@@ -394,6 +412,25 @@ def test_a_lie_about_bytes_is_an_error(name: str) -> None:
     refusals = (vineyard.PickleRefused, ValueError, TypeError, pa.ArrowException)
     with pytest.raises(refusals):
         read(LIES[name]())
+
+
+MUTATIONS = int(os.environ.get("VINEYARD_EXAMPLES", "200")) * 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pickle_with_other_bytes_is_read_or_is_an_error(seed: int) -> None:
+    """Neither ends the process; what is read can be printed, if its text is text."""
+    chance = random.Random(seed)
+    spliced = [_splice.dumps([make()]) for make in VALUES.values()]
+    for _ in range(MUTATIONS):
+        one = chance.choice(spliced)
+        changed = bytearray(one.payload)
+        for _ in range(chance.choice([1, 1, 1, 2, 3])):
+            changed[chance.randrange(len(changed))] = chance.randrange(256)
+        try:
+            repr(_splice.read(changed, one.spans, REFUSING))
+        except Exception as error:
+            assert not isinstance(error, MemoryError | RecursionError), bytes(changed)
 
 
 def test_an_extension_of_another_process_is_not_used(monkeypatch) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow
 
 from vineyard.core.contexts.pickle_setting import PickleRefused
-from vineyard.data.arrow import type_from_text
+from vineyard.data.arrow import child_length, type_from_text
 
 
 def read(rest: Any, buffers: Sequence[memoryview], refusal: PickleRefused) -> Any:
@@ -30,11 +30,16 @@ def _array(kind: pyarrow.DataType, parts: Any, buffers: Sequence[memoryview]) ->
     views = [
         None if at is None else pyarrow.py_buffer(b"" if at < 0 else buffers[at]) for at in places
     ]
+    if len(views) != kind.num_buffers:
+        raise ValueError(f"a plain array of type {kind} has {len(views)} buffers")
     if pyarrow.types.is_dictionary(kind):
         dictionary = _array(kind.value_type, keys, buffers)
         array = pyarrow.DictionaryArray.from_buffers(kind, length, views, dictionary, nulls, offset)
     else:
+        end = child_length(kind, offset + length)
         children = [_array(kind.field(at).type, child, buffers) for at, child in enumerate(below)]
+        if any(len(child) < end for child in children):
+            raise ValueError(f"a child of a plain array of type {kind} is too short")
         array = pyarrow.Array.from_buffers(kind, length, views, nulls, offset, children or None)
     array.validate(full=True)
     return array

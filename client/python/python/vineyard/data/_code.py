@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 
 import cloudpickle
 
+from vineyard.data._reduce import reducer_of
+
 _STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -36,3 +38,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         {io.TextIOWrapper: _reduce_file},
         cloudpickle.Pickler.dispatch_table,
     )
+
+    def reducer_override(self, obj: Any) -> Any:
+        """What an object is pickled as: values of libraries as without functions beside them."""
+        reduce = reducer_of(type(obj))
+        made = NotImplemented if reduce is None else reduce(obj)
+        return super().reducer_override(obj) if made is NotImplemented else made

@@ -200,6 +200,16 @@ def _describe_list(draft: PutDraft, value: pyarrow.Array) -> Tree:
     }
 
 
+def child_length(of: pyarrow.DataType, end: int) -> int:
+    """How long the children of an array of a type are at least, whose items end at `end`. Arrow's
+    validation leaves that out for arrays without items, and aborts when such a one is cut.
+    """
+    if pyarrow.types.is_fixed_size_list(of):
+        return end * int(of.list_size)
+    is_beside = pyarrow.types.is_struct(of) or (pyarrow.types.is_union(of) and of.mode == "sparse")
+    return end if is_beside else 0
+
+
 def type_to_text(kind: pyarrow.DataType) -> str:
     """A data type exactly, with the names and metadata of its fields, as ASCII text."""
     schema = pyarrow.schema([pyarrow.field("", kind)])

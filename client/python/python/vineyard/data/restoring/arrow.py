@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow
 
+from vineyard.data.arrow import child_length
 from vineyard.data.restoring.checks import NotListed, check, is_bytes
 
 _VIEWS = ("string_view", "binary_view", "list_view", "large_list_view")
@@ -60,6 +61,8 @@ def _array(data: Any) -> pyarrow.Array:
     if str(of).partition("<")[0] in _VIEWS:
         # Their number of buffers is not fixed, and old versions do not check it.
         raise NotListed(f"an array of type {of}")
+    # pyarrow reads those of a dictionary before it counts them.
+    check(len(buffers) == of.num_buffers, "the number of buffers")
     if pyarrow.types.is_dictionary(of):
         keys = _array(dictionary)
         keys.validate(full=True)
@@ -69,6 +72,7 @@ def _array(data: Any) -> pyarrow.Array:
     check(len(below) == of.num_fields, "the children of an array")
     for at, child in enumerate(below):
         check(child.type == of.field(at).type, "the children of an array")
+        check(len(child) >= child_length(of, offset + length), "the length of a child")
     return pyarrow.Array.from_buffers(of, length, buffers, nulls, offset, below or None)
 
 

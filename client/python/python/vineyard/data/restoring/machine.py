@@ -24,8 +24,11 @@ _F8 = struct.Struct(">d")
 _PROTOCOL_MAX = 5
 _FILLED = (list,)
 _MAPPED = (dict, OrderedDict)
-# What numpy and struct raise for bytes that are no pickle.
-_MALFORMED = (IndexError, KeyError, StopIteration, struct.error, UnicodeDecodeError)
+# What is raised here and by the libraries for bytes that are no pickle.
+_MALFORMED = (
+    *(ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError),
+    *(StopIteration, SyntaxError, SystemError, UnicodeDecodeError, struct.error),
+)
 
 
 def read(

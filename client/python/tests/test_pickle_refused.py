@@ -130,15 +130,19 @@ def test_arrow_types_that_unpickle_themselves_are_refused(writer, refusing, trap
     assert_refused(lambda: refusing.get(forged_list), forged_list, typename, trap)
 
 
-def test_old_pickled_labels_are_read_where_pickles_are_allowed(writer, refusing):
+def test_old_pickled_labels_are_read_as_far_as_their_names_are_listed(writer, refusing, trap):
     label = ("a", 1.5)
     text = base64.b64encode(pickle.dumps(label, protocol=5)).decode()
     honest = writer.put(pd.Index([1], name=label))
     assert writer.get_meta(honest)["name_exact_"] != text
     old = forged(writer, honest, name_exact_=text)
-    assert writer.get(old).name == label
-    with pytest.raises(vineyard.PickleRefused):
-        refusing.get(old)
+    for client in (writer, refusing):
+        assert client.get(old).name == label
+    text = base64.b64encode(pickle.dumps(Trap(str(trap)), protocol=5)).decode()
+    foreign = forged(writer, honest, name_exact_=text)
+    with pytest.raises(vineyard.PickleRefused, match=r"mkdir"):
+        refusing.get(foreign)
+    assert not trap.exists()
 
 
 # Which setting holds.

@@ -6,27 +6,72 @@ Promise: what is read is a dtype whose bytes are no Python objects, or an error.
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
 import numpy
+
+# Kinds of numpy dtypes that their short text, such as `<f8`, says whole.
+_SIMPLE_KINDS = "biufcmMSUVO"
+
+
+def is_simple(dtype: numpy.dtype[Any]) -> bool:
+    """Whether the short text of a dtype, such as `<f8`, gives it back, and it is not void."""
+    return (
+        dtype.kind != "V"
+        and dtype.kind in _SIMPLE_KINDS
+        and dtype.names is None
+        and not dtype.metadata
+    )
 
 
 def to_text(dtype: numpy.dtype[Any]) -> str | None:
     """A dtype as numpy's files have it, which every version reads; else by its fields and offsets.
 
-    None if it has metadata, which can be any objects.
+    None if neither gives it back: with metadata, which can be any objects, or with a class of its
+    own, as in record arrays.
     """
     if _has_metadata(dtype):
         return None
     if dtype.names is None and dtype.subdtype is None:
-        return repr(dtype.str)
+        text = repr(dtype.str)
+        return text if same(numpy.dtype(dtype.str), dtype) else None
+    descriptions = (numpy.lib.format.dtype_to_descr, _spec)
+    return next(filter(None, (_checked(describe, dtype) for describe in descriptions)), None)
+
+
+def _checked(describe: Callable[[Any], Any], dtype: numpy.dtype[Any]) -> str | None:
+    """The text of a description, if reading it gives the dtype back."""
     try:
-        descr = numpy.lib.format.dtype_to_descr(dtype)
-        if numpy.lib.format.descr_to_dtype(descr) == dtype:
-            return repr(descr)
-    except ValueError:
-        pass  # Fields that overlap, or lie in another order than their names.
-    return repr(_spec(dtype))
+        text = repr(describe(dtype))
+        return text if same(from_text(text), dtype) else None
+    except (TypeError, ValueError):
+        # Fields that overlap, or lie in another order than their names.
+        return None
+
+
+def same(one: numpy.dtype[Any], other: numpy.dtype[Any]) -> bool:
+    """Whether two dtypes agree in everything, also in what `==` does not look at."""
+    if one is other:
+        return True
+    if _facts(one) != _facts(other) or (one.subdtype is None) != (other.subdtype is None):
+        return False
+    if one.subdtype is not None:
+        return one.shape == other.shape and same(one.base, other.base)
+    ours: Any = one.fields or {}
+    theirs: Any = other.fields or {}
+    return all(
+        same(ours[name][0], theirs[name][0]) and ours[name][1:] == theirs[name][1:]
+        for name in one.names or ()
+    )
+
+
+def _facts(dtype: numpy.dtype[Any]) -> tuple[Any, ...]:
+    metadata = dtype.metadata and dict(dtype.metadata)
+    of_struct = (dtype.names, dtype.itemsize, dtype.isalignedstruct)
+    # Of numbers the class says less: there are several for 64 bits.
+    kind = dtype.type if dtype.kind == "V" else None
+    return kind, dtype.str, *of_struct, metadata or None
 
 
 def _has_metadata(dtype: numpy.dtype[Any]) -> bool:

@@ -1,22 +1,19 @@
-"""Plain descriptions of pickled values: calls of the functions listed here, with plain values and
-the buffers of the pickle as arguments.
+"""Plain descriptions of pickled values, as earlier builds wrote them beside a pickle: calls of the
+functions listed here, with plain values and the buffers of the pickle as arguments.
 
-Promise: reading calls only what `_NAMES` lists, with buffers within the payload. A value that
-cannot be described this way is stored as a pickle without a description.
+Promise: reading calls only what `_NAMES` lists, with buffers within the payload. Nothing writes
+descriptions any more: clients that refuse pickles read those of listed names.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
-import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from vineyard.core.contexts.pickle_setting import PickleRefused
 from vineyard.data import _plain
-from vineyard.data._plain import NotPlain
-from vineyard.data._reduce import Call
 from vineyard.data._unpickling import first
 
 # All that a description may call. Each makes a value of its arguments and does nothing else; none
@@ -48,131 +45,11 @@ _NAMES = (
         for family in ("array", "matrix")
     ),
 )
-_LIBRARIES = frozenset(name.partition(".")[0] for name in _NAMES)
-
-
-def describe(value: Any, buffers: Sequence[pickle.PickleBuffer], reduced: dict[int, Any]) -> bytes:
-    """The description of `value`, whose pickle has `buffers`; empty if there is none.
-
-    `reduced`: by the id of each array and matrix, the object itself and what it was reduced to.
-    """
-    try:
-        return _Writer(buffers, reduced).text(value).encode("ascii")
-    except NotPlain:
-        return b""
 
 
 def restore(text: bytes, buffers: Sequence[memoryview], refusal: PickleRefused, peel: bool) -> Any:
     """The value of a description; `peel` as in :func:`vineyard.data._unpickling.unpickle`."""
     return _Reader(buffers, refusal, peel).value(text)
-
-
-class _Writer(_plain.Writer):
-    def __init__(self, buffers: Sequence[pickle.PickleBuffer], reduced: dict[int, Any]) -> None:
-        super().__init__()
-        self._reduced = reduced
-        self._buffers = buffers
-        self._of_buffer = {id(buffer): at for at, buffer in enumerate(buffers)}
-        self._of_address: dict[tuple[int, int], int] | None = None
-
-    def other(self, value: Any) -> Any:
-        kind = type(value)
-        name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
-        if kind is Call:
-            return self._call(value.function, value.arguments)
-        if value is object:
-            return ["dtype", None]
-        write = _LIBRARY_WRITERS.get(name)
-        if write is not None:
-            return write(self, value)
-        if kind.__module__.startswith("numpy") and kind.__name__.endswith("DType"):
-            return self._dtype(value)
-        if name.startswith("scipy.") and id(value) in self._reduced:
-            return self._call(*self._reduced[id(value)][1])
-        if name.startswith("pyarrow."):
-            from vineyard.data import _arrow_parts
-
-            return _arrow_parts.write(value, self._at_address)
-        raise NotPlain(kind.__name__)
-
-    def _dtype(self, dtype: Any) -> Any:
-        from vineyard.data import _dtypes
-
-        text = _dtypes.to_text(dtype)
-        if text is None:
-            raise NotPlain("a dtype with metadata")
-        return ["dtype", None if dtype.kind == "O" else text]
-
-    def _call(self, function: Any, arguments: tuple[Any, ...]) -> Any:
-        if function is str:
-            return ["text", self._place(arguments[0])]
-        keywords: dict[str, Any] = {}
-        if type(function) is functools.partial:
-            if function.args:
-                raise NotPlain(repr(function))
-            function, keywords = function.func, function.keywords
-        name = _name_of(function)
-        said = {key: self.node(value) for key, value in keywords.items()}
-        return ["call", name, [self.node(value) for value in arguments], said]
-
-    def _place(self, buffer: Any) -> int:
-        at = self._of_buffer.get(id(buffer))
-        if at is None:
-            raise NotPlain("a buffer that is not in the pickle")
-        return at
-
-    def _at_address(self, address: int, size: int) -> int:
-        """Which buffer is the one at an address."""
-        if self._of_address is None:
-            self._of_address = {_address(buffer): at for at, buffer in enumerate(self._buffers)}
-        at = self._of_address.get((address, size))
-        if at is None:
-            raise NotPlain("a buffer that is not in the pickle")
-        return at
-
-    def array(self, value: Any) -> Any:
-        """A numpy array: of objects item by item, others by their buffer."""
-        from vineyard.data import _dtypes
-
-        if value.dtype.kind == "O" and not value.dtype.metadata:
-            return ["objects", list(value.shape), self._objects(value.reshape(-1).tolist())]
-        reduced = self._reduced.get(id(value))
-        text = _dtypes.to_text(value.dtype)
-        if reduced is None or text is None:
-            raise NotPlain(str(value.dtype))
-        # The third of the arguments that `_reduce_array` gives.
-        buffer = reduced[1][1][2]
-        is_fortran = value.flags.f_contiguous and not value.flags.c_contiguous
-        order = "F" if is_fortran else "C"
-        return ["array", text, list(value.shape), order, self._place(buffer)]
-
-    def _objects(self, items: list[Any]) -> list[Any]:
-        return [item if type(item) is str else self.node(item) for item in self._counted(items)]
-
-    def sparse(self, value: Any) -> Any:
-        """A pandas SparseArray: its stored values, and where they are."""
-        import numpy
-
-        arrays = [numpy.asarray(value.sp_values), value.sp_index.to_int_index().indices]
-        inline = [self._inline(array) for array in arrays]
-        return ["sparse", *inline, len(value), self.node(value.dtype.fill_value), value.kind]
-
-    def _inline(self, array: Any) -> Any:
-        """A small array whose own buffer the pickle may not have."""
-        return [array.dtype.str, self.node(array.tobytes())]
-
-
-_LIBRARY_WRITERS: dict[str, Callable[[_Writer, Any], Any]] = {
-    "numpy.ndarray": _Writer.array,
-    "pandas.SparseArray": _Writer.sparse,
-}
-
-
-def _address(buffer: pickle.PickleBuffer) -> tuple[int, int]:
-    import pyarrow
-
-    raw = pyarrow.py_buffer(buffer.raw())
-    return raw.address, raw.size
 
 
 @functools.cache
@@ -193,16 +70,6 @@ def _find(name: str) -> Any:
     for part in path:
         found = getattr(found, part, None)
     return found
-
-
-def _name_of(function: Any) -> str:
-    module = getattr(function, "__module__", None) or ""
-    library = module.partition(".")[0]
-    if library in _LIBRARIES:
-        for name, listed in _functions(library).items():
-            if listed == function:
-                return name
-    raise NotPlain(repr(function))
 
 
 class _Reader(_plain.Reader):

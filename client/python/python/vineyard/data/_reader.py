@@ -60,9 +60,9 @@ class Reader:
             "fetch=True copies them"
         )
 
-    def refusal(self) -> PickleRefused:
-        """The error for a pickle in the part that is being read."""
-        return PickleRefused(self.meta.id, self.meta.typename, ".".join(self._path))
+    def refusal(self, name: str = "") -> PickleRefused:
+        """The error for a pickle in the part that is being read, which needs `name`."""
+        return PickleRefused(self.meta.id, self.meta.typename, ".".join(self._path), name)
 
     def part(self, tree: Tree, key: str) -> Any:
         """The value of the member `key`, by the resolver that the context has for it."""

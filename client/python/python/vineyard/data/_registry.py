@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pickle import PicklingError
 from typing import Any
 
 from vineyard._C import VineyardException
@@ -69,8 +70,21 @@ class Builder:
             return client._put_tree(self._tree(draft, value), draft.buffers, persist, name)
 
     def _tree(self, draft: PutDraft, value: Any) -> Tree:
-        """The tree of the whole value; `global_=True` lets its parts lie on several instances."""
-        tree = self.describe(draft, value)
+        """The tree of the whole value; `global_=True` lets its parts lie on several instances.
+
+        Raises:
+            TypeError, AttributeError, ValueError, PicklingError: a part cannot be pickled; the text
+                says where it is.
+        """
+        try:
+            tree = self.describe(draft, value)
+        except (TypeError, AttributeError, ValueError, PicklingError) as error:
+            from vineyard.data._where import located
+
+            found = located(error, value, draft.describes)
+            if found is error:
+                raise
+            raise found from error
         if draft.kwargs.get("global_") and "_buffer" not in tree:
             tree["global"] = True
         return tree

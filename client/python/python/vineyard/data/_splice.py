@@ -2,14 +2,13 @@
 
 Promise: the bytes are a complete pickle of protocol 5 that `pickle.loads` reads, without knowing
 this file. This package finds the raw buffers by the table behind the pickle and maps them instead
-of copying them. A client that refuses pickles reads the plain description of the value before the
-table, if there is one.
+of copying them.
 
 How: the value is pickled with its buffers out of band, which leaves a NEXT_BUFFER opcode for each.
 Each is replaced by a BYTEARRAY8 opcode, its length and the raw bytes, after opcodes that do nothing
 but bring the bytes to an aligned offset. What follows the STOP opcode is ignored by every
-unpickler: there are the description, JSON of `_program`, and the table, two little-endian 64-bit
-numbers for each buffer: its offset and its length.
+unpickler: there is the table, two little-endian 64-bit numbers for each buffer: its offset and its
+length. Earlier builds wrote a plain description of the value before it, JSON of `_program`.
 """
 
 from __future__ import annotations
@@ -43,43 +42,28 @@ _PAD_ODD = b"K\x000"
 
 
 class Pickler(pickle.Pickler):
-    """Pickles values of libraries by their public constructors.
-
-    `reduced`: by the id of each object, the object itself, so that its id is not used
-    again, and what it was reduced to.
-    """
-
-    reduced: dict[int, Any]
+    """Pickles values of libraries by their public constructors."""
 
     def reducer_override(self, obj: Any) -> Any:
+        """What an object is pickled as, or NotImplemented: as it says itself."""
         reduce = reducer_of(type(obj))
-        if reduce is None:
-            return NotImplemented
-        made = reduce(obj)
-        if made is not NotImplemented:
-            self.reduced[id(obj)] = (obj, made)
-        return made
+        return NotImplemented if reduce is None else reduce(obj)
 
 
 @dataclasses.dataclass(frozen=True)
 class Spliced:
-    """A pickle with what follows it. `spans`: the number of buffers in the table. `plain_bytes`:
-    the size of the description, 0 without one.
-    """
+    """A pickle with what follows it. `spans`: the number of buffers in the table."""
 
     payload: bytes
     spans: int
-    plain_bytes: int
 
 
 def dumps(value: Any) -> Spliced:
-    """The pickle of `value` with its description and table."""
+    """The pickle of `value` with its table."""
     buffers: list[pickle.PickleBuffer] = []
-    reduced: dict[int, Any] = {}
-    stream = dump(value, buffers, reduced)
-    plain = _program.describe(value, buffers, reduced)
+    stream = dump(value, buffers)
     if not buffers:
-        return Spliced(stream + plain, 0, len(plain))
+        return Spliced(stream, 0)
     pieces: list[Any] = []
     table = bytearray()
     written = begin = 0
@@ -94,8 +78,8 @@ def dumps(value: Any) -> Spliced:
         table += _SPAN.pack(written, raw.nbytes)
         written += raw.nbytes
         begin = at + 1
-    pieces += [stream[begin:], plain, table]
-    return Spliced(b"".join(pieces), len(buffers), len(plain))
+    pieces += [stream[begin:], table]
+    return Spliced(b"".join(pieces), len(buffers))
 
 
 def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
@@ -132,13 +116,7 @@ def _writable(stream: bytes) -> bytes:
 def read_plain(
     payload: Any, spans: int, plain_bytes: int, source: Source, peel: bool = False
 ) -> Any:
-    """The value by its description alone: the pickle is not looked at.
-
-    Raises:
-        PickleRefused: there is no description.
-    """
-    if not plain_bytes:
-        raise source.refusal()
+    """The value by the description that an earlier build wrote: the pickle is not looked at."""
     view = _bytes_of(payload)
     end = view.nbytes - spans * _SPAN.size
     plain = bytes(view[end - plain_bytes : end])
@@ -155,16 +133,11 @@ def _buffers(view: memoryview, table: int) -> list[memoryview]:
     return [view[offset : offset + length] for offset, length in _SPAN.iter_unpack(view[table:])]
 
 
-def dump(
-    value: Any, buffers: list[pickle.PickleBuffer], reduced: dict[int, Any] | None = None
-) -> bytes:
-    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`;
-    `reduced` as in :class:`Pickler`.
-    """
+def dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`."""
     file = io.BytesIO()
     try:
         pickler = Pickler(file, protocol=5, buffer_callback=buffers.append)
-        pickler.reduced = {} if reduced is None else reduced
         pickler.dump(value)
         return file.getvalue()
     except (pickle.PicklingError, AttributeError, TypeError):
@@ -176,6 +149,13 @@ def dump(
 
     buffers.clear()
     return _code.dumps(value, buffers)
+
+
+def in_band(value: Any) -> bytes:
+    """The pickle of a small `value`, with the bytes of its buffers where they are needed."""
+    file = io.BytesIO()
+    Pickler(file, protocol=5).dump(value)
+    return file.getvalue()
 
 
 def _unframed(stream: bytes) -> bytes:

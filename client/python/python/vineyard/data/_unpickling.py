@@ -1,7 +1,8 @@
 """Every pickle that this package reads is read here, or refused here.
 
-Promise: with the setting "refuse" the bytes are not read at all. No other file of the package calls
-an unpickler; a test reads the sources for that.
+Promise: with the setting "refuse" no unpickler reads the bytes: `vineyard.data.restoring` does,
+which knows a list of names and imports no other. No other file of the package calls an unpickler; a
+test reads the sources for that.
 """
 
 from __future__ import annotations
@@ -19,12 +20,16 @@ class Source(Protocol):
 
     pickle: str
 
-    def refusal(self) -> PickleRefused:
-        """The error that names the object."""
+    def refusal(self, name: str = "") -> PickleRefused:
+        """The error that names the object, and what its pickle needs."""
 
 
-# How pandas pickles the values of frames and series.
-_FRAMES = b"_unpickle_block"
+# The functions in pickles of frames and series, those of this package and those of pandas itself,
+# and what is called in their place.
+_PROTECTED = {
+    ("pandas.core.generic", "NDFrame.set_flags"): "protected",
+    ("pandas._libs.internals", "_unpickle_block"): "unpickle_block",
+}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -33,10 +38,11 @@ class _Unpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> Any:
-        if name == _FRAMES.decode() and module.startswith("pandas."):
+        protecting = _PROTECTED.get((module, name))
+        if protecting is not None:
             from vineyard.data import _copy_on_write
 
-            return _copy_on_write.unpickle_block
+            return getattr(_copy_on_write, protecting)
         try:
             return super().find_class(module, name)
         except ModuleNotFoundError as error:
@@ -54,6 +60,10 @@ class _Peeler(_Unpickler):
         return super().find_class(module, name)
 
 
+def _has_frames(stream: bytes) -> bool:
+    return any(name.encode() in stream for _, name in _PROTECTED)
+
+
 def first(value: Any, *_: Any) -> Any:
     """Replaces a conversion that is left out: returns the first argument."""
     return value
@@ -65,13 +75,15 @@ def unpickle(stream: Any, source: Source, buffers: Any = (), peel: bool = False)
     `peel`: leave out calls of `numpy.asanyarray` and give what would have been converted.
 
     Raises:
-        PickleRefused: the source refuses pickles.
+        PickleRefused: the source refuses pickles, and this one needs a name that is not listed.
     """
     if source.pickle != ALLOW:
-        raise source.refusal()
+        from vineyard.data.restoring import machine
+
+        return machine.read(stream, buffers, source.refusal, peel)
     if peel:
         return _Peeler(io.BytesIO(stream), buffers=buffers).load()
-    if buffers and buffers[0].readonly and _FRAMES in stream:
+    if buffers and buffers[0].readonly and _has_frames(stream):
         return _Unpickler(io.BytesIO(stream), buffers=buffers).load()
     try:
         # Several times as fast as an unpickler written in Python.

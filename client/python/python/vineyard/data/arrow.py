@@ -38,6 +38,8 @@ Refusal = Callable[[], PickleRefused]
 
 # Extension types by name: pyarrow's that is a pickle, polars' whose values are addresses.
 _UNSAFE_TYPES = (b"arrow.py_extension_type", b"POLARS_EXTENSION_TYPE")
+_RARE_NAMES = ("run_end_encoded", *(f"{large}list_view" for large in ("", "large_")))
+_RARE_NAMES += ("string_view", "binary_view")
 _ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
 
 
@@ -55,16 +57,36 @@ def describe(draft: PutDraft, value: pyarrow.Array) -> Tree:
         return _describe_binary(draft, value, pyarrow.large_string(), "LargeStringArray")
     if pyarrow.types.is_large_binary(kind):
         return _describe_binary(draft, value, kind, "LargeBinaryArray")
-    if pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind):
+    if _is_list(kind) and not is_rare(kind):
         return _describe_list(draft, compact(value))
-    return default.describe(draft, compact(value))
+    return default.describe(draft, value)
+
+
+def _is_list(kind: pyarrow.DataType) -> bool:
+    return bool(pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind))
+
+
+def is_rare(kind: pyarrow.DataType) -> bool:
+    """Whether an array of this type, or one inside it, is of those that pyarrow can neither cut nor
+    cast in every version: run-end encoded, views, and extension types.
+    """
+    name = str(kind)
+    if name.startswith(_RARE_NAMES) or isinstance(kind, pyarrow.BaseExtensionType):
+        return True
+    if pyarrow.types.is_dictionary(kind):
+        return is_rare(kind.value_type)
+    return any(is_rare(kind.field(at).type) for at in range(kind.num_fields))
 
 
 def compact(value: pyarrow.Array) -> pyarrow.Array:
     """The array itself, or a copy if it is a slice of something larger."""
     if value.offset == 0 and nbytes(value) * 2 >= value.get_total_buffer_size():
         return value
-    return pyarrow.concat_arrays([value, value.slice(0, 0)])
+    try:
+        return pyarrow.concat_arrays([value, value.slice(0, 0)])
+    except pyarrow.ArrowException:
+        # Not every version joins arrays of every type: then the slice keeps its parent.
+        return value
 
 
 def nbytes(value: Any) -> int:
@@ -99,7 +121,7 @@ def _describe_fixed(draft: PutDraft, value: pyarrow.Array, typename: str) -> Tre
 def _common(draft: PutDraft, value: pyarrow.Array, bitmap: Any, offset: int) -> Tree:
     nulls = value.null_count
     return {
-        "nbytes": value.nbytes,
+        "nbytes": nbytes(value),
         "length_": len(value),
         "null_count_": nulls,
         "offset_": offset,

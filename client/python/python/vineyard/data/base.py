@@ -101,9 +101,13 @@ def restore_scalar(reader: Reader, tree: Tree) -> Any:
 
 
 def describe_bytes(draft: PutDraft, value: Any) -> Tree:
-    """A bare blob with the bytes of `value`: bytes, memoryview or pyarrow.Buffer."""
+    """A bare blob with the bytes of `value`: bytes, memoryview or pyarrow.Buffer. A subclass of
+    bytes is pickled, so that it comes back as itself.
+    """
     if type(value) is bytes:
         return draft.blob(value)
+    if isinstance(value, bytes):
+        return default.describe(draft, value)
     view = memoryview(value)
     if view.nbytes == 0:
         return draft.blob(b"")

@@ -15,11 +15,12 @@ import pandas
 
 from vineyard._C import ObjectMeta
 from vineyard.data import _copy_on_write, _frames, default, extension, strings, wide
+from vineyard.data._details import get_details, put_details
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._global import make_global
 from vineyard.data._reader import Reader
 from vineyard.data.ndarrays import NDArrayArray, NDArrayDtype
-from vineyard.data.utils import as_label, from_text, is_exact_json, to_json, to_text
+from vineyard.data.utils import as_label, is_exact_json, to_json
 
 __all__ = ["NDArrayArray", "NDArrayDtype", "make_global_dataframe"]
 
@@ -49,8 +50,7 @@ def describe(draft: PutDraft, value: pandas.DataFrame) -> Tree:
     if draft.kwargs.get("row_batch_index") is not None:
         tree["row_batch_index_"] = draft.kwargs["row_batch_index"]
     _describe_columns(draft, tree, value.columns, labels)
-    if value.attrs:
-        tree["attrs_exact_"] = to_text(value.attrs)
+    put_details(tree, value)
     tree["index_"] = draft.part(value.index)
     for at, (label, values) in enumerate(zip(labels, _frames.arrays_of(value), strict=True)):
         tree[f"__values_-key-{at}"] = to_json(label)
@@ -94,8 +94,7 @@ def restore(reader: Reader, tree: Tree) -> pandas.DataFrame:
         for at in range(tree["__values_-size"])
     ]
     frame = _frames.assemble(values, index, _restore_columns(reader, tree))
-    if "attrs_exact_" in tree:
-        frame.attrs = from_text(reader, tree["attrs_exact_"])
+    get_details(reader, tree, frame)
     return frame if reader.copies else _copy_on_write.protected(frame)
 
 

@@ -1,8 +1,8 @@
 """Values without a type of their own: pickled, with the bytes of arrays in place.
 
 Promise: arrays inside a pickled value are read-only views of the shared memory when it is got; the
-released client reads the same blob as a plain pickle. Where pickles are refused, the value is made
-of its plain description, if it has one.
+released client reads the same blob as a plain pickle. Where pickles are refused, it is read as far
+as it has listed names alone.
 """
 
 from __future__ import annotations
@@ -29,22 +29,21 @@ def restore(reader: Reader, tree: Tree) -> Any:
 
 
 def pack(draft: PutDraft, tree: Tree, value: Any) -> None:
-    """Writes the pickle of `value` into `tree`: `buffer_`, `size_`, with buffers inside `spans_`,
-    and with a plain description `plain_`, its size.
+    """Writes the pickle of `value` into `tree`: `buffer_`, `size_`, and with buffers inside
+    `spans_`.
     """
     spliced = _splice.dumps(value)
     tree["size_"] = len(spliced.payload)
     if spliced.spans:
         tree["spans_"] = spliced.spans
-    if spliced.plain_bytes:
-        tree["plain_"] = spliced.plain_bytes
     tree["buffer_"] = draft.blob(spliced.payload)
 
 
 def unpack(reader: Reader, tree: Tree, peel: bool = False) -> Any:
     """The value that :func:`pack` was given; `peel` as in :func:`vineyard.data._splice.read`."""
     spans = tree.get("spans_", 0)
-    if reader.pickle == REFUSE:
-        plain_bytes = tree.get("plain_", 0)
+    plain_bytes = tree.get("plain_", 0)
+    if reader.pickle == REFUSE and plain_bytes:
+        # An earlier build wrote it, whose pickles have other names than ours.
         return _splice.read_plain(reader.blob(tree["buffer_"]), spans, plain_bytes, reader, peel)
     return _splice.read(reader.blob(tree["buffer_"]), spans, reader, peel)

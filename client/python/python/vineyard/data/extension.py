@@ -26,7 +26,9 @@ def describe(draft: PutDraft, values: Any) -> Tree:
     if isinstance(values, pandas.arrays.SparseArray):
         return draft.part(values)
     if isinstance(values.dtype, pandas.StringDtype):
-        return strings.describe_strings(draft, values)
+        text = strings.describe_strings(draft, values)
+        if text is not None:
+            return text
     return default.describe(draft, program(values))
 
 
@@ -49,9 +51,14 @@ def _timedelta(values: Any) -> Call:
 
 
 def _period(values: Any) -> Call:
-    # The name says the frequency as the dtype takes it: ``period[Q-DEC]``.
-    dtype = Call(pandas.PeriodDtype, values.dtype.name.partition("[")[2][:-1])
+    dtype = Call(pandas.PeriodDtype, frequency_name(values.dtype))
     return Call(pandas.arrays.PeriodArray, values.view("i8"), dtype)
+
+
+def frequency_name(dtype: Any) -> str:
+    """The frequency as its dtype takes it, out of a name like ``period[Q-DEC]``."""
+    name: str = dtype.name.partition("[")[2][:-1]
+    return name
 
 
 def _interval(values: Any) -> Call:
@@ -74,15 +81,22 @@ def _arrow(values: Any) -> Call:
 
 
 def _text(values: Any) -> Call:
+    """Text by its Arrow array where pandas stores one, else by its objects."""
     dtype = values.dtype
-    if dtype.na_value is not pandas.NA:
-        # pandas before 2.3 reads this as objects.
-        return Call(functools.partial(pandas.array, dtype="str"), values.to_numpy(object))
-    return Call(functools.partial(pandas.array, dtype=f"string[{dtype.storage}]"), _list(values))
+    is_arrow = dtype.storage == "pyarrow"
+    if dtype.na_value is pandas.NA:
+        text = values.__arrow_array__() if is_arrow else values.to_numpy(object, na_value=None)
+        return Call(functools.partial(pandas.array, dtype=f"string[{dtype.storage}]"), text)
+    text = values.__arrow_array__() if is_arrow else values.to_numpy(object)
+    if dtype == pandas.array([], dtype="str").dtype:
+        # pandas before 2.3 has no such dtype, and reads this as objects.
+        return Call(getattr, Call(functools.partial(pandas.Series, dtype="str"), text), "array")
+    exact = Call(functools.partial(pandas.StringDtype, na_value=dtype.na_value), dtype.storage)
+    return Call(functools.partial(pandas.array, dtype=exact), text)
 
 
-def _list(values: Any) -> Any:
-    return values.to_numpy(object, na_value=None)
+def _of_numpy(values: Any) -> Call:
+    return Call(pandas.arrays.NumpyExtensionArray, values.to_numpy())
 
 
 _PUBLIC_MASKED = {
@@ -104,6 +118,9 @@ _PROGRAMS = {
     "ArrowExtensionArray": _arrow,
     "ArrowStringArray": _text,
     "StringArray": _text,
+    "ArrowStringArrayNumpySemantics": _text,
+    "StringArrayNumpySemantics": _text,
+    "NumpyExtensionArray": _of_numpy,
 }
 
 
@@ -117,10 +134,11 @@ def index_program(index: Any) -> Any:
     if kind is pandas.MultiIndex:
         levels = [index_program(level) for level in index.levels]
         codes = [numpy.asarray(level_codes) for level_codes in index.codes]
-        return Call(functools.partial(pandas.MultiIndex, names=list(index.names)), levels, codes)
+        # Not verified: the constructor would say -1 for a level that is missing.
+        said = {"names": list(index.names), "sortorder": index.sortorder, "verify_integrity": False}
+        return Call(functools.partial(pandas.MultiIndex, **said), levels, codes)
     if isinstance(index.dtype, pandas.StringDtype):
-        text = "str" if index.dtype.na_value is not pandas.NA else str(index.dtype)
-        return Call(functools.partial(pandas.Index, dtype=text, name=name), index.to_numpy(object))
+        return Call(functools.partial(pandas.Index, name=name), program(index.array))
     if kind not in _INDEX_KINDS:
         return index
     freq = getattr(index, "freq", None)

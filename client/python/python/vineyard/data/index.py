@@ -27,7 +27,13 @@ def describe(draft: PutDraft, value: pandas.Index) -> Tree:
     tree: Tree = {"typename": "vineyard::Index", "nbytes": 0}
     put_label(tree, "name", value.name)
     dtype = value.dtype
-    if type(value) is pandas.RangeIndex:
+    text = None
+    if isinstance(dtype, pandas.StringDtype):
+        text = strings.describe_strings(draft, value.array)
+    if text is not None:
+        tree["value_type_"] = "object"
+        tree["value_"] = text
+    elif type(value) is pandas.RangeIndex:
         bounds = (value.start, value.stop, value.step)
         tree["range_"] = json.dumps(bounds)
         tree["value_type_"] = "int64"
@@ -38,9 +44,6 @@ def describe(draft: PutDraft, value: pandas.Index) -> Tree:
         freq = getattr(value, "freq", None)
         if freq is not None:
             tree["freq_"] = to_text(freq)
-    elif isinstance(dtype, pandas.StringDtype):
-        tree["value_type_"] = "object"
-        tree["value_"] = strings.describe_strings(draft, value.array)
     else:
         tree["value_type_"] = _released_name(dtype)
         tree["exact_"] = True

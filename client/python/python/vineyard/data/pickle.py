@@ -25,9 +25,9 @@ class _Blocks:
     def __init__(self) -> None:
         self.pickle = chosen()
 
-    def refusal(self) -> PickleRefused:
-        """The error: there is no object to name."""
-        return PickleRefused()
+    def refusal(self, name: str = "") -> PickleRefused:
+        """The error for a pickle that needs `name`: there is no object to name."""
+        return PickleRefused(name=name)
 
 
 class PickledReader:
@@ -105,7 +105,8 @@ class PickledWriter:
 
         Raises:
             ValueError: bytes are missing, or they are not what a PickledReader gives.
-            PickleRefused: the environment has ``VINEYARD_PICKLE=refuse``.
+            PickleRefused: the environment has ``VINEYARD_PICKLE=refuse``, and the pickle needs a
+                name that is not listed.
         """
         if self._written != len(self._buffer) or not self._buffer.startswith(_MAGIC):
             raise ValueError(f"not a whole pickle: {self._written} of {len(self._buffer)} bytes")

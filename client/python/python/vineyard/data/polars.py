@@ -15,7 +15,6 @@ from vineyard.data import default
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._plain import NotPlain, Writer
 from vineyard.data._reader import Reader
-from vineyard.data._reduce import Call
 from vineyard.data.utils import from_text, to_text
 
 # What pyarrow and polars raise for columns that Arrow has no type for, such as 128-bit integers.
@@ -30,11 +29,16 @@ def describe(draft: PutDraft, value: polars.DataFrame) -> Tree:
         table = value.to_arrow()
     except _NO_ARROW:
         return default.describe(draft, value)
+    # Not the schema's own empty table: old pyarrow makes none of categories inside lists.
+    probe = table if any(kind.is_nested() for kind in value.dtypes) else table.slice(0, 0)
+    try:
+        empty: Any = polars.from_arrow(probe)
+    except _NO_ARROW:
+        return default.describe(draft, value)
     tree = draft.part(table)
     if "typename" in tree:
         tree["from_polars"] = True
         # Categories, enumerations and the like: Arrow has less of their type than polars.
-        empty: Any = polars.from_arrow(table.schema.empty_table())
         if empty.schema != value.schema:
             tree["polars_schema_"] = _schema_to_text(value.schema)
     return tree
@@ -42,15 +46,7 @@ def describe(draft: PutDraft, value: polars.DataFrame) -> Tree:
 
 def describe_series(draft: PutDraft, value: polars.Series) -> Tree:
     """The tree of a series: the pickled call that makes it of its Arrow array, buffers in place."""
-    if value.dtype == polars.Object:
-        return default.describe(draft, value)
-    try:
-        array = value.to_arrow()
-    except _NO_ARROW:
-        return default.describe(draft, value)
-    if polars.Series(value.name, array).dtype != value.dtype:
-        return default.describe(draft, value)
-    return default.describe(draft, Call(polars.Series, value.name, array))
+    return default.describe(draft, value)
 
 
 def restore(reader: Reader, table: pyarrow.Table, tree: Tree) -> polars.DataFrame:

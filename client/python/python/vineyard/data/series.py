@@ -11,11 +11,12 @@ import numpy
 import pandas
 
 from vineyard.data import _copy_on_write, default, strings, tensor
+from vineyard.data._details import get_details, put_details
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 from vineyard.data._reduce import Call
 from vineyard.data.extension import program
-from vineyard.data.utils import from_text, get_label, put_label, to_text
+from vineyard.data.utils import get_label, put_label
 
 
 def describe(draft: PutDraft, value: pandas.Series) -> Tree:
@@ -24,14 +25,16 @@ def describe(draft: PutDraft, value: pandas.Series) -> Tree:
         return default.describe(draft, value)
     tree: Tree = {"typename": "vineyard::Series", "nbytes": 0}
     put_label(tree, "name", value.name)
-    if value.attrs:
-        tree["attrs_exact_"] = to_text(value.attrs)
+    put_details(tree, value)
     tree["index_"] = draft.part(value.index)
     dtype = value.dtype
-    if isinstance(dtype, numpy.dtype):
+    text = None
+    if isinstance(dtype, pandas.StringDtype):
+        text = strings.describe_strings(draft, value.array)
+    if text is not None:
+        tree["value_"] = text
+    elif isinstance(dtype, numpy.dtype):
         tree["value_"] = draft.part(value.to_numpy())
-    elif isinstance(dtype, pandas.StringDtype):
-        tree["value_"] = strings.describe_strings(draft, value.array)
     else:
         tree["exact_"] = True
         call = Call(numpy.asanyarray, program(value.array), _plain_dtype(dtype))
@@ -59,6 +62,5 @@ def restore(reader: Reader, tree: Tree) -> pandas.Series:
     series: pandas.Series = pandas.Series(
         values, index=index, dtype=values.dtype, name=get_label(reader, tree, "name"), copy=False
     )
-    if "attrs_exact_" in tree:
-        series.attrs = from_text(reader, tree["attrs_exact_"])
+    get_details(reader, tree, series)
     return series if reader.copies else _copy_on_write.protected(series)

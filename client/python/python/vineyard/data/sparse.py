@@ -61,6 +61,10 @@ def restore(reader: Reader, tree: Tree) -> Any:
     parts = [reader.part(tree, part) for part in _PARTS[kind]]
     content = (parts[0], tuple(parts[1:])) if kind == "coo" else tuple(parts)
     matrix = getattr(scipy.sparse, f"{kind}_matrix")(content, shape=json.loads(tree["shape_"]))
+    # The constructor looks for the smallest dtype of indices, and copies into it.
+    for name, part in zip(_PARTS[kind][1:], parts[1:], strict=True):
+        if getattr(matrix, name).dtype != part.dtype:
+            setattr(matrix, name, part)
     if kind in _COMPRESSED:
         _settle(matrix, tree.get("canonical_"), reader.copies)
     return matrix

@@ -39,13 +39,16 @@ def to_objects(text: Any) -> numpy.ndarray[Any, Any]:
     return objects
 
 
-def describe_strings(draft: PutDraft, value: Any) -> Tree:
+def describe_strings(draft: PutDraft, value: Any) -> Tree | None:
     """The tree of a pandas array of dtype string, as a text tensor that says which kind of string
-    dtype it is.
+    dtype it is; None with text that UTF-8 cannot carry, such as lone surrogates.
     """
     import pyarrow
 
-    array = value.__arrow_array__()
+    try:
+        array = value.__arrow_array__()
+    except UnicodeEncodeError:
+        return None
     if isinstance(array, pyarrow.ChunkedArray):
         array = array.combine_chunks()
         if isinstance(array, pyarrow.ChunkedArray):

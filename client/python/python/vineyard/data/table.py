@@ -83,13 +83,24 @@ def restore_batch(reader: Reader, tree: Tree) -> pyarrow.RecordBatch:
         as_type(reader.part(tree, f"__columns_-{at}"), schema.field(at).type)
         for at in range(tree["__columns_-size"])
     ]
+    if not columns:
+        return rows_alone(tree.get("row_num_", 0), schema)
     return pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def rows_alone(rows: int, schema: pyarrow.Schema) -> pyarrow.RecordBatch:
+    """A batch without columns: its number of rows is all that it has, beside metadata."""
+    structs: Any = pyarrow.Array.from_buffers(pyarrow.struct([]), rows, [None])
+    batch = pyarrow.RecordBatch.from_struct_array(structs)
+    return batch.replace_schema_metadata(schema.metadata)
 
 
 def as_type(column: Any, kind: pyarrow.DataType) -> Any:
     """The column with the type it had: narrower offsets are made, nothing else is copied."""
     if column.type == kind:
         return column
+    if pyarrow.types.is_map(column.type):
+        return _as_map(column, kind)
     if pyarrow.types.is_map(kind):
         # The released client stores maps as lists of structures.
         rows = column.to_pylist()
@@ -98,9 +109,16 @@ def as_type(column: Any, kind: pyarrow.DataType) -> Any:
     return column.cast(kind)
 
 
+def _as_map(column: Any, kind: pyarrow.DataType) -> Any:
+    """A map whose type an earlier build stored without its sorted keys, with the type it had."""
+    buffers = column.buffers()[:2]
+    nulls, entries = column.null_count, [column.values]
+    return pyarrow.Array.from_buffers(kind, len(column), buffers, nulls, column.offset, entries)
+
+
 def describe_table(draft: PutDraft, value: pyarrow.Table) -> Tree:
     """The tree of a table: one partition for each record batch it consists of."""
-    batches = value.to_batches()
+    batches = value.to_batches() if value.num_columns else []
     schema = draft.part(value.schema)
     tree: Tree = {
         "typename": "vineyard::Table",
@@ -123,6 +141,8 @@ def restore_table(reader: Reader, tree: Tree) -> Any:
     batches = [
         reader.part(tree, f"partitions_-{at}") for at in range(tree.get("partitions_-size", 0))
     ]
+    if not len(schema):
+        batches = [rows_alone(tree.get("num_rows_", 0), schema)]
     table = pyarrow.Table.from_batches(batches, schema)
     if tree.get("from_polars"):
         try:

@@ -48,7 +48,7 @@ def describe(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree:
     tree = _header(draft, value, f"vineyard::Tensor<{normalize_dtype(name)}>")
     tree["value_type_"] = name
     tree["value_type_meta_"] = dtype.str
-    if dtype.kind == "V" or dtype.metadata:
+    if not _dtypes.is_simple(dtype):
         tree["dtype_exact_"] = _dtype_to_text(dtype)
     tree["buffer_"] = _shared(draft, value) or draft.blob(_raw(value))
     return tree
@@ -76,7 +76,7 @@ def _place_text(draft: PutDraft) -> str:
 
 def _raw(value: numpy.ndarray[Any, Any]) -> Any:
     """The array as a C-contiguous buffer, of bytes if numpy exports no buffer of its dtype."""
-    if value.dtype.kind in _EXPORTABLE_KINDS and value.ndim:
+    if value.dtype.kind in _EXPORTABLE_KINDS and value.dtype.isnative and value.ndim:
         return value
     return value.reshape(-1).view("u1") if value.nbytes else b""
 

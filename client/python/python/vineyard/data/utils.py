@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import math
-import pickle
 from typing import Any
 
 from vineyard.data import _plain as plain
 from vineyard.data._reader import Reader
+from vineyard.data._splice import in_band
 from vineyard.data._unpickling import unpickle
 
 # How every pickle of protocol 5 begins in base 64; no JSON text begins with it.
@@ -66,14 +66,14 @@ def to_text(value: Any) -> str:
 
 def pickled_text(value: Any) -> str:
     """The pickle of `value` in base 64."""
-    return base64.b64encode(pickle.dumps(value, protocol=5)).decode("ascii")
+    return base64.b64encode(in_band(value)).decode("ascii")
 
 
 def from_text(reader: Reader, text: str) -> Any:
     """The value that :func:`to_text` was given, also by an earlier build, which pickled everything.
 
     Raises:
-        PickleRefused: it is a pickle, and the client refuses them.
+        PickleRefused: it is a pickle with a name that is not listed, and the client refuses them.
     """
     if text.startswith(_PICKLED):
         return unpickle(base64.b64decode(text), reader)

@@ -17,9 +17,9 @@ import numpy
 import pandas
 
 from vineyard.data import _copy_on_write
+from vineyard.data._details import get_details, put_details
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
-from vineyard.data.utils import from_text, to_text
 
 # Frames with no more columns have the layout of the released package.
 COLUMNS_MAX = 1_000
@@ -72,11 +72,7 @@ def describe(draft: PutDraft, value: pandas.DataFrame) -> Tree:
         "index_": draft.part(value.index),
         "block_": draft.part(rows if is_by_row else rows.T),
     }
-    if value.attrs:
-        tree["attrs_exact_"] = to_text(value.attrs)
-    flags: Any = value.flags
-    if not flags.allows_duplicate_labels:
-        tree["unique_labels_"] = True
+    put_details(tree, value)
     return tree
 
 
@@ -87,9 +83,5 @@ def restore(reader: Reader, tree: Tree) -> pandas.DataFrame:
     frame = pandas.DataFrame(
         block if tree["by_row_"] else block.T, index=index, columns=columns, copy=False
     )
-    if "attrs_exact_" in tree:
-        frame.attrs = from_text(reader, tree["attrs_exact_"])
-    if tree.get("unique_labels_"):
-        flags: Any = frame.flags
-        flags.allows_duplicate_labels = False
+    get_details(reader, tree, frame)
     return frame if reader.copies else _copy_on_write.protected(frame)

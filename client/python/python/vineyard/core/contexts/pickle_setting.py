@@ -27,31 +27,40 @@ _reading: contextvars.ContextVar[str | None] = contextvars.ContextVar("reading",
 
 
 class PickleRefused(VineyardException, pickle.UnpicklingError):
-    """A value is a pickle, or has a part that is one, and the client refuses pickles.
+    """A value is a pickle, or has a part that is one, that needs more than the names that are read
+    where pickles are refused.
 
     `object_id` (ObjectID or None) and `typename` (str or None) are those of the object; None if
     there is no object. Also a :class:`pickle.UnpicklingError`.
     """
 
     def __init__(
-        self, object_id: ObjectID | None = None, typename: str | None = None, member: str = ""
+        self,
+        object_id: ObjectID | None = None,
+        typename: str | None = None,
+        member: str = "",
+        name: str = "",
     ) -> None:
-        """`member`: where below the object the pickle is, empty for the object itself."""
+        """`member`: where below the object the pickle is, empty for the object itself. `name`: what
+        the pickle needs, such as the name of a class; empty if that is not known.
+        """
         self.object_id = object_id
         self.typename = typename
         self.member = member
+        self.name = name
         subject = "these bytes are"
         if object_id is not None:
             part = f", at its member {member}," if member else ""
             subject = f"{object_id!r} of type {typename}{part} has"
+        needed = f" that needs {name}" if name else ""
         super().__init__(
-            f"{subject} a pickle, and reading a pickle runs code that its writer chose: refused, "
-            f"as pickle={REFUSE!r} or {VARIABLE}={REFUSE} says. Connect with pickle={ALLOW!r} only "
-            "if you trust every user who may write to the node"
+            f"{subject} a pickle{needed}, and reading a pickle runs code that its writer chose: "
+            f"refused, as pickle={REFUSE!r} or {VARIABLE}={REFUSE} says. Connect with "
+            f"pickle={ALLOW!r} only if you trust every user who may write to the node"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.object_id, self.typename, self.member)
+        return type(self), (self.object_id, self.typename, self.member, self.name)
 
 
 def chosen(setting: str | None = None) -> str:

@@ -1,0 +1,121 @@
+"""pandas frames, series, indexes, arrays and dtypes."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import numpy
+import pandas
+
+from vineyard.data import _copy_on_write
+from vineyard.data.restoring.checks import NotListed, check
+
+_DETAILS = {"_typ", "attrs", "_flags", "columns"}
+_SPARSE = {"_sparse_index", "_sparse_values", "_dtype"}
+# The codes of units that pandas pickles its times with.
+_UNITS = {7: "s", 8: "ms", 9: "us", 10: "ns"}
+_TEXTS = ("str", "string[python]", "string[pyarrow]")
+
+
+def make(machine: Any, kind: Any, *arguments: Any, **said: Any) -> Any:
+    """A value by its constructor, of values that the pickle has."""
+    dtype = said.get("dtype")
+    is_dtype = isinstance(dtype, numpy.dtype | pandas.api.extensions.ExtensionDtype)
+    check(dtype is None or is_dtype or dtype in _TEXTS, "a dtype")
+    for argument in arguments:
+        check(not callable(argument) or isinstance(argument, numpy.generic), "a function")
+    return kind(*arguments, **said)
+
+
+def extension_array(
+    machine: Any, kind: Any, values: Any, dtype: Any = None, copy: Any = True
+) -> Any:
+    """A pandas array; `dtype` as text is one of those of text."""
+    check(type(copy) is bool, "whether to copy")
+    said = {"copy": copy} if dtype is None else {"copy": copy, "dtype": dtype}
+    return make(machine, kind, values, **said)
+
+
+def zoned_dtype(machine: Any, kind: Any, unit: Any, zone: Any) -> Any:
+    """The dtype of times in a zone, which is no text: pandas may open a file of that name."""
+    check(type(unit) is str and isinstance(zone, datetime.tzinfo), "a dtype with a time zone")
+    return kind(unit, zone)
+
+
+def levels(machine: Any, kind: Any, levels: Any, codes: Any, **said: Any) -> Any:
+    """A MultiIndex, whose codes are places in its levels."""
+    check(type(levels) is list and type(codes) is list and len(levels) == len(codes), "levels")
+    for level, places in zip(levels, codes, strict=True):
+        check(isinstance(level, pandas.Index), "a level")
+        check(type(places) is numpy.ndarray and places.dtype.kind == "i", "the codes of a level")
+        is_within = not len(places) or (places.min() >= -1 and places.max() < len(level))
+        check(bool(is_within), "codes beyond their level")
+    return kind(levels, codes, **said)
+
+
+def period(machine: Any, kind: Any, value: Any, frequency: Any, ordinal: Any) -> Any:
+    """A Period of its number and frequency."""
+    check(value is None and type(ordinal) is int, "a period")
+    return kind(ordinal=ordinal, freq=frequency)
+
+
+def frequency(machine: Any, kind: Any, text: Any) -> Any:
+    """A frequency by its name."""
+    check(type(text) is str, "a frequency")
+    return kind(text)
+
+
+def span(machine: Any, kind: Any, ticks: Any, unit: Any) -> Any:
+    """A Timedelta."""
+    check(type(ticks) is int and unit in _UNITS, "a span of time")
+    # numpy checks the unit when this runs; the stubs list them.
+    return pandas.Timedelta(numpy.timedelta64(ticks, _UNITS[unit]))  # type: ignore[call-overload]
+
+
+def moment(machine: Any, kind: Any, ticks: Any, _: Any, zone: Any, unit: Any = 10) -> Any:
+    """A Timestamp."""
+    check(type(ticks) is int and unit in _UNITS, "a time")
+    check(zone is None or isinstance(zone, datetime.tzinfo), "the zone of a time")
+    # As in `span`.
+    plain = pandas.Timestamp(numpy.datetime64(ticks, _UNITS[unit]))  # type: ignore[call-overload]
+    return plain if zone is None else plain.tz_localize("UTC").tz_convert(zone)
+
+
+def protected(machine: Any, kind: Any, value: Any) -> Any:
+    """A frame or series whose memory pandas does not write to."""
+    check(isinstance(value, pandas.DataFrame | pandas.Series), "a frame")
+    return _copy_on_write.protected(value)
+
+
+def give_details(target: Any, state: Any) -> None:
+    """The columns, attributes and flags of a frame or series."""
+    if type(state) is not dict or not set(state) <= _DETAILS:
+        raise NotListed("a state of a frame that is more than its attributes and flags")
+    if "columns" in state:
+        check(isinstance(state["columns"], pandas.Index), "columns")
+        target.columns = state["columns"]
+    if "attrs" in state:
+        check(type(state["attrs"]) is dict, "attributes")
+        target.attrs = state["attrs"]
+    flags = state.get("_flags", {})
+    check(type(flags) is dict and set(flags) <= {"allows_duplicate_labels"}, "flags")
+    if flags:
+        target.flags.allows_duplicate_labels = flags["allows_duplicate_labels"] is True
+
+
+def give_sparse(target: Any, state: Any) -> None:
+    """The values of a sparse array, and where they are."""
+    from vineyard.data.extension import sparse_array
+
+    # pandas 3 may say beside these that the array is read-only.
+    is_whole = type(state) is dict and set(state) - {"_readonly"} == _SPARSE
+    check(is_whole, "the state of a sparse array")
+    index, values, dtype = state["_sparse_index"], state["_sparse_values"], state["_dtype"]
+    check(type(index).__module__ == "pandas._libs.sparse", "the places of a sparse array")
+    check(type(values) is numpy.ndarray and type(dtype) is pandas.SparseDtype, "sparse values")
+    check(len(values) == index.npoints, "the number of sparse values")
+    places = index.to_int_index().indices
+    kind = "block" if type(index).__name__ == "BlockIndex" else "integer"
+    made = sparse_array(values, places, index.length, dtype.fill_value, kind)
+    target.__dict__.update(made.__dict__)

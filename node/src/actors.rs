@@ -11,4 +11,3 @@ pub(crate) mod liveness;
 pub(crate) mod local;
 pub(crate) mod migrator;
 pub(crate) mod owner;
-pub(crate) mod proposal;

@@ -2,6 +2,7 @@
 //! runs. State that has an owner is not kept here.
 
 pub(crate) mod call;
+pub(crate) mod proposal;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -7,7 +7,6 @@
 mod byte_semaphore;
 pub(crate) mod driver;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +23,12 @@ use crate::options::{JOBS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
 use crate::published::Published;
 use crate::published::feed::Feed;
+pub use crate::published::request::Request;
+pub use crate::published::status::Status;
 use crate::state::State;
 use crate::state::instances::Instance;
 use byte_semaphore::ByteSemaphore;
 use driver::Job;
-pub use driver::Request;
 
 /// The node that takes part.
 #[derive(Clone, Debug)]
@@ -57,21 +57,6 @@ pub enum Registered {
     WithLife,
     /// As builds before feature level `LIVES` do.
     WithoutLife,
-}
-
-/// The group as this node sees it now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    pub leader: Option<NodeId>,
-    pub me: NodeId,
-    pub is_leader: bool,
-    pub voters: Vec<NodeId>,
-    pub learners: Vec<NodeId>,
-    pub term: u64,
-    pub commit_index: u64,
-    pub applied_index: u64,
-    /// On the leader: milliseconds since each other member last answered.
-    pub silent_ms: BTreeMap<NodeId, u64>,
 }
 
 /// A handle to the group; clones share it.

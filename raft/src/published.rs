@@ -2,6 +2,8 @@
 
 pub(crate) mod feed;
 pub(crate) mod progress;
+pub(crate) mod request;
+pub(crate) mod status;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -11,10 +13,10 @@ use tokio::time::Instant;
 use vineyard_wire::NodeId;
 
 use crate::error::Error;
-use crate::meta::Status;
-use crate::meta::driver::Sequences;
 use crate::published::feed::Feeds;
 use crate::published::progress::Progress;
+use crate::published::request::Sequences;
+use crate::published::status::Status;
 use crate::state::State;
 
 /// What the raft thread publishes for every thread to read.

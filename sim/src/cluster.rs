@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use vineyard_node::config::{Config, Join, Limits, Listen};
 use vineyard_node::{Node, Token};
+use vineyard_raft::features;
 use vineyard_wire::InstanceId;
 
 use crate::disk::Durable;
@@ -33,6 +34,8 @@ pub struct Board {
     pub instance: Option<InstanceId>,
     pub leads: bool,
     pub term: u64,
+    /// What every member understands, as far as it knows.
+    pub feature_level: u8,
     /// Entries applied, and the digest of the state after them.
     pub digest: Option<(u64, u64)>,
     /// Digests since the checks last looked.
@@ -46,6 +49,7 @@ struct Slot {
     machine: Machine,
     life: u64,
     join: Option<Join>,
+    level: u8,
     board: Rc<RefCell<Board>>,
 }
 
@@ -154,13 +158,14 @@ impl Cluster {
             .map(|(_, number)| number)
     }
 
-    /// Starts a node on a new machine; with `join`, as part of that cluster.
-    pub fn add(&self, number: usize, join: Option<Join>) {
+    /// Starts a node on a new machine; with `join`, as part of that cluster. It understands what builds of `level` do.
+    pub fn add(&self, number: usize, join: Option<Join>, level: u8) {
         let slot = Slot {
             name: self.name(number),
             machine: self.machine(number),
             life: 0,
             join,
+            level,
             board: Rc::default(),
         };
         self.slots.borrow_mut().insert(number, slot);
@@ -179,7 +184,10 @@ impl Cluster {
         slot.life += 1;
         slot.board = Rc::default();
         let env = self.world.env(&slot.machine, &slot.name, slot.life);
-        let config = config(number, self.arena_bytes.get(), slot.join.clone());
+        let config = Config {
+            feature_level: slot.level,
+            ..config(number, self.arena_bytes.get(), slot.join.clone())
+        };
         let (platter, board) = (slot.machine.platter.clone(), Rc::clone(&slot.board));
         let (trace, name) = (self.world.trace.clone(), slot.name.clone());
         self.world.schedule.start(&slot.name, async move {
@@ -215,8 +223,12 @@ impl Cluster {
         *self.board(number).borrow_mut() = Board::default();
     }
 
-    /// Starts the node again after `kill`, and its machine if it had lost its power.
+    /// Starts the node again after `kill`, and its machine if it had lost its power. Whatever build it was, it is the
+    /// latest from now on.
     pub fn restart(&self, number: usize) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&number) {
+            slot.level = features::LATEST;
+        }
         self.world.net.regain_power(&ip(number));
         self.start(number);
     }
@@ -274,6 +286,7 @@ async fn show(node: &Node, board: &RefCell<Board>) {
             let mut board = board.borrow_mut();
             board.leads = status.is_leader;
             board.term = status.term;
+            board.feature_level = node.feature_level();
             if board.digest != Some(digest) {
                 board.digest = Some(digest);
                 board.digests.push(digest);

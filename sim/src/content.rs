@@ -81,6 +81,11 @@ pub fn of_draft(draft: &Draft) -> u64 {
     mix(&draft.attributes, blobs)
 }
 
+/// What only one object says of itself: known from its metadata, without its bytes.
+pub fn mark(attributes: &Tree) -> u64 {
+    digest(text_of(attributes).as_bytes())
+}
+
 /// The content of an object that was read.
 pub fn of_object(object: &Object) -> u64 {
     let blobs = BLOBS.map(|name| {
@@ -91,10 +96,14 @@ pub fn of_object(object: &Object) -> u64 {
 }
 
 fn mix(attributes: &Tree, blobs: [Option<u64>; 3]) -> u64 {
+    digest(format!("{}{blobs:?}", text_of(attributes)).as_bytes())
+}
+
+fn text_of(attributes: &Tree) -> String {
     let mut text = String::new();
     for name in ATTRIBUTES {
         // The text of a JSON value tells 1 from 1.0 and keeps every digit.
         text += &format!("{name}={:?};", attributes.get(name).map(Value::to_string));
     }
-    digest(format!("{text}{blobs:?}").as_bytes())
+    text
 }

@@ -32,6 +32,8 @@ pub enum Verdict {
 fn step(register: Register, call: &Call) -> Option<Register> {
     let (after, says) = match call.ask {
         Ask::Read => (register, Told::Found(register)),
+        // A put that was certainly refused, as when there was no memory.
+        Ask::Put(_) if call.told == Told::Refused => (register, Told::Refused),
         Ask::Put(id) => (Some(id), Told::Done),
         Ask::PutIfAbsent(id) if register.is_none() => (Some(id), Told::Done),
         Ask::PutIfEquals(expected, id) if register == Some(expected) => (Some(id), Told::Done),

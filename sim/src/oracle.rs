@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
 use vineyard_client::Created;
-use vineyard_wire::{InstanceId, ObjectId, Signature};
+use vineyard_wire::meta::key;
+use vineyard_wire::{InstanceId, ObjectId, Signature, Tree};
 
+use crate::content;
 use crate::history::{Ask, Call, Moments, Told};
 use crate::invariants::nothing_acknowledged_is_lost::{self as lost, Certainty};
 use crate::invariants::one_content_per_id::{self as one_content, OneContentPerId};
@@ -53,6 +56,14 @@ impl Known {
     }
 }
 
+/// A put that also names its object, whose id the client that asked does not know until it is told.
+struct Publication {
+    name: String,
+    /// The call in the history of the name.
+    index: usize,
+    content: u64,
+}
+
 /// How many operations were asked, and how many got an answer that tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -71,6 +82,8 @@ pub struct Oracle {
     /// Migrations that were acknowledged.
     pub migrations: u64,
     pub violations: Vec<Violation>,
+    /// Objects that were published under a name, by their mark, until it is known which they are.
+    publications: BTreeMap<u64, Publication>,
     contents: OneContentPerId,
     moments: Moments,
     /// Simulated milliseconds, kept up to date by the clients.
@@ -181,6 +194,76 @@ impl Oracle {
             returned: u64::MAX,
         });
         calls.len() - 1
+    }
+
+    /// A client puts an object under a name. Until it is known which object that is, its mark stands for its id.
+    pub fn publish(&mut self, client: usize, name: &str, mark: u64, content: u64) {
+        let index = self.ask(client, name, Ask::Put(ObjectId(mark)));
+        let publication = Publication {
+            name: name.to_owned(),
+            index,
+            content,
+        };
+        self.publications.insert(mark, publication);
+    }
+
+    /// How the put ended of the object with this mark, if it was published.
+    pub fn publish_told(&mut self, mark: u64, told: Told) {
+        if let Some(Publication { name, index, .. }) = self.publications.get(&mark) {
+            let (name, index) = (name.clone(), *index);
+            self.told(&name, index, told);
+        }
+    }
+
+    /// The object with this mark is `id`, if it was published. From now on nobody deletes it: a deletion would drop its
+    /// names, behind the register's back.
+    pub fn published_as(&mut self, mark: u64, id: ObjectId) {
+        let Some(Publication { name, index, .. }) = self.publications.get(&mark) else {
+            return;
+        };
+        if let Some(call) = self
+            .names
+            .get_mut(name)
+            .and_then(|calls| calls.get_mut(*index))
+        {
+            call.ask = Ask::Put(id);
+        }
+        if let Some(known) = self.objects.get_mut(&id) {
+            known.kept = true;
+        }
+    }
+
+    /// A client found `id` under a name, with this metadata. If nobody had been told that id, it was published without
+    /// an answer; then it is persistent.
+    pub fn recognize(&mut self, id: ObjectId, tree: &Tree) {
+        let mark = content::mark(tree);
+        let Some(publication) = self.publications.get(&mark) else {
+            return;
+        };
+        let number = |name: &str| tree.get(name).and_then(Value::as_u64);
+        let (Some(signature), Some(home)) = (number(key::SIGNATURE), number(key::INSTANCE_ID))
+        else {
+            return;
+        };
+        self.objects.entry(id).or_insert(Known {
+            signature: Signature(signature),
+            content: publication.content,
+            home: InstanceId(home),
+            persisted: Certainty::Yes,
+            deleted: Certainty::No,
+            kept: true,
+        });
+        self.published_as(mark, id);
+    }
+
+    /// What clients found under names and nobody knows: neither made, nor published.
+    pub fn unknown_under_names(&self) -> BTreeSet<ObjectId> {
+        let found = |call: &Call| match call.told {
+            Told::Found(id) => id,
+            _ => None,
+        };
+        let found = self.names.values().flatten().filter_map(found);
+        found.filter(|id| !self.objects.contains_key(id)).collect()
     }
 
     pub fn told(&mut self, name: &str, index: usize, told: Told) {

@@ -15,7 +15,7 @@ use crate::invariants::everything_finishes::{self, RECOVERY_MS_MAX};
 use crate::invariants::nothing_acknowledged_is_lost::{self as lost, Certainty};
 use crate::invariants::{names_are_linearizable, references_are_zero_at_rest};
 use crate::oracle::Oracle;
-use crate::workload::{Workload, members};
+use crate::workload::{Workload, members, recognize};
 use crate::world::World;
 
 /// The client number of the checks themselves, after every client of the workload.
@@ -161,6 +161,14 @@ impl Rest {
                 }
             };
             self.oracle.borrow_mut().told(&name, index, told);
+        }
+        let unknown = self.oracle.borrow().unknown_under_names();
+        for id in unknown {
+            recognize(&self.oracle, client, id).await;
+            if !self.oracle.borrow().objects.contains_key(&id) {
+                let what = format!("a name led to {id}, which nobody made");
+                self.judge(lost::NAME, Err(what));
+            }
         }
     }
 

@@ -11,6 +11,7 @@ pub mod an_old_copy_returns;
 pub mod the_cluster_is_cut_in_two;
 pub mod the_disk_forgets;
 pub mod the_leader_dies;
+pub mod the_nodes_are_replaced_one_by_one;
 pub mod the_source_dies_in_a_migration;
 
 use std::cell::RefCell;

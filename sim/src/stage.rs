@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use vineyard_node::config::Join;
+use vineyard_raft::features;
 
 use crate::chance::Chance;
 use crate::cluster::{Cluster, endpoint};
@@ -32,6 +33,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const SLOW_FOUNDER_PER_MILLE: u64 = 500;
 /// How often, in a thousand clusters, the founder is killed while the cluster forms.
 const FOUNDER_KILLED_PER_MILLE: u64 = 500;
+/// How often, in a thousand clusters, the first nodes are of an earlier build.
+const OLDER_BUILD_PER_MILLE: u64 = 200;
 /// Simulated milliseconds until then, at most, after the last other node has started.
 const FOUNDER_LIVES_MS_MAX: u64 = 2_000;
 /// Simulated milliseconds between two nodes that join, at most.
@@ -191,12 +194,26 @@ impl Stage {
         }
     }
 
-    /// Forms a cluster of `nodes` nodes: the first founds it, the others join with its token. They do not wait until
-    /// the founder serves: they start at any time from when its disk has the token. That disk may be slow, and the
-    /// founder may be killed and started again meanwhile.
+    /// Forms a cluster of `nodes` nodes, which may be of different builds: the first founds it, the others join with its
+    /// token. They do not wait until the founder serves: they start at any time from when its disk has the token. That
+    /// disk may be slow, and the founder may be killed and started again meanwhile.
     pub async fn form(&self, nodes: usize) {
+        let mut chance = Chance::stream(self.world.seed, "builds");
+        let (older, level) = self.draw_older(&mut chance, nodes);
+        self.form_of(nodes, older, level).await;
+    }
+
+    /// As `form`, with the first `older` nodes of a build that understands what builds of `level` do.
+    pub async fn form_of(&self, nodes: usize, older: usize, level: u8) {
         let mut chance = Chance::stream(self.world.seed, "formation");
-        self.cluster.add(1, None);
+        let level_of = |number| {
+            if number <= older {
+                level
+            } else {
+                features::LATEST
+            }
+        };
+        self.cluster.add(1, None, level_of(1));
         let founder = self.cluster.machine(1).platter;
         if chance.happens(SLOW_FOUNDER_PER_MILLE) {
             founder.set_health(Health::SLOW);
@@ -208,7 +225,7 @@ impl Stage {
         *self.token.borrow_mut() = self.cluster.token_on_disk(1);
         for number in 2..=nodes {
             sleep(Duration::from_millis(chance.below(JOINS_APART_MS_MAX))).await;
-            self.join(number);
+            self.join_at(number, level_of(number));
         }
         if chance.happens(FOUNDER_KILLED_PER_MILLE) {
             sleep(Duration::from_millis(chance.below(FOUNDER_LIVES_MS_MAX))).await;
@@ -221,12 +238,29 @@ impl Stage {
         founder.set_health(Health::GOOD);
     }
 
+    /// How many nodes, from the first on, are of an earlier build, and what that build understands.
+    fn draw_older(&self, chance: &mut Chance, nodes: usize) -> (usize, u8) {
+        if !chance.happens(OLDER_BUILD_PER_MILLE) {
+            return (0, features::LATEST);
+        }
+        let older = 1 + chance.index(nodes);
+        let level = chance.below(features::LATEST.into()) as u8;
+        self.count_faults(Counts::from([("OlderBuild".to_owned(), older as u64)]));
+        (older, level)
+    }
+
     /// Starts a new node that joins the cluster, which has been founded.
     pub fn join(&self, number: usize) {
+        self.join_at(number, features::LATEST);
+    }
+
+    /// As `join`, with a build that understands what builds of `level` do.
+    pub fn join_at(&self, number: usize, level: u8) {
         let endpoints = self.cluster.numbers().into_iter().map(endpoint).collect();
         let token = self.token.borrow().clone();
         let token = token.expect("a cluster that was founded has a token");
-        self.cluster.add(number, Some(Join { endpoints, token }));
+        self.cluster
+            .add(number, Some(Join { endpoints, token }), level);
     }
 
     /// Waits until the node serves; a node that does not is a violation.

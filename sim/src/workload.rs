@@ -16,6 +16,7 @@ use vineyard_client::{Client, Error, Options};
 use vineyard_wire::Code;
 
 pub(crate) use globals::members;
+pub(crate) use names::recognize;
 
 use crate::chance::Chance;
 use crate::cluster::{Cluster, endpoint, socket};
@@ -196,7 +197,8 @@ impl Worker {
             48..=52 => "exists",
             53..=75 => "name",
             76..=79 => "delete",
-            80..=92 => "migrate",
+            80..=86 => "migrate",
+            87..=92 => "fetch",
             93..=95 => "make_global",
             _ => "get_global",
         };
@@ -213,6 +215,7 @@ impl Worker {
             "delete" => self.delete(client).await,
             "delete_undecided" => self.delete_undecided(client).await,
             "migrate" => self.migrate(client).await,
+            "fetch" => self.fetch(client).await,
             "make_global" => self.make_global(client).await,
             _ => self.get_global(client).await,
         };

@@ -42,6 +42,15 @@ def free(port: int) -> int:
     raise RuntimeError("no port is free")
 
 
+def programs() -> list[Path]:
+    """Where the package's programs are: of an environment that the caller names, or else beside the
+    interpreter, or else the build's."""
+    named = os.environ.get("VINEYARD_QUICK_START_PROGRAMS")
+    if named is not None:
+        return [Path(named)]
+    return [Path(sys.executable).parent, ROOT / "target" / "debug"]
+
+
 def test_the_first_thing_is_to_install():
     """What xtask has run before these tests."""
     assert BLOCKS[0] == ("bash", INSTALL)
@@ -68,9 +77,7 @@ def test_the_quick_start_runs_as_written(folder):
         assert port in script
         script = script.replace(port, str(free(int(port))))
     clean = {name: value for name, value in os.environ.items() if "VINEYARD" not in name}
-    # Where the package is installed its programs are beside the interpreter; else the build's.
-    programs = [Path(sys.executable).parent, ROOT / "target" / "debug"]
-    clean["PATH"] = ":".join([*map(str, programs), clean["PATH"]])
+    clean["PATH"] = ":".join([*map(str, programs()), clean["PATH"]])
     with (folder / "printed").open("w") as printed, (folder / "said").open("w") as said:
         shell = subprocess.Popen(
             ["bash", "-c", script],

@@ -47,7 +47,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "transposed": lambda m: m.T.tocsr().max(),
     "add": lambda m: (m + m).toarray(),
     "matmul": lambda m: (m @ m.T).toarray(),
-    "a row": lambda m: m.tocsr()[0].toarray(),
+    "a row": lambda m: m.tocsr()[[0]].toarray(),
     "tolil": lambda m: m.tolil().toarray(),
     "nonzero": lambda m: m.nonzero(),
     "sorted": lambda m: m.sorted_indices().indices if hasattr(m, "sorted_indices") else None,

@@ -10,6 +10,7 @@ mod transfer;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures::future::{LocalBoxFuture, try_join_all};
 use tokio::sync::{Semaphore, oneshot};
@@ -31,48 +32,52 @@ pub(crate) struct Migrator {
     permits: Semaphore,
 }
 
-pub(crate) fn start(mailbox: usize, migrations_max: usize) -> Migrator {
-    Migrator {
-        in_flight: Handle::start("migrator", mailbox, InFlight::default()),
-        permits: Semaphore::new(migrations_max),
+impl Migrator {
+    /// `mailbox`: requests that wait at most; `migrations_max`: copies that move bytes at the same time at most.
+    pub(crate) fn start(mailbox: usize, migrations_max: usize) -> Self {
+        Self {
+            in_flight: Handle::start("migrator", mailbox, InFlight::default()),
+            permits: Semaphore::new(migrations_max),
+        }
     }
-}
 
-/// Copies `id` to this node and returns the id under which it is read here. A copy that has begun goes on when its
-/// request is dropped.
-pub(crate) fn migrate(
-    node: &Rc<NodeContext>,
-    id: ObjectId,
-) -> LocalBoxFuture<'static, Result<ObjectId, Status>> {
-    let node = node.clone();
-    Box::pin(async move {
-        let (done, ended) = oneshot::channel();
-        let join = move |in_flight: &mut InFlight| {
-            let waiters = in_flight.0.entry(id).or_default();
-            waiters.push(done);
-            waiters.len() == 1
-        };
-        if node.migrator.in_flight.ask(join).await? {
-            let work = call::carried(run(node.clone(), id));
-            tokio::task::spawn_local(work.instrument(Span::current()));
-        }
-        let deadline = deadline(&node);
-        let ended = tokio::time::timeout(deadline, ended);
-        match call::waiting_for("the bytes of another node", ended).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(abandoned(id)),
-            Err(_) => Err(failure::deadline(
-                &format!("the migration of {id}"),
-                deadline,
-            )),
-        }
-    })
-}
+    /// Copies `id` to this node and returns the id under which it is read here. A copy that has begun goes on when its
+    /// request is dropped.
+    pub(crate) fn migrate(
+        &self,
+        node: &Rc<NodeContext>,
+        id: ObjectId,
+    ) -> LocalBoxFuture<'static, Result<ObjectId, Status>> {
+        let node = node.clone();
+        Box::pin(async move {
+            let (done, ended) = oneshot::channel();
+            let join = move |in_flight: &mut InFlight| {
+                let waiters = in_flight.0.entry(id).or_default();
+                waiters.push(done);
+                waiters.len() == 1
+            };
+            if node.migrator.in_flight.ask(join).await? {
+                let work = call::carried(run(node.clone(), id));
+                tokio::task::spawn_local(work.instrument(Span::current()));
+            }
+            let deadline = node.migrator.deadline(&node);
+            let ended = tokio::time::timeout(deadline, ended);
+            match call::waiting_for("the bytes of another node", ended).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) => Err(abandoned(id)),
+                Err(_) => Err(failure::deadline(
+                    &format!("the migration of {id}"),
+                    deadline,
+                )),
+            }
+        })
+    }
 
-/// The longest that a migration may take: no object is larger than the arena.
-pub(crate) fn deadline(node: &NodeContext) -> std::time::Duration {
-    let limits = &node.config.limits;
-    limits.transfer_deadline(node.config.size_bytes) + limits.metadata_deadline
+    /// The longest that a migration may take: no object is larger than the arena.
+    pub(crate) fn deadline(&self, node: &NodeContext) -> Duration {
+        let limits = &node.config.limits;
+        limits.transfer_deadline(node.config.size_bytes) + limits.metadata_deadline
+    }
 }
 
 fn abandoned(id: ObjectId) -> Status {
@@ -114,7 +119,12 @@ async fn fetch(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status>
         Plan::Here(id) => Ok(id),
         Plan::One(plan) => object::copy(node, id, plan).await,
         Plan::Members(members) => {
-            try_join_all(members.into_iter().map(|member| migrate(node, member))).await?;
+            try_join_all(
+                members
+                    .into_iter()
+                    .map(|member| node.migrator.migrate(node, member)),
+            )
+            .await?;
             Ok(id)
         }
     }

@@ -14,7 +14,8 @@ use vineyard_wire::{InstanceId, NodeId};
 
 use crate::actors::bulk::Bulk;
 use crate::actors::local::LocalHandle;
-use crate::actors::{follow, liveness, migrator};
+use crate::actors::migrator::Migrator;
+use crate::actors::{follow, liveness};
 use crate::boot::admission;
 use crate::boot::identity::{BOOTS_MAX, Identity};
 use crate::boot::registration::{self, Boot};
@@ -137,6 +138,11 @@ impl Node {
     /// The group as this node sees it.
     pub fn group(&self) -> vineyard_raft::Status {
         self.context.meta.status()
+    }
+
+    /// The feature level of the cluster: what every member's build understands, as far as this node knows.
+    pub fn feature_level(&self) -> u8 {
+        self.context.meta.feature_level()
     }
 
     /// How many more voters may fail before the cluster can agree on nothing, as far as this node knows.
@@ -309,7 +315,7 @@ async fn assemble(
         ),
         meta,
         boot,
-        migrator: migrator::start(limits.mailbox_capacity, limits.migrations_max),
+        migrator: Migrator::start(limits.mailbox_capacity, limits.migrations_max),
         logins: config
             .passwords
             .clone()

@@ -20,7 +20,6 @@ use vineyard_wire::{Code, ObjectId, Reply, Status, TreeText};
 
 use super::agree::confirm;
 use super::{Answered, blobs, names, persist, remote, reply_with};
-use crate::actors::migrator;
 use crate::context::NodeContext;
 use crate::local::{Found, Known, Local};
 use crate::session::Session;
@@ -70,7 +69,7 @@ async fn fetched(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Statu
 /// The longest that a `get_object` with `fetch` may take.
 pub(super) fn fetch_deadline(node: &NodeContext) -> Duration {
     // A quorum confirms the id, or the name and the id, before the copy begins.
-    migrator::deadline(node) + 2 * node.config.limits.metadata_deadline
+    node.migrator.deadline(node) + 2 * node.config.limits.metadata_deadline
 }
 
 /// What `read` finds of `ids`, all of which must be known; a "no" is confirmed by the quorum.

@@ -11,10 +11,9 @@ use vineyard_wire::{Code, ObjectId, Reply, Status};
 use super::agree::{confirm, is_here, is_known, unblocked};
 use super::metadata::is_unknown;
 use super::to_its_end;
-use crate::actors::migrator;
-use crate::actors::proposal::{Naming, PendingProposal, known_outcome};
 use crate::boot::registration;
 use crate::context::NodeContext;
+use crate::context::proposal::{Naming, PendingProposal, known_outcome};
 use crate::failure;
 use crate::local::catalog::unknown_subtree;
 use crate::local::{Carried, Local, Persisting};
@@ -175,5 +174,5 @@ pub(super) async fn bring_here(node: &Rc<NodeContext>, id: ObjectId) -> Result<O
         return Ok(id);
     }
     confirm(node).await?;
-    migrator::migrate(node, id).await
+    node.migrator.migrate(node, id).await
 }

@@ -31,15 +31,12 @@ use crate::peers::serve::{self, Arriving};
 use crate::published::{Published, View};
 use crate::types::runtime;
 use crate::types::{Address, Raft};
-pub use sequences::Request;
-pub(crate) use sequences::Sequences;
 
 mod compact;
 mod confirm;
 mod group;
 mod hand_over;
 mod propose;
-mod sequences;
 
 /// What other threads ask of the raft thread. A job keeps its permit until it is answered, also when its caller is
 /// gone.

@@ -64,3 +64,8 @@ fn a_delete_after_an_undecided_persist_is_not_undone() {
 fn a_delete_through_a_node_that_lags_deletes_or_says_that_it_did_not() {
     play(a_delete_through_a_node_that_lags::play);
 }
+
+#[test]
+fn the_nodes_are_replaced_one_by_one_and_the_level_rises() {
+    play(the_nodes_are_replaced_one_by_one::play);
+}

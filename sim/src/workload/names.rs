@@ -1,23 +1,23 @@
 //! Operations on names, each recorded as a call on one register.
 
-use vineyard_client::{Client, Error, Result};
+use std::cell::RefCell;
+
+use vineyard_client::{Client, Error, GetOptions, Result};
 use vineyard_wire::{Code, ObjectId};
 
 use super::{End, NAMES, Worker};
 use crate::history::{Ask, Told};
+use crate::oracle::Oracle;
 
 impl Worker {
     pub(super) async fn use_name(&mut self, client: &Client) -> End {
-        let name = format!("name{}", self.chance.below(NAMES));
+        let name = self.draw_name();
         let Some(ask) = self.draw_ask(&name) else {
             return End::Skipped;
         };
         let index = self.oracle.borrow_mut().ask(self.number, &name, ask);
         let (told, text) = match ask {
-            Ask::Read => {
-                let result = client.get_name(&name).await;
-                (read(&result), text(&result))
-            }
+            Ask::Read => self.read_name(client, &name).await,
             Ask::Put(id) => put(client.put_name(id, &name).await, Code::Ok),
             Ask::PutIfAbsent(id) => put(
                 client.put_name_if_absent(id, &name).await,
@@ -42,6 +42,33 @@ impl Worker {
         }
     }
 
+    pub(super) fn draw_name(&mut self) -> String {
+        format!("name{}", self.chance.below(NAMES))
+    }
+
+    /// What the name points to: the id alone, or the object in the same request.
+    async fn read_name(&mut self, client: &Client, name: &str) -> (Told, String) {
+        let mut named = None;
+        if self.chance.happens(500) {
+            named = client
+                .get_object_named(name, &GetOptions::default())
+                .await
+                .ok();
+        }
+        let result = match named {
+            Some(object) => {
+                self.oracle.borrow_mut().recognize(object.id, &object.meta);
+                Ok(object.id)
+            }
+            // Bytes that are lost say nothing of the name.
+            None => client.get_name(name).await,
+        };
+        if let Ok(id) = &result {
+            recognize(&self.oracle, client, *id).await;
+        }
+        (read(&result), text(&result))
+    }
+
     fn draw_ask(&mut self, name: &str) -> Option<Ask> {
         let kind = self.chance.below(20);
         if kind < 9 {
@@ -61,6 +88,15 @@ impl Worker {
             13..=14 => Ask::PutIfAbsent(id),
             _ => Ask::PutIfEquals(expected.unwrap_or(id), id),
         })
+    }
+}
+
+/// Learns which publication an object is that no client has been told the id of. What gets no answer is learned at
+/// rest.
+pub(crate) async fn recognize(oracle: &RefCell<Oracle>, client: &Client, id: ObjectId) {
+    let is_new = !oracle.borrow().objects.contains_key(&id);
+    if is_new && let Ok(tree) = client.get_metadata(id).await {
+        oracle.borrow_mut().recognize(id, &tree);
     }
 }
 

@@ -5,6 +5,7 @@ use vineyard_wire::{InstanceId, ObjectId};
 
 use super::{End, Worker, ending};
 use crate::content;
+use crate::history::Told;
 use crate::invariants::nothing_acknowledged_is_lost::Certainty;
 use crate::oracle::Known;
 
@@ -28,28 +29,42 @@ impl Worker {
         }
     }
 
-    /// Made and persisted in one message.
+    /// Made, persisted and, half the time, named in one message.
     pub(super) async fn put_object(&mut self, client: &Client) -> End {
         let draft = content::draw(&mut self.chance);
-        let content = content::of_draft(&draft);
+        let (content, mark) = (content::of_draft(&draft), content::mark(&draft.attributes));
         let (tree, blobs) = content::tree_of(draft);
+        let name = self.chance.happens(500).then(|| self.draw_name());
+        if let Some(name) = &name {
+            let mut oracle = self.oracle.borrow_mut();
+            oracle.publish(self.number, name, mark, content);
+        }
         let put = PutObject {
             content: tree,
             blobs: blobs.iter().map(|blob| PutBlob::Bytes(blob)).collect(),
             persist: true,
-            name: None,
+            name: name.clone(),
         };
         let result = client.put_object(put).await;
-        self.note(format_args!("put_object {content:016x}"), &result);
+        let what = name.as_deref().unwrap_or("no name");
+        self.note(format_args!("put_object {content:016x}, {what}"), &result);
+        let mut oracle = self.oracle.borrow_mut();
         match result {
             Ok(created) => {
                 let known = Known::new(&created, content);
-                let mut oracle = self.oracle.borrow_mut();
                 oracle.made(&self.name, created.id, known);
                 oracle.persist(&[created.id], Certainty::Yes);
+                oracle.published_as(mark, created.id);
+                oracle.publish_told(mark, Told::Done);
                 End::Told
             }
-            Err(error) => ending(&error),
+            Err(error) => {
+                let end = ending(&error);
+                if matches!(end, End::Told) {
+                    oracle.publish_told(mark, Told::Refused);
+                }
+                end
+            }
         }
     }
 
@@ -273,6 +288,32 @@ impl Worker {
                 .read(&self.name, copy, content::of_object(&object));
         }
         End::Told
+    }
+
+    /// Copies an object of another instance here and gets the copy, in one call.
+    pub(super) async fn fetch(&mut self, client: &Client) -> End {
+        let Some((id, known)) = self.draw_remote(client.instance_id()) else {
+            return End::Skipped;
+        };
+        let mut options = GetOptions::default();
+        options.fetch = true;
+        let result = client.get_objects(&[id], &options).await;
+        self.note(format_args!("fetch {id}"), &result);
+        match result {
+            Ok(objects) => {
+                let mut oracle = self.oracle.borrow_mut();
+                for object in &objects {
+                    if object.id != id {
+                        let known = known.clone().copied_to(client.instance_id());
+                        oracle.migrations += 1;
+                        oracle.made(&self.name, object.id, known);
+                    }
+                    oracle.read(&self.name, object.id, content::of_object(object));
+                }
+                End::Told
+            }
+            Err(error) => ending(&error),
+        }
     }
 
     /// A persistent object of another instance that is likely to live.

@@ -1,23 +1,30 @@
 //! Chores that need the history of the repository: they build nodes of before.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Subcommand;
 use vineyard_tests::binaries::BUILT;
 
-use crate::shell::{self, root};
+use crate::earlier::Earlier;
+use crate::peer::Peer;
+use crate::python::Environment;
+use crate::{shell, test};
 
 /// The first commit whose data directories and frames a node must understand.
 const FIRST: &str = "79c9b97";
 /// The commit between that one and the feature levels.
 const SECOND: &str = "76c53c3";
+/// Tests of the first commit's Python package that are left out, by name, each with its reason.
+const LEFT_OUT: &str = "tests/left_out_of_before.txt";
 
 #[derive(Subcommand)]
 pub(crate) enum Chore {
     /// Replaces nodes of an earlier commit one by one while clients go on.
     Rolling {
+        #[arg(long, default_value = FIRST)]
+        before: String,
+    },
+    /// Runs the tests of an earlier commit's clients, Rust and Python, on nodes of today.
+    Client {
         #[arg(long, default_value = FIRST)]
         before: String,
     },
@@ -28,12 +35,13 @@ pub(crate) enum Chore {
 pub(crate) fn run(chore: &Chore) -> Result<()> {
     match chore {
         Chore::Rolling { before } => rolling(before),
+        Chore::Client { before } => client(before),
         Chore::Record => record(),
     }
 }
 
 fn rolling(commit: &str) -> Result<()> {
-    let node = node_of(commit)?;
+    let node = Earlier::at(commit)?.node(false)?;
     shell::run(&mut shell::cargo(&[
         "build",
         "--quiet",
@@ -57,8 +65,33 @@ fn rolling(commit: &str) -> Result<()> {
     shell::run(command.env("VINEYARD_TEST_BEFORE", node).env(BUILT, "1"))
 }
 
+fn client(commit: &str) -> Result<()> {
+    test::build(false)?;
+    let earlier = Earlier::at(commit)?;
+    earlier.use_nodes_of(&shell::target("debug")?)?;
+    shell::run(&mut earlier.client_tests())?;
+    let package = Environment::before()?;
+    package.install_from(&earlier.source().join("client/python"))?;
+    package.tests_of(&earlier.source(), &Peer::ready(None)?, &left_out()?)
+}
+
+/// Tests of the earlier package that ask for what has changed since on purpose.
+fn left_out() -> Result<Vec<String>> {
+    let path = shell::root().join(LEFT_OUT);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let names = lines.filter_map(|line| line.split('\t').next());
+    Ok(names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
 fn record() -> Result<()> {
-    let (first, second) = (node_of(FIRST)?, node_of(SECOND)?);
+    let (first, second) = (
+        Earlier::at(FIRST)?.node(false)?,
+        Earlier::at(SECOND)?.node(false)?,
+    );
     let fixtures = [
         (&first, "1", "20", format!("{FIRST}-one"), false),
         (&first, "3", "5200", format!("{FIRST}-three"), false),
@@ -74,39 +107,4 @@ fn record() -> Result<()> {
         shell::run(&mut command)?;
     }
     Ok(())
-}
-
-/// The `vineyardd` of a commit, built in folders of its own.
-fn node_of(commit: &str) -> Result<PathBuf> {
-    let folder = shell::target(&format!("before/{commit}"))?;
-    let source = folder.join("source");
-    if !source.exists() {
-        std::fs::create_dir(&source)?;
-        let mut archive = Command::new("git");
-        archive.current_dir(root()).args(["archive", commit]);
-        let mut archive = archive.stdout(Stdio::piped()).spawn()?;
-        let tar = archive.stdout.take().context("git has an output")?;
-        let unpacked = Command::new("tar")
-            .arg("-xC")
-            .arg(&source)
-            .stdin(tar)
-            .status()?;
-        ensure!(
-            unpacked.success() && archive.wait()?.success(),
-            "the history has no commit {commit}"
-        );
-    }
-    let target = folder.join("target");
-    let mut build = Command::new(env!("CARGO"));
-    build.current_dir(&source).env("CARGO_TARGET_DIR", &target);
-    build.args([
-        "build",
-        "--quiet",
-        "-p",
-        "vineyard-node",
-        "--bin",
-        "vineyardd",
-    ]);
-    shell::run(&mut build)?;
-    Ok(target.join("debug/vineyardd"))
 }

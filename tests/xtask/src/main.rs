@@ -1,4 +1,5 @@
-//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `fuzz`, `bench`, `kill-leader`, `scale`, `chore`.
+//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `dist`, `fuzz`, `bench`, `pairs`, `kill-leader`,
+//! `scale`, `chore`.
 //!
 //! It starts programs and judges what they print; it must never know how the product works inside.
 #![allow(
@@ -9,7 +10,10 @@
 mod bench;
 mod check;
 mod chores;
+mod dist;
+mod earlier;
 mod fuzz;
+mod pairs;
 mod peer;
 mod python;
 mod released;
@@ -49,6 +53,13 @@ enum Chore {
         #[arg(long, default_value_t = 100_000)]
         objects: u32,
     },
+    /// Measures an earlier build and this one turn by turn, and says which rows are slower.
+    Pairs(pairs::Options),
+    /// Makes what is given away.
+    Dist {
+        #[command(subcommand)]
+        what: Dist,
+    },
     /// Fuzzes the decoders of client frames, peer frames and journal records.
     Fuzz {
         /// For each target.
@@ -71,6 +82,12 @@ enum Chore {
     },
 }
 
+#[derive(Subcommand)]
+enum Dist {
+    /// The Python package's wheel, in target/dist.
+    Wheel,
+}
+
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Test(options) => test::run(&options),
@@ -79,7 +96,9 @@ fn main() -> ExitCode {
         Chore::Bench(options) => bench::run(&options),
         Chore::KillLeader { kills } => test::kill_leader(kills),
         Chore::WithHistory { chore } => chores::run(&chore),
+        Chore::Pairs(options) => pairs::run(&options),
         Chore::Scale { objects } => test::scale(objects),
+        Chore::Dist { what: Dist::Wheel } => dist::wheel().map(drop),
         Chore::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
         Chore::Peer { peer } => {
             peer::Peer::ready(peer).map(|peer| println!("{}", peer.server().display()))

@@ -19,6 +19,7 @@ use crate::suite::{self, Served, Tester};
 /// What the README says, word by word.
 const INSTALL: [&str; 2] = ["install", "./client/python"];
 const PACKAGE: &str = "client/python";
+const QUICK_START: &str = "client/python/tests/test_quickstart.py";
 const REFERENCE: &str = "client/python/tests/tools/reference.py";
 const RELEASED_ARENA: &str = "2G";
 /// Variables that would lead a client or the tests elsewhere.
@@ -47,8 +48,17 @@ impl Environment {
         Self::ready("newest")
     }
 
+    /// The libraries of the oldest, for the package of an earlier commit.
+    pub(crate) fn before() -> Result<Self> {
+        Self::with_requirements("before", "oldest")
+    }
+
     fn ready(name: &'static str) -> Result<Self> {
-        let requirements = format!("client/python/requirements-{name}.txt");
+        Self::with_requirements(name, name)
+    }
+
+    fn with_requirements(name: &'static str, requirements: &str) -> Result<Self> {
+        let requirements = format!("client/python/requirements-{requirements}.txt");
         let recipe = fs::read_to_string(shell::root().join(&requirements))?;
         let environment = Self {
             name,
@@ -73,16 +83,34 @@ impl Environment {
         Self::ready("lint")
     }
 
+    /// What makes wheels.
+    pub(crate) fn wheel() -> Result<Self> {
+        Self::ready("wheel")
+    }
+
+    /// Runs the README's quick start with the programs of another environment.
+    pub(crate) fn quick_start(&self, programs: &Path) -> Result<()> {
+        let mut command = self.run();
+        command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", QUICK_START]);
+        shell::run(command.env("VINEYARD_QUICK_START_PROGRAMS", programs))
+    }
+
     /// Installs the package as it is now.
     pub(crate) fn install(&self) -> Result<()> {
         shell::run(self.pip().args(INSTALL))
+    }
+
+    /// Installs a wheel, or the package of another checkout, also in place of the same version.
+    pub(crate) fn install_from(&self, package: &Path) -> Result<()> {
+        let install = ["install", "--force-reinstall", "--no-deps"];
+        shell::run(self.pip().args(install).arg(package))
     }
 
     pub(crate) fn python(&self) -> PathBuf {
         self.programs().join("python")
     }
 
-    fn programs(&self) -> PathBuf {
+    pub(crate) fn programs(&self) -> PathBuf {
         self.folder.join("bin")
     }
 
@@ -98,7 +126,7 @@ impl Environment {
     }
 
     /// The interpreter, undisturbed by the caller's variables, with the environment's programs first on its path.
-    fn run(&self) -> Command {
+    pub(crate) fn run(&self) -> Command {
         let mut command = Command::new(self.python());
         command.current_dir(shell::root());
         for variable in LEADING_ELSEWHERE {
@@ -109,6 +137,20 @@ impl Environment {
         let paths = std::env::join_paths(programs.chain(std::env::split_paths(&path)));
         command.env("PATH", paths.expect("a path of a path has no colon"));
         command
+    }
+
+    /// The tests of another checkout's package, with the nodes of its build, less those that are `left_out`.
+    pub(crate) fn tests_of(&self, checkout: &Path, peer: &Peer, left_out: &[String]) -> Result<()> {
+        shell::step("the tests of the earlier package");
+        let mut command = self.run();
+        command.current_dir(checkout);
+        command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+        command.arg("client/python/tests");
+        for name in left_out {
+            command.arg(format!("--deselect=client/python/tests/{name}"));
+        }
+        command.env("VINEYARD_PEER", peer.folder());
+        shell::run(&mut command)
     }
 
     /// The package's own tests. They start the node that the package brings, not one of the build.
@@ -155,12 +197,12 @@ fn with_linters(tools: &[(&str, &[&str])]) -> Result<()> {
     Ok(())
 }
 
-/// Everything about the package; what needs the released package only if there is one.
-pub(crate) fn test(peer: Option<&Peer>, plan: &Plan) -> Result<()> {
+/// Everything about the package, as people build it in one environment and as the wheel has it in the other; what needs
+/// the released package only if there is one.
+pub(crate) fn test(peer: Option<&Peer>, plan: &Plan, wheel: &Path) -> Result<()> {
     let (oldest, newest) = (Environment::oldest()?, Environment::newest()?);
-    for environment in [&oldest, &newest] {
-        environment.install()?;
-    }
+    oldest.install()?;
+    newest.install_from(wheel)?;
     for environment in [&oldest, &newest] {
         environment.own_tests(peer)?;
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the Rust tests, then the released client's own tests on real nodes of ours, then our Python
 //! package.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -12,7 +12,7 @@ use vineyard_tests::node::{Node, Plan};
 
 use crate::peer::Peer;
 use crate::suite::{self, Served, Tester};
-use crate::{python, shell};
+use crate::{dist, python, shell};
 
 /// Arena of a node that serves the released tests. Pages are taken only when they are written.
 const ARENA: &str = "2G";
@@ -35,6 +35,8 @@ enum Slice {
     Demo,
     /// Our Python package in two environments, and the released tests with it.
     Python,
+    /// The wheel, in an environment that has nothing else.
+    Wheel,
 }
 
 #[derive(Debug, Args)]
@@ -78,8 +80,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.without_peer {
         released_tests(options)?;
     }
-    if options.wants(Slice::Python) {
-        python_package(options)?;
+    if options.wants(Slice::Python) || options.wants(Slice::Wheel) {
+        let wheel = dist::wheel()?;
+        if options.wants(Slice::Wheel) {
+            dist::test(&wheel)?;
+        }
+        if options.wants(Slice::Python) {
+            python_package(options, &wheel)?;
+        }
     }
     eprintln!(
         "xtask test: passed in {:.0} s",
@@ -137,14 +145,14 @@ fn released_tests(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn python_package(options: &Options) -> Result<()> {
+fn python_package(options: &Options, wheel: &Path) -> Result<()> {
     let peer = if options.without_peer {
         None
     } else {
         Some(Peer::ready(options.peer.clone())?)
     };
     ours_is(options.release)?;
-    python::test(peer.as_ref(), &plan())
+    python::test(peer.as_ref(), &plan(), wheel)
 }
 
 fn plan() -> Plan {

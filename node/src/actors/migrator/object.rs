@@ -9,8 +9,8 @@ use vineyard_wire::{InstanceId, ObjectId, Status};
 
 use super::transfer::{self, Fetched};
 use crate::actors::migrator::plan::CopyPlan;
-use crate::actors::proposal::{PendingProposal, known_outcome};
 use crate::context::NodeContext;
+use crate::context::proposal::{PendingProposal, known_outcome};
 use crate::failure;
 use crate::local::{Copied, Local, Proposal};
 

@@ -22,6 +22,13 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const SMALL: u64 = 1000;
 const LARGE: u64 = 3 << 20;
 
+fn migrate_to(
+    node: &Rc<NodeContext>,
+    id: ObjectId,
+) -> LocalBoxFuture<'static, Result<ObjectId, Status>> {
+    node.migrator.migrate(node, id)
+}
+
 #[derive(Clone, Copy)]
 enum Source {
     Answers,
@@ -179,7 +186,7 @@ fn a_failure_is_named_and_leaves_nothing(source: Source, reason: &str) {
         let actor = Actor::enter(test_node, source).await;
         for (number, size) in [(1, SMALL), (2, LARGE)] {
             let id = actor.persist(test_node, number, size).await;
-            let status = migrate(&test_node.node.context, id)
+            let status = migrate_to(&test_node.node.context, id)
                 .await
                 .expect_err("failed");
             let named = [
@@ -216,14 +223,14 @@ fn however_many_ask_an_object_is_fetched_once() {
         let actor = Actor::enter(test_node, Source::Answers).await;
         let id = actor.persist(test_node, 1, SMALL).await;
         let node = &test_node.node.context;
-        let asked = (0..10).map(|_| migrate(node, id));
+        let asked = (0..10).map(|_| migrate_to(node, id));
         let copies = futures::future::try_join_all(asked).await.unwrap();
         assert!(copies.iter().all(|copy| *copy == copies[0] && *copy != id));
         assert_eq!(actor.connections.get(), 1);
         let stats = stats::here(node).await.unwrap();
         assert_eq!((stats.blobs, stats.references), (1, 0));
         assert_eq!(
-            migrate(node, id).await.unwrap(),
+            migrate_to(node, id).await.unwrap(),
             copies[0],
             "it is here now"
         );
@@ -243,7 +250,7 @@ fn a_checksum_is_known_once_the_bytes_have_moved_and_binds_the_next_move() {
         };
         let source = actor.persist(test_node, 1, SMALL).await;
         assert_eq!(row_of(source).checksum, None);
-        let copy = migrate(node, source).await.unwrap();
+        let copy = migrate_to(node, source).await.unwrap();
         let moved = Some(xxh3_64(&vec![7; SMALL as usize]));
         assert_eq!(
             [row_of(source), row_of(copy)].map(|row| row.checksum),
@@ -261,7 +268,7 @@ fn a_checksum_is_known_once_the_bytes_have_moved_and_binds_the_next_move() {
             blobs: vec![known],
         };
         submit(test_node, actor.instance, persist).await;
-        let status = migrate(node, other).await.expect_err("other bytes");
+        let status = migrate_to(node, other).await.expect_err("other bytes");
         assert!(status.message.contains("checksum"), "{status}");
         let stats = stats::here(node).await.unwrap();
         assert_eq!((stats.blobs, stats.references), (1, 0));
@@ -279,7 +286,7 @@ fn copies_queue_for_permits() {
         let mut asked = Vec::new();
         for number in 1..=5 {
             let id = actor.persist(test_node, number, SMALL).await;
-            asked.push(tokio::task::spawn_local(migrate(
+            asked.push(tokio::task::spawn_local(migrate_to(
                 &test_node.node.context,
                 id,
             )));

@@ -1,14 +1,9 @@
-"""What frames and series have beside their values and labels: attributes and flags; columns by
-place.
-"""
+"""What frames and series have beside their values and labels: attributes and flags."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
-
-import pandas
 
 from vineyard.data._draft import Tree
 from vineyard.data._reader import Reader
@@ -32,12 +27,3 @@ def get_details(reader: Reader, tree: Tree, value: Any) -> None:
     if "flags_" in tree:
         flags = json.loads(tree["flags_"])
         value.flags.allows_duplicate_labels = flags["allows_duplicate_labels"]
-
-
-def columns_of(frame: pandas.DataFrame) -> Iterator[pandas.Series]:
-    """The columns by place: labels may be equal, or unequal to themselves."""
-    # The stubs take `flags` for a column.
-    numbered: Any = frame.copy(deep=False)
-    numbered.flags.allows_duplicate_labels = True
-    numbered.columns = pandas.RangeIndex(frame.shape[1])
-    return (column for _, column in numbered.items())

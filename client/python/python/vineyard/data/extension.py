@@ -88,11 +88,17 @@ def _text(values: Any) -> Call:
         text = values.__arrow_array__() if is_arrow else values.to_numpy(object, na_value=None)
         return Call(functools.partial(pandas.array, dtype=f"string[{dtype.storage}]"), text)
     text = values.__arrow_array__() if is_arrow else values.to_numpy(object)
-    if dtype == pandas.array([], dtype="str").dtype:
+    if _is_usual(dtype):
         # pandas before 2.3 has no such dtype, and reads this as objects.
         return Call(getattr, Call(functools.partial(pandas.Series, dtype="str"), text), "array")
     exact = Call(functools.partial(pandas.StringDtype, na_value=dtype.na_value), dtype.storage)
     return Call(functools.partial(pandas.array, dtype=exact), text)
+
+
+def _is_usual(dtype: Any) -> bool:
+    """Whether a dtype of text is the one that pandas 3 calls `str`."""
+    usual: Any = pandas.StringDtype(na_value=numpy.nan)
+    return bool(dtype == usual and dtype.storage == usual.storage)
 
 
 def _of_numpy(values: Any) -> Call:
@@ -118,7 +124,6 @@ _PROGRAMS = {
     "ArrowExtensionArray": _arrow,
     "ArrowStringArray": _text,
     "StringArray": _text,
-    "ArrowStringArrayNumpySemantics": _text,
     "StringArrayNumpySemantics": _text,
     "NumpyExtensionArray": _of_numpy,
 }
@@ -138,7 +143,7 @@ def index_program(index: Any) -> Any:
         said = {"names": list(index.names), "sortorder": index.sortorder, "verify_integrity": False}
         return Call(functools.partial(pandas.MultiIndex, **said), levels, codes)
     if isinstance(index.dtype, pandas.StringDtype):
-        return Call(functools.partial(pandas.Index, name=name), program(index.array))
+        return _text_index(index)
     if kind not in _INDEX_KINDS:
         return index
     freq = getattr(index, "freq", None)
@@ -152,6 +157,19 @@ def index_program(index: Any) -> Any:
         make = functools.partial(kind, name=name)
     return Call(make, program(index.array))
 
+
+def _text_index(index: Any) -> Call:
+    """An index of text: a short one by its objects, which is quicker to make."""
+    dtype, name = index.dtype, index.name
+    is_usual = dtype.na_value is not pandas.NA and _is_usual(dtype)
+    if len(index) > _TEXTS_MAX or not (is_usual or dtype.na_value is pandas.NA):
+        return Call(functools.partial(pandas.Index, name=name), program(index.array))
+    text = "str" if is_usual else f"string[{dtype.storage}]"
+    return Call(functools.partial(pandas.Index, dtype=text, name=name), index.to_numpy(object))
+
+
+# Up to so many texts objects are quicker than an Arrow array of them.
+_TEXTS_MAX = 1_000
 
 _INDEX_KINDS = (
     pandas.Index,

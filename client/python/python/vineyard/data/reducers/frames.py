@@ -13,11 +13,13 @@ from typing import Any
 import numpy
 import pandas
 
-from vineyard.data import _details, extension
+from vineyard.data import _frames, extension
 from vineyard.data._reduce import Call, Reducer, public
 
 # Kinds of numpy dtypes of which pandas stores many columns as one block, as they are.
 _NUMBERS = "biufc"
+# Up to so many columns it is quicker to look at each than to ask for all dtypes first.
+_FEW_COLUMNS = 16
 
 
 def reducer_of(kind: type) -> Reducer | None:
@@ -72,12 +74,19 @@ def _reduce_series(series: pandas.Series) -> Any:
 
 def _reduce_frame(frame: pandas.DataFrame) -> Any:
     make = functools.partial(pandas.DataFrame, copy=False)
-    block = _block(frame)
-    if block is not None:
-        return _protected(Call(make, block, frame.index, frame.columns), _state(frame))
-    parts = {at: _column(column) for at, column in enumerate(_details.columns_of(frame))}
+    state = _state(frame)
+    if frame.shape[1] > _FEW_COLUMNS and len(set(frame.dtypes)) == 1:
+        block = _block(frame, frame.iloc[:, 0])
+        if block is not None:
+            return _protected(Call(make, block, frame.index, frame.columns), state)
+    columns = list(_frames.arrays_of(frame))
+    if columns and len(set(frame.dtypes)) == 1:
+        block = _block(frame, frame.iloc[:, 0])
+        if block is not None:
+            return _protected(Call(make, block, frame.index, frame.columns), state)
+    parts = {at: _column(column, frame.index) for at, column in enumerate(columns)}
     # Labels may be equal, so they are set afterwards.
-    state = {"_typ": "dataframe", "columns": frame.columns, **_state(frame)}
+    state = {"_typ": "dataframe", "columns": frame.columns, **state}
     return _protected(Call(make, parts, frame.index), state)
 
 
@@ -98,28 +107,25 @@ def _state(value: Any) -> dict[str, Any]:
     return {"_typ": typ, "attrs": value.attrs, "_flags": flags}
 
 
-def _block(frame: pandas.DataFrame) -> Any:
-    """The values of a frame that lie in memory as one block of numbers; None if they do not."""
-    if frame.shape[1] < 2 or not len(frame):
-        return None
-    kinds = set(frame.dtypes)
-    if len(kinds) > 1 or getattr(next(iter(kinds)), "kind", "O") not in _NUMBERS:
-        return None
-    first = frame.iloc[:, 0]
-    if not isinstance(first.dtype, numpy.dtype):
+def _block(frame: pandas.DataFrame, first: pandas.Series) -> Any:
+    """The values of a frame of one dtype that lie in memory as one block of numbers; None if they
+    do not. `first`: its first column.
+    """
+    is_numbers = isinstance(first.dtype, numpy.dtype) and first.dtype.kind in _NUMBERS
+    if frame.shape[1] < 2 or not len(frame) or not is_numbers:
         return None
     values = frame.to_numpy()
     return values if numpy.may_share_memory(values, first.to_numpy()) else None
 
 
-def _column(column: pandas.Series) -> Any:
-    if not isinstance(column.dtype, numpy.dtype):
-        return column.array
-    if column.dtype.kind != "O":
-        return column.to_numpy()
+def _column(values: Any, index: pandas.Index) -> Any:
+    if not isinstance(values, numpy.ndarray):
+        # Times without a zone are more than an array to pandas, but not to its constructors.
+        return values.to_numpy() if isinstance(values.dtype, numpy.dtype) else values
+    if values.dtype.kind != "O":
+        return values
     # pandas 3 would take text objects for strings.
-    make = functools.partial(pandas.Series, dtype=column.dtype, copy=False)
-    return Call(make, column.to_numpy(), column.index)
+    return Call(functools.partial(pandas.Series, dtype=values.dtype, copy=False), values, index)
 
 
 def _is_masked(kind: type) -> bool:

@@ -25,7 +25,9 @@ def make(machine: Any, kind: Any, *arguments: Any, **said: Any) -> Any:
     check(dtype is None or is_dtype or dtype in _TEXTS, "a dtype")
     for argument in arguments:
         check(not callable(argument) or isinstance(argument, numpy.generic), "a function")
-    return kind(*arguments, **said)
+    made = kind(*arguments, **said)
+    is_frame = isinstance(made, pandas.DataFrame | pandas.Series)
+    return _copy_on_write.protected(made) if is_frame else made
 
 
 def extension_array(

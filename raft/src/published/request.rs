@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vineyard_wire::{InstanceId, Trace};
 
-use super::Published;
 use crate::command::RequestKey;
+use crate::published::Published;
 
 /// Numbers the requests of this process, and knows which have been answered.
 #[derive(Default)]

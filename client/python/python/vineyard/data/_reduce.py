@@ -143,9 +143,12 @@ _SPARSE_REDUCERS = {
 
 
 def _reduce_compressed(value: Any) -> Any:
-    content = (value.data, value.indices, value.indptr)
-    indices = {"indices": value.indices, "indptr": value.indptr}
-    return _matrix(value, content, indices)
+    content: Any = (value.data, value.indices, value.indptr)
+    if not value.has_canonical_format:
+        # Methods such as `max` sort it in place, so it gets arrays of its own.
+        copied = method(type(value.data), "copy")
+        content = tuple(Call(copied, part) for part in content)
+    return _matrix(value, content, {"indices": content[1], "indptr": content[2]})
 
 
 def _reduce_coordinates(value: Any) -> Any:
@@ -167,5 +170,6 @@ def _matrix(value: Any, content: Any, indices: dict[str, Any]) -> Any:
     larger than the one that most constructors look for.
     """
     call = type(value), (content, value.shape)
-    is_large = any(part.dtype.itemsize > _INDEX_BYTES for part in indices.values())
+    arrays = [part.arguments[0] if type(part) is Call else part for part in indices.values()]
+    is_large = any(array.dtype.itemsize > _INDEX_BYTES for array in arrays)
     return (*call, indices) if is_large else call

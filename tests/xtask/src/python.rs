@@ -4,10 +4,12 @@
 //! released server. Nothing here knows what the package does.
 
 use std::fs;
+use std::io::Seek as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
 
@@ -154,8 +156,7 @@ impl Environment {
     }
 
     /// The package's own tests. They start the node that the package brings, not one of the build.
-    fn own_tests(&self, peer: Option<&Peer>) -> Result<()> {
-        shell::step(&format!("the package's tests, {} libraries", self.name));
+    fn own_tests(&self, peer: Option<&Peer>) -> Command {
         let mut command = self.run();
         command.args(["-m", "pytest", "-q", "client/python/tests"]);
         command.args(["-p", "no:cacheprovider"]);
@@ -165,8 +166,40 @@ impl Environment {
             Some(peer) => command.env("VINEYARD_PEER", peer.folder()),
             None => command.env("VINEYARD_WITHOUT_PEER", "1"),
         };
-        shell::run(&mut command)
+        command
     }
+}
+
+/// The package's own tests in all `environments` at the same time: what one waits for, another uses.
+fn own_tests(environments: &[&Environment], peer: Option<&Peer>) -> Result<()> {
+    shell::step("the package's tests in each environment");
+    let started = Instant::now();
+    let mut running = Vec::new();
+    for environment in environments {
+        let output = tempfile::tempfile()?;
+        let mut command = environment.own_tests(peer);
+        command
+            .stdout(output.try_clone()?)
+            .stderr(output.try_clone()?);
+        running.push((environment.name, command.spawn()?, output));
+    }
+    let mut failed = Vec::new();
+    for (name, mut tests, mut output) in running {
+        let status = tests.wait()?;
+        output.rewind()?;
+        eprintln!("   {name} libraries: {status}");
+        std::io::copy(&mut output, &mut std::io::stderr())?;
+        if !status.success() {
+            failed.push(name);
+        }
+    }
+    ensure!(
+        failed.is_empty(),
+        "tests fail with {}",
+        failed.join(" and ")
+    );
+    eprintln!("   {:.0} s", started.elapsed().as_secs_f64());
+    Ok(())
 }
 
 /// What must hold of the Python source before anybody runs it. Nothing is built, and nothing is written but caches.
@@ -203,9 +236,7 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan, wheel: &Path) -> Result<()>
     let (oldest, newest) = (Environment::oldest()?, Environment::newest()?);
     oldest.install()?;
     newest.install_from(wheel)?;
-    for environment in [&oldest, &newest] {
-        environment.own_tests(peer)?;
-    }
+    own_tests(&[&oldest, &newest], peer)?;
     if let Some(peer) = peer {
         let tester = Tester {
             peer,

@@ -36,6 +36,9 @@ _PROTO_BYTES = 2
 _FRAME = struct.Struct("<cQ")
 _FRAME_OPCODE = b"\x95"
 
+# Classes of pandas that hold objects.
+_CONTAINERS = ("DataFrame", "Series", "Index")
+
 # NONE, POP and BININT1 n, POP: they leave the stack as it was.
 _PAD_EVEN = b"N0"
 _PAD_ODD = b"K\x000"
@@ -48,6 +51,18 @@ class Pickler(pickle.Pickler):
         """What an object is pickled as, or NotImplemented: as it says itself."""
         reduce = reducer_of(type(obj))
         return NotImplemented if reduce is None else reduce(obj)
+
+
+class _OwnFrames(Pickler):
+    """Leaves frames, series and indexes to pandas, whose own pickling refers back to one that
+    contains itself.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        """As in :class:`Pickler`, but for these."""
+        kind = type(obj)
+        is_own = kind.__module__.partition(".")[0] == "pandas" and kind.__name__ in _CONTAINERS
+        return NotImplemented if is_own else super().reducer_override(obj)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,11 +150,11 @@ def _buffers(view: memoryview, table: int) -> list[memoryview]:
 
 def dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
     """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`."""
-    file = io.BytesIO()
     try:
-        pickler = Pickler(file, protocol=5, buffer_callback=buffers.append)
-        pickler.dump(value)
-        return file.getvalue()
+        return _pickled(Pickler, value, buffers)
+    except RecursionError:
+        buffers.clear()
+        return _pickled(_OwnFrames, value, buffers)
     except (pickle.PicklingError, AttributeError, TypeError):
         # Functions and classes of a script or notebook: cloudpickle carries their code, if it is
         # installed.
@@ -149,6 +164,12 @@ def dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
 
     buffers.clear()
     return _code.dumps(value, buffers)
+
+
+def _pickled(kind: type[Pickler], value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    file = io.BytesIO()
+    kind(file, protocol=5, buffer_callback=buffers.append).dump(value)
+    return file.getvalue()
 
 
 def in_band(value: Any) -> bytes:

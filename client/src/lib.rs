@@ -33,6 +33,7 @@ mod error;
 mod object;
 mod options;
 mod put;
+mod source;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -43,6 +44,7 @@ pub use error::{Error, Result};
 pub use object::{Draft, Member, Object, RawObject};
 pub use options::{DeleteOptions, Options};
 pub use put::{GetOptions, PutBlob, PutObject, ReadOptions};
+pub use source::BlobSource;
 pub use vineyard_shm::SliceError;
 pub use vineyard_wire::reply::{
     ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MemoryPieces, NodeStats,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use vineyard_wire::Tree;
 
-use crate::BlobWriter;
+use crate::source::BlobBytes;
+use crate::{BlobSource, BlobWriter};
 
 /// An object to put in as few messages as the node allows: one, or two if its bytes are many.
 #[derive(Debug, Default)]
@@ -23,12 +24,33 @@ pub struct PutObject<'a> {
 }
 
 /// A blob of a put.
-#[derive(Debug)]
 pub enum PutBlob<'a> {
     /// These bytes.
     Bytes(&'a [u8]),
+    /// The bytes of this source: copied once, to the node's memory or to the connection.
+    Source(&'a dyn BlobSource),
     /// A blob that was filled in place. Over the Unix socket nothing is copied. It is sealed, or gone if the put fails.
     Filled(BlobWriter),
+}
+
+impl<'a> PutBlob<'a> {
+    /// The bytes that are still to be sent.
+    pub(crate) fn bytes(&self) -> Option<BlobBytes<'a>> {
+        match self {
+            Self::Bytes(bytes) => Some(BlobBytes::Slice(bytes)),
+            Self::Source(source) => Some(BlobBytes::Source(*source)),
+            Self::Filled(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for PutBlob<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.bytes()) {
+            (Self::Filled(writer), _) => writer.fmt(f),
+            (_, bytes) => write!(f, "PutBlob({} bytes)", bytes.map_or(0, |bytes| bytes.len())),
+        }
+    }
 }
 
 /// How objects are got.

@@ -16,6 +16,8 @@ pub struct Compressor {
     encoder: Encoder<'static>,
     /// A chunk with its header, so that both leave in one write.
     chunk: Vec<u8>,
+    /// Whether parts were written that no flush has followed.
+    in_blob: bool,
 }
 
 impl Compressor {
@@ -25,6 +27,7 @@ impl Compressor {
         Ok(Self {
             encoder,
             chunk: vec![0; HEADER_BYTES + ZSTD_CHUNK_BYTES_MAX],
+            in_blob: false,
         })
     }
 
@@ -33,24 +36,47 @@ impl Compressor {
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
-        if blob.is_empty() {
+        self.write_part(writer, blob).await?;
+        self.end_blob(writer).await
+    }
+
+    /// Writes a part of a blob, which `end_blob` ends.
+    pub async fn write_part<W>(&mut self, writer: &mut W, part: &[u8]) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        let mut taken = 0;
+        while taken < part.len() {
+            let (read, filled, _) = self.step(&part[taken..], false)?;
+            taken += read;
+            self.write_chunk(writer, filled).await?;
+        }
+        self.in_blob |= taken > 0;
+        Ok(())
+    }
+
+    /// Ends the blob whose parts were written. One without bytes writes nothing.
+    pub async fn end_blob<W>(&mut self, writer: &mut W) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        while self.in_blob {
+            let (_, filled, left) = self.step(&[], true)?;
+            self.write_chunk(writer, filled).await?;
+            self.in_blob = left > 0;
+        }
+        Ok(())
+    }
+
+    async fn write_chunk<W>(&mut self, writer: &mut W, filled: usize) -> io::Result<()>
+    where
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        if filled == 0 {
             return Ok(());
         }
-        let mut taken = 0;
-        loop {
-            let flushing = taken == blob.len();
-            let (read, filled, left) = self.step(&blob[taken..], flushing)?;
-            taken += read;
-            if filled > 0 {
-                self.chunk[..HEADER_BYTES].copy_from_slice(&(filled as u64).to_le_bytes());
-                writer
-                    .write_all(&self.chunk[..HEADER_BYTES + filled])
-                    .await?;
-            }
-            if flushing && left == 0 {
-                return Ok(());
-            }
-        }
+        self.chunk[..HEADER_BYTES].copy_from_slice(&(filled as u64).to_le_bytes());
+        writer.write_all(&self.chunk[..HEADER_BYTES + filled]).await
     }
 
     /// Takes some of `input`, or flushes; how much was taken, how much of the chunk is filled, what is left to flush.

@@ -115,12 +115,7 @@ pub(crate) struct Borrowed {
 impl Borrowed {
     /// The memory of `object`; TypeError if it has none, BufferError if it is not in one piece.
     pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let buffer = PyUntypedBuffer::get(object).map_err(|error| {
-            match error.is_instance_of::<PyBufferError>(object.py()) {
-                true => error,
-                false => wrong_type("an object with a buffer, such as bytes or an array", object),
-            }
-        })?;
+        let buffer = untyped(object)?;
         if !buffer.is_c_contiguous() && !buffer.is_fortran_contiguous() {
             return Err(PyBufferError::new_err(
                 "the buffer is not in one piece: make it contiguous first, as numpy.ascontiguousarray does",
@@ -185,6 +180,137 @@ impl Borrowed {
         // mixture of old and new bytes into the blob, as with any write that is not synchronised.
         unsafe { std::slice::from_raw_parts(self.address as *const u8, self.len) }
     }
+}
+
+/// Memory that a caller lends us in any layout: it is read in C order, as one run of bytes.
+pub(crate) struct Strided {
+    /// Of the first item.
+    address: usize,
+    /// Bytes that lie together.
+    run_bytes: usize,
+    /// How many runs there are in each dimension, and how far they are apart; the last dimension varies fastest.
+    dimensions: Vec<(usize, isize)>,
+    len: usize,
+    /// Keeps the object, and with it the memory.
+    _buffer: PyUntypedBuffer,
+}
+
+impl Strided {
+    /// The memory of `object`; TypeError if it has none, BufferError if it is not what strides can say.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let buffer = untyped(object)?;
+        if buffer.suboffsets().is_some() {
+            return Err(PyBufferError::new_err("the buffer is made of pointers"));
+        }
+        let mut run_bytes = buffer.item_size();
+        let mut dimensions: Vec<(usize, isize)> = Vec::new();
+        let pairs = buffer.shape().iter().zip(buffer.strides());
+        for (&size, &stride) in pairs.filter(|(size, _)| **size != 1) {
+            match dimensions.last_mut() {
+                // Both are one dimension with more items.
+                Some(outer) if outer.1 == stride.wrapping_mul(size as isize) => {
+                    *outer = (outer.0 * size, stride);
+                }
+                _ => dimensions.push((size, stride)),
+            }
+        }
+        if let Some((size, _)) = dimensions.pop_if(|last| last.1 == run_bytes as isize) {
+            run_bytes *= size;
+        }
+        Ok(Self {
+            address: buffer.buf_ptr() as usize,
+            run_bytes,
+            dimensions,
+            len: buffer.len_bytes(),
+            _buffer: buffer,
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Fills `target` with the bytes from `offset` on.
+    pub(crate) fn read_at(&self, offset: usize, mut target: &mut [u8]) {
+        let end = offset.checked_add(target.len());
+        assert!(
+            end.is_some_and(|end| end <= self.len),
+            "the caller knows the length"
+        );
+        let mut offset = offset;
+        while !target.is_empty() {
+            let (address, stride, left) = self.row_at(offset / self.run_bytes);
+            let inside = offset % self.run_bytes;
+            let taken = match left.min(target.len() / self.run_bytes) {
+                runs if inside == 0 && runs > 0 => {
+                    let bytes = runs * self.run_bytes;
+                    copy_runs(address, stride, self.run_bytes, &mut target[..bytes]);
+                    bytes
+                }
+                _ => {
+                    let bytes = target.len().min(self.run_bytes - inside);
+                    copy_runs(address + inside, 0, bytes, &mut target[..bytes]);
+                    bytes
+                }
+            };
+            offset += taken;
+            target = &mut target[taken..];
+        }
+    }
+
+    /// Where run `at` is, how far the next is from it, and how many there are up to the end of its row.
+    fn row_at(&self, at: usize) -> (usize, isize, usize) {
+        let mut address = self.address;
+        let mut rest = at;
+        for (size, stride) in self.dimensions.iter().rev() {
+            address = address.wrapping_add_signed(stride.wrapping_mul((rest % size) as isize));
+            rest /= size;
+        }
+        match self.dimensions.last() {
+            Some((size, stride)) => (address, *stride, size - at % size),
+            None => (address, 0, 1),
+        }
+    }
+}
+
+/// Fills `target` with runs of `run_bytes` that are `stride` apart. They lie inside memory that `Strided` keeps.
+fn copy_runs(address: usize, stride: isize, run_bytes: usize, target: &mut [u8]) {
+    match run_bytes {
+        1 => copy_fixed::<1>(address, stride, target),
+        2 => copy_fixed::<2>(address, stride, target),
+        4 => copy_fixed::<4>(address, stride, target),
+        8 => copy_fixed::<8>(address, stride, target),
+        16 => copy_fixed::<16>(address, stride, target),
+        _ => {
+            let mut from = address;
+            for run in target.chunks_exact_mut(run_bytes) {
+                // SAFETY: the shape and the strides are the exporter's, which vouches that each run is inside its
+                // memory; `Strided` keeps that. The target is ours. As in `bytes`, another thread that writes to the
+                // source causes a mixture of old and new bytes.
+                unsafe { ptr::copy(from as *const u8, run.as_mut_ptr(), run_bytes) };
+                from = from.wrapping_add_signed(stride);
+            }
+        }
+    }
+}
+
+fn copy_fixed<const RUN_BYTES: usize>(address: usize, stride: isize, target: &mut [u8]) {
+    let mut from = address;
+    for run in target.as_chunks_mut::<RUN_BYTES>().0 {
+        // SAFETY: as in `copy_runs`. An array of bytes has no alignment.
+        *run = unsafe { ptr::read(from as *const [u8; RUN_BYTES]) };
+        from = from.wrapping_add_signed(stride);
+    }
+}
+
+/// The buffer of `object`; TypeError if it has none.
+fn untyped(object: &Bound<'_, PyAny>) -> PyResult<PyUntypedBuffer> {
+    PyUntypedBuffer::get(object).map_err(|error| {
+        match error.is_instance_of::<PyBufferError>(object.py()) {
+            true => error,
+            false => wrong_type("an object with a buffer, such as bytes or an array", object),
+        }
+    })
 }
 
 /// Copies `source` to `to`, on up to `concurrency` threads. The regions may overlap only if one thread does it.

@@ -19,6 +19,7 @@ mod meta;
 mod object;
 mod remote_blob;
 mod runtime;
+mod source;
 mod status;
 mod tree;
 mod value;

@@ -56,7 +56,7 @@ def test_buffers_begin_at_aligned_offsets(before: int) -> None:
     spliced = _splice.dumps(["x" * before, np.arange(9.0)])
     payload = spliced.payload
     assert spliced.spans == 1
-    offset, length = _splice._SPAN.unpack(payload[-16:])
+    offset, length = _splice.SPAN.unpack(payload[-16:])
     assert offset % 64 == 0
     assert payload[offset : offset + length] == np.arange(9.0).tobytes()
 

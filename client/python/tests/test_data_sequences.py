@@ -1,9 +1,26 @@
-"""Lists that are too large for a tree: with many items, many levels, or with themselves inside."""
+"""Lists and tuples: pickled whole, or one member for each item; what they cost; cycles."""
 
 from __future__ import annotations
 
+import collections
+import pickle
+import time
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
 import vineyard
+from data_equal import assert_same
+from vineyard.core.builder import get_current_builders
+
+SEQUENCE, PICKLE = "vineyard::Sequence", "vineyard::PickleBuffer"
+# A put and a get are repeated so often for each size that the best is not disturbed.
+ITEMS_TIMED = 200_000
+# An object with one blob, such as a pickle, beside an int, which has none: less than twice.
+A_BLOB = 2
 
 
 def nested(levels: int) -> list:
@@ -13,8 +30,12 @@ def nested(levels: int) -> list:
     return value
 
 
+def typename(client: Any, value: Any) -> str:
+    return client.get_meta(client.put(value)).typename
+
+
 def test_lists_of_many_levels_come_back(client):
-    for levels in (58, 59, 60, 61, 150, 300):
+    for levels in (8, 9, 10, 58, 59, 60, 61, 150, 300):
         assert client.get(client.put(nested(levels))) == nested(levels)
 
 
@@ -25,10 +46,93 @@ def test_lists_of_many_items_come_back(client):
         assert type(got) is type(value)
 
 
-def test_few_items_are_members_and_many_are_one_pickle(client):
-    few, many = client.put(list(range(100))), client.put(list(range(20_000)))
-    assert client.get_meta(few).typename == "vineyard::Sequence"
-    assert client.get_meta(many).typename == "vineyard::PickleBuffer"
+PLAIN = {
+    "ints": lambda size: list(range(size)),
+    "floats": lambda size: [at / 3 for at in range(size)],
+    "texts": lambda size: [f"text {at}" for at in range(size)],
+    "nones": lambda size: [None] * size,
+    "tuple": lambda size: tuple(range(size)),
+    "mixed": lambda size: [(at, "a", None, 0.5, 2**70, True, "é")[at % 7] for at in range(size)],
+}
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_up_to_nine_plain_items_are_members_and_more_are_one_pickle(client, kind):
+    for size in (0, 1, 9, 10, 100, 9_999, 10_001):
+        value = PLAIN[kind](size)
+        object_id = client.put(value)
+        assert client.get_meta(object_id).typename == (SEQUENCE if size < 10 else PICKLE)
+        assert_same(value, client.get(object_id))
+
+
+def best(*acts: Callable[[], Any], times: int) -> list[float]:
+    """The shortest of `times` runs of each, in seconds of this thread: without the waits for the
+    node, which depend on what else the machine does.
+    """
+    least = [float("inf")] * len(acts)
+    for _ in range(times):
+        for at, act in enumerate(acts):
+            begin = time.thread_time()
+            act()
+            least[at] = min(least[at], time.thread_time() - begin)
+    return least
+
+
+@pytest.mark.parametrize("kind", ["ints", "texts", "nones", "tuple"])
+@pytest.mark.parametrize("size", [10, 100, 1_000, 9_999, 10_001, 100_000])
+def test_05_a_sequence_costs_an_int_and_three_times_pickle(ipc_client, kind, size):
+    value = PLAIN[kind](size)
+    stream = pickle.dumps(value, 5)
+    puts: list[Any] = [ipc_client.put(value)]
+    int_id = ipc_client.put(1)
+    put, put_int, dumps, get, get_int, loads = best(
+        lambda: puts.append(ipc_client.put(value)),
+        lambda: puts.append(ipc_client.put(1)),
+        lambda: pickle.dumps(value, 5),
+        lambda: ipc_client.get(puts[0]),
+        lambda: ipc_client.get(int_id),
+        lambda: pickle.loads(stream),
+        times=max(20, min(2_000, ITEMS_TIMED // size)),
+    )
+    ipc_client.delete(puts)
+    figures = {"put": (put, put_int, dumps), "get": (get, get_int, loads)}
+    slow = {act: row for act, row in figures.items() if row[0] > A_BLOB * row[1] + 3 * row[2]}
+    assert not slow, {act: [f"{s * 1e6:.1f} us" for s in row] for act, row in slow.items()}
+
+
+def test_one_array_many_times_is_stored_once_and_is_one_object(client):
+    array = np.ones(1 << 15)
+    for value in ([array] * 3, [array] * 1000, tuple([array] * 100), [[array], array, (array,)]):
+        before = client.status.memory_usage
+        object_id = client.put(value)
+        assert client.status.memory_usage - before < 2 * array.nbytes
+        got = client.get(object_id)
+        assert_same(value, got)
+        client.delete(object_id)
+    got = client.get(client.put([array] * 1000))
+    assert all(item is got[0] for item in got)
+    few = client.get(client.put([array, "between", array]))
+    assert few[0] is few[2]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: pd.DataFrame({"a": np.arange(5.0)}),
+        lambda: pa.table({"a": [1, 2]}),
+        lambda: {"a": np.arange(5)},
+        lambda: [np.arange(5)],
+        lambda: collections.Counter("abc"),
+    ],
+    ids=["frame", "table", "dict", "list", "counter"],
+)
+def test_any_item_many_times_is_one_object(client, make):
+    item = make()
+    for count in (2, 100):
+        got = client.get(client.put([item] * count))
+        assert len(got) == count
+        assert all(one is got[0] for one in got)
+        assert_same(item, got[0])
 
 
 def test_arrays_in_a_long_list_are_views(ipc_client):
@@ -36,8 +140,39 @@ def test_arrays_in_a_long_list_are_views(ipc_client):
     assert np.shares_memory(ipc_client.get(object_id)[0], ipc_client.get(object_id)[0])
 
 
+def test_large_items_are_members_and_small_ones_one_pickle(ipc_client):
+    large = [np.full(1 << 14, at) for at in range(100)]
+    assert typename(ipc_client, large) == SEQUENCE
+    assert typename(ipc_client, [*large, *range(64)]) == SEQUENCE
+    assert typename(ipc_client, [*large, *range(65)]) == PICKLE
+    assert typename(ipc_client, [np.full(8, at) for at in range(64)]) == SEQUENCE
+    assert typename(ipc_client, [np.full(8, at) for at in range(65)]) == PICKLE
+    assert typename(ipc_client, [bytes([at]) * 70_000 for at in range(100)]) == SEQUENCE
+    assert typename(ipc_client, [bytes([at]) for at in range(100)]) == PICKLE
+
+
+@pytest.mark.parametrize("count", [2, 100, 1000])
+def test_items_that_live_in_the_store_are_linked(ipc_client, count):
+    parts = [ipc_client.get(ipc_client.put(np.full(100, at))) for at in range(count)]
+    frames = [ipc_client.get(ipc_client.put(pd.DataFrame({"a": np.arange(100)})))] * count
+    for value in (parts, [parts[0]] * count, [{"a": 1}, *parts], frames, [frames, parts]):
+        before = ipc_client.status.memory_usage
+        got = ipc_client.get(ipc_client.put(value))
+        assert ipc_client.status.memory_usage - before < 1000
+        assert_same(value, got)
+    same = ipc_client.get(ipc_client.put([parts[0]] * count))
+    assert all(item is same[0] for item in same)
+
+
+def test_items_whose_blobs_were_deleted_are_copied(ipc_client):
+    object_ids = [ipc_client.put(np.full(100, at)) for at in range(100)]
+    parts = [ipc_client.get(object_id) for object_id in object_ids]
+    ipc_client.delete(object_ids)
+    assert_same(parts, ipc_client.get(ipc_client.put(parts)))
+
+
 def test_a_list_that_contains_itself_comes_back(client):
-    for width in (1, 3):
+    for width in (1, 3, 100):
         value: list = [1]
         value += [value] * width
         got = client.get(client.put(value))
@@ -45,12 +180,65 @@ def test_a_list_that_contains_itself_comes_back(client):
         assert all(item is got for item in got[1:])
 
 
+class Holder:
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+
+def through_objects(value: Any) -> np.ndarray:
+    array = np.empty(1, object)
+    array[0] = value
+    return array
+
+
+CYCLES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "dict": (lambda value: {"up": value}, lambda item: item["up"]),
+    "attribute": (Holder, lambda item: item.inside),
+    "tuple": (lambda value: (value,), lambda item: item[0]),
+    "list": (lambda value: [value], lambda item: item[0]),
+    "array": (through_objects, lambda item: item[0]),
+    "frame": (lambda value: pd.DataFrame({"a": through_objects(value)}), lambda item: item["a"][0]),
+}
+
+
+@pytest.mark.parametrize("through", CYCLES)
+def test_29_a_list_that_reaches_itself_comes_back(ipc_client, through):
+    wrap, unwrap = CYCLES[through]
+    stored = ipc_client.get(ipc_client.put(np.arange(100)))
+    for beside in ([], [1] * 100, [np.arange(9)], [stored]):
+        value: list = [*beside]
+        value.append(wrap(value))
+        got = ipc_client.get(ipc_client.put(value))
+        assert unwrap(got[-1]) is got
+        assert len(got) == len(value)
+        inner = ipc_client.get(ipc_client.put([stored, value]))[1]
+        assert unwrap(inner[-1]) is inner
+
+
+def test_a_cycle_with_an_object_that_must_be_linked_is_refused(ipc_client):
+    value: list = [ipc_client.put("part")]
+    value.append({"up": value})
+    with pytest.raises(ValueError, match="contains itself"):
+        ipc_client.put(value)
+    value[1] = value
+    with pytest.raises(ValueError, match="contains itself"):
+        ipc_client.put(value)
+
+
 def test_a_long_list_of_ids_links_them(client):
     part = client.put("part")
-    object_id = client.put([part] * 12_000)
+    other = client.put("other")
+    object_id = client.put([part] * 12_000 + [other, vineyard.ObjectID(int(part))])
     meta = client.get_meta(object_id)
-    assert meta.typename == "vineyard::Sequence"
-    assert client.get(object_id)[11_999] == "part"
+    assert meta.typename == SEQUENCE
+    assert client.get(object_id) == ["part"] * 12_000 + ["other", "part"]
+
+
+def test_plain_items_beside_a_linked_one_are_one_pickle(client):
+    part = client.put("part")
+    object_id = client.put([part, list(range(5_000))])
+    assert client.get(object_id) == ["part", list(range(5_000))]
+    assert client.get_meta(object_id)["__elements_-1"].typename == PICKLE
 
 
 def test_a_builder_of_ones_own_is_asked_in_a_long_list(client):
@@ -60,3 +248,48 @@ def test_a_builder_of_ones_own_is_asked_in_a_long_list(client):
     with vineyard.builder_context({Mine: lambda client, value: client.put("mine")}):
         object_id = client.put([[Mine()], *range(11_000)])
     assert client.get(object_id)[0] == ["mine"]
+
+
+def test_a_list_that_is_got_is_a_list_and_can_be_put_again(client):
+    for size in (3, 100):
+        got = client.get(client.put(list(range(size))))
+        assert isinstance(got, list)
+        again = client.get(client.put([got, {"in": got}]))
+        assert again == [list(range(size)), {"in": list(range(size))}]
+        assert again[0] is again[1]["in"]
+
+
+def test_a_list_that_another_thread_changes_is_put_as_it_was_at_some_time(client):
+    class Growing(list):
+        """Stands for the other thread: asking for an item's builder makes the list longer."""
+
+    value: list = [np.arange(3), "a"]
+
+    def describe_and_grow(client_: Any, item: Any) -> Any:
+        value.append("later")
+        return client.put("grown")
+
+    value.append(Growing())
+    with vineyard.builder_context({Growing: describe_and_grow}):
+        got = client.get(client.put(value))
+    assert got[1:] == ["a", "grown"]
+
+
+def test_one_put_of_a_list_is_one_tree(ipc_client):
+    trees = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ipc_client, name)
+
+        def _put_tree(self, *arguments: Any) -> Any:
+            trees.append(arguments)
+            return ipc_client._put_tree(*arguments)
+
+    cycle: list = [np.arange(3)]
+    cycle.append({"up": cycle})
+    for value in ([np.arange(3), {"a": 1}], cycle, [pd.Series([1]), (1, 2)]):
+        get_current_builders().run(Counting(), value)
+    assert len(trees) == 3
+    # What was described before the cycle was found is not sent.
+    assert len(trees[1][1]) == 1

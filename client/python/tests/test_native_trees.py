@@ -173,3 +173,55 @@ def test_remote_blobs_are_sent_and_read(rpc):
     builder.abort(rpc)
     with pytest.raises(TypeError, match="read-only"):
         _C.RemoteBlobBuilder.wrap(b"abc").copy(0, b"x")
+
+
+def strided_views():
+    """Views of 3-dimensional memory, each with its bytes in C order."""
+    whole = memoryview(os.urandom(4 * 6 * 8)).cast("B", (4, 6, 8))
+    flat = memoryview(whole.tobytes())
+    yield "whole", whole
+    yield "one dimension reversed", flat[::-1]
+    yield "every third", flat[1::3]
+    yield "every third of items of 8", flat.cast("d")[::3]
+    yield "outer reversed", whole[::-2]
+    yield "nothing", flat[5:5]
+
+
+def test_a_blob_of_pieces_has_the_bytes_of_each_in_c_order(raw):
+    views = list(strided_views())
+    for name, view in views:
+        made = raw._put_tree(tree_of(view.nbytes), [[view]])
+        assert bytes(raw._get_tree(made.id)._buffer("buffer_")) == view.tobytes(), name
+    whole = b"".join(view.tobytes() for _, view in views)
+    pieces = [view for _, view in views]
+    made = raw._put_tree(tree_of(len(whole)), [pieces])
+    assert bytes(raw._get_tree(made.id)._buffer("buffer_")) == whole
+    bare = raw._put_tree({"_buffer": 0}, [pieces])
+    assert bytes(raw.get_object(bare.id)) == whole and bare.nbytes == len(whole)
+    empty = raw._put_tree({"_buffer": 0}, [[]])
+    assert bytes(raw.get_object(empty.id)) == b""
+
+
+@pytest.mark.parametrize("size", [65_536, 65_537, 5_000_001, 20 << 20])
+def test_large_pieces_arrive_whole(raw, size):
+    content = os.urandom(size)
+    pieces = [content[:1000], memoryview(content)[1000::2], bytearray(content[999_999:]), b""]
+    whole = b"".join(memoryview(piece).tobytes() for piece in pieces)
+    tree = tree_of(len(whole)) | {"second": {"typename": BLOB, "_buffer": 1}}
+    made = raw._put_tree(tree, [pieces, content])
+    got = raw._get_tree(made.id)
+    assert bytes(got._buffer("buffer_")) == whole and bytes(got._buffer("second")) == content
+
+
+def test_a_put_of_pieces_that_fails_leaves_nothing(raw, ipc):
+    content = bytearray(1 << 20)
+    before = ipc.status.memory_usage
+    with pytest.raises(TypeError):
+        raw._put_tree(tree_of(), [[content, "text"]])
+    with pytest.raises(_C.VineyardException):
+        raw._put_tree(tree_of() | {"link": {"id": "o0000000000000001"}}, [[content, content]])
+    with pytest.raises(_C.NotEnoughMemoryException):
+        raw._put_tree(tree_of(), [[content] * 1000])
+    assert ipc.status.memory_usage == before
+    # Nothing holds the bytes any more.
+    content.extend(b"more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import copyreg
 import json
 import pickle
 from collections.abc import Iterator
@@ -69,8 +70,8 @@ def test_an_attack_runs_only_where_pickles_are_allowed(writer, refusing, trap, n
 
 
 def test_the_error_says_which_member(writer, refusing, trap):
-    object_id = writer.put([1, Trap(str(trap))])
-    with pytest.raises(vineyard.PickleRefused, match="__elements_-1") as caught:
+    object_id = writer.put([1, pd.Series([Trap(str(trap))])])
+    with pytest.raises(vineyard.PickleRefused, match=r"__elements_-1\.value_") as caught:
         refusing.get(object_id)
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
@@ -267,6 +268,66 @@ def test_blocks_without_a_client_obey_the_environment(trap, monkeypatch):
     with pytest.raises(vineyard.PickleRefused, match="these bytes"):
         writer.close()
     assert not trap.exists()
+
+
+def test_a_pickle_that_names_nothing_is_read_and_any_other_is_not(writer, refusing, trap):
+    items = list(range(20))
+    assert refusing.get(writer.put(items)) == items
+    for value in (
+        [*items, Trap(str(trap))],
+        {"a": Trap(str(trap))},
+        [*items, print],
+        [*items, int],
+    ):
+        object_id = writer.put(value)
+        assert "plain_" not in writer.get_meta(object_id)
+        with pytest.raises(vineyard.PickleRefused):
+            refusing.get(object_id)
+    assert not trap.exists()
+
+
+def stored(client, stream: bytes) -> vineyard.ObjectID:
+    """An object whose pickle is `stream`."""
+    tree = {"typename": "vineyard::PickleBuffer", "size_": len(stream)}
+    tree["buffer_"] = {"typename": "vineyard::Blob", "_buffer": 0}
+    return client._put_tree(tree, [stream]).id
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"",
+        b"garbage",
+        b"\x80\x05N",
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"\x80\x05\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
+        b"(S'true'\nios\nsystem\n.",
+        b"\x80\x05]\x97.",
+        b"\x80\x05\x8c\x01xQ.",
+        b"Pid\n.",
+        b"\x82\x01.",
+        b"]}b.",
+        b"](tR.",
+    ],
+)
+def test_bytes_that_are_no_pickle_of_plain_values_are_refused(refusing, writer, stream):
+    with pytest.raises(vineyard.PickleRefused):
+        refusing.get(stored(writer, stream))
+
+
+def test_what_copyreg_has_by_number_is_refused(refusing, writer, trap):
+    copyreg.add_extension("pickle_attacks", "Trap", 240)
+    try:
+        stream = pickle.dumps(Trap, 2)
+        assert b"\x82\xf0" in stream
+        pickle.loads(stream)
+        with pytest.raises(vineyard.PickleRefused):
+            refusing.get(stored(writer, stream))
+    finally:
+        copyreg.remove_extension("pickle_attacks", "Trap", 240)
+        copyreg.clear_extension_cache()
+    with pytest.raises(vineyard.PickleRefused):
+        refusing.get(stored(writer, stream))
 
 
 # Only one file calls an unpickler.

@@ -13,6 +13,12 @@ UNSORTED = ([1.0, 5.0, 2.0], [2, 0, 1], [0, 2, 3])
 TWICE = ([1.0, 5.0, 2.0], [2, 2, 1], [0, 2, 3])
 BLOCKS = (np.arange(12.0).reshape(3, 2, 2), [1, 0, 1], [0, 2, 3])
 
+
+def large(matrix: Any) -> Any:
+    matrix.indices, matrix.indptr = matrix.indices.astype("i8"), matrix.indptr.astype("i8")
+    return matrix
+
+
 MATRICES: dict[str, Callable[[], Any]] = {
     "csr sorted": lambda: scipy.sparse.csr_matrix(np.eye(3)),
     "csr unsorted": lambda: scipy.sparse.csr_matrix(UNSORTED, shape=(2, 3)),
@@ -22,6 +28,14 @@ MATRICES: dict[str, Callable[[], Any]] = {
     "bsr unsorted": lambda: scipy.sparse.bsr_matrix(BLOCKS, shape=(4, 4)),
     "coo unsorted": lambda: scipy.sparse.coo_matrix(([1.0, 5], ([1, 0], [2, 0])), shape=(2, 3)),
     "coo twice": lambda: scipy.sparse.coo_matrix(([1.0, 5], ([1, 1], [2, 2])), shape=(2, 3)),
+    "csr array sorted": lambda: scipy.sparse.csr_array(np.eye(3)),
+    "csr array unsorted": lambda: scipy.sparse.csr_array(UNSORTED, shape=(2, 3)),
+    "csc array twice": lambda: scipy.sparse.csc_array(TWICE, shape=(3, 2)),
+    "bsr array unsorted": lambda: scipy.sparse.bsr_array(BLOCKS, shape=(4, 4)),
+    "coo array unsorted": lambda: scipy.sparse.coo_array(
+        ([1.0, 5], ([1, 0], [2, 0])), shape=(2, 3)
+    ),
+    "large indices": lambda: large(scipy.sparse.csr_array(UNSORTED, shape=(2, 3))),
     "dia": lambda: scipy.sparse.dia_matrix((np.ones((2, 3)), [1, 0]), shape=(3, 3)),
 }
 METHODS: dict[str, Callable[[Any], Any]] = {
@@ -33,7 +47,7 @@ METHODS: dict[str, Callable[[Any], Any]] = {
     "transposed": lambda m: m.T.tocsr().max(),
     "add": lambda m: (m + m).toarray(),
     "matmul": lambda m: (m @ m.T).toarray(),
-    "a row": lambda m: m.tocsr()[0].toarray(),
+    "a row": lambda m: m.tocsr()[[0]].toarray(),
     "tolil": lambda m: m.tolil().toarray(),
     "nonzero": lambda m: m.nonzero(),
     "sorted": lambda m: m.sorted_indices().indices if hasattr(m, "sorted_indices") else None,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import vineyard
 from data_equal import assert_same
 from vineyard.data import _copy_on_write
 
@@ -179,25 +180,42 @@ NESTED: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 
 
+class Frame(pd.DataFrame):
+    @property
+    def _constructor(self) -> type:
+        return Frame
+
+
 class Holder:
     def __init__(self, value: Any) -> None:
         self.value = value
 
 
-@pytest.mark.parametrize("name", NESTED)
-def test_a_frame_inside_another_value_is_written(client, name: str) -> None:
+INSIDE = [(name, kind, "allow") for name in NESTED for kind in ("frame", "series", "subclass")]
+# A client that refuses pickles makes no objects of foreign classes.
+INSIDE += [
+    (name, kind, "refuse") for name in NESTED for kind in ("frame", "series") if name != "attribute"
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "pickles"), INSIDE)
+def test_a_frame_inside_another_value_is_written(node, name: str, kind: str, pickles: str) -> None:
     wrap, find = NESTED[name]
-    # Large enough for its bytes to lie in the pickle as they are.
     large = pd.DataFrame({"float": np.zeros(5000), "time": pd.date_range("2020", periods=5000)})
-    object_id = client.put(wrap(large))
-    for key in large:
-        got = find(client.get(object_id))
-        column = got[key]
-        column.iloc[0] = NEW[key]
-        assert column.iloc[0] == NEW[key]
-        got.loc[1, key] = NEW[key]
-        assert got[key].iloc[1] == NEW[key]
-    assert_same(large, find(client.get(object_id)))
+    value = {"frame": large, "series": large["time"], "subclass": Frame(large)}[kind]
+    with vineyard.connect(node.socket, pickle=pickles) as client:
+        object_id = client.put(wrap(value))
+        for key in ["time"] if kind == "series" else large:
+            got = find(client.get(object_id))
+            assert type(got) is type(value)
+            column = got if kind == "series" else got[key]
+            column.iloc[0] = NEW[key]
+            assert column.iloc[0] == NEW[key]
+            if kind != "series":
+                got.loc[1, key] = NEW[key]
+                assert got[key].iloc[1] == NEW[key]
+        again = find(client.get(object_id))
+        assert (again if kind == "series" else again["time"]).iloc[0] == large["time"].iloc[0]
 
 
 def test_a_wide_frame_is_written(client) -> None:

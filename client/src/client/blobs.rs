@@ -10,7 +10,8 @@ use vineyard_wire::{ObjectId, Reply, Request};
 use super::{Client, only};
 use crate::connection::data_size;
 use crate::copy::copy;
-use crate::{Blob, BlobWriter, Error, Result};
+use crate::source::BlobBytes;
+use crate::{Blob, BlobSource, BlobWriter, Error, Result};
 
 impl Client {
     /// A fresh blob of `size` bytes to fill. Code `NotEnoughMemory` if the node has no room.
@@ -108,15 +109,25 @@ impl Client {
         Ok(self.put_blobs(&[bytes]).await?[0])
     }
 
+    /// Stores the bytes of `source` as a sealed blob.
+    pub async fn put_source(&self, source: &dyn BlobSource) -> Result<ObjectId> {
+        Ok(self.put_all(&[BlobBytes::Source(source)]).await?[0])
+    }
+
     /// Stores each of `blobs` as a sealed blob; their memory is allocated all or none.
     pub async fn put_blobs(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+        let blobs: Vec<_> = blobs.iter().map(|bytes| BlobBytes::Slice(bytes)).collect();
+        self.put_all(&blobs).await
+    }
+
+    pub(super) async fn put_all(&self, blobs: &[BlobBytes<'_>]) -> Result<Vec<ObjectId>> {
         if !self.is_ipc() {
             return self.send_blobs(blobs).await;
         }
         if self.may_come_along(blobs) {
             return self.put_inline(blobs).await;
         }
-        let sizes: Vec<usize> = blobs.iter().map(|bytes| bytes.len()).collect();
+        let sizes: Vec<usize> = blobs.iter().map(BlobBytes::len).collect();
         let writers = match *sizes {
             [size] => vec![self.create_blob(size).await?],
             _ => self.create_blobs(&sizes).await?,
@@ -132,16 +143,20 @@ impl Client {
         filled
     }
 
-    async fn fill(&self, writers: Vec<BlobWriter>, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+    async fn fill(
+        &self,
+        writers: Vec<BlobWriter>,
+        blobs: &[BlobBytes<'_>],
+    ) -> Result<Vec<ObjectId>> {
         let mut ids = Vec::with_capacity(blobs.len());
         for (mut writer, bytes) in writers.into_iter().zip(blobs) {
-            self.copy(bytes, &mut writer);
+            self.copy(*bytes, &mut writer);
             ids.push(writer.seal().await?.id());
         }
         Ok(ids)
     }
 
-    pub(super) fn copy(&self, bytes: &[u8], writer: &mut BlobWriter) {
+    pub(super) fn copy(&self, bytes: BlobBytes<'_>, writer: &mut BlobWriter) {
         copy(
             bytes,
             writer.as_mut_slice(),

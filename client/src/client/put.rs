@@ -14,6 +14,7 @@ use vineyard_wire::{Code, ObjectId, Reply, Request, Tree, request};
 use super::{Client, Created, only};
 use crate::connection::OBJECTS;
 use crate::object::blob_node;
+use crate::source::{BlobBytes, joined};
 use crate::{Draft, Error, Member, PutBlob, PutObject, Result};
 
 impl Client {
@@ -71,13 +72,13 @@ impl Client {
     }
 
     /// Whether `blobs` may be sent with the request that stores them.
-    pub(super) fn may_come_along(&self, blobs: &[&[u8]]) -> bool {
+    pub(super) fn may_come_along(&self, blobs: &[BlobBytes<'_>]) -> bool {
         self.offers(OBJECTS) && sizes(blobs).iter().sum::<u64>() <= INLINE_BYTES_MAX
     }
 
     /// Stores each of `blobs`, which are small enough to come along, as a sealed blob.
-    pub(super) async fn put_inline(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
-        if blobs.iter().all(|blob| blob.is_empty()) {
+    pub(super) async fn put_inline(&self, blobs: &[BlobBytes<'_>]) -> Result<Vec<ObjectId>> {
+        if blobs.iter().all(BlobBytes::is_empty) {
             return Ok(vec![ObjectId::EMPTY_BLOB; blobs.len()]);
         }
         let request = request::PutObject {
@@ -93,14 +94,14 @@ impl Client {
     async fn send_put(
         &self,
         mut request: request::PutObject,
-        inline: &[&[u8]],
+        inline: &[BlobBytes<'_>],
         entries: u32,
     ) -> Result<PutDone> {
         let compress = request.compress;
         let bytes: u64 = request.inline.iter().sum();
         let come_along = bytes <= INLINE_BYTES_MAX;
         if come_along {
-            request.bytes = inline.concat();
+            request.bytes = joined(inline);
         }
         let after = self.options().deadline * (1 + entries);
         let mut call = self.begin(after).await?;
@@ -119,41 +120,32 @@ impl Client {
 
     /// Over the Unix socket, bytes that are too many to come along are written to the node's memory.
     async fn in_place<'a>(&self, blobs: Vec<PutBlob<'a>>) -> Result<Vec<PutBlob<'a>>> {
-        let bytes: Vec<&[u8]> = blobs.iter().filter_map(PutBlob::bytes).collect();
+        let bytes: Vec<BlobBytes<'a>> = blobs.iter().filter_map(PutBlob::bytes).collect();
         if !self.is_ipc() || sizes(&bytes).iter().sum::<u64>() <= INLINE_BYTES_MAX {
             return Ok(blobs);
         }
-        let lengths: Vec<usize> = bytes.iter().map(|bytes| bytes.len()).collect();
+        let lengths: Vec<usize> = bytes.iter().map(BlobBytes::len).collect();
         let writers = match *lengths {
             [length] => vec![self.create_blob(length).await?],
             _ => self.create_blobs(&lengths).await?,
         };
         let mut writers = writers.into_iter();
-        let filled = blobs.into_iter().map(|blob| match blob {
-            PutBlob::Bytes(bytes) => {
+        let filled = blobs.into_iter().map(|blob| match blob.bytes() {
+            Some(bytes) => {
                 let mut writer = writers.next().expect("one was made for each");
                 self.copy(bytes, &mut writer);
                 PutBlob::Filled(writer)
             }
-            filled @ PutBlob::Filled(_) => filled,
+            None => blob,
         });
         Ok(filled.collect())
-    }
-}
-
-impl<'a> PutBlob<'a> {
-    fn bytes(&self) -> Option<&'a [u8]> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            Self::Filled(_) => None,
-        }
     }
 }
 
 /// Where the blobs of a put are: in the node's memory, to be sealed there, or to come along.
 struct Laid<'a> {
     places: Vec<BlobPlacement>,
-    inline: Vec<&'a [u8]>,
+    inline: Vec<BlobBytes<'a>>,
 }
 
 enum BlobPlacement {
@@ -168,10 +160,14 @@ impl<'a> Laid<'a> {
             inline: Vec::new(),
         };
         for blob in blobs {
-            let (id, bytes): (_, &'a [u8]) = match blob {
-                PutBlob::Bytes([]) => (Some(ObjectId::EMPTY_BLOB), &[]),
-                PutBlob::Bytes(bytes) => (None, bytes),
-                PutBlob::Filled(writer) => (writer.id(), writer.as_mut_slice()),
+            let unsent = |bytes: BlobBytes<'a>| {
+                let id = bytes.is_empty().then_some(ObjectId::EMPTY_BLOB);
+                (id, bytes)
+            };
+            let (id, bytes) = match blob {
+                PutBlob::Bytes(bytes) => unsent(BlobBytes::Slice(bytes)),
+                PutBlob::Source(source) => unsent(BlobBytes::Source(*source)),
+                PutBlob::Filled(writer) => (writer.id(), BlobBytes::Slice(writer.as_mut_slice())),
             };
             let place = match id {
                 Some(id) => BlobPlacement::Node {
@@ -209,7 +205,7 @@ impl<'a> Laid<'a> {
     }
 }
 
-fn sizes(blobs: &[&[u8]]) -> Vec<u64> {
+fn sizes(blobs: &[BlobBytes<'_>]) -> Vec<u64> {
     blobs.iter().map(|bytes| bytes.len() as u64).collect()
 }
 

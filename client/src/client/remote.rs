@@ -7,20 +7,21 @@ use vineyard_wire::{ObjectId, Reply, Request};
 use super::blobs::check_count;
 use super::{Client, only};
 use crate::connection::data_size;
+use crate::source::BlobBytes;
 use crate::{Blob, Result};
 
 impl Client {
     /// Sends one blob over TCP.
     pub(crate) async fn send_blob(&self, bytes: &[u8]) -> Result<ObjectId> {
-        Ok(self.send_blobs(&[bytes]).await?[0])
+        Ok(self.send_blobs(&[BlobBytes::Slice(bytes)]).await?[0])
     }
 
     /// Sends each of `blobs`; empty ones need no sending.
-    pub(super) async fn send_blobs(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+    pub(super) async fn send_blobs(&self, blobs: &[BlobBytes<'_>]) -> Result<Vec<ObjectId>> {
         if self.may_come_along(blobs) {
             return self.put_inline(blobs).await;
         }
-        let full: Vec<&[u8]> = blobs
+        let full: Vec<BlobBytes<'_>> = blobs
             .iter()
             .copied()
             .filter(|bytes| !bytes.is_empty())
@@ -43,7 +44,7 @@ impl Client {
     }
 
     /// Go-ahead, bytes, done: the reply comes twice.
-    async fn send_full(&self, blobs: &[&[u8]]) -> Result<Vec<ObjectId>> {
+    async fn send_full(&self, blobs: &[BlobBytes<'_>]) -> Result<Vec<ObjectId>> {
         let compress = self.options().compression;
         let sizes: Vec<u64> = blobs.iter().map(|bytes| bytes.len() as u64).collect();
         let after = self.options().transfer_deadline(sizes.iter().sum());

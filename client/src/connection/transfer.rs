@@ -11,7 +11,11 @@ use vineyard_wire::ObjectId;
 use vineyard_wire::reply::Payload;
 
 use super::{Call, Connection};
+use crate::source::BlobBytes;
 use crate::{Error, Result};
+
+/// So much of a blob that does not lie together is copied at a time, to be sent.
+const PART_BYTES_MAX: usize = 1 << 20;
 
 impl<C: DerefMut<Target = Connection>> Call<'_, C> {
     /// Receives the arenas that a reply announced, after checking that they are the ones its payloads need.
@@ -68,7 +72,11 @@ impl<C: DerefMut<Target = Connection>> Call<'_, C> {
     }
 
     /// Sends `blobs` one after the other.
-    pub(crate) async fn send_blobs(&mut self, blobs: &[&[u8]], compress: bool) -> Result<()> {
+    pub(crate) async fn send_blobs(
+        &mut self,
+        blobs: &[BlobBytes<'_>],
+        compress: bool,
+    ) -> Result<()> {
         let (connection, limit, _) = self.parts();
         limit
             .run(
@@ -102,16 +110,29 @@ pub(crate) fn data_size(request: &'static str, payload: &Payload) -> Result<u64>
 }
 
 impl Connection {
-    async fn send_blobs(&mut self, blobs: &[&[u8]], compress: bool) -> io::Result<()> {
+    async fn send_blobs(&mut self, blobs: &[BlobBytes<'_>], compress: bool) -> io::Result<()> {
         let stream = self.stream();
-        if compress {
-            let mut compressor = Compressor::new()?;
-            for blob in blobs {
-                compressor.write_blob(stream, blob).await?;
+        let mut compressor = compress.then(Compressor::new).transpose()?;
+        let mut copied = Vec::new();
+        for blob in blobs {
+            let mut offset = 0;
+            while offset < blob.len() {
+                let part = match blob {
+                    BlobBytes::Slice(bytes) => *bytes,
+                    BlobBytes::Source(source) => {
+                        copied.resize(PART_BYTES_MAX.min(blob.len() - offset), 0);
+                        source.read_at(offset, &mut copied);
+                        copied.as_slice()
+                    }
+                };
+                match &mut compressor {
+                    Some(compressor) => compressor.write_part(stream, part).await?,
+                    None => stream.write_all(part).await?,
+                }
+                offset += part.len();
             }
-        } else {
-            for blob in blobs {
-                stream.write_all(blob).await?;
+            if let Some(compressor) = &mut compressor {
+                compressor.end_blob(stream).await?;
             }
         }
         stream.flush().await

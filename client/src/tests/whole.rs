@@ -10,7 +10,7 @@ use vineyard_wire::reply::{GotObjects, MadeObject, PutDone};
 use vineyard_wire::{ObjectId, Reply, Request, Signature, Tree, TreeText, request};
 
 use super::fake::{FakeRpc, HERE, Peer, blob_id, error, payload};
-use crate::{Client, Draft, Error, GetOptions, Options, PutBlob, PutObject, World};
+use crate::{BlobSource, Client, Draft, Error, GetOptions, Options, PutBlob, PutObject, World};
 
 const MADE: MadeObject = MadeObject {
     id: ObjectId(22),
@@ -93,6 +93,58 @@ async fn many_bytes_wait_for_the_go_ahead() {
         peer.reply(done(Some(MADE), vec![blob_id(1)])).await;
     });
     assert_eq!(created.unwrap().id, MADE.id);
+}
+
+/// Bytes that are made when they are asked for.
+struct Counting(usize);
+
+impl BlobSource for Counting {
+    fn size(&self) -> usize {
+        self.0
+    }
+
+    fn read_at(&self, offset: usize, target: &mut [u8]) {
+        for (at, byte) in target.iter_mut().enumerate() {
+            *byte = ((offset + at) % 251) as u8;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_of_a_source_come_along_or_part_by_part() {
+    for size in [5, INLINE_BYTES_MAX as usize, (2 << 20) + 1] {
+        let (client, mut peer) = offering().await;
+        let source = Counting(size);
+        let mut expected = vec![0; size];
+        source.read_at(0, &mut expected);
+        let (created, ()) = tokio::join!(client.put_source(&source), async {
+            let small = size <= INLINE_BYTES_MAX as usize;
+            let received = match peer.request().await {
+                Request::PutObject(put) if small => {
+                    assert_eq!(put.inline, [size as u64]);
+                    put.bytes
+                }
+                Request::CreateRemoteBuffer { .. } if !small => {
+                    let created = payload(blob_id(1), 17, 64, size as i64);
+                    let reply = Reply::CreateBuffer {
+                        id: blob_id(1),
+                        created,
+                        fd: -1,
+                    };
+                    peer.reply(reply.clone()).await;
+                    let mut received = vec![0; size];
+                    peer.0.read_exact(&mut received).await.unwrap();
+                    peer.reply(reply).await;
+                    assert!(received == expected);
+                    return;
+                }
+                other => panic!("{other:?}"),
+            };
+            assert!(received == expected);
+            peer.reply(done(None, vec![blob_id(1)])).await;
+        });
+        assert_eq!(created.unwrap(), blob_id(1));
+    }
 }
 
 #[tokio::test]

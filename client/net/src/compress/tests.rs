@@ -42,6 +42,34 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn a_blob_in_parts_is_the_same_as_one_that_is_whole() {
+    let blob = noise(3 * ZSTD_CHUNK_BYTES_MAX + 5);
+    for part_bytes in [1000, ZSTD_CHUNK_BYTES_MAX, blob.len()] {
+        let mut bytes = Vec::new();
+        let mut compressor = Compressor::new().unwrap();
+        compressor.end_blob(&mut bytes).await.unwrap();
+        assert!(bytes.is_empty(), "a blob without parts writes nothing");
+        for part in blob.chunks(part_bytes) {
+            compressor.write_part(&mut bytes, part).await.unwrap();
+        }
+        compressor.end_blob(&mut bytes).await.unwrap();
+        compressor.write_blob(&mut bytes, b"next").await.unwrap();
+        let mut decompressor = Decompressor::new().unwrap();
+        let (mut first, mut next) = (vec![0; blob.len()], [0; 4]);
+        let mut reader = bytes.as_slice();
+        decompressor
+            .read_blob(&mut reader, &mut first)
+            .await
+            .unwrap();
+        decompressor
+            .read_blob(&mut reader, &mut next)
+            .await
+            .unwrap();
+        assert!(first == blob && next == *b"next" && reader.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn one_frame_spans_all_blobs_and_never_ends() {
     let bytes = compressed(&[b"first blob", b"", b"zzzzzzzzzz"]).await;
     let chunks = chunks(&bytes);

@@ -289,7 +289,7 @@ class ClientBase:
     def _put_tree(
         self,
         tree: dict[str, Any],
-        buffers: list[Buffer],
+        buffers: list[Buffer | list[Buffer]],
         persist: bool = False,
         name: str | None = None,
     ) -> ObjectMeta: ...

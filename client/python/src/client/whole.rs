@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Value, json};
 use vineyard_client::{
-    Client, DeleteOptions, Error, GetOptions, PutBlob, PutObject, RawObject, ReadOptions,
+    Client, DeleteOptions, Error, GetOptions, PutObject, RawObject, ReadOptions,
 };
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{Code, ObjectId, Tree};
@@ -19,9 +19,9 @@ use super::PyClientBase;
 use super::metadata::no_persistent_blob;
 use super::names::{wait_for, wait_within};
 use crate::blob::blob_tree;
-use crate::buffer::Borrowed;
 use crate::id::{id_of, name_of};
 use crate::meta::{PyMeta, Sight};
+use crate::source::Source;
 use crate::tree::Node;
 use crate::value;
 
@@ -34,7 +34,8 @@ impl PyClientBase {
     ///
     /// tree: nested dict. A dict value is a member: `{"typename": "vineyard::Blob", "_buffer": i}` stands for
     /// `buffers[i]`, `{"id": "o..."}` links what exists, any other is made along with the tree. `{"_buffer": i}` alone
-    /// puts a bare blob. buffers: list of contiguous buffer objects. persist, name: as in `put`.
+    /// puts a bare blob. buffers: list, for each blob a contiguous buffer object, or a list of buffer objects of any
+    /// strides, whose bytes follow each other in C order. persist, name: as in `put`.
     #[pyo3(signature = (tree, buffers, persist = false, name = None))]
     fn _put_tree<'py>(
         &self,
@@ -45,7 +46,7 @@ impl PyClientBase {
         name: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyMeta>> {
         let name = name.map(name_of).transpose()?;
-        let sources = buffers.iter().map(|buffer| Borrowed::of(&buffer));
+        let sources = buffers.iter().map(|buffer| Source::of(&buffer));
         let sources = sources.collect::<PyResult<Vec<_>>>()?;
         if let Some(at) = tree.get_item(BUFFER)? {
             return self.put_bytes(py, &sources, at.extract()?, persist, name);
@@ -61,10 +62,9 @@ impl PyClientBase {
             known.set(key::TYPENAME, typename.clone());
         }
         let put = async |client: &Client| {
-            let bytes = sources.iter().map(Borrowed::bytes);
             let put = PutObject {
                 content,
-                blobs: bytes.map(PutBlob::Bytes).collect(),
+                blobs: sources.iter().map(Source::to_blob).collect(),
                 persist,
                 name,
             };
@@ -193,7 +193,7 @@ impl PyClientBase {
     fn put_bytes<'py>(
         &self,
         py: Python<'py>,
-        sources: &[Borrowed],
+        sources: &[Source],
         at: usize,
         persist: bool,
         name: Option<String>,
@@ -204,7 +204,10 @@ impl PyClientBase {
         if persist {
             return Err(no_persistent_blob(py));
         }
-        let put = async |client: &Client| client.put_blob(source.bytes()).await;
+        let put = async |client: &Client| match source {
+            Source::Whole(buffer) => client.put_blob(buffer.bytes()).await,
+            Source::Pieces(pieces) => client.put_source(pieces).await,
+        };
         let undo = async |client: &Client, id| rollback(client, id).await;
         let id = self.channel().make(py, put, undo)?;
         if let Some(name) = name {

@@ -7,6 +7,7 @@ use vineyard_wire::{InstanceId, ObjectId, Tree};
 use super::fill_in;
 use crate::client::{Client, Created};
 use crate::object::blob_node;
+use crate::source::BlobBytes;
 use crate::{DeleteOptions, PutBlob, PutObject, Result};
 
 impl Client {
@@ -66,25 +67,25 @@ impl Client {
         blobs: Vec<PutBlob<'_>>,
         made: &mut Vec<ObjectId>,
     ) -> Result<Vec<(ObjectId, usize)>> {
-        let bytes: Vec<&[u8]> = blobs.iter().filter_map(PutBlob::bytes).collect();
+        let bytes: Vec<BlobBytes<'_>> = blobs.iter().filter_map(PutBlob::bytes).collect();
         let stored = match bytes.is_empty() {
             true => Vec::new(),
-            false => self.put_blobs(&bytes).await?,
+            false => self.put_all(&bytes).await?,
         };
         let full = |id: &ObjectId| *id != ObjectId::EMPTY_BLOB;
         made.extend(stored.iter().copied().filter(full));
         let mut stored = stored.into_iter();
         let mut all = Vec::with_capacity(blobs.len());
         for blob in blobs {
-            let (id, bytes) = match blob {
-                PutBlob::Bytes(bytes) => {
-                    let id = stored.next().expect("one was stored for each");
-                    (id, bytes.len())
-                }
-                PutBlob::Filled(writer) => {
+            let (id, bytes) = match (blob.bytes(), blob) {
+                (None, PutBlob::Filled(writer)) => {
                     let blob = writer.seal().await?;
                     made.extend(Some(blob.id()).filter(full));
                     (blob.id(), blob.len())
+                }
+                (bytes, _) => {
+                    let id = stored.next().expect("one was stored for each");
+                    (id, bytes.map_or(0, |bytes| bytes.len()))
                 }
             };
             all.push((id, bytes));

@@ -7,7 +7,6 @@ Promise: what pickle refuses and has no code, cloudpickle does not take either. 
 from __future__ import annotations
 
 import io
-import pickle
 import sys
 from collections import ChainMap
 from typing import Any, ClassVar
@@ -32,7 +31,9 @@ def _reduce_file(file: Any) -> Any:
 
 
 # cloudpickle has no types for the checker.
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """As that of cloudpickle, but for open files."""
+
     dispatch_table: ClassVar[Any] = ChainMap(
         {io.TextIOWrapper: _reduce_file},
         cloudpickle.Pickler.dispatch_table,
@@ -43,14 +44,3 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         reduce = reducer_of(type(obj))
         made = NotImplemented if reduce is None else reduce(obj)
         return super().reducer_override(obj) if made is NotImplemented else made
-
-
-def dumps(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`.
-
-    Raises:
-        TypeError, pickle.PicklingError: it cannot be pickled.
-    """
-    stream = io.BytesIO()
-    _Pickler(stream, protocol=5, buffer_callback=buffers.append).dump(value)
-    return stream.getvalue()

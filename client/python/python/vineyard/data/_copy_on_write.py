@@ -10,7 +10,6 @@ all values have such a reference, to a block that never ends.
 
 from __future__ import annotations
 
-import functools
 import importlib
 from typing import Any, TypeVar
 
@@ -42,21 +41,6 @@ def protected(value: _Value) -> _Value:
     for block in manager.blocks:
         block.refs.add_reference(_REFERENCE)
     return value
-
-
-class _Constructor(functools.partial[Any]):
-    """A constructor of frames or series in a pickle, with its keywords."""
-
-    def __call__(self, *arguments: Any) -> Any:
-        return protected(super().__call__(*arguments))
-
-
-def constructor(function: Any) -> Any:
-    """In place of `functools.partial`, with which our pickles name the constructors of frames and
-    series.
-    """
-    is_ours = function is pandas.DataFrame or function is pandas.Series
-    return _Constructor(function) if is_ours else functools.partial(function)
 
 
 def unpickle_block(*arguments: Any) -> Any:

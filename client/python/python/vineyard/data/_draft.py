@@ -17,7 +17,7 @@ BLOB = "vineyard::Blob"
 class PutDraft:
     """Collects the buffers of one put, and says how the parts of a value are built."""
 
-    __slots__ = ("_address_of", "buffers", "client", "context", "kwargs", "links", "measured")
+    __slots__ = ("_address_of", "buffers", "client", "context", "kwargs", "links", "open")
 
     def __init__(self, client: Any, context: Any, kwargs: Tree, reuse: bool = True) -> None:
         """`reuse`: blobs that the value already lives in are linked, not copied."""
@@ -26,25 +26,43 @@ class PutDraft:
         self.kwargs = kwargs
         self.buffers: list[Any] = []
         self.links = 0
-        # Whether the size of the tree of the current value was checked already.
-        self.measured = False
+        # The sequences whose items are being described, by id.
+        self.open: dict[int, Any] = {}
         self._address_of = client.find_shared_memory if reuse and client.is_ipc else None
 
     def blob(self, buffer: Any) -> Tree:
-        """A new blob with the bytes of `buffer`, which is C-contiguous."""
+        """A new blob with the bytes of `buffer`: a C-contiguous buffer, or a list of pieces as for
+        :meth:`blob_of`.
+        """
         self.buffers.append(buffer)
         return {"typename": BLOB, "_buffer": len(self.buffers) - 1}
 
+    def blob_of(self, pieces: list[Any]) -> Tree:
+        """A new blob with the bytes of `pieces`, one after the other: buffers of any strides, whose
+        bytes are taken in C order.
+        """
+        return self.blob(pieces[0] if len(pieces) == 1 and type(pieces[0]) is bytes else pieces)
+
     def shared(self, address: int) -> Tree | None:
         """The blob that begins at `address`, if it is one of this node's."""
-        if self._address_of is None or not address:
-            return None
-        object_id = self._address_of(address)
+        object_id = self.find(address)
         if object_id is None:
             return None
         self.links += 1
         # The released server needs the instance of a blob that is only linked.
         return link(object_id) | {"instance_id": self.client.instance_id}
+
+    def find(self, address: int) -> ObjectID | None:
+        """The id of the blob that begins at `address`, if it is one of this node's."""
+        if self._address_of is None or not address:
+            return None
+        found: ObjectID | None = self._address_of(address)
+        return found
+
+    @property
+    def reuses(self) -> bool:
+        """Whether blobs that a value lives in are linked."""
+        return self._address_of is not None
 
     def describes(self, kind: type) -> bool:
         """Whether values of a type are described in place, rather than linked."""

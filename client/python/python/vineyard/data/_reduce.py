@@ -11,6 +11,8 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+from vineyard.data._stream import Strided
+
 Reducer = Callable[[Any], Any]
 
 
@@ -98,7 +100,7 @@ def _reduce_class(kind: type) -> Any:
 
 
 def _reduce_view(view: memoryview) -> Any:
-    raw = Call(memoryview, pickle.PickleBuffer(view if view.c_contiguous else view.tobytes()))
+    raw = Call(memoryview, pickle.PickleBuffer(view if view.c_contiguous else Strided(view)))
     if view.nbytes == 0 or (view.format == "B" and view.ndim == 1):
         return raw.__reduce__()
     return memoryview.cast, (Call(memoryview.cast, raw, "B"), view.format, view.shape)
@@ -113,14 +115,13 @@ def _reduce_array(array: Any) -> Any:
         return type(array), (array.shape, array.dtype), array.__reduce__()[2]
     if array.dtype.kind not in "biufcMmSUV":
         return NotImplemented
-    order = "C"
-    if not array.flags.c_contiguous:
-        if array.flags.f_contiguous:
-            order = "F"
-        else:
-            array = array.copy()
-    flat = (array.T if order == "F" else array).reshape(-1)
-    raw = flat.view("u1") if flat.nbytes else b""
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    if not array.nbytes:
+        raw: Any = b""
+    elif array.flags.forc:
+        raw = (array.T if order == "F" else array).reshape(-1).view("u1")
+    else:
+        raw = Strided(array.view(f"V{array.itemsize}"))
     arguments = (array.shape, array.dtype, pickle.PickleBuffer(raw), 0, None, order)
     return type(array), arguments
 
@@ -142,9 +143,12 @@ _SPARSE_REDUCERS = {
 
 
 def _reduce_compressed(value: Any) -> Any:
-    content = (value.data, value.indices, value.indptr)
-    indices = {"indices": value.indices, "indptr": value.indptr}
-    return _matrix(value, content, indices)
+    content: Any = (value.data, value.indices, value.indptr)
+    if not value.has_canonical_format:
+        # Methods such as `max` sort it in place, so it gets arrays of its own.
+        copied = method(type(value.data), "copy")
+        content = tuple(Call(copied, part) for part in content)
+    return _matrix(value, content, {"indices": content[1], "indptr": content[2]})
 
 
 def _reduce_coordinates(value: Any) -> Any:
@@ -166,5 +170,6 @@ def _matrix(value: Any, content: Any, indices: dict[str, Any]) -> Any:
     larger than the one that most constructors look for.
     """
     call = type(value), (content, value.shape)
-    is_large = any(part.dtype.itemsize > _INDEX_BYTES for part in indices.values())
+    arrays = [part.arguments[0] if type(part) is Call else part for part in indices.values()]
+    is_large = any(array.dtype.itemsize > _INDEX_BYTES for array in arrays)
     return (*call, indices) if is_large else call

@@ -4,44 +4,31 @@ Promise: the bytes are a complete pickle of protocol 5 that `pickle.loads` reads
 this file. This package finds the raw buffers by the table behind the pickle and maps them instead
 of copying them.
 
-How: the value is pickled with its buffers out of band, which leaves a NEXT_BUFFER opcode for each.
-Each is replaced by a BYTEARRAY8 opcode, its length and the raw bytes, after opcodes that do nothing
-but bring the bytes to an aligned offset. What follows the STOP opcode is ignored by every
-unpickler: there is the table, two little-endian 64-bit numbers for each buffer: its offset and its
-length. Earlier builds wrote a plain description of the value before it, JSON of `_program`.
+How: :mod:`vineyard.data._stream` puts the buffers between the opcodes. What follows the STOP opcode
+is ignored by every unpickler: there is the table, two little-endian 64-bit numbers for each buffer:
+its offset and its length. Earlier builds wrote a plain description of the value before it, JSON of
+`_program`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import io
 import pickle
 import pickletools
-import struct
 from collections.abc import Iterator
 from typing import Any
 
 from vineyard.data import _program
 from vineyard.data._reduce import reducer_of
+from vineyard.data._stream import HEADER_BYTES, SPAN, Pieces, Stream
 from vineyard.data._unpickling import Source, unpickle
 
 _NEXT_BUFFER = b"\x97"
 _READONLY_BUFFER = b"\x98"
-_BYTEARRAY8 = b"\x96"
-_HEADER_BYTES = 9
-_ALIGNMENT_BYTES = 64
-_SPAN = struct.Struct("<QQ")
-_PROTO_BYTES = 2
-_FRAME = struct.Struct("<cQ")
-_FRAME_OPCODE = b"\x95"
 
 # Classes of pandas that hold objects.
 _CONTAINERS = ("DataFrame", "Series", "Index")
-
-# NONE, POP and BININT1 n, POP: they leave the stack as it was.
-_PAD_EVEN = b"N0"
-_PAD_ODD = b"K\x000"
 
 
 class Pickler(pickle.Pickler):
@@ -69,32 +56,21 @@ class _OwnFrames(Pickler):
 class Spliced:
     """A pickle with what follows it. `spans`: the number of buffers in the table."""
 
-    payload: bytes
+    pieces: Pieces
     spans: int
 
+    @property
+    def payload(self) -> bytes:
+        """All bytes, copied."""
+        return self.pieces.joined()
 
-def dumps(value: Any) -> Spliced:
-    """The pickle of `value` with its table."""
-    buffers: list[pickle.PickleBuffer] = []
-    stream = dump(value, buffers)
-    if not buffers:
-        return Spliced(stream, 0)
-    pieces: list[Any] = []
-    table = bytearray()
-    written = begin = 0
-    stream = _unframed(stream)
-    for at, buffer in zip(_placeholders(stream, len(buffers)), buffers, strict=True):
-        raw = buffer.raw()
-        pieces.append(stream[begin:at])
-        written += at - begin
-        padding = _padding(-(written + _HEADER_BYTES) % _ALIGNMENT_BYTES)
-        pieces += [padding, _BYTEARRAY8, struct.pack("<Q", raw.nbytes), raw]
-        written += len(padding) + _HEADER_BYTES
-        table += _SPAN.pack(written, raw.nbytes)
-        written += raw.nbytes
-        begin = at + 1
-    pieces += [stream[begin:], table]
-    return Spliced(b"".join(pieces), len(buffers))
+
+def dumps(value: Any, outside: dict[int, Any] | None = None) -> Spliced:
+    """The pickle of `value` with its table; `outside` as for :func:`dump`."""
+    stream = dump(value, outside)
+    pieces = stream.pieces()
+    pieces.add(pieces.table)
+    return Spliced(pieces, len(stream.buffers))
 
 
 def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
@@ -105,11 +81,11 @@ def read(payload: Any, spans: int, source: Source, peel: bool = False) -> Any:
     view = _bytes_of(payload)
     if not spans:
         return unpickle(view, source, peel=peel)
-    end = view.nbytes - spans * _SPAN.size
+    end = view.nbytes - spans * SPAN.size
     pieces: list[Any] = []
     begin = 0
-    for offset, length in _SPAN.iter_unpack(view[end:]):
-        pieces += [view[begin : offset - _HEADER_BYTES], _NEXT_BUFFER]
+    for offset, length in SPAN.iter_unpack(view[end:]):
+        pieces += [view[begin : offset - HEADER_BYTES], _NEXT_BUFFER]
         begin = offset + length
     pieces.append(view[begin:end])
     stream = b"".join(pieces)
@@ -133,7 +109,7 @@ def read_plain(
 ) -> Any:
     """The value by the description that an earlier build wrote: the pickle is not looked at."""
     view = _bytes_of(payload)
-    end = view.nbytes - spans * _SPAN.size
+    end = view.nbytes - spans * SPAN.size
     plain = bytes(view[end - plain_bytes : end])
     return _program.restore(plain, _buffers(view, end), source.refusal(), peel)
 
@@ -145,64 +121,44 @@ def _bytes_of(payload: Any) -> memoryview:
 
 def _buffers(view: memoryview, table: int) -> list[memoryview]:
     """The buffers that the table at the end lists."""
-    return [view[offset : offset + length] for offset, length in _SPAN.iter_unpack(view[table:])]
+    return [view[offset : offset + length] for offset, length in SPAN.iter_unpack(view[table:])]
 
 
-def dump(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    """The pickle of `value`, without the bytes of its buffers, which are appended to `buffers`."""
+def dump(value: Any, outside: dict[int, Any] | None = None) -> Stream:
+    """The pickle of `value`.
+
+    `outside`: sequences, by id, that must not be in it.
+
+    Raises:
+        Cycle: one of `outside` is in it.
+    """
     try:
-        return _pickled(Pickler, value, buffers)
+        stream, pickler = _dumped(Pickler, value)
     except RecursionError:
-        buffers.clear()
-        return _pickled(_OwnFrames, value, buffers)
+        stream, pickler = _dumped(_OwnFrames, value)
     except (pickle.PicklingError, AttributeError, TypeError):
         # Functions and classes of a script or notebook: cloudpickle carries their code, if it is
         # installed.
         if importlib.util.find_spec("cloudpickle") is None:
             raise
-    from vineyard.data import _code
+        from vineyard.data import _code
 
-    buffers.clear()
-    return _code.dumps(value, buffers)
+        stream, pickler = _dumped(_code.Pickler, value)
+    if outside:
+        stream.check_outside(pickler.memo.copy(), outside)
+    return stream
 
 
-def _pickled(kind: type[Pickler], value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
-    file = io.BytesIO()
-    kind(file, protocol=5, buffer_callback=buffers.append).dump(value)
-    return file.getvalue()
+def _dumped(kind: Any, value: Any) -> tuple[Stream, Any]:
+    stream = Stream()
+    pickler = kind(stream, protocol=5, buffer_callback=stream.put_aside)
+    pickler.dump(value)
+    return stream, pickler
 
 
 def in_band(value: Any) -> bytes:
-    """The pickle of a small `value`, with the bytes of its buffers where they are needed."""
-    file = io.BytesIO()
-    Pickler(file, protocol=5).dump(value)
-    return file.getvalue()
-
-
-def _unframed(stream: bytes) -> bytes:
-    """The pickle without FRAME opcodes, whose lengths would no longer be right."""
-    first = _PROTO_BYTES + _FRAME.size
-    if _FRAME.unpack_from(stream, _PROTO_BYTES) == (_FRAME_OPCODE, len(stream) - first):
-        return stream[:_PROTO_BYTES] + stream[first:]
-    kept = []
-    begin = 0
-    for name, at in _opcodes(stream):
-        if name == "FRAME":
-            kept.append(stream[begin:at])
-            begin = at + _FRAME.size
-    return b"".join([*kept, stream[begin:]])
-
-
-def _placeholders(stream: bytes, count: int) -> list[int]:
-    """The offsets of the NEXT_BUFFER opcodes."""
-    if stream.count(_NEXT_BUFFER) == count:
-        found = []
-        at = -1
-        for _ in range(count):
-            at = stream.index(_NEXT_BUFFER, at + 1)
-            found.append(at)
-        return found
-    return [at for name, at in _opcodes(stream) if name == "NEXT_BUFFER"]
+    """The pickle of a small `value`, with the bytes of its buffers in it."""
+    return dump(value).pieces().joined()
 
 
 def _opcodes(stream: bytes) -> Iterator[tuple[str, int]]:
@@ -210,11 +166,3 @@ def _opcodes(stream: bytes) -> Iterator[tuple[str, int]]:
     for opcode, _, at in pickletools.genops(stream):
         assert at is not None, "bytes have positions"
         yield opcode.name, at
-
-
-def _padding(size: int) -> bytes:
-    """At least `size` bytes of opcodes without effect, and the same modulo the alignment."""
-    if size == 1:
-        size += _ALIGNMENT_BYTES
-    odd = size % 2
-    return _PAD_ODD * odd + _PAD_EVEN * ((size - 3 * odd) // 2)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import sys
 from typing import Any, Protocol
 
 from vineyard.core.contexts.pickle_setting import ALLOW, PickleRefused
@@ -25,10 +24,12 @@ class Source(Protocol):
         """The error that names the object, and what its pickle needs."""
 
 
-# What the pickle of a frame or series names: its constructor, or the function of pandas for its
-# values.
-_PANDAS = b"pandas"
-_BLOCK = "_unpickle_block"
+# The functions in pickles of frames and series, those of this package and those of pandas itself,
+# and what is called in their place.
+_PROTECTED = {
+    ("pandas.core.generic", "NDFrame.set_flags"): "protected",
+    ("pandas._libs.internals", "_unpickle_block"): "unpickle_block",
+}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -37,14 +38,11 @@ class _Unpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> Any:
-        if name == "partial" and module == "functools" and "pandas" in sys.modules:
+        protecting = _PROTECTED.get((module, name))
+        if protecting is not None:
             from vineyard.data import _copy_on_write
 
-            return _copy_on_write.constructor
-        if name == _BLOCK and module.startswith("pandas."):
-            from vineyard.data import _copy_on_write
-
-            return _copy_on_write.unpickle_block
+            return getattr(_copy_on_write, protecting)
         try:
             return super().find_class(module, name)
         except ModuleNotFoundError as error:
@@ -60,6 +58,10 @@ class _Peeler(_Unpickler):
         if name == "asanyarray" and module == "numpy":
             return first
         return super().find_class(module, name)
+
+
+def _has_frames(stream: bytes) -> bool:
+    return any(name.encode() in stream for _, name in _PROTECTED)
 
 
 def first(value: Any, *_: Any) -> Any:
@@ -81,7 +83,7 @@ def unpickle(stream: Any, source: Source, buffers: Any = (), peel: bool = False)
         return machine.read(stream, buffers, source.refusal, peel)
     if peel:
         return _Peeler(io.BytesIO(stream), buffers=buffers).load()
-    if buffers and buffers[0].readonly and _PANDAS in stream:
+    if buffers and buffers[0].readonly and _has_frames(stream):
         return _Unpickler(io.BytesIO(stream), buffers=buffers).load()
     try:
         # Several times as fast as an unpickler written in Python.

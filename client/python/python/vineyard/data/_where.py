@@ -38,7 +38,7 @@ def _fails(value: Any, is_ours: Callable[[type], bool]) -> bool:
     if not is_ours(type(value)):
         return False
     try:
-        _splice.dump(value, [])
+        _splice.dump(value)
     except FAILURES:
         return True
     return False

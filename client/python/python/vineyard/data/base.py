@@ -1,4 +1,4 @@
-"""Numbers, text, bytes and sequences: types of the language, without any import.
+"""Numbers, text and bytes: types of the language, without any import.
 
 Promise: what comes back is equal and of the same type, except that bytes come back as a read-only
 memoryview of the shared memory. Values that JSON cannot carry are written as text, which the
@@ -23,10 +23,6 @@ _DECIMAL_BITS_MAX = 10_000
 
 # Metadata is kept whole in every node of the cluster; longer text goes to a blob.
 _TEXT_LENGTH_MAX = 64 * 1024
-
-# A node takes trees of 100 levels and 2**18 members; far below that, a pickle is the better form.
-_ITEMS_MAX = 10_000
-_LEVELS_MAX = 60
 
 
 def describe_int(draft: PutDraft, value: int) -> Tree:
@@ -116,97 +112,12 @@ def describe_bytes(draft: PutDraft, value: Any) -> Tree:
         shared = draft.shared(owner.address)
         if shared is not None:
             return shared
-    return draft.blob(view if view.c_contiguous and view.ndim else view.tobytes())
+    if view.ndim == 0:
+        return draft.blob(view.tobytes())
+    return draft.blob(view) if view.c_contiguous else draft.blob_of([view])
 
 
 def restore_bytes(reader: Reader, tree: Tree) -> memoryview:
     """The bytes of a blob, as a read-only memoryview of the shared memory."""
     view = memoryview(reader.blob(tree))
     return view if view.format == "B" else view.cast("B")
-
-
-def describe_sequence(draft: PutDraft, value: Any) -> Tree:
-    """The tree of a tuple or list with its items. Pickled are: a subclass, like a named tuple; many
-    items, many levels, and what contains itself, unless a part has to be linked.
-    """
-    kind = list if type(value) is StoredList else type(value)
-    if kind is not tuple and kind is not list:
-        return default.describe(draft, value)
-    if draft.measured:
-        return _sequence(draft, value, kind)
-    if _items(value, 1) > _ITEMS_MAX and not _links(draft, value):
-        return default.describe(draft, value)
-    draft.measured = True
-    try:
-        return _sequence(draft, value, kind)
-    finally:
-        draft.measured = False
-
-
-def _sequence(draft: PutDraft, value: Any, kind: type) -> Tree:
-    tree: Tree = {
-        "typename": "vineyard::Sequence",
-        "nbytes": 0,
-        "size_": len(value),
-        "type_": kind.__name__,
-        "__elements_-size": len(value),
-    }
-    for at, item in enumerate(value):
-        tree[f"__elements_-{at}"] = draft.part(item)
-    return tree
-
-
-def _items(value: Any, level: int) -> int:
-    """The number of items on all levels; above either limit, some number above it."""
-    if level > _LEVELS_MAX:
-        return _ITEMS_MAX + 1
-    count = len(value)
-    for item in value:
-        if count > _ITEMS_MAX:
-            break
-        if type(item) in _SEQUENCES:
-            count += _items(item, level + 1)
-    return count
-
-
-def _links(draft: PutDraft, value: Any) -> bool:
-    """Whether an item on any level is an object already, or has a builder of the user."""
-    seen: set[int] = set()
-    kinds: set[type] = set()
-    pending = [value]
-    while pending:
-        at = pending.pop()
-        if id(at) not in seen:
-            seen.add(id(at))
-            kinds.update(map(type, at))
-            pending += [item for item in at if type(item) in _SEQUENCES]
-    return not all(draft.describes(kind) for kind in kinds)
-
-
-def restore_sequence(reader: Reader, tree: Tree) -> Any:
-    """The list, or else tuple, of a tree."""
-    size = tree["__elements_-size"]
-    items = (reader.part(tree, f"__elements_-{at}") for at in range(size))
-    return StoredList(items) if tree.get("type_") == "list" else tuple(items)
-
-
-class StoredList(list[Any]):
-    """The list that a get gives. It also equals the tuple that the released package gives instead,
-    so that code which compares with that goes on working.
-    """
-
-    __hash__ = None
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, tuple):
-            return tuple(self) == other
-        return super().__eq__(other)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __reduce__(self) -> tuple[type, tuple[list[Any]]]:
-        return list, (self[:],)
-
-
-_SEQUENCES = (list, tuple, StoredList)

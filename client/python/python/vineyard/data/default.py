@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from vineyard.core.contexts.pickle_setting import REFUSE
+from vineyard.core.contexts.pickle_setting import ALLOW, REFUSE
 from vineyard.data import _splice
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
+from vineyard.data._unpickling import unpickle
 
 
 def describe(draft: PutDraft, value: Any) -> Tree:
@@ -21,6 +22,17 @@ def describe(draft: PutDraft, value: Any) -> Tree:
     pack(draft, tree, value)
     tree["nbytes"] = tree["size_"]
     return tree
+
+
+def describe_pieces(draft: PutDraft, pieces: list[Any]) -> Tree:
+    """The tree of a pickle that was made already."""
+    size = sum(map(len, pieces))
+    return {
+        "typename": "vineyard::PickleBuffer",
+        "nbytes": size,
+        "size_": size,
+        "buffer_": draft.blob_of(pieces),
+    }
 
 
 def restore(reader: Reader, tree: Tree) -> Any:
@@ -32,16 +44,18 @@ def pack(draft: PutDraft, tree: Tree, value: Any) -> None:
     """Writes the pickle of `value` into `tree`: `buffer_`, `size_`, and with buffers inside
     `spans_`.
     """
-    spliced = _splice.dumps(value)
-    tree["size_"] = len(spliced.payload)
+    spliced = _splice.dumps(value, draft.open)
+    tree["size_"] = spliced.pieces.nbytes
     if spliced.spans:
         tree["spans_"] = spliced.spans
-    tree["buffer_"] = draft.blob(spliced.payload)
+    tree["buffer_"] = draft.blob_of(spliced.pieces.parts())
 
 
 def unpack(reader: Reader, tree: Tree, peel: bool = False) -> Any:
     """The value that :func:`pack` was given; `peel` as in :func:`vineyard.data._splice.read`."""
     spans = tree.get("spans_", 0)
+    if not spans and not peel and reader.pickle == ALLOW:
+        return unpickle(reader.blob(tree["buffer_"]), reader)
     plain_bytes = tree.get("plain_", 0)
     if reader.pickle == REFUSE and plain_bytes:
         # An earlier build wrote it, whose pickles have other names than ours.

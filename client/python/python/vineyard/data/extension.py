@@ -72,8 +72,11 @@ def _categorical(values: Any) -> Call:
 
 
 def _masked(values: Any) -> Call:
-    plain = values.to_numpy(dtype=values.dtype.numpy_dtype, na_value=1)
-    return Call(_PUBLIC_MASKED[values.dtype.kind], plain, values.isna())
+    plain, mask = getattr(values, "_data", None), getattr(values, "_mask", None)
+    if not isinstance(plain, numpy.ndarray) or not isinstance(mask, numpy.ndarray):
+        # The public methods give the same, as copies.
+        plain, mask = values.to_numpy(values.dtype.numpy_dtype, na_value=1), values.isna()
+    return Call(_PUBLIC_MASKED[values.dtype.kind], plain, mask)
 
 
 def _arrow(values: Any) -> Call:

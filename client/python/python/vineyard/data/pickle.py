@@ -7,12 +7,12 @@ big-endian numbers), the pickle, the buffers.
 
 from __future__ import annotations
 
-import pickle
 import struct
 from typing import Any
 
 from vineyard.core.contexts.pickle_setting import PickleRefused, chosen
 from vineyard.data import _splice
+from vineyard.data._stream import raw
 from vineyard.data._unpickling import unpickle
 
 _MAGIC = b"__VINEYARD__"
@@ -35,9 +35,9 @@ class PickledReader:
 
     def __init__(self, value: Any) -> None:
         """Pickles `value`; its buffers stay in place and must not change until all is read."""
-        buffers: list[pickle.PickleBuffer] = []
-        stream = _splice.dump(value, buffers)
-        raws = [buffer.raw() for buffer in buffers]
+        pickled = _splice.dump(value)
+        stream = pickled.bare()
+        raws = [_contiguous(memoryview(raw(buffer))) for buffer in pickled.buffers]
         header = _MAGIC + _COUNT.pack(len(raws))
         header += b"".join(_COUNT.pack(raw.nbytes) for raw in raws) + _COUNT.pack(len(stream))
         self._pieces = [memoryview(header + stream), *raws]
@@ -125,3 +125,7 @@ class PickledWriter:
             buffers.append(view[at : at + size])
             at += size
         self._value = unpickle(stream, _Blocks(), buffers)
+
+
+def _contiguous(view: memoryview) -> memoryview:
+    return view if view.c_contiguous else memoryview(view.tobytes())

@@ -13,6 +13,9 @@ import numpy
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
 
+# So many items of a numpy array are made into Arrow text at a time.
+_CHUNK_ITEMS = 1 << 16
+
 
 def describe_objects(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree | None:
     """The text of a numpy array of str or of objects that are all exactly str; None if that cannot
@@ -20,17 +23,58 @@ def describe_objects(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree | 
     """
     if value.size == 0 or value.dtype.kind not in "OU":
         return None
-    items = value.reshape(-1).tolist()
-    if value.dtype.kind != "U" and set(map(type, items)) != {str}:
-        return None
-    try:
-        import pyarrow
+    flat = value.reshape(-1)
+    is_text = value.dtype.kind == "U"
+    chunks = []
+    for begin in range(0, flat.size, _CHUNK_ITEMS):
+        # Of an array of text, so many str objects are there at a time.
+        items = flat[begin : begin + _CHUNK_ITEMS].tolist()
+        if not is_text and set(map(type, items)) != {str}:
+            return None
+        try:
+            import pyarrow
 
-        array = pyarrow.array(items, pyarrow.large_string())
-    except (ImportError, UnicodeEncodeError):
-        # Without pyarrow, or with lone surrogates in the text, the array is pickled.
-        return None
-    return draft.part(array)
+            chunks.append(pyarrow.array(items, pyarrow.large_string()))
+        except (ImportError, UnicodeEncodeError):
+            # Without pyarrow, or with lone surrogates in the text, the array is pickled.
+            return None
+    return _text(draft, chunks)
+
+
+def _text(draft: PutDraft, chunks: list[Any]) -> Tree:
+    """The tree of Arrow arrays of large text, one after the other, which are not joined before."""
+    if len(chunks) == 1:
+        return draft.part(chunks[0])
+    import pyarrow
+
+    offsets, data = [], []
+    end = 0
+    for chunk in chunks:
+        _, positions, content = chunk.buffers()
+        if not len(chunk):
+            continue
+        at = numpy.frombuffer(positions, "i8")[chunk.offset : chunk.offset + len(chunk) + 1]
+        first, last = int(at[0]), int(at[-1])
+        # The first of the next chunk is the last of this one.
+        offsets.append(at[:-1] if end == first else at[:-1] + (end - first))
+        data.append(content.slice(first, last - first) if last > first else b"")
+        end += last - first
+    offsets.append(numpy.array([end]))
+    whole = pyarrow.chunked_array(chunks, pyarrow.large_string())
+    bitmap: Any = b""
+    if whole.null_count:
+        valid = pyarrow.concat_arrays(whole.is_valid().chunks)
+        bitmap = valid.buffers()[1]
+    return {
+        "typename": "vineyard::BaseBinaryArray<arrow::LargeStringArray>",
+        "nbytes": whole.nbytes,
+        "length_": len(whole),
+        "null_count_": whole.null_count,
+        "offset_": 0,
+        "null_bitmap_": draft.blob(bitmap),
+        "buffer_offsets_": draft.blob_of(offsets),
+        "buffer_data_": draft.blob_of(data),
+    }
 
 
 def to_objects(text: Any) -> numpy.ndarray[Any, Any]:
@@ -46,14 +90,10 @@ def describe_strings(draft: PutDraft, value: Any) -> Tree | None:
     import pyarrow
 
     try:
-        array = value.__arrow_array__()
+        array = value.__arrow_array__().cast(pyarrow.large_string())
     except UnicodeEncodeError:
         return None
-    if isinstance(array, pyarrow.ChunkedArray):
-        array = array.combine_chunks()
-        if isinstance(array, pyarrow.ChunkedArray):
-            array = array.chunk(0)
-    array = array.cast(pyarrow.large_string())
+    chunks = array.chunks if isinstance(array, pyarrow.ChunkedArray) else [array]
     na_is_nan = value.dtype.na_value is not _missing()
     return {
         "typename": "vineyard::Tensor<std::string>",
@@ -65,7 +105,7 @@ def describe_strings(draft: PutDraft, value: Any) -> Tree | None:
         "value_type_meta_": "str",
         "string_storage_": value.dtype.storage,
         "string_na_": "nan" if na_is_nan else "NA",
-        "buffer_": draft.part(array),
+        "buffer_": _text(draft, chunks),
     }
 
 

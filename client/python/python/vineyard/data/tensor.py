@@ -39,18 +39,19 @@ def describe(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree:
     dtype = value.dtype
     if dtype.hasobject or dtype.kind == "T" or (dtype.kind == "U" and value.ndim == 1):
         return _describe_objects(draft, value)
-    if not value.flags.c_contiguous:
-        if value.flags.f_contiguous:
-            # Other clients read the bytes of a tensor in C order and ignore `order_`.
-            return describe_pickled(draft, value.shape, value) | {"order_": '"F"'}
-        value = numpy.ascontiguousarray(value)
+    if value.flags.f_contiguous and not value.flags.c_contiguous:
+        # Other clients read the bytes of a tensor in C order and ignore `order_`.
+        return describe_pickled(draft, value.shape, value) | {"order_": '"F"'}
     name = dtype.name
     tree = _header(draft, value, f"vineyard::Tensor<{normalize_dtype(name)}>")
     tree["value_type_"] = name
     tree["value_type_meta_"] = dtype.str
     if not _dtypes.is_simple(dtype):
         tree["dtype_exact_"] = _dtype_to_text(dtype)
-    tree["buffer_"] = _shared(draft, value) or draft.blob(_raw(value))
+    if value.flags.c_contiguous:
+        tree["buffer_"] = _shared(draft, value) or draft.blob(_raw(value))
+    else:
+        tree["buffer_"] = draft.blob_of([value.view(f"V{dtype.itemsize}")])
     return tree
 
 
@@ -83,15 +84,26 @@ def _raw(value: numpy.ndarray[Any, Any]) -> Any:
 
 def _shared(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree | None:
     """The blob that the array is a view of, whole."""
+    address = _blob_address(value)
+    return draft.shared(address) if address else None
+
+
+def lives_in_blob(draft: PutDraft, value: Any) -> bool:
+    """Whether the array would be linked to the blob that it is a view of."""
+    return type(value) is numpy.ndarray and draft.find(_blob_address(value)) is not None
+
+
+def _blob_address(value: numpy.ndarray[Any, Any]) -> int:
+    """Where the blob begins that the array is a view of, whole; 0 if there is none."""
     owner: Any = value.base
     while type(owner) is numpy.ndarray:
         owner = owner.base
     if type(owner) is memoryview:
         owner = owner.obj
     if not isinstance(owner, Blob | RemoteBlob) or owner.size != value.nbytes:
-        return None
-    address = value.ctypes.data
-    return draft.shared(address) if owner.address == address else None
+        return 0
+    address: int = value.ctypes.data
+    return address if owner.address == address else 0
 
 
 def _describe_objects(draft: PutDraft, value: numpy.ndarray[Any, Any]) -> Tree:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vineyard._C import ObjectMeta, RemoteBlobBuilder, RPCClient
+from vineyard._C import ObjectMeta, RPCClient
 from vineyard.core.transfers.progress import Progress, is_shown, wanted
 
 # Smaller puts take one request even if a bar was asked for: they are over at once.
@@ -23,7 +23,7 @@ def put_tree(
     Raises:
         NotEnoughMemoryException: the node has no room for the bytes.
     """
-    total = sum(memoryview(buffer).nbytes for buffer in buffers)
+    total = sum(map(_nbytes, buffers))
     if total >= WATCHED_BYTES_MIN and is_shown(total, wanted()):
         return _put_blob_by_blob(client, tree, buffers, total, persist, name)
     return client._put_tree(tree, buffers, persist, name)
@@ -44,13 +44,19 @@ def _put_blob_by_blob(
     try:
         with Progress(total, "put", True) as bar:
             for buffer in buffers:
-                view = memoryview(buffer).cast("B")
-                sent.append(client.create_remote_blob(RemoteBlobBuilder.wrap(view, view.nbytes)))
-                bar.advance(view.nbytes)
+                sent.append(client._put_tree({"_buffer": 0}, [buffer]))
+                bar.advance(_nbytes(buffer))
         return client._put_tree(_linked(tree, sent), [], persist, name)
     except BaseException:
         client.delete([meta.id for meta in sent])
         raise
+
+
+def _nbytes(buffer: Any) -> int:
+    """The bytes of a buffer, or of one in pieces."""
+    if isinstance(buffer, list):
+        return sum(memoryview(piece).nbytes for piece in buffer)
+    return memoryview(buffer).nbytes
 
 
 def _linked(tree: dict[str, Any], sent: list[ObjectMeta]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _reduce_series(series: pandas.Series) -> Any:
     if isinstance(series.dtype, numpy.dtype):
         values, said["dtype"] = series.to_numpy(), series.dtype
     make = functools.partial(pandas.Series, **said)
-    return _with_state(make, (values, series.index), _state(series))
+    return _protected(Call(make, values, series.index), _state(series))
 
 
 def _reduce_frame(frame: pandas.DataFrame) -> Any:
@@ -78,19 +78,24 @@ def _reduce_frame(frame: pandas.DataFrame) -> Any:
     if frame.shape[1] > _FEW_COLUMNS and len(set(frame.dtypes)) == 1:
         block = _block(frame, frame.iloc[:, 0])
         if block is not None:
-            return _with_state(make, (block, frame.index, frame.columns), state)
+            return _protected(Call(make, block, frame.index, frame.columns), state)
     columns = list(_frames.arrays_of(frame))
     if columns and len(set(frame.dtypes)) == 1:
         block = _block(frame, frame.iloc[:, 0])
         if block is not None:
-            return _with_state(make, (block, frame.index, frame.columns), state)
+            return _protected(Call(make, block, frame.index, frame.columns), state)
     parts = {at: _column(column, frame.index) for at, column in enumerate(columns)}
     # Labels may be equal, so they are set afterwards.
-    return make, (parts, frame.index), {"_typ": "dataframe", "columns": frame.columns, **state}
+    state = {"_typ": "dataframe", "columns": frame.columns, **state}
+    return _protected(Call(make, parts, frame.index), state)
 
 
-def _with_state(make: Any, arguments: tuple[Any, ...], state: dict[str, Any]) -> Any:
-    return (make, arguments, state) if state else (make, arguments)
+def _protected(call: Call, state: dict[str, Any]) -> Any:
+    """The frame or series of a call. `vineyard.data._copy_on_write` protects it, which finds it by
+    the name of this method; to others it is a frame on the same memory.
+    """
+    arguments = pandas.DataFrame.set_flags, (call,)
+    return (*arguments, state) if state else arguments
 
 
 def _state(value: Any) -> dict[str, Any]:

@@ -123,6 +123,12 @@ def scalar(machine: Any, kind: Any, dtype: Any, content: Any) -> Any:
     return numpy.ndarray((), dtype, content if content else None)[()]
 
 
+def own(machine: Any, kind: Any, value: Any) -> Any:
+    """An array with bytes of its own."""
+    check(type(value) is numpy.ndarray, "a copy of no array")
+    return value.copy()
+
+
 def view(machine: Any, kind: Any, base: Any, of: Any) -> Any:
     """An array as one of numpy's subclasses."""
     if not any(of is one for one in _VIEWED):

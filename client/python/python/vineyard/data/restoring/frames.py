@@ -25,9 +25,7 @@ def make(machine: Any, kind: Any, *arguments: Any, **said: Any) -> Any:
     check(dtype is None or is_dtype or dtype in _TEXTS, "a dtype")
     for argument in arguments:
         check(not callable(argument) or isinstance(argument, numpy.generic), "a function")
-    made = kind(*arguments, **said)
-    is_frame = isinstance(made, pandas.DataFrame | pandas.Series)
-    return _copy_on_write.protected(made) if is_frame else made
+    return kind(*arguments, **said)
 
 
 def extension_array(
@@ -82,6 +80,12 @@ def moment(machine: Any, kind: Any, ticks: Any, _: Any, zone: Any, unit: Any = 1
     # As in `span`.
     plain = pandas.Timestamp(numpy.datetime64(ticks, _UNITS[unit]))  # type: ignore[call-overload]
     return plain if zone is None else plain.tz_localize("UTC").tz_convert(zone)
+
+
+def protected(machine: Any, kind: Any, value: Any) -> Any:
+    """A frame or series whose memory pandas does not write to."""
+    check(isinstance(value, pandas.DataFrame | pandas.Series), "a frame")
+    return _copy_on_write.protected(value)
 
 
 def give_details(target: Any, state: Any) -> None:

@@ -27,7 +27,7 @@ _MAPPED = (dict, OrderedDict)
 # What is raised here and by the libraries for bytes that are no pickle.
 _MALFORMED = (
     *(ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError),
-    *(SyntaxError, SystemError, UnicodeDecodeError, struct.error),
+    *(StopIteration, SyntaxError, SystemError, UnicodeDecodeError, struct.error),
 )
 
 
@@ -43,8 +43,8 @@ def read(
     :func:`vineyard.data._unpickling.unpickle`.
 
     Raises:
-        PickleRefused: it names something that is not listed.
-        ValueError: it is no pickle of ours.
+        PickleRefused: it names something that is not listed, or is no whole pickle.
+        ValueError: an argument is not what a pickle of ours has.
     """
     machine = _Machine(stream, buffers, peel)
     try:
@@ -52,7 +52,7 @@ def read(
     except NotListed as error:
         raise refuse(str(error)) from None
     except _MALFORMED as error:
-        raise ValueError(f"these bytes are no pickle that a put makes: {error!r}") from None
+        raise refuse(f"what no put writes ({error!r})") from None
 
 
 class _Machine:

@@ -1,0 +1,65 @@
+"""A put writes the bytes of a value once: to their place, without a private copy before.
+
+Each row of tools/value_rows.py is put by a process of its own, because the kernel keeps the peak by
+process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Node
+
+TOOLS = Path(__file__).parent / "tools"
+sys.path.insert(0, str(TOOLS))
+
+from value_rows import PRIVATE_AT_PUT, ROWS  # noqa: E402
+
+VALUE_BYTES = 256 << 20
+# What a put may need beside the value: the tree, the opcodes of a pickle, what it copies at a time.
+PRIVATE_BYTES_MAX = 16 << 20
+OVER_TCP = ("contiguous", "strided", "axes swapped", "dict of arrays", "dict of strided arrays")
+
+
+@pytest.fixture(scope="module")
+def large_node() -> Iterator[Node]:
+    folder = Path(tempfile.mkdtemp(prefix="vy-"))
+    one = Node(folder / "node", size="1G")
+    yield one
+    one.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def measured(*arguments: str) -> dict[str, float]:
+    command = [sys.executable, str(TOOLS / "measure_value.py"), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    figures: dict[str, float] = json.loads(run.stdout)
+    return figures
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in PRIVATE_AT_PUT])
+def test_06_a_put_needs_no_private_copy(large_node: Node, name: str) -> None:
+    figures = measured(large_node.socket, name, str(VALUE_BYTES))
+    assert figures["nbytes"] > VALUE_BYTES / 2
+    assert figures["put_private"] < PRIVATE_BYTES_MAX, figures
+
+
+@pytest.mark.parametrize("name", OVER_TCP)
+def test_06_a_put_over_tcp_needs_no_private_copy(large_node: Node, name: str) -> None:
+    place = ("--endpoint", large_node.endpoint)
+    figures = measured(large_node.socket, name, str(VALUE_BYTES), *place)
+    assert figures["put_private"] < PRIVATE_BYTES_MAX, figures
+
+
+@pytest.mark.parametrize("name", PRIVATE_AT_PUT)
+def test_a_row_that_needs_a_private_copy_still_needs_it(large_node: Node, name: str) -> None:
+    figures = measured(large_node.socket, name, str(VALUE_BYTES))
+    assert figures["put_private"] >= PRIVATE_BYTES_MAX, figures

@@ -472,6 +472,21 @@ def test_frames_inside_values_keep_what_they_are(ipc_client) -> None:
     assert not got.to_numpy().flags.writeable or pd.__version__ >= "3"
 
 
+def test_frames_that_contain_themselves_come_back(ipc_client) -> None:
+    frame = pd.DataFrame({"a": np.array([None, 1], object), "n": [1, 2]})
+    frame.iat[0, 0] = [frame]
+    series = pd.Series([None, 1], dtype=object)
+    series.iloc[0] = {"up": series}
+    got = ipc_client.get(ipc_client.put({"frame": frame, "series": series}))
+    assert got["frame"].iat[0, 0][0] is got["frame"]
+    assert got["series"].iloc[0]["up"] is got["series"]
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(RecursionError):
+        ipc_client.put({"deep": deep})
+
+
 def test_pandas_singletons_and_dtypes_inside_values(ipc_client) -> None:
     values: list[Any] = [
         pd.NaT,

@@ -27,6 +27,9 @@ from vineyard.data._unpickling import Source, unpickle
 _NEXT_BUFFER = b"\x97"
 _READONLY_BUFFER = b"\x98"
 
+# Classes of pandas that hold objects.
+_CONTAINERS = ("DataFrame", "Series", "Index")
+
 
 class Pickler(pickle.Pickler):
     """Pickles values of libraries by their public constructors."""
@@ -35,6 +38,18 @@ class Pickler(pickle.Pickler):
         """What an object is pickled as, or NotImplemented: as it says itself."""
         reduce = reducer_of(type(obj))
         return NotImplemented if reduce is None else reduce(obj)
+
+
+class _OwnFrames(Pickler):
+    """Leaves frames, series and indexes to pandas, whose own pickling refers back to one that
+    contains itself.
+    """
+
+    def reducer_override(self, obj: Any) -> Any:
+        """As in :class:`Pickler`, but for these."""
+        kind = type(obj)
+        is_own = kind.__module__.partition(".")[0] == "pandas" and kind.__name__ in _CONTAINERS
+        return NotImplemented if is_own else super().reducer_override(obj)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +132,10 @@ def dump(value: Any, outside: dict[int, Any] | None = None) -> Stream:
     Raises:
         Cycle: one of `outside` is in it.
     """
-    stream = Stream()
-    pickler: Any
     try:
-        pickler = Pickler(stream, protocol=5, buffer_callback=stream.put_aside)
-        pickler.dump(value)
+        stream, pickler = _dumped(Pickler, value)
+    except RecursionError:
+        stream, pickler = _dumped(_OwnFrames, value)
     except (pickle.PicklingError, AttributeError, TypeError):
         # Functions and classes of a script or notebook: cloudpickle carries their code, if it is
         # installed.
@@ -129,12 +143,17 @@ def dump(value: Any, outside: dict[int, Any] | None = None) -> Stream:
             raise
         from vineyard.data import _code
 
-        stream = Stream()
-        pickler = _code.Pickler(stream, protocol=5, buffer_callback=stream.put_aside)
-        pickler.dump(value)
+        stream, pickler = _dumped(_code.Pickler, value)
     if outside:
         stream.check_outside(pickler.memo.copy(), outside)
     return stream
+
+
+def _dumped(kind: Any, value: Any) -> tuple[Stream, Any]:
+    stream = Stream()
+    pickler = kind(stream, protocol=5, buffer_callback=stream.put_aside)
+    pickler.dump(value)
+    return stream, pickler
 
 
 def in_band(value: Any) -> bytes:

@@ -99,8 +99,8 @@ impl PyBlobBuilder {
         match self.views.load(Ordering::Relaxed) {
             0 => Ok(()),
             views => Err(PyBufferError::new_err(format!(
-                "cannot {act} blob {}: {views} views of it live, through which it could be written; release them first: \
-                 `del view`, or `view.release()`",
+                "cannot {act} blob {}: {views} views of it live, through which it could be written; release them \
+                 first: `del view`, or `view.release()`",
                 self.id
             ))),
         }

@@ -202,16 +202,6 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         rpc_endpoint: "vm:9601".into(),
         timestamp: 7_710_993_947_468_515_978,
     };
-    let status = InstanceStatus {
-        deployment: "local".into(),
-        instance_id: InstanceId(0),
-        memory_usage: 250,
-        memory_limit: 268_435_456,
-        deferred_requests: 0,
-        ipc_connections: 1,
-        rpc_connections: 0,
-        pieces: None,
-    };
     vec![
         ("", Reply::Register(registered.clone())),
         (
@@ -244,13 +234,10 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
                 meta: BTreeMap::from([(InstanceId(0), info)]),
             },
         ),
-        ("", Reply::InstanceStatus(status.clone())),
+        ("", Reply::InstanceStatus(instance_status(None))),
         (
             "pieces",
-            Reply::InstanceStatus(InstanceStatus {
-                pieces: Some(pieces()),
-                ..status
-            }),
+            Reply::InstanceStatus(instance_status(Some(pieces()))),
         ),
         ("", Reply::ClusterStatus(cluster_status())),
         (
@@ -264,6 +251,19 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             },
         ),
     ]
+}
+
+fn instance_status(pieces: Option<MemoryPieces>) -> InstanceStatus {
+    InstanceStatus {
+        deployment: "local".into(),
+        instance_id: InstanceId(0),
+        memory_usage: 250,
+        memory_limit: 268_435_456,
+        deferred_requests: 0,
+        ipc_connections: 1,
+        rpc_connections: 0,
+        pieces,
+    }
 }
 
 /// A leader with its stats, and a node that did not answer.

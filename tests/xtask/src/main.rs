@@ -1,4 +1,5 @@
-//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `fuzz`, `bench`, `kill-leader`, `scale`, `chore`.
+//! The chores of this repository: `cargo xtask test`, `check`, `fix`, `fuzz`, `bench`, `kill-leader`, `scale`,
+//! `values`, `chore`.
 //!
 //! It starts programs and judges what they print; it must never know how the product works inside.
 #![allow(
@@ -49,6 +50,15 @@ enum Chore {
         #[arg(long, default_value_t = 100_000)]
         objects: u32,
     },
+    /// Private memory and time of a put and a get of each kind of Python value, and lists beside pickle.
+    Values {
+        /// Of each value.
+        #[arg(long, default_value_t = 1_000_000_000)]
+        bytes: u64,
+        /// Of the longest list.
+        #[arg(long, default_value_t = 1_000_000)]
+        items_max: u64,
+    },
     /// Fuzzes the decoders of client frames, peer frames and journal records.
     Fuzz {
         /// For each target.
@@ -80,6 +90,7 @@ fn main() -> ExitCode {
         Chore::KillLeader { kills } => test::kill_leader(kills),
         Chore::WithHistory { chore } => chores::run(&chore),
         Chore::Scale { objects } => test::scale(objects),
+        Chore::Values { bytes, items_max } => python::values(bytes, items_max),
         Chore::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
         Chore::Peer { peer } => {
             peer::Peer::ready(peer).map(|peer| println!("{}", peer.server().display()))

@@ -56,6 +56,53 @@ def test_containers_come_back(ipc_client, value) -> None:
     assert_same(value, ipc_client.get(ipc_client.put(value)))
 
 
+def shape_of(value: object, seen: dict[int, int]) -> object:
+    """The value with a number for each list, dict and array, the same wherever it occurs."""
+    if not isinstance(value, list | dict | np.ndarray):
+        return tuple(shape_of(item, seen) for item in value) if type(value) is tuple else value
+    if id(value) in seen:
+        return "seen", seen[id(value)]
+    number = seen[id(value)] = len(seen)
+    if isinstance(value, np.ndarray):
+        return "array", number, value.tolist()
+    if isinstance(value, dict):
+        return "dict", number, [(key, shape_of(item, seen)) for key, item in value.items()]
+    return "list", number, [shape_of(item, seen) for item in value]
+
+
+def graph(sizes: list[int], within: list[int], links: list[list[int | str | None]]) -> list:
+    """A list of lists, dicts, tuples and arrays that contain each other: a number among the items
+    stands for the part of that number.
+    """
+    parts: list = [np.arange(size) for size in sizes]
+    lists: list[list] = [[] for _ in links]
+    parts += lists
+    parts += [{"in": parts[at % len(parts)]} for at in within]
+    parts.append((parts[0], lists[0]))
+    for one, items in zip(lists, links, strict=True):
+        one += [parts[at % len(parts)] if isinstance(at, int) else at for at in items]
+    return lists[0]
+
+
+@modest
+@given(
+    sizes=st.lists(st.sampled_from([0, 1, 20_000]), min_size=1, max_size=3),
+    within=st.lists(st.integers(0, 9), max_size=2),
+    links=st.lists(
+        st.lists(st.integers(0, 9) | st.text(max_size=2) | st.none(), max_size=12),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_what_is_one_object_in_a_list_is_one_when_it_is_got(
+    ipc_client, sizes, within, links
+) -> None:
+    value = graph(sizes, within, links)
+    object_id = ipc_client.put(value)
+    assert shape_of(ipc_client.get(object_id), {}) == shape_of(value, {})
+    ipc_client.delete(object_id)
+
+
 @modest
 @given(data=st.data())
 def test_numpy_arrays_come_back(ipc_client, data) -> None:

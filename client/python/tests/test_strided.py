@@ -61,6 +61,16 @@ def test_large_views_come_back(client, step):
     assert (got[1]["a"] == value.transpose(2, 0, 1)).all()
 
 
+def test_a_put_with_a_bar_sends_pieces_too(rpc_client, capsys):
+    pytest.importorskip("tqdm")
+    value = {"a": np.arange(1 << 18)[::2], "b": np.arange(1 << 18), "c": memoryview(b"ab")[::-1]}
+    got = rpc_client.get(rpc_client.put([value, np.ones(3)], progress=True), progress=False)[0]
+    assert (got["a"] == value["a"]).all()
+    assert (got["b"] == value["b"]).all()
+    assert got["c"] == b"ba"
+    assert "put" in capsys.readouterr().err
+
+
 def test_views_of_bytes_come_back(client):
     content = bytes(range(256)) * 1000
     for view in (memoryview(content)[::-1], memoryview(content).cast("B", (1000, 256))[::3]):

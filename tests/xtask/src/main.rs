@@ -1,5 +1,5 @@
 //! The chores of this repository: `cargo xtask test`, `check`, `fix`, `dist`, `fuzz`, `bench`, `pairs`, `kill-leader`,
-//! `scale`, `chore`.
+//! `scale`, `values`, `chore`.
 //!
 //! It starts programs and judges what they print; it must never know how the product works inside.
 #![allow(
@@ -60,6 +60,15 @@ enum Chore {
         #[command(subcommand)]
         what: Dist,
     },
+    /// Private memory and time of a put and a get of each kind of Python value, and lists beside pickle.
+    Values {
+        /// Of each value.
+        #[arg(long, default_value_t = 1_000_000_000)]
+        bytes: u64,
+        /// Of the longest list.
+        #[arg(long, default_value_t = 1_000_000)]
+        items_max: u64,
+    },
     /// Fuzzes the decoders of client frames, peer frames and journal records.
     Fuzz {
         /// For each target.
@@ -99,6 +108,7 @@ fn main() -> ExitCode {
         Chore::Pairs(options) => pairs::run(&options),
         Chore::Scale { objects } => test::scale(objects),
         Chore::Dist { what: Dist::Wheel } => dist::wheel().map(drop),
+        Chore::Values { bytes, items_max } => python::values(bytes, items_max),
         Chore::Fuzz { seconds, target } => fuzz::run(seconds, target.as_deref()),
         Chore::Peer { peer } => {
             peer::Peer::ready(peer).map(|peer| println!("{}", peer.server().display()))

@@ -23,6 +23,7 @@ const INSTALL: [&str; 2] = ["install", "./client/python"];
 const PACKAGE: &str = "client/python";
 const QUICK_START: &str = "client/python/tests/test_quickstart.py";
 const REFERENCE: &str = "client/python/tests/tools/reference.py";
+const VALUES: &str = "client/python/tests/tools/values.py";
 const RELEASED_ARENA: &str = "2G";
 /// Variables that would lead a client or the tests elsewhere.
 const LEADING_ELSEWHERE: [&str; 4] = [
@@ -248,6 +249,21 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan, wheel: &Path) -> Result<()>
     }
     shell::step("the package against the reference");
     shell::run(oldest.run().arg(REFERENCE))
+}
+
+/// The tables of values in docs/benchmarks.md, with the oldest and the newest libraries.
+pub(crate) fn values(bytes: u64, items_max: u64) -> Result<()> {
+    for environment in [Environment::oldest()?, Environment::newest()?] {
+        environment.install()?;
+        let mut command = environment.run();
+        command
+            .env("VINEYARD_TEST_PROFILE", "installed")
+            .arg(VALUES);
+        command.args(["--bytes", &bytes.to_string()]);
+        command.args(["--items-max", &items_max.to_string()]);
+        shell::run(&mut command)?;
+    }
+    Ok(())
 }
 
 /// The released tests with our package on our nodes.

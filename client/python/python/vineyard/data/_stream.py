@@ -12,7 +12,6 @@ be right.
 
 from __future__ import annotations
 
-import dataclasses
 import pickle
 import pickletools
 import struct
@@ -31,6 +30,8 @@ _TEXT_OPCODES = b"X\x8d"
 _FRAME_BYTES_MIN = 4
 # Shorter buffers are copied: to hand over a piece costs as much.
 _PIECE_BYTES_MIN = 1024
+# So many bytes travel in the request itself.
+_JOINED_BYTES_MAX = 64 << 10
 
 # NONE, POP and BININT1 n, POP: they leave the stack as it was.
 _PAD_EVEN = b"N0"
@@ -101,15 +102,17 @@ class Stream:
                 made.add(chunk)
             return made
         buffers = iter(self.buffers)
+        made.add(self.chunks[0][:_PROTO_BYTES])
         for opcodes, count, header, value in self._parts():
             begin = 0
-            for at in _places(opcodes, count):
+            for at in _places(opcodes, count) if count else ():
                 made.add(opcodes[begin:at])
                 made.add_buffer(raw(next(buffers)))
                 begin = at + 1
             made.add(opcodes[begin:])
-            made.add(header)
-            made.add(value)
+            if header.nbytes:
+                made.add(header)
+                made.add(value)
         return made
 
     def long_bytes(self) -> Iterator[memoryview]:
@@ -119,66 +122,73 @@ class Stream:
                 yield value
 
     def _parts(self) -> Iterator[tuple[memoryview, int, memoryview, memoryview]]:
-        """Opcodes without a FRAME opcode, how many of them are NEXT_BUFFER, and the long value
-        behind them with its header, or nothing.
+        """The opcodes behind the first, PROTO, without FRAME opcodes; how many of them are
+        NEXT_BUFFER; and the long value behind them with its header, or nothing.
         """
         counts = [0] * len(self.chunks)
         for at in self._chunk_of:
             counts[at] += 1
         nothing = memoryview(b"")
-        yield memoryview(self.chunks[0])[:_PROTO_BYTES], 0, nothing, nothing
         begin = _PROTO_BYTES
         pairs = iter(zip(self.chunks, counts, strict=True))
         for chunk, count in pairs:
             opcodes, header = _taken_apart(memoryview(chunk)[begin:])
             begin = 0
+            # It has one dimension: the pickler writes bytes and bytearrays by themselves.
             value = memoryview(next(pairs)[0]) if header.nbytes else nothing
             yield opcodes, count, header, value
 
 
-@dataclasses.dataclass
 class Pieces:
     """Bytes in pieces, and where buffers are among them.
 
     `nbytes`: of all pieces. `table`: the offset and the length of each buffer, as :data:`SPAN`.
     """
 
-    nbytes: int = 0
-    table: bytearray = dataclasses.field(default_factory=bytearray)
-    _parts: list[Any] = dataclasses.field(default_factory=list)
-    _short: list[Any] = dataclasses.field(default_factory=list)
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self.table = bytearray()
+        self._parts: list[Any] = []
 
-    def add(self, part: Any) -> None:
-        """Any buffer. One that is not contiguous stands for its bytes in C order."""
-        nbytes = memoryview(part).nbytes
-        self.nbytes += nbytes
-        if nbytes < _PIECE_BYTES_MIN:
-            self._short.append(part)
-        else:
-            self._end_short()
-            self._parts.append(part)
+    def add(self, part: bytes | bytearray | memoryview) -> None:
+        """Bytes, in one dimension."""
+        self.nbytes += len(part)
+        self._parts.append(part)
 
     def add_buffer(self, buffer: Any) -> None:
-        """A buffer of the pickle, at an aligned offset."""
+        """A buffer of the pickle, at an aligned offset. If it is not contiguous, it stands for its
+        bytes in C order.
+        """
         length = memoryview(buffer).nbytes
         padding = _padding(-(self.nbytes + HEADER_BYTES) % _ALIGNMENT_BYTES)
         self.add(padding + _BYTEARRAY8 + length.to_bytes(8, "little"))
         self.table += SPAN.pack(self.nbytes, length)
-        self.add(buffer)
+        self.nbytes += length
+        self._parts.append(buffer)
 
     def parts(self) -> list[Any]:
-        """The pieces: the same bytes in fewer buffers."""
-        self._end_short()
-        return self._parts
+        """The same bytes in fewer buffers."""
+        if self.nbytes <= _JOINED_BYTES_MAX:
+            return [self.joined()]
+        made: list[Any] = []
+        short: list[bytes] = []
+        for part in self._parts:
+            if memoryview(part).nbytes < _PIECE_BYTES_MIN:
+                short.append(_bytes_of(part))
+                continue
+            if short:
+                made.append(b"".join(short))
+                short = []
+            made.append(part)
+        return [*made, b"".join(short)] if short else made
 
     def joined(self) -> bytes:
         """All bytes, copied."""
-        return b"".join(memoryview(part).tobytes() for part in self.parts())
+        return b"".join(map(_bytes_of, self._parts))
 
-    def _end_short(self) -> None:
-        if self._short:
-            self._parts.append(b"".join(memoryview(part).tobytes() for part in self._short))
-            self._short = []
+
+def _bytes_of(part: Any) -> bytes:
+    return part if type(part) is bytes else memoryview(part).tobytes()
 
 
 def _taken_apart(chunk: memoryview) -> tuple[memoryview, memoryview]:
@@ -196,8 +206,6 @@ def _taken_apart(chunk: memoryview) -> tuple[memoryview, memoryview]:
 
 def _places(opcodes: memoryview, count: int) -> list[int]:
     """The offsets of the NEXT_BUFFER opcodes, of which there are `count`."""
-    if not count:
-        return []
     found = bytes(opcodes)
     if found.count(_NEXT_BUFFER) > count:
         # Arguments of other opcodes have that byte too.

@@ -83,6 +83,15 @@ def to_objects(text: Any) -> numpy.ndarray[Any, Any]:
     return objects
 
 
+def to_array(text: Any, dtype: numpy.dtype[Any]) -> numpy.ndarray[Any, Any]:
+    """A numpy array of a dtype of text; few objects of str are there at a time."""
+    array = numpy.empty(len(text), dtype)
+    for begin in range(0, len(text), _CHUNK_ITEMS):
+        chunk = text.slice(begin, _CHUNK_ITEMS)
+        array[begin : begin + len(chunk)] = to_objects(chunk)
+    return array
+
+
 def describe_strings(draft: PutDraft, value: Any) -> Tree | None:
     """The tree of a pandas array of dtype string, as a text tensor that says which kind of string
     dtype it is; None with text that UTF-8 cannot carry, such as lone surrogates.

@@ -176,9 +176,10 @@ def _dtype_from_text(reader: Reader, text: str) -> numpy.dtype[Any]:
 
 def _restore_text(reader: Reader, tree: Tree, shape: tuple[int, ...]) -> numpy.ndarray[Any, Any]:
     text = reader.shared_part(tree, "buffer_")
-    array = strings.to_objects(text).reshape(shape)
     exact = tree.get("dtype_exact_")
-    return array.astype(_dtype_from_text(reader, exact)) if exact else array
+    if exact is None:
+        return strings.to_objects(text).reshape(shape)
+    return strings.to_array(text, _dtype_from_text(reader, exact)).reshape(shape)
 
 
 def restore_plain(reader: Reader, tree: Tree) -> numpy.ndarray[Any, Any]:

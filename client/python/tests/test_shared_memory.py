@@ -128,12 +128,14 @@ def test_a_text_has_as_many_bytes_as_its_format_can_say(ipc_client, kind):
     longest = longest if kind is str else longest.encode()
     made = ShareableList(ipc_client, [longest, None]).freeze()
     assert ShareableList(ipc_client, name=made.shm.name)[0] == longest
+    made.shm.unlink()
     longer = longest + longest[-1:]
     with pytest.raises(ValueError, match=r"at most 9,999,999 bytes, not 10,000,000"):
         ShareableList(ipc_client, [longer])
     open_list = ShareableList(ipc_client, [longest])
     with pytest.raises(ValueError, match=r"at most 9,999,999 bytes, not 10,000,000"):
         open_list[0] = longer
+    open_list.shm.unlink()
 
 
 # As an earlier build wrote ["ab", b"c", 5, None]: formats of the places, and no last byte.

@@ -194,9 +194,9 @@ impl Stage {
         }
     }
 
-    /// Forms a cluster of `nodes` nodes, which may be of different builds: the first founds it, the others join with its
-    /// token. They do not wait until the founder serves: they start at any time from when its disk has the token. That
-    /// disk may be slow, and the founder may be killed and started again meanwhile.
+    /// Forms a cluster of `nodes` nodes, which may be of different builds: the first founds it, the others join with
+    /// its token. They do not wait until the founder serves: they start at any time from when its disk has the token.
+    /// That disk may be slow, and the founder may be killed and started again meanwhile.
     pub async fn form(&self, nodes: usize) {
         let mut chance = Chance::stream(self.world.seed, "builds");
         let (older, level) = self.draw_older(&mut chance, nodes);

@@ -96,8 +96,8 @@ impl MemfdRegion {
     }
 }
 
-/// The error for a mapping of `len` bytes that could not be made. Where the address space was too small, it says so, and
-/// how large the process may be.
+/// The error for a mapping of `len` bytes that could not be made. Where the address space was too small, it says so,
+/// and how large the process may be.
 fn unmapped(len: usize, error: io::Error) -> io::Error {
     if error.raw_os_error() != Some(Errno::ENOMEM as i32) {
         return error;

@@ -160,7 +160,9 @@ class ShareableList:
     def _write(self, position: int, format: str, value: Item) -> None:
         buffer = self.shm.buf
         at = self._data_start + self._offsets[position]
-        struct.pack_into(format, buffer, at, _encoded(value) if isinstance(value, str) else value)
+        packed = struct.pack(format, _encoded(value) if isinstance(value, str) else value)
+        # The memory may have been of another object.
+        buffer[at : at + self._room(position)] = packed.ljust(self._room(position), b"\x00")
         at = self._formats_start + position * ALIGNMENT
         struct.pack_into("8s", buffer, at, format.encode())
         meaning = MEANINGS.get(type(value), PLAIN)

@@ -124,7 +124,13 @@ def same(put: Any, got: Any) -> None:
         assert got.type == put.type
     elif isinstance(put, pa.RecordBatch | pa.Table):
         assert got.schema.equals(put.schema, check_metadata=True)
-        assert repr(got.to_pydict()) == repr(put.to_pydict())
+        try:
+            items = put.to_pydict()
+        except OverflowError:
+            # Python has no such date.
+            assert got.equals(put)
+        else:
+            assert repr(got.to_pydict()) == repr(items)
     elif isinstance(put, np.ma.MaskedArray):
         assert (type(got), got.dtype, repr(got)) == (type(put), put.dtype, repr(put))
     elif isinstance(put, np.ndarray) and put.dtype.kind == "O":

@@ -32,6 +32,7 @@ from crossed_values import VALUES
 from data_cases import CASES
 from data_equal import assert_same
 from data_plain import plain
+from pickle_by_hand import Call, by_hand
 from vineyard.data import _splice
 from vineyard.data.restoring import machine, names
 
@@ -412,6 +413,34 @@ def test_a_lie_about_bytes_is_an_error(name: str) -> None:
     refusals = (vineyard.PickleRefused, ValueError, TypeError, pa.ArrowException)
     with pytest.raises(refusals):
         read(LIES[name]())
+
+
+# By hand, opcode by opcode: what no library can be made to pickle.
+
+GOES_BACK = np.array([0, 10**7, 0], "i4")
+
+
+def matrix_of(kind: str, *parts: Any) -> Call:
+    return Call(f"scipy.sparse:{kind}_matrix", parts, (2, 2))
+
+
+HAND_MADE: dict[str, Callable[[], Any]] = {
+    "rows_of_csr_that_go_back": lambda: matrix_of("csr", np.zeros(0), np.zeros(0, "i4"), GOES_BACK),
+    "rows_of_csc_that_go_back": lambda: matrix_of("csc", np.zeros(0), np.zeros(0, "i4"), GOES_BACK),
+    "rows_of_bsr_that_go_back": lambda: matrix_of(
+        "bsr", np.zeros((0, 1, 1)), np.zeros(0, "i4"), GOES_BACK
+    ),
+    "diagonals_that_overflow": lambda: matrix_of(
+        "dia", np.ones((1, 2)), np.array([2**31 - 1], "i4")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HAND_MADE)
+def test_a_lie_made_by_hand_is_an_error(name: str) -> None:
+    with pytest.raises((vineyard.PickleRefused, ValueError)) as caught:
+        read(by_hand(HAND_MADE[name]()))
+    assert "arguments and" not in str(caught.value), "refused for what the test does not mean"
 
 
 MUTATIONS = int(os.environ.get("VINEYARD_EXAMPLES", "200")) * 10

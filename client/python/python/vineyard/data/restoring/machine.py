@@ -186,9 +186,13 @@ class _Machine:
 
     def read_only(self) -> None:
         """READONLY_BUFFER."""
-        if type(self.stack[-1]) is not memoryview:
-            raise NotListed(f"a buffer of {_kind(self.stack[-1])}")
-        self.stack[-1] = self.stack[-1].toreadonly()
+        view = self.stack[-1]
+        if type(view) not in (memoryview, bytearray):
+            raise NotListed(f"a buffer of {_kind(view)}")
+        if type(view) is bytearray or not view.readonly:
+            # Nothing else may write to what counts as read-only.
+            self.budget.take(memoryview(view).nbytes)
+            self.stack[-1] = memoryview(bytes(view))
 
     def tuple_of(self, size: int) -> None:
         """TUPLE1 to TUPLE3."""

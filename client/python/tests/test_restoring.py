@@ -32,7 +32,7 @@ from crossed_values import VALUES
 from data_cases import CASES
 from data_equal import assert_same
 from data_plain import plain
-from pickle_by_hand import Call, by_hand
+from pickle_by_hand import Call, Name, Opcodes, WithState, by_hand, opcodes
 from vineyard.data import _splice
 from vineyard.data.restoring import machine, names
 
@@ -424,6 +424,17 @@ def matrix_of(kind: str, *parts: Any) -> Call:
     return Call(f"scipy.sparse:{kind}_matrix", parts, (2, 2))
 
 
+def sparse_of(kind: str, *places: list[int]) -> Any:
+    """A sparse array of one value, in a length of 10."""
+    parts = [np.array(part, "i4") for part in places]
+    state = {
+        "_sparse_index": Call(f"pandas._libs.sparse:{kind}", 10, *parts),
+        "_sparse_values": np.ones(1),
+        "_dtype": Call("pandas:SparseDtype", Call("numpy:dtype", "f8"), 0.0),
+    }
+    return WithState(Opcodes(opcodes(Name("pandas.arrays:SparseArray")) + b")\x81"), state)
+
+
 HAND_MADE: dict[str, Callable[[], Any]] = {
     "rows_of_csr_that_go_back": lambda: matrix_of("csr", np.zeros(0), np.zeros(0, "i4"), GOES_BACK),
     "rows_of_csc_that_go_back": lambda: matrix_of("csc", np.zeros(0), np.zeros(0, "i4"), GOES_BACK),
@@ -433,6 +444,13 @@ HAND_MADE: dict[str, Callable[[], Any]] = {
     "diagonals_that_overflow": lambda: matrix_of(
         "dia", np.ones((1, 2)), np.array([2**31 - 1], "i4")
     ),
+    "blocks_of_a_negative_length": lambda: sparse_of("BlockIndex", [0, 5], [5, -4]),
+    "blocks_that_overflow": lambda: sparse_of("BlockIndex", [0, 5], [2**31 - 1, 1]),
+    "blocks_over_each_other": lambda: sparse_of("BlockIndex", [0, 2], [3, 1]),
+    "a_block_before_the_first": lambda: sparse_of("BlockIndex", [-1], [1]),
+    "a_block_without_length": lambda: sparse_of("BlockIndex", [0], []),
+    "a_place_twice": lambda: sparse_of("IntIndex", [3, 3]),
+    "a_place_beyond": lambda: sparse_of("IntIndex", [10]),
 }
 
 

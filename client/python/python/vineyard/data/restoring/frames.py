@@ -82,6 +82,28 @@ def moment(machine: Any, kind: Any, ticks: Any, _: Any, zone: Any, unit: Any = 1
     return plain if zone is None else plain.tz_localize("UTC").tz_convert(zone)
 
 
+def sparse_places(machine: Any, kind: Any, length: Any, *parts: Any) -> Any:
+    """Where the values of a sparse array are, of their places or of blocks of them: pandas adds up
+    the lengths of blocks in 32 bits, and writes as many places as each block says.
+    """
+    check(type(length) is int and length >= 0, "the length of a sparse array")
+    own = []
+    for part in parts:
+        check(type(part) is numpy.ndarray and part.ndim == 1, "the places of a sparse array")
+        check(part.dtype.kind == "i", "the places of a sparse array")
+        machine.budget.take(part.nbytes)
+        own.append(part.astype("i8"))
+    begins, sizes = own if kind.__name__ == "BlockIndex" else (own[0], numpy.ones_like(own[0]))
+    check(len(begins) == len(sizes), "the blocks of a sparse array")
+    limit = min(length, numpy.iinfo("i4").max)
+    is_within = bool(((begins >= 0) & (begins <= limit)).all())
+    check(is_within and bool(((sizes > 0) & (sizes <= limit)).all()), "places beyond their array")
+    ends = begins + sizes
+    check(not len(ends) or int(ends[-1]) <= limit, "places beyond their array")
+    check(bool((ends[:-1] <= begins[1:]).all()), "the order of the places")
+    return kind(length, *(part.astype("i4") for part in own))
+
+
 def protected(machine: Any, kind: Any, value: Any) -> Any:
     """A frame or series whose memory pandas does not write to."""
     check(isinstance(value, pandas.DataFrame | pandas.Series), "a frame")
@@ -114,7 +136,7 @@ def give_sparse(target: Any, state: Any) -> None:
     index, values, dtype = state["_sparse_index"], state["_sparse_values"], state["_dtype"]
     check(type(index).__module__ == "pandas._libs.sparse", "the places of a sparse array")
     check(type(values) is numpy.ndarray and type(dtype) is pandas.SparseDtype, "sparse values")
-    check(len(values) == index.npoints, "the number of sparse values")
+    check(values.ndim == 1 and len(values) == index.npoints, "the number of sparse values")
     places = index.to_int_index().indices
     kind = "block" if type(index).__name__ == "BlockIndex" else "integer"
     made = sparse_array(values, places, index.length, dtype.fill_value, kind)

@@ -34,8 +34,8 @@ class Call:
 class Keywords(Call):
     """As :class:`Call`, with keywords, by a `functools.partial`."""
 
-    def __init__(self, name: str, *arguments: Any, **said: Any) -> None:
-        super().__init__(name, *arguments)
+    def __init__(self, called: str, /, *arguments: Any, **said: Any) -> None:
+        super().__init__(called, *arguments)
         bare = Call("functools:partial", self.function)
         self.function = WithState(bare, (self.function, (), said, None))
 

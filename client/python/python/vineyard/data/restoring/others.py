@@ -9,6 +9,9 @@ import numpy
 from vineyard.data._sparse_places import check_places
 from vineyard.data.restoring.checks import NotListed, check
 
+# Less than rows of lists take: matrices of many empty rows are put.
+_ROW_BYTES = 4
+_ELEMENT_BYTES = 64
 _INDICES = {"indices", "indptr", "row", "col", "offsets"}
 
 
@@ -16,7 +19,10 @@ def matrix(machine: Any, kind: Any, content: Any, shape: Any = None) -> Any:
     """A sparse matrix or array of its parts, or of one in coordinates."""
     if shape is None:
         check(type(content).__module__.startswith("scipy.sparse."), "the content of a matrix")
-        machine.budget.take(sum(content.shape))
+        form = kind.__name__[:3]
+        check(content.format == "coo" and form in ("dok", "lil"), "the content of a matrix")
+        rows = content.shape[0] if form == "lil" else 0
+        machine.budget.take(_ROW_BYTES * rows + _ELEMENT_BYTES * content.nnz)
         return kind(content)
     check(type(content) is tuple, "the content of a matrix")
     made = kind(tuple(_own_places(machine, part) for part in content), shape)
@@ -30,7 +36,8 @@ def _own_places(machine: Any, part: Any) -> Any:
     """
     if type(part) is tuple:
         return tuple(_own_places(machine, one) for one in part)
-    check(type(part) is numpy.ndarray, "a part of a matrix")
+    # scipy would take two numbers for a shape.
+    check(type(part) is numpy.ndarray and part.ndim > 0, "a part of a matrix")
     if part.dtype.kind != "i" or not part.flags.writeable:
         return part
     machine.budget.take(part.nbytes)
@@ -63,10 +70,13 @@ def column(machine: Any, kind: Any, name: Any, values: Any, dtype: Any = None) -
     return kind(name, values, dtype=dtype)
 
 
-def columns(machine: Any, kind: Any, parts: Any) -> Any:
-    """A polars frame of its series."""
+def columns(machine: Any, kind: Any, parts: Any = None, height: Any = None) -> Any:
+    """A polars frame of its series, or without any of its height."""
     import polars
 
-    check(type(parts) is list, "the series of a frame")
+    if parts is None:
+        check(type(height) is int and height >= 0, "the height of a frame")
+        return kind(height=height)
+    check(height is None and type(parts) is list, "the series of a frame")
     check(all(type(part) is polars.Series for part in parts), "the series of a frame")
     return kind(parts)

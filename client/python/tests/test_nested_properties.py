@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 import vineyard
 from data_cases import CASES
 from data_equal import assert_same
@@ -132,7 +133,7 @@ def same(put: Any, got: Any) -> None:
             same(one, other)
     elif isinstance(put, pd.Series | pd.DataFrame):
         same_frame(put, got)
-    elif isinstance(put, dict):
+    elif isinstance(put, dict) and not scipy.sparse.issparse(put):
         assert list(put) == list(got)
         for key, item in put.items():
             same(item, got[key])

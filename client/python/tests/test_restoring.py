@@ -456,7 +456,7 @@ def repeated(value: Any, name: str, *arguments: Any) -> Any:
 
 INT8 = Call("pyarrow.lib:type_for_alias", "int8")
 PLACES = (np.array([0], "i4"), np.array([8], "i4"))
-RANGES = [Call("pandas:RangeIndex", 0, 10**9, 1), Call("pandas:RangeIndex", 0, 2 * 10**4, 1)]
+RANGES = [Call("pandas:RangeIndex", 0, 10**4, 1), Call("pandas:RangeIndex", 0, 2 * 10**4, 1)]
 
 HAND_MADE: dict[str, Callable[[], Any]] = {
     "rows_of_csr_that_go_back": lambda: matrix_of("csr", np.zeros(0), np.zeros(0, "i4"), GOES_BACK),
@@ -494,9 +494,11 @@ HAND_MADE: dict[str, Callable[[], Any]] = {
         "numpy:asanyarray", np.zeros(100), Call("numpy:dtype", "S100000000")
     ),
     "a_number_for_each_cell": lambda: Call("pandas:DataFrame", 5, *RANGES),
-    "a_number_for_each_column": lambda: Call("pandas:DataFrame", {0: 1.5}, RANGES[0]),
+    "a_number_for_each_column": lambda: Call(
+        "pandas:DataFrame", dict.fromkeys(range(40), 1.5), Call("pandas:RangeIndex", 0, 10**7, 1)
+    ),
     "a_number_for_each_label": lambda: Call("pandas:Series", 1.5, RANGES[0]),
-    "a_range_in_a_list": lambda: Call("pandas:Index", [Call("builtins:range", 0, 10**9, 1)]),
+    "a_range_in_a_list": lambda: Call("pandas:Index", [[[[Call("builtins:range", 0, 10**8, 1)]]]]),
     "a_long_keyword": lambda: Keywords(
         "numpy.ma:MaskedArray", np.zeros(1), mask=Call("builtins:range", 0, 10**9, 1)
     ),

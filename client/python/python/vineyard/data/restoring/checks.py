@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 
@@ -18,6 +19,7 @@ _HASHED_LEVELS_MAX = 100
 # What a long exponent says in a few bytes, a whole number has digits for.
 _DIGITS_MAX = 10_000
 _SEQUENCES = (list, tuple, set, frozenset)
+_MAPPINGS = (dict, OrderedDict)
 _PLAIN = frozenset((str, bytes, int, float, bool, type(None)))
 
 
@@ -52,9 +54,9 @@ class Budget:
         while open_containers:
             one = open_containers[-1]
             kind = type(one)
-            if kind not in _SEQUENCES and not isinstance(one, dict):
+            if kind not in _SEQUENCES and kind not in _MAPPINGS:
                 return self._size_of_one(one)
-            inside = [*one, *one.values()] if isinstance(one, dict) else list(one)
+            inside = [*one, *one.values()] if kind in _MAPPINGS else list(one)
             known = sizes.get(id(one), -1)
             if known == -1:
                 sizes[id(one)] = None
@@ -119,7 +121,7 @@ class Budget:
 
 
 def _is_container(value: Any) -> bool:
-    return type(value) in _SEQUENCES or isinstance(value, dict)
+    return type(value) in _SEQUENCES or type(value) in _MAPPINGS
 
 
 def check(holds: bool, what: str) -> None:

@@ -114,6 +114,10 @@ class _Machine:
         """MEMOIZE."""
         self.memo.append(self.stack[-1])
 
+    def pop(self) -> None:
+        """POP: whatever it is, it is asked nothing."""
+        self.stack.pop()
+
     def mark(self) -> None:
         """MARK."""
         self.marks.append(self.stack)
@@ -295,7 +299,7 @@ _OPCODES: dict[int, Callable[[_Machine], None]] = {
     0x80: _Machine.proto,
     0x95: lambda machine: machine.number(_U8),
     ord("("): _Machine.mark,
-    ord("0"): lambda machine: machine.stack.pop() and None,
+    ord("0"): _Machine.pop,
     ord("N"): _push(lambda machine: None),
     0x88: _push(lambda machine: True),
     0x89: _push(lambda machine: False),

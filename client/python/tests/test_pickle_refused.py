@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 import vineyard
 from pickle_attacks import ATTACKS, Trap, forged
 from vineyard import _C
@@ -111,6 +112,17 @@ def test_addresses_in_the_store_are_no_objects(writer, refusing, name):
     forged_id = forged(writer, writer.put(np.zeros(4)), value_type_meta_=name)
     with pytest.raises(ValueError, match="addresses"):
         refusing.get(forged_id)
+
+
+@pytest.mark.parametrize("says", [None, True])
+@pytest.mark.parametrize("kind", ["csr", "csc", "bsr"])
+def test_places_outside_a_stored_matrix_are_an_error(writer, refusing, kind, says):
+    blocks = {"blocksize": (1, 1)} if kind == "bsr" else {}
+    honest = writer.put(getattr(scipy.sparse, f"{kind}_matrix")((2, 2), **blocks))
+    begins = writer.put(np.array([0, 10**7, 0], "i4"))
+    object_id = forged(writer, honest, indptr=begins, canonical_=says)
+    with pytest.raises(ValueError, match="places"):
+        refusing.get(object_id)
 
 
 @pytest.mark.parametrize("name", ["arrow.py_extension_type", "POLARS_EXTENSION_TYPE"])

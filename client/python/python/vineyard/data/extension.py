@@ -213,7 +213,13 @@ def restore_sparse(reader: Reader, tree: Tree) -> Any:
 
 
 def sparse_array(values: Any, indices: Any, size: int, fill: Any, index_kind: str) -> Any:
-    """The SparseArray of its stored values and where they are."""
+    """The SparseArray of its stored values and where they are.
+
+    Raises:
+        ValueError: there are not as many values as places.
+    """
+    if values.shape != indices.shape:
+        raise ValueError(f"a sparse array of {values.shape} values in {indices.shape} places")
     sparse: Any = pandas.arrays.SparseArray
     if hasattr(sparse, "from_indices"):
         return sparse.from_indices(values, indices, size, fill, kind=index_kind)

@@ -16,6 +16,7 @@ import scipy.sparse
 from vineyard.data import default
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
+from vineyard.data._sparse_places import check_places
 
 _PARTS = {
     "bsr": ("data", "indices", "indptr"),
@@ -65,6 +66,8 @@ def restore(reader: Reader, tree: Tree) -> Any:
     for name, part in zip(_PARTS[kind][1:], parts[1:], strict=True):
         if getattr(matrix, name).dtype != part.dtype:
             setattr(matrix, name, part)
+    # A canonical matrix is looked through by nothing else here.
+    check_places(matrix, full=reader.pickle == "refuse" or not tree.get("canonical_"))
     if kind in _COMPRESSED:
         _settle(matrix, tree.get("canonical_"), reader.copies)
     return matrix

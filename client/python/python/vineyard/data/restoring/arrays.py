@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy
+import pandas
 
 from vineyard.data._dtypes import without_objects
 from vineyard.data.restoring.checks import NotListed, check, is_bytes
@@ -93,7 +94,7 @@ def array(machine: Any, kind: Any, shape: Any, dtype: Any, *rest: Any) -> Any:
     check(_is_shape(shape) and _is_dtype(dtype), "the shape and dtype of an array")
     if not rest:
         check(dtype is _OBJECT or dtype == _OBJECT or dtype.kind == "T", "an array without bytes")
-        machine.budget.take(math.prod(shape))
+        machine.budget.take(math.prod(shape) * dtype.itemsize)
         return numpy.ndarray(shape, dtype)
     buffer, offset, strides, order = rest
     check(is_bytes(buffer), "an array of no bytes")
@@ -109,6 +110,10 @@ def give_items(target: Any, state: Any) -> None:
         raise NotListed("a state for an array that is not one of objects")
     check(shape == target.shape and dtype == target.dtype and type(items) is list, "items")
     check(len(items) == target.size, "the number of items")
+    if dtype.kind == "T":
+        # Anything else would be written as text, with all that is in it.
+        na = getattr(dtype, "na_object", None)
+        check(all(type(item) in (str, float, type(None)) or item is na for item in items), "texts")
     flat: Any = numpy.empty(len(items), target.dtype)
     for at, item in enumerate(items):
         flat[at] = item
@@ -132,7 +137,7 @@ def own(machine: Any, kind: Any, value: Any) -> Any:
 def view(machine: Any, kind: Any, base: Any, of: Any) -> Any:
     """An array as one of numpy's subclasses."""
     if not any(of is one for one in _VIEWED):
-        raise NotListed(f"a view as {of!r}")
+        raise NotListed(f"a view as a {type(of).__qualname__}")
     check(type(base) is numpy.ndarray, "a view of no array")
     return base.view(of)
 
@@ -151,4 +156,10 @@ def converted(machine: Any, kind: Any, value: Any, dtype: Any) -> Any:
     if machine.peel:
         return value
     check(dtype is object or _is_dtype(dtype), "the dtype of a conversion")
+    # Anything else numpy takes apart, as far down as there are sequences.
+    kinds = (numpy.ndarray, pandas.Index, pandas.api.extensions.ExtensionArray)
+    check(isinstance(value, kinds), "a conversion of what is no array")
+    if dtype is not object:
+        check(value.dtype != _OBJECT or dtype == _OBJECT, "a conversion of objects")
+        machine.budget.take(len(value) * dtype.itemsize)
     return numpy.asanyarray(value, dtype)

@@ -5,6 +5,7 @@ Promise: every array is validated before it is used, and no type is made that re
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow
@@ -15,20 +16,51 @@ from vineyard.data.restoring.checks import NotListed, check, is_bytes
 _VIEWS = ("string_view", "binary_view", "list_view", "large_list_view")
 _PARTS = 7
 _CODES = 128
+_LEVELS_MAX = 200
+# A type takes more, and as long to look at.
+_LEVEL_BYTES = 64
+_SIZE_MAX = (1 << 31) - 1
 
 
 def kind(machine: Any, make: Any, *arguments: Any) -> Any:
     """A type, field or schema, of types, names and numbers."""
     for argument in arguments:
         check(not callable(argument), "a function")
+        _check_depth(machine, argument)
         # pyarrow does not check the sizes of some types.
-        check(type(argument) is not int or argument >= 0, "a type of a negative size")
+        sizes = [argument] if type(argument) is int else argument
+        if type(sizes) in (list, tuple) and all(type(size) is int for size in sizes):
+            is_scale = make.__name__.startswith("decimal")
+            check(is_scale or all(size >= 0 for size in sizes), "a type of a negative size")
+            check(math.prod(sizes) <= _SIZE_MAX, "a type of a size beyond 32 bits")
+        # pandas may open a file of that name.
+        is_file = type(argument) is str and argument.startswith("dateutil/")
+        check(not is_file or make.__name__ != "timestamp", "a zone of files")
     return make(*arguments)
+
+
+def _check_depth(machine: Any, argument: Any) -> None:
+    """Raises ValueError for a type inside of too many others: their functions call themselves."""
+    inside = [(one, 0) for one in (argument if type(argument) in (list, tuple) else [argument])]
+    while inside:
+        one, level = inside.pop()
+        if isinstance(one, pyarrow.Field):
+            one = one.type
+        if not isinstance(one, pyarrow.DataType):
+            continue
+        check(level < _LEVELS_MAX, "a type of too many levels")
+        machine.budget.take(_LEVEL_BYTES)
+        if isinstance(one, pyarrow.BaseExtensionType):
+            inside.append((one.storage_type, level + 1))
+        elif pyarrow.types.is_dictionary(one):
+            inside.append((one.value_type, level + 1))
+        inside += [(one.field(at), level + 1) for at in range(one.num_fields)]
 
 
 def union(machine: Any, make: Any, fields: Any, mode: Any, codes: Any) -> Any:
     """The type of a union, whose codes pyarrow uses as places in an array of 128."""
     check(type(fields) is list and _all(fields, pyarrow.Field), "the fields of a union")
+    _check_depth(machine, fields)
     check(type(codes) is list and len(codes) == len(set(codes)) == len(fields), "its codes")
     check(all(type(code) is int and 0 <= code < _CODES for code in codes), "its codes")
     return make(fields, mode, codes)

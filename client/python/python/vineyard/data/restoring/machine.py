@@ -7,6 +7,7 @@ what `states` knows; everything else ends the reading with an error that says wh
 from __future__ import annotations
 
 import struct
+import types
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,13 +23,17 @@ _U8 = struct.Struct("<Q")
 _F8 = struct.Struct(">d")
 
 _PROTOCOL_MAX = 5
+_TEXT_MAX = 200
 _FILLED = (list,)
 _MAPPED = (dict, OrderedDict)
 # What is raised here and by the libraries for bytes that are no pickle.
 _MALFORMED = (
     *(ArithmeticError, AttributeError, IndexError, KeyError, NotImplementedError),
     *(StopIteration, SyntaxError, SystemError, UnicodeDecodeError, struct.error),
+    *(MemoryError, RecursionError, TypeError),
 )
+# Kinds of values that are no functions, and hold none.
+_PLAIN = frozenset((str, bytes, int, float, bool, type(None), list, dict))
 
 
 def read(
@@ -52,7 +57,10 @@ def read(
     except NotListed as error:
         raise refuse(str(error)) from None
     except _MALFORMED as error:
-        raise refuse(f"what no put writes ({error!r})") from None
+        # Not its repr: that of a key may be long.
+        texts = [text[:_TEXT_MAX] for text in error.args if type(text) is str]
+        said = f"{type(error).__name__}: {', '.join(texts)}"
+        raise refuse(f"what no put writes ({said})") from None
 
 
 class _Machine:
@@ -64,6 +72,8 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[list[Any]] = []
         self.memo: list[Any] = []
+        # Tuples with functions in them, which are arguments of a call and no values; by id.
+        self.calls: dict[int, Any] = {}
         self.buffers = iter(buffers)
         self.budget = Budget(len(self.bytes) + sum(buffer.nbytes for buffer in buffers))
         self.peel = peel
@@ -75,7 +85,7 @@ class _Machine:
             opcode = code[self.at]
             self.at += 1
             if opcode == _STOP:
-                return _value(self.stack.pop())
+                return self.value(self.stack.pop())
             follow = opcodes.get(opcode)
             if follow is None:
                 raise NotListed(f"opcode {bytes([opcode])!r}")
@@ -104,6 +114,10 @@ class _Machine:
         """MEMOIZE."""
         self.memo.append(self.stack[-1])
 
+    def pop(self) -> None:
+        """POP: whatever it is, it is asked nothing."""
+        self.stack.pop()
+
     def mark(self) -> None:
         """MARK."""
         self.marks.append(self.stack)
@@ -124,27 +138,37 @@ class _Machine:
     def append(self) -> None:
         """APPEND."""
         item = self.stack.pop()
-        self.list_of(_FILLED).append(_value(item))
+        self.list_of(_FILLED).append(self.value(item))
 
     def appends(self) -> None:
         """APPENDS."""
         items = self.unmark()
-        self.list_of(_FILLED).extend(_values(items))
+        self.list_of(_FILLED).extend(self.values(items))
 
     def setitem(self) -> None:
         """SETITEM."""
         item, key = self.stack.pop(), self.stack.pop()
-        self.list_of(_MAPPED)[_value(key)] = _value(item)
+        self.budget.take_for_hash(key)
+        self.list_of(_MAPPED)[self.value(key)] = self.value(item)
 
     def setitems(self) -> None:
         """SETITEMS."""
-        items = _values(self.unmark())
+        items = self.values(self.unmark())
+        for key in items[::2]:
+            self.budget.take_for_hash(key)
         self.list_of(_MAPPED).update(zip(items[::2], items[1::2], strict=True))
 
     def additems(self) -> None:
         """ADDITEMS."""
-        items = self.unmark()
-        self.list_of((set,)).update(_values(items))
+        items = self.hashable()
+        self.list_of((set,)).update(items)
+
+    def hashable(self) -> list[Any]:
+        """The items of a set since the last mark."""
+        items = self.values(self.unmark())
+        for item in items:
+            self.budget.take_for_hash(item)
+        return items
 
     def name(self) -> None:
         """STACK_GLOBAL."""
@@ -186,34 +210,63 @@ class _Machine:
 
     def read_only(self) -> None:
         """READONLY_BUFFER."""
-        if type(self.stack[-1]) is not memoryview:
-            raise NotListed(f"a buffer of {_kind(self.stack[-1])}")
-        self.stack[-1] = self.stack[-1].toreadonly()
+        view = self.stack[-1]
+        if type(view) not in (memoryview, bytearray):
+            raise NotListed(f"a buffer of {_kind(view)}")
+        if type(view) is bytearray or not view.readonly:
+            # Nothing else may write to what counts as read-only.
+            self.budget.take(memoryview(view).nbytes)
+            self.stack[-1] = memoryview(bytes(view))
 
     def tuple_of(self, size: int) -> None:
         """TUPLE1 to TUPLE3."""
         if len(self.stack) < size:
             raise IndexError("a tuple of what is not there")
-        items = tuple(self.stack[-size:])
+        items = self.stack[-size:]
         del self.stack[-size:]
-        self.stack.append(items)
+        self.stack.append(self.tuple_with(items))
+
+    def tuple_with(self, items: list[Any]) -> Any:
+        """A tuple, which is remembered if a function is in it."""
+        made = tuple(items)
+        if any(map(self.is_function, self.other_than_plain(items))):
+            self.calls[id(made)] = made
+        return made
+
+    def value(self, value: Any) -> Any:
+        """The value itself, if it is one that can be a part of another."""
+        self.values([value])
+        return value
+
+    def values(self, values: list[Any]) -> list[Any]:
+        """The values themselves, if each can be a part of another.
+
+        Raises:
+            NotListed: one is a function, which a pickle names to call it.
+        """
+        for value in self.other_than_plain(values):
+            if self.is_function(value):
+                raise NotListed(f"{names.name_of(value) or _kind(value)} as a value")
+        return values
+
+    def other_than_plain(self, values: list[Any]) -> list[Any]:
+        """Those that may be functions, or hold some."""
+        if _PLAIN.issuperset(map(type, values)):
+            return []
+        return [value for value in values if type(value) not in _PLAIN]
+
+    def is_function(self, value: Any) -> bool:
+        """Whether it is a function or module, or a tuple that has one."""
+        if type(value) is tuple:
+            return id(value) in self.calls
+        if type(value) in (names.Partial, types.ModuleType):
+            return True
+        is_named = names.name_of(value) is not None
+        return is_named and callable(value) and not isinstance(value, type)
 
 
 def _kind(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
-
-
-def _value(value: Any) -> Any:
-    """The value itself, if it is one that can be a part of another."""
-    if type(value) is names.Partial:
-        raise NotListed("functools.partial as a value")
-    return value
-
-
-def _values(values: list[Any]) -> list[Any]:
-    if names.Partial in set(map(type, values)):
-        raise NotListed("functools.partial as a value")
-    return values
 
 
 def _push(make: Callable[[_Machine], Any]) -> Callable[[_Machine], None]:
@@ -246,7 +299,7 @@ _OPCODES: dict[int, Callable[[_Machine], None]] = {
     0x80: _Machine.proto,
     0x95: lambda machine: machine.number(_U8),
     ord("("): _Machine.mark,
-    ord("0"): lambda machine: machine.stack.pop() and None,
+    ord("0"): _Machine.pop,
     ord("N"): _push(lambda machine: None),
     0x88: _push(lambda machine: True),
     0x89: _push(lambda machine: False),
@@ -269,7 +322,7 @@ _OPCODES: dict[int, Callable[[_Machine], None]] = {
     ord("a"): _Machine.append,
     ord("e"): _Machine.appends,
     ord(")"): _push(lambda machine: ()),
-    ord("t"): _push(lambda machine: tuple(machine.unmark())),
+    ord("t"): _push(lambda machine: machine.tuple_with(machine.unmark())),
     0x85: lambda machine: machine.tuple_of(1),
     0x86: lambda machine: machine.tuple_of(2),
     0x87: lambda machine: machine.tuple_of(3),
@@ -278,7 +331,7 @@ _OPCODES: dict[int, Callable[[_Machine], None]] = {
     ord("u"): _Machine.setitems,
     0x8F: _push(lambda machine: set()),
     0x90: _Machine.additems,
-    0x91: _push(lambda machine: frozenset(_values(machine.unmark()))),
+    0x91: _push(lambda machine: frozenset(machine.hashable())),
     ord("h"): _push(lambda machine: machine.memo[machine.number(_U1)]),
     ord("j"): _push(lambda machine: machine.memo[machine.number(_U4)]),
     0x94: _Machine.memoize,

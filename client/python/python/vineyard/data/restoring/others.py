@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy
 
+from vineyard.data._sparse_places import check_places
 from vineyard.data.restoring.checks import NotListed, check
 
+# Less than rows of lists take: matrices of many empty rows are put.
+_ROW_BYTES = 4
+_ELEMENT_BYTES = 64
 _INDICES = {"indices", "indptr", "row", "col", "offsets"}
 
 
@@ -15,34 +19,29 @@ def matrix(machine: Any, kind: Any, content: Any, shape: Any = None) -> Any:
     """A sparse matrix or array of its parts, or of one in coordinates."""
     if shape is None:
         check(type(content).__module__.startswith("scipy.sparse."), "the content of a matrix")
-        machine.budget.take(sum(content.shape))
+        form = kind.__name__[:3]
+        check(content.format == "coo" and form in ("dok", "lil"), "the content of a matrix")
+        rows = content.shape[0] if form == "lil" else 0
+        machine.budget.take(_ROW_BYTES * rows + _ELEMENT_BYTES * content.nnz)
         return kind(content)
     check(type(content) is tuple, "the content of a matrix")
-    for part in _flat(content):
-        check(type(part) is numpy.ndarray, "a part of a matrix")
-    made = kind(content, shape)
-    _check_places(made)
+    made = kind(tuple(_own_places(machine, part) for part in content), shape)
+    check_places(made, full=True)
     return made
 
 
-def _flat(content: tuple[Any, ...]) -> list[Any]:
-    """The arrays of a matrix: those of coordinates are in a tuple of their own."""
-    return [one for part in content for one in (part if type(part) is tuple else (part,))]
-
-
-def _check_places(made: Any) -> None:
-    """Raises ValueError if an index lies outside the matrix."""
-    check_format = getattr(made, "check_format", None)
-    if check_format is not None:
-        check_format(full_check=True)
-    elif made.format == "coo":
-        for part, size in zip(_coordinates(made), made.shape, strict=True):
-            is_within = not len(part) or (part.min() >= 0 and part.max() < size)
-            check(bool(is_within), "coordinates outside their matrix")
-
-
-def _coordinates(made: Any) -> Any:
-    return getattr(made, "coords", None) or (made.row, made.col)
+def _own_places(machine: Any, part: Any) -> Any:
+    """A part of a matrix, without memory that another array of the pickle can be written by: the
+    matrix trusts its places when they were checked once. Coordinates are in a tuple of their own.
+    """
+    if type(part) is tuple:
+        return tuple(_own_places(machine, one) for one in part)
+    # scipy would take two numbers for a shape.
+    check(type(part) is numpy.ndarray and part.ndim > 0, "a part of a matrix")
+    if part.dtype.kind != "i" or not part.flags.writeable:
+        return part
+    machine.budget.take(part.nbytes)
+    return part.copy()
 
 
 def give_indices(target: Any, state: Any) -> None:
@@ -51,9 +50,11 @@ def give_indices(target: Any, state: Any) -> None:
         raise NotListed("a state of a matrix that is more than its indices")
     for name, part in state.items():
         had = getattr(target, name)
-        is_same = type(part) is numpy.ndarray and part.shape == had.shape and (part == had).all()
+        check(type(part) is numpy.ndarray and part.dtype.kind == "i", "indices of a matrix")
+        is_same = part.shape == had.shape and (part == had).all()
         check(bool(is_same), "other indices than those of the matrix")
-        setattr(target, name, part)
+        setattr(target, name, part.copy() if part.flags.writeable else part)
+    check_places(target, full=True)
 
 
 def column(machine: Any, kind: Any, name: Any, values: Any, dtype: Any = None) -> Any:
@@ -69,10 +70,13 @@ def column(machine: Any, kind: Any, name: Any, values: Any, dtype: Any = None) -
     return kind(name, values, dtype=dtype)
 
 
-def columns(machine: Any, kind: Any, parts: Any) -> Any:
-    """A polars frame of its series."""
+def columns(machine: Any, kind: Any, parts: Any = None, height: Any = None) -> Any:
+    """A polars frame of its series, or without any of its height."""
     import polars
 
-    check(type(parts) is list, "the series of a frame")
+    if parts is None:
+        check(type(height) is int and height >= 0, "the height of a frame")
+        return kind(height=height)
+    check(height is None and type(parts) is list, "the series of a frame")
     check(all(type(part) is polars.Series for part in parts), "the series of a frame")
     return kind(parts)

@@ -81,6 +81,7 @@ def give_keywords(target: names.Partial, state: Any) -> None:
 
 def module(machine: Any, kind: Any, name: Any) -> Any:
     """A module that names are asked of."""
+    check(type(name) is str, "the name of a module")
     if name not in names.MODULES:
         raise NotListed(f"module {name!r}")
     return importlib.import_module(name)

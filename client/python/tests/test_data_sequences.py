@@ -354,3 +354,16 @@ def test_the_types_that_come_back_are_those_that_the_documentation_says(client):
         got = client.get(client.put(distinct))
         assert {type(item) for item in got} == {memoryview if size <= 64 else bytes}
         assert type(got) is (StoredList if size <= 64 else list)
+
+
+def test_lists_that_double_beside_a_link_do_not_get_members_for_each_place(client):
+    part = client.put("part")
+    levels: list = [[np.arange(3)]]
+    for _ in range(30):
+        levels.append([levels[-1]] * 2)
+    got = client.get(client.put([part, levels[-1]]))[1]
+    assert got[0] is got[1]
+    assert client.get(client.put([part, *levels]))[-1][0][1] is not None
+    twice = np.arange(3)
+    object_id = client.put([part, [twice, twice, *range(100)]])
+    assert client.get_meta(object_id)["__elements_-1"].typename == PICKLE

@@ -199,6 +199,8 @@ pub(crate) fn examples(count: u32) -> Result<()> {
     shell::step("random values in each environment");
     in_each(&[&oldest, &newest], |environment| {
         let mut command = environment.pytest(&OF_EXAMPLES);
+        // So many take longer than one test may elsewhere.
+        command.args(["--timeout", "0"]);
         command.env("VINEYARD_EXAMPLES", count.to_string());
         command
     })

@@ -38,9 +38,9 @@ class PutDraft:
         self.links = 0
         # The sequences whose items are being described, by id.
         self.open: dict[int, Any] = {}
-        # What these sequences have described already, and what is in several of them, by id.
+        # By id: what these sequences have described, and in how many places what is in several is.
         self.parts: dict[int, Any] = {}
-        self.repeated: set[int] = set()
+        self.repeated: dict[int, int] = {}
         self._address_of = client.find_shared_memory if reuse and client.is_ipc else None
 
     def blob(self, buffer: Any) -> Tree:

@@ -76,7 +76,7 @@ def describe(draft: PutDraft, value: Any) -> Tree:
         return default.describe(draft, value)
     if id(value) in draft.open:
         raise Cycle
-    if len(value) > _PLAIN_ITEMS_MAX and not _has_repeated(draft, map(id, value)):
+    if len(value) > _PLAIN_ITEMS_MAX and not _is_elsewhere(draft, map(id, value)):
         pieces = _pickled_if_plain(draft, value)
         if pieces is not None:
             return default.describe_pieces(draft, pieces)
@@ -176,9 +176,11 @@ def _members(draft: PutDraft, value: Any) -> Tree:
     return tree
 
 
-def _has_repeated(draft: PutDraft, ids: Iterable[int]) -> bool:
-    """Whether an item of these ids is in other places too, around the sequence they are of."""
-    return bool(draft.repeated) and not draft.repeated.isdisjoint(ids)
+def _is_elsewhere(draft: PutDraft, ids: Iterable[int]) -> bool:
+    """Whether an item of these ids is in other places too, outside of the sequence they are of."""
+    if not draft.repeated:
+        return False
+    return any(draft.repeated.get(at, 0) > count for at, count in Counter(ids).items())
 
 
 @dataclasses.dataclass
@@ -241,6 +243,7 @@ class _Content:
 
     def __init__(self, draft: PutDraft, value: Any) -> None:
         self._draft = draft
+        self._value = value
         # All sequences in it, each once, by id.
         self._sequences: dict[int, Any] = {id(value): value}
         self._levels = 0
@@ -270,7 +273,7 @@ class _Content:
             return True
         if self._count > _ITEMS_MAX or self._levels > _LEVELS_MAX:
             return False
-        if _has_repeated(self._draft, self._items()):
+        if _is_elsewhere(self._draft, self._items()):
             # Other sequences around it have the same item.
             return True
         if not self._kinds:
@@ -284,9 +287,24 @@ class _Content:
                 return True
         return self._lives_in_blobs(distinct.values())
 
-    def repeated(self) -> set[int]:
-        """The ids of the items that are in several places."""
-        return {at for at, count in Counter(self._items()).items() if count > 1}
+    def repeated(self) -> dict[int, int]:
+        """By id, in how many places the items are that are in several; none, if members for all
+        items at all places were too many.
+        """
+        if self._count_as_tree() > _ITEMS_MAX:
+            return {}
+        return {at: count for at, count in Counter(self._items()).items() if count > 1}
+
+    def _count_as_tree(self) -> int:
+        """The number of items, if those of a sequence count wherever it is; more than the most that
+        is asked for has no meaning.
+        """
+        count, level = 0, [self._value]
+        while level and count <= _ITEMS_MAX:
+            count += sum(map(len, level))
+            inside = itertools.chain.from_iterable(level if count <= _ITEMS_MAX else ())
+            level = [item for item in inside if type(item) in _SEQUENCES]
+        return count
 
     def _items(self) -> Iterable[int]:
         """The ids of the items on all levels, but for those that are plain and short."""

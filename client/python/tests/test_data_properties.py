@@ -1,11 +1,13 @@
 """Random numpy, pandas and Arrow values come back as they were put.
 
-A failure prints the example and the seed: `pytest --hypothesis-seed=SEED` repeats it.
+`VINEYARD_EXAMPLES` says how many examples are tried, 60 without it. A failure prints the example
+and the seed: `pytest --hypothesis-seed=SEED` repeats it.
 """
 
 from __future__ import annotations
 
 import datetime
+import os
 
 import numpy as np
 import pandas as pd
@@ -18,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from hypothesis.extra import pandas as hpd
 
 modest = settings(
-    max_examples=60,
+    max_examples=int(os.environ.get("VINEYARD_EXAMPLES", "60")),
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

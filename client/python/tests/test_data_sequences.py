@@ -15,6 +15,7 @@ import pytest
 import vineyard
 from data_equal import assert_same
 from vineyard.core.builder import get_current_builders
+from vineyard.data.sequences import StoredList
 
 SEQUENCE, PICKLE = "vineyard::Sequence", "vineyard::PickleBuffer"
 # A put and a get are repeated so often for each size that the best is not disturbed.
@@ -293,3 +294,76 @@ def test_one_put_of_a_list_is_one_tree(ipc_client):
     assert len(trees) == 3
     # What was described before the cycle was found is not sent.
     assert len(trees[1][1]) == 1
+
+
+def test_an_item_beside_a_link_is_stored_once_and_is_one_object(client):
+    array = np.ones(1 << 15)
+    text = "x" * array.nbytes
+    links = (lambda: client.put("part"), lambda: client.get(client.put(np.arange(100))))
+    for make_link in links:
+        for one in (array, text, [array], (array, 1), [array, *range(100)]):
+            for inside in (
+                [one, [one]],
+                [[one], one, one],
+                [[one] for _ in range(50)],
+                [[one, *range(100)] for _ in range(5)],
+                [((one,), [[one]]), [[[(one, "a")]]]],
+            ):
+                value = [make_link(), *inside]
+                before = client.status.memory_usage
+                object_id = client.put(value)
+                assert client.status.memory_usage - before < 2 * array.nbytes
+                found = leaves_of(client.get(object_id))
+                assert len(found) > 1
+                assert all(item is found[0] for item in found)
+                client.delete(object_id)
+
+
+def leaves_of(value: Any) -> list[Any]:
+    """The long arrays and texts on all levels."""
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in leaves_of(item)]
+    return [value] if isinstance(value, np.ndarray | str) and len(value) > 1000 else []
+
+
+def test_a_sequence_beside_a_link_is_one_object(client):
+    part = client.put("part")
+    for inner in ([1, 2], [part], [np.arange(3)], [{"a": 1}], list(range(100))):
+        got = client.get(client.put([part, inner, [inner, inner], (0, [inner])]))
+        assert got[1] is got[2][0] is got[2][1] is got[3][1][0]
+    got = client.get(client.put([part, [part], [[part]]]))
+    assert got == ["part", ["part"], [["part"]]]
+
+
+def test_items_of_a_linked_list_are_not_taken_for_those_of_the_list_around_it(client):
+    part = client.put("part")
+    shared, other = np.arange(4), np.arange(5)
+    inner = client.put([part, shared, [shared]])
+    got = client.get(client.put([inner, other, [other], inner, [inner]]))
+    assert got[0][1] is got[0][2][0]
+    assert got[1] is got[2][0]
+    assert_same([shared, other], [got[0][1], got[1]])
+
+
+def test_the_types_that_come_back_are_those_that_the_documentation_says(client):
+    for size in (1, 9, 10, 11, 200, 201):
+        kind = type(client.get(client.put(list(range(size)))))
+        assert kind is (StoredList if size <= 9 else list)
+    for size in (1, 9, 10, 64, 65, 200, 201):
+        distinct = [b"bytes %d" % at for at in range(size)]
+        got = client.get(client.put(distinct))
+        assert {type(item) for item in got} == {memoryview if size <= 64 else bytes}
+        assert type(got) is (StoredList if size <= 64 else list)
+
+
+def test_lists_that_double_beside_a_link_do_not_get_members_for_each_place(client):
+    part = client.put("part")
+    levels: list = [[np.arange(3)]]
+    for _ in range(30):
+        levels.append([levels[-1]] * 2)
+    got = client.get(client.put([part, levels[-1]]))[1]
+    assert got[0] is got[1]
+    assert client.get(client.put([part, *levels]))[-1][0][1] is not None
+    twice = np.arange(3)
+    object_id = client.put([part, [twice, twice, *range(100)]])
+    assert client.get_meta(object_id)["__elements_-1"].typename == PICKLE

@@ -251,10 +251,50 @@ def test_without_references_a_frame_that_lives_is_written(ipc_client, monkeypatc
     assert_same(frame(), ipc_client.get(object_id))
 
 
-def test_pandas_2_says_that_the_memory_is_read_only(ipc_client, plain_pandas_2) -> None:
-    object_id = ipc_client.put(frame())
-    for key in ("float", "int", "bool", "Int64", "category"):
-        got = ipc_client.get(object_id)
-        with pytest.raises(ValueError, match="read-only"):
-            got.loc[0, key] = NEW[key]
-    assert_same(frame(), ipc_client.get(object_id))
+# What pandas 2 does with a write to a column, where it does not copy on write.
+WRITTEN = {"string", "string_python", "object", "text", "arrow"}
+SAYS_READ_ONLY = {"float", "int", "bool", "Int64", "boolean", "Float64", "category"}
+SAYS_GONE_WRONG = {"time", "span", "zone", "period", "interval"}
+
+
+def read_only_error(write: Callable[[], Any]) -> type[BaseException]:
+    """The type of the error that a write raises, which says, or is raised in place of one that
+    says, that the memory is read-only.
+    """
+    with pytest.raises((ValueError, AssertionError)) as caught:
+        write()
+    error = caught.value
+    said = error if isinstance(error, ValueError) else error.__context__
+    assert str(said) == "assignment destination is read-only"
+    return type(error)
+
+
+def test_pandas_2_refuses_to_write_as_the_documentation_says(ipc_client, plain_pandas_2) -> None:
+    assert set(NEW) == WRITTEN | SAYS_READ_ONLY | SAYS_GONE_WRONG
+    places = {
+        "narrow": (frame(), lambda got: got),
+        "nested": ({"in": [frame()]}, lambda got: got["in"][0]),
+    }
+    for value, find in places.values():
+        object_id = ipc_client.put(value)
+        for key, new in NEW.items():
+            got = find(ipc_client.get(object_id))
+            if key in WRITTEN:
+                got.loc[0, key] = new
+                assert got[key].iloc[0] == new
+                continue
+            kind = read_only_error(
+                lambda got=got, key=key, new=new: got.loc.__setitem__((0, key), new)
+            )
+            assert kind is (ValueError if key in SAYS_READ_ONLY else AssertionError), key
+        assert_same(frame(), find(ipc_client.get(object_id)))
+
+
+@pytest.mark.parametrize("dtype", ["f8", "M8[ns]", "m8[ns]"])
+def test_pandas_2_refuses_to_write_to_a_wide_frame(ipc_client, plain_pandas_2, dtype: str) -> None:
+    wide = pd.DataFrame(np.zeros((2, 1_001), dtype))
+    object_id = ipc_client.put(wide)
+    got = ipc_client.get(object_id)
+    kind = read_only_error(lambda: got.iloc.__setitem__((0, 0), got.iloc[0, 1]))
+    assert kind is (ValueError if dtype == "f8" else AssertionError)
+    assert_same(wide, ipc_client.get(object_id))

@@ -1,4 +1,4 @@
-//! Chores that need the history of the repository: they build nodes of before.
+//! Chores that take too long for each change: most build nodes of before, from the history of the repository.
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -7,7 +7,7 @@ use vineyard_tests::binaries::BUILT;
 use crate::earlier::Earlier;
 use crate::peer::Peer;
 use crate::python::Environment;
-use crate::{shell, test};
+use crate::{python, shell, test};
 
 /// The first commit whose data directories and frames a node must understand.
 const FIRST: &str = "79c9b97";
@@ -30,6 +30,12 @@ pub(crate) enum Chore {
     },
     /// Records the data directories of earlier commits anew, as tests/fixtures has them.
     Record,
+    /// Tries many random values of every type on the Python package, with the oldest and the newest libraries.
+    Examples {
+        /// For each test.
+        #[arg(long, default_value_t = 20_000)]
+        count: u32,
+    },
 }
 
 pub(crate) fn run(chore: &Chore) -> Result<()> {
@@ -37,6 +43,7 @@ pub(crate) fn run(chore: &Chore) -> Result<()> {
         Chore::Rolling { before } => rolling(before),
         Chore::Client { before } => client(before),
         Chore::Record => record(),
+        Chore::Examples { count } => python::examples(*count),
     }
 }
 

@@ -83,7 +83,7 @@ enum Chore {
         #[arg(long, env = "VINEYARD_PEER")]
         peer: Option<PathBuf>,
     },
-    /// What needs the history of the repository.
+    /// What takes too long for each change, or needs the history of the repository.
     #[command(name = "chore")]
     WithHistory {
         #[command(subcommand)]

@@ -25,6 +25,14 @@ const QUICK_START: &str = "client/python/tests/test_quickstart.py";
 const REFERENCE: &str = "client/python/tests/tools/reference.py";
 const VALUES: &str = "client/python/tests/tools/values.py";
 const RELEASED_ARENA: &str = "2G";
+/// The tests that try random values: `VINEYARD_EXAMPLES` of them.
+const OF_EXAMPLES: [&str; 5] = [
+    "client/python/tests/test_data_properties.py",
+    "client/python/tests/test_list_properties.py",
+    "client/python/tests/test_nested_properties.py",
+    "client/python/tests/test_restoring.py",
+    "client/python/tests/test_wide_properties.py",
+];
 /// Variables that would lead a client or the tests elsewhere.
 const LEADING_ELSEWHERE: [&str; 4] = [
     "VINEYARD_IPC_SOCKET",
@@ -156,13 +164,19 @@ impl Environment {
         shell::run(&mut command)
     }
 
-    /// The package's own tests. They start the node that the package brings, not one of the build.
-    fn own_tests(&self, peer: Option<&Peer>) -> Command {
+    /// These of the package's own tests. They start the node that the package brings, not one of the build.
+    fn pytest(&self, tests: &[&str]) -> Command {
         let mut command = self.run();
-        command.args(["-m", "pytest", "-q", "client/python/tests"]);
-        command.args(["-p", "no:cacheprovider"]);
+        command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+        command.args(tests);
         command.env("VINEYARD_TEST_PROFILE", "installed");
         command.env("VINEYARD_TEST_ENVIRONMENT", self.name);
+        command
+    }
+
+    /// All of the package's own tests.
+    fn own_tests(&self, peer: Option<&Peer>) -> Command {
+        let mut command = self.pytest(&["client/python/tests"]);
         match peer {
             Some(peer) => command.env("VINEYARD_PEER", peer.folder()),
             None => command.env("VINEYARD_WITHOUT_PEER", "1"),
@@ -174,11 +188,31 @@ impl Environment {
 /// The package's own tests in all `environments` at the same time: what one waits for, another uses.
 fn own_tests(environments: &[&Environment], peer: Option<&Peer>) -> Result<()> {
     shell::step("the package's tests in each environment");
+    in_each(environments, |environment| environment.own_tests(peer))
+}
+
+/// Tests with `count` random values each, in both environments.
+pub(crate) fn examples(count: u32) -> Result<()> {
+    let (oldest, newest) = (Environment::oldest()?, Environment::newest()?);
+    oldest.install()?;
+    newest.install()?;
+    shell::step("random values in each environment");
+    in_each(&[&oldest, &newest], |environment| {
+        let mut command = environment.pytest(&OF_EXAMPLES);
+        // So many take longer than one test may elsewhere.
+        command.args(["--timeout", "0"]);
+        command.env("VINEYARD_EXAMPLES", count.to_string());
+        command
+    })
+}
+
+/// Runs the tests that `tests` gives for each environment, all at the same time.
+fn in_each(environments: &[&Environment], tests: impl Fn(&Environment) -> Command) -> Result<()> {
     let started = Instant::now();
     let mut running = Vec::new();
     for environment in environments {
         let output = tempfile::tempfile()?;
-        let mut command = environment.own_tests(peer);
+        let mut command = tests(environment);
         command
             .stdout(output.try_clone()?)
             .stderr(output.try_clone()?);

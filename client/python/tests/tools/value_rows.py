@@ -19,11 +19,9 @@ ROWS: dict[str, Make] = {}
 PANDAS = importlib.metadata.version("pandas")
 
 # Of the table in docs/benchmarks.md: what a put takes beside the value, and why.
-_OWN_PICKLE = "a subclass of ndarray pickles itself, its bytes too"
 PRIVATE_AT_PUT = {
     "numpy U16 text": "four bytes a character; it is stored as UTF-8, which is made first",
     "text: numpy objects": "the objects are stored as UTF-8, which is made first",
-    **dict.fromkeys(("recarray", "matrix", "masked", "memmap"), _OWN_PICKLE),
 }
 
 # Text of which Arrow may have offsets of 32 bits. They are stored with 64: 8 bytes for each text.
@@ -124,6 +122,15 @@ row("csr_array")(lambda nbytes: _sparse(nbytes, "csr_array"))
 row("recarray")(lambda nbytes: np.rec.array(np.zeros(nbytes // 16, [("a", "i8"), ("b", "f8")])))
 row("matrix")(lambda nbytes: np.asmatrix(np.ones((nbytes // 8192, 1024))))
 row("masked")(lambda nbytes: np.ma.masked_array(np.ones(nbytes // 9), np.zeros(nbytes // 9, bool)))
+row("recarray, strided")(lambda nbytes: np.rec.array(np.zeros(nbytes // 8, "i4,f4"))[::2])
+row("matrix, strided")(lambda nbytes: np.asmatrix(np.ones((nbytes // 8192, 2048)))[:, ::2])
+row("matrix, transposed")(lambda nbytes: np.asmatrix(np.ones((nbytes // 8192, 1024))).T)
+
+
+@row("masked, strided")
+def _(nbytes: int) -> Any:
+    size = 2 * nbytes // 9
+    return np.ma.masked_array(np.ones(size), np.zeros(size, bool))[::2]
 
 
 @row("memmap")

@@ -2,7 +2,8 @@
 
 Promise: a write to such a value, or to any that shares its memory, changes a private copy. It holds
 for as long as the memory is used, and costs nothing that grows with the values. pandas 2 writes in
-place unless its option ``mode.copy_on_write`` is set, and then says that the memory is read-only.
+place unless its option ``mode.copy_on_write`` is set, and then refuses,
+as docs/python-types.md says.
 
 How: before a write, pandas copies the values of a block if a block beside it refers to them. Here
 all values have such a reference, to a block that never ends.

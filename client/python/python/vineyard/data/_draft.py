@@ -17,7 +17,17 @@ BLOB = "vineyard::Blob"
 class PutDraft:
     """Collects the buffers of one put, and says how the parts of a value are built."""
 
-    __slots__ = ("_address_of", "buffers", "client", "context", "kwargs", "links", "open")
+    __slots__ = (
+        "_address_of",
+        "buffers",
+        "client",
+        "context",
+        "kwargs",
+        "links",
+        "open",
+        "parts",
+        "repeated",
+    )
 
     def __init__(self, client: Any, context: Any, kwargs: Tree, reuse: bool = True) -> None:
         """`reuse`: blobs that the value already lives in are linked, not copied."""
@@ -28,6 +38,9 @@ class PutDraft:
         self.links = 0
         # The sequences whose items are being described, by id.
         self.open: dict[int, Any] = {}
+        # By id: what these sequences have described, and in how many places what is in several is.
+        self.parts: dict[int, Any] = {}
+        self.repeated: dict[int, int] = {}
         self._address_of = client.find_shared_memory if reuse and client.is_ipc else None
 
     def blob(self, buffer: Any) -> Tree:

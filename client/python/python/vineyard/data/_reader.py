@@ -18,7 +18,7 @@ _EMPTY = "o8000000000000000"
 class Reader:
     """Gives the blobs and the parts of one object."""
 
-    __slots__ = ("_buffer", "_path", "context", "copies", "kwargs", "meta", "pickle")
+    __slots__ = ("_buffer", "_path", "context", "copies", "kwargs", "meta", "parts", "pickle")
 
     def __init__(self, meta: Any, context: Any, kwargs: Tree) -> None:
         self.meta = meta
@@ -33,6 +33,8 @@ class Reader:
         self.kwargs = kwargs
         # Whether values are made of private bytes, which can be written, instead of shared ones.
         self.copies = bool(kwargs.get("copy"))
+        # What is in several sequences, by the number that the put gave it.
+        self.parts: dict[str | None, Any] = {}
         self._path: list[str] = []
 
     def blob(self, node: Tree) -> Any:

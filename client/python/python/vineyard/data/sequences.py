@@ -10,9 +10,12 @@ cost if it is large, or if its bytes are in the store already and are linked, no
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import pickle
+import secrets
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,6 +38,8 @@ _LEVELS_MAX = 60
 _LARGE_BYTES_MIN = 64 * 1024
 
 _PLAIN = frozenset({type(None), bool, int, float, str})
+# What is described again at each place: a text may be long.
+_SMALL = _PLAIN - {str}
 # What the pickler knows without asking; subclasses and `complex` are not among them.
 _PICKLED = (*_PLAIN, bytes, bytearray, list, tuple, dict, set, frozenset)
 
@@ -71,17 +76,22 @@ def describe(draft: PutDraft, value: Any) -> Tree:
         return default.describe(draft, value)
     if id(value) in draft.open:
         raise Cycle
-    if len(value) > _PLAIN_ITEMS_MAX:
+    if len(value) > _PLAIN_ITEMS_MAX and not _is_elsewhere(draft, map(id, value)):
         pieces = _pickled_if_plain(draft, value)
         if pieces is not None:
             return default.describe_pieces(draft, pieces)
     content = _Content(draft, value)
     if not content.has_members():
         return default.describe(draft, value)
+    if not draft.open:
+        draft.repeated = content.repeated()
     draft.open[id(value)] = value
     buffers, links = len(draft.buffers), draft.links
     try:
-        return _members(draft, value)
+        tree = _members(draft, value)
+        if len(draft.open) == 1:
+            _number_repeated(draft)
+        return tree
     except Cycle:
         if content.links:
             raise ValueError(
@@ -93,6 +103,7 @@ def describe(draft: PutDraft, value: Any) -> Tree:
             raise
         del draft.buffers[buffers:]
         draft.links = links
+        draft.parts.clear()
     finally:
         del draft.open[id(value)]
     return default.describe(draft, value)
@@ -151,9 +162,12 @@ def _members(draft: PutDraft, value: Any) -> Tree:
     first: dict[int, int] = {}
     same: list[tuple[int, int]] = []
     for at, item in enumerate(items):
-        before = at if type(item) in _PLAIN else first.setdefault(id(item), at)
-        if before == at:
+        if type(item) in _SMALL:
             tree[f"__elements_-{at}"] = draft.part(item)
+            continue
+        before = first.setdefault(id(item), at)
+        if before == at:
+            tree[f"__elements_-{at}"] = _part(draft, item, tree, at)
         else:
             tree[f"__elements_-{at}"] = tree[f"__elements_-{before}"]
             same.append((at, before))
@@ -162,13 +176,65 @@ def _members(draft: PutDraft, value: Any) -> Tree:
     return tree
 
 
+def _is_elsewhere(draft: PutDraft, ids: Iterable[int]) -> bool:
+    """Whether an item of these ids is in other places too, outside of the sequence they are of."""
+    if not draft.repeated:
+        return False
+    return any(draft.repeated.get(at, 0) > count for at, count in Counter(ids).items())
+
+
+@dataclasses.dataclass
+class _Part:
+    """An item that is described. `item` is kept, so that no other object gets its id meanwhile;
+    `places`: the sequences that it is in, and where.
+    """
+
+    item: Any
+    tree: Tree
+    places: list[tuple[Tree, int]]
+
+
+def _part(draft: PutDraft, item: Any, sequence: Tree, at: int) -> Tree:
+    """The tree of an item, the same in all sequences that it is in."""
+    part = draft.parts.get(id(item))
+    if part is None:
+        part = draft.parts[id(item)] = _Part(item, draft.part(item), [])
+    part.places.append((sequence, at))
+    tree: Tree = part.tree
+    return tree
+
+
+def _number_repeated(draft: PutDraft) -> None:
+    """Gives a number to each item that is in several sequences. The numbers are those of one put,
+    which `put` names: an object that is linked has numbers of its own.
+    """
+    put = secrets.token_hex(8)
+    numbered: dict[int, tuple[Tree, list[tuple[int, int]]]] = {}
+    repeated = (part.places for part in draft.parts.values() if len(part.places) > 1)
+    for number, places in enumerate(repeated):
+        for sequence, at in places:
+            numbered.setdefault(id(sequence), (sequence, []))[1].append((at, number))
+    for sequence, items in numbered.values():
+        sequence["repeated_"] = json.dumps({"put": put, "items": items})
+
+
 def restore(reader: Reader, tree: Tree) -> Any:
     """The list, or else tuple, of a tree."""
     before = dict(json.loads(tree.get("same_", "[]")))
+    repeated = json.loads(tree.get("repeated_", "{}"))
+    numbers = {at: f"{repeated['put']}-{number}" for at, number in repeated.get("items", ())}
     items: list[Any] = []
     for at in range(tree["__elements_-size"]):
-        same = before.get(at)
-        items.append(reader.part(tree, f"__elements_-{at}") if same is None else items[same])
+        if at in before:
+            items.append(items[before[at]])
+            continue
+        number = numbers.get(at)
+        if number in reader.parts:
+            items.append(reader.parts[number])
+            continue
+        items.append(reader.part(tree, f"__elements_-{at}"))
+        if number is not None:
+            reader.parts[number] = items[at]
     return StoredList(items) if tree.get("type_") == "list" else tuple(items)
 
 
@@ -177,6 +243,7 @@ class _Content:
 
     def __init__(self, draft: PutDraft, value: Any) -> None:
         self._draft = draft
+        self._value = value
         # All sequences in it, each once, by id.
         self._sequences: dict[int, Any] = {id(value): value}
         self._levels = 0
@@ -206,6 +273,9 @@ class _Content:
             return True
         if self._count > _ITEMS_MAX or self._levels > _LEVELS_MAX:
             return False
+        if _is_elsewhere(self._draft, self._items()):
+            # Other sequences around it have the same item.
+            return True
         if not self._kinds:
             return self._count <= _PLAIN_ITEMS_MAX and not self._has_same_sequence
         others = [self._others(sequence) for sequence in self._sequences.values()]
@@ -216,6 +286,30 @@ class _Content:
             if self._count - large <= _SMALL_ITEMS_MAX:
                 return True
         return self._lives_in_blobs(distinct.values())
+
+    def repeated(self) -> dict[int, int]:
+        """By id, in how many places the items are that are in several; none, if members for all
+        items at all places were too many.
+        """
+        if self._count_as_tree() > _ITEMS_MAX:
+            return {}
+        return {at: count for at, count in Counter(self._items()).items() if count > 1}
+
+    def _count_as_tree(self) -> int:
+        """The number of items, if those of a sequence count wherever it is; more than the most that
+        is asked for has no meaning.
+        """
+        count, level = 0, [self._value]
+        while level and count <= _ITEMS_MAX:
+            count += sum(map(len, level))
+            inside = itertools.chain.from_iterable(level if count <= _ITEMS_MAX else ())
+            level = [item for item in inside if type(item) in _SEQUENCES]
+        return count
+
+    def _items(self) -> Iterable[int]:
+        """The ids of the items on all levels, but for those that are plain and short."""
+        inside = itertools.chain.from_iterable(self._sequences.values())
+        return (id(item) for item in inside if type(item) not in _PLAIN or _is_long_text(item))
 
     def _others(self, sequence: Any) -> dict[int, Any]:
         """The items of a sequence that are neither plain nor sequences, each once, by id."""
@@ -242,6 +336,10 @@ class _Content:
                 if trial.links:
                     return True
         return False
+
+
+def _is_long_text(item: Any) -> bool:
+    return type(item) is str and len(item) >= _LARGE_BYTES_MIN
 
 
 def _is_small(item: Any) -> bool:

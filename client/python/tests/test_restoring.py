@@ -454,6 +454,45 @@ def repeated(value: Any, name: str, *arguments: Any) -> Any:
     return Opcodes(opcodes(value) + b"\x940(" + call * 200 + b"t")
 
 
+EMPTY = Call("numpy:ndarray", (1,), Call("numpy:dtype", "O"))
+
+
+def state_of(item: bytes) -> bytes:
+    """The opcodes that give an array of one object this item, of which these are the opcodes."""
+    dtype = opcodes(Call("numpy:dtype", "O"))
+    return b"(K\x01K\x01\x85" + dtype + b"\x89](" + item + b"etb"
+
+
+def memoized(number: int) -> bytes:
+    """LONG_BINGET."""
+    return b"j" + number.to_bytes(4, "little")
+
+
+def nested_arrays(levels: int, copied: bool = False) -> bytes:
+    """Arrays of objects, each in the next, from the inside; or the copy of each."""
+    copy = opcodes(Name("numpy.ndarray:copy")) if copied else b""
+    parts = [opcodes(EMPTY), b"\x940"]
+    for number in range(levels):
+        inner = memoized(number)
+        inner = copy + inner + b"\x85R" if copied else inner
+        parts += [opcodes(EMPTY), state_of(inner), b"\x940"]
+    return b"".join([*parts, memoized(levels)])
+
+
+def filled_late() -> Opcodes:
+    """An array that is filled after it was put into another."""
+    outer = opcodes(EMPTY) + state_of(opcodes(EMPTY) + b"\x94")
+    return Opcodes(outer + memoized(0) + state_of(b"N") + b"0")
+
+
+def test_arrays_of_a_few_levels_are_read() -> None:
+    for copied in (False, True):
+        got = read(by_hand(Opcodes(nested_arrays(50, copied))))
+        for _ in range(50):
+            got = got[0]
+        assert got.tolist() == [None]
+
+
 INT8 = Call("pyarrow.lib:type_for_alias", "int8")
 PLACES = (np.array([0], "i4"), np.array([8], "i4"))
 RANGES = [Call("pandas:RangeIndex", 0, 10**4, 1), Call("pandas:RangeIndex", 0, 2 * 10**4, 1)]
@@ -479,6 +518,9 @@ HAND_MADE: dict[str, Callable[[], Any]] = {
     "a_block_before_the_first": lambda: sparse_of("BlockIndex", [-1], [1]),
     "a_block_without_length": lambda: sparse_of("BlockIndex", [0], []),
     "a_place_twice": lambda: sparse_of("IntIndex", [3, 3]),
+    "arrays_of_many_levels": lambda: Opcodes(nested_arrays(300_000)),
+    "copies_of_many_levels": lambda: Opcodes(nested_arrays(3_000, copied=True)),
+    "an_array_filled_inside_another": lambda: filled_late(),
     "a_key_of_many_levels": lambda: Opcodes(b"})" + b"\x85" * 10**6 + b"Ns"),
     "a_set_item_of_many_levels": lambda: Opcodes(b"\x8f()" + b"\x85" * 10**6 + b"\x90"),
     "a_frozen_item_of_many_levels": lambda: Opcodes(b"()" + b"\x85" * 10**6 + b"\x91"),

@@ -7,6 +7,7 @@ what `states` knows; everything else ends the reading with an error that says wh
 from __future__ import annotations
 
 import struct
+import sys
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -77,6 +78,8 @@ class _Machine:
         self.buffers = iter(buffers)
         self.budget = Budget(len(self.bytes) + sum(buffer.nbytes for buffer in buffers))
         self.peel = peel
+        # Made when the first array of objects is filled: the machine needs no library.
+        self.levels: Any = None
 
     def run(self) -> Any:
         """Follows the opcodes up to STOP."""
@@ -198,8 +201,15 @@ class _Machine:
 
     def build(self) -> None:
         """BUILD: gives a state to what can take one."""
-        state = self.stack.pop()
-        names.give(self.stack[-1], state)
+        state, target = self.stack.pop(), self.stack[-1]
+        names.give(target, state)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(target, numpy.ndarray):
+            if self.levels is None:
+                from vineyard.data.restoring.levels import Levels
+
+                self.levels = Levels()
+            self.levels.fill(target, state[-1])
 
     def next_buffer(self) -> None:
         """NEXT_BUFFER: bytes that lie beside the pickle."""

@@ -14,8 +14,8 @@ use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
 use vineyard_wire::{InstanceId, ObjectId, Trace, Tree};
 
 use crate::{
-    Blob, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject, RawObject,
-    ReadOptions, Result,
+    Blob, BlobSource, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject,
+    RawObject, ReadOptions, Result,
 };
 
 /// A connection to a node. Cloning it is cheap and shares the connection; threads may share it and take turns.
@@ -144,6 +144,7 @@ macro_rules! verbs {
 verbs! {
     put_blob(bytes: &[u8]) -> Result<ObjectId>;
     put_blobs(blobs: &[&[u8]]) -> Result<Vec<ObjectId>>;
+    put_source(source: &dyn BlobSource) -> Result<ObjectId>;
     get_blob(id: ObjectId) -> Result<Blob>;
     get_blobs(ids: &[ObjectId]) -> Result<Vec<Option<Blob>>>;
     get_unsealed_blobs(ids: &[ObjectId]) -> Result<Vec<Option<Blob>>>;

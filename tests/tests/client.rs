@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use vineyard_client::{
-    Client, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutBlob, PutObject,
-    ReadOptions, blocking,
+    BlobSource, Client, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutBlob,
+    PutObject, ReadOptions, blocking,
 };
 use vineyard_tests::binaries::root;
 use vineyard_tests::cluster::Cluster;
@@ -26,6 +26,19 @@ const ENDS_WITHIN: Duration = Duration::from_secs(5);
 const NOTHING: ObjectId = ObjectId(u64::MAX >> 1);
 /// No instance of these clusters.
 const ELSEWHERE: InstanceId = InstanceId(99);
+
+/// So many bytes, each 7, that are made when they are asked for.
+struct Sevens(usize);
+
+impl BlobSource for Sevens {
+    fn size(&self) -> usize {
+        self.0
+    }
+
+    fn read_at(&self, _offset: usize, target: &mut [u8]) {
+        target.fill(7);
+    }
+}
 
 /// How the async face waits.
 macro_rules! awaited {
@@ -65,6 +78,9 @@ macro_rules! use_every_verb {
             $wait!(writer.abort()).unwrap();
         }
         let one = $wait!(client.put_blob(&bytes)).unwrap();
+        let sevens = $wait!(client.put_source(&Sevens(1000))).unwrap();
+        let read = $wait!(client.get_blob(sevens)).unwrap();
+        assert!(read.len() == 1000 && read.iter().all(|byte| *byte == 7));
         let two = $wait!(client.put_blobs(&[b"a", b"bc"])).unwrap();
         assert_eq!(&$wait!(client.get_blob(one)).unwrap()[..], &bytes[..]);
         assert_eq!($wait!(client.get_blobs(&two)).unwrap()[1].as_deref(), Some(&b"bc"[..]));
@@ -158,11 +174,12 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 53] = [
+const VERBS: [&str; 54] = [
     "create_blob",
     "create_blobs",
     "put_blob",
     "put_blobs",
+    "put_source",
     "get_blob",
     "get_blobs",
     "get_unsealed_blobs",
@@ -229,6 +246,7 @@ macro_rules! call_one {
             "create_blobs" => $wait!(client.create_blobs(&[8, 8])).map(drop),
             "put_blob" => $wait!(client.put_blob(b"x")).map(drop),
             "put_blobs" => $wait!(client.put_blobs(&[b"x", b"y"])).map(drop),
+            "put_source" => $wait!(client.put_source(&Sevens(8))).map(drop),
             "get_blob" => $wait!(client.get_blob(NOTHING)).map(drop),
             "get_blobs" => $wait!(client.get_blobs(&[NOTHING])).map(drop),
             "get_unsealed_blobs" => $wait!(client.get_unsealed_blobs(&[NOTHING])).map(drop),

@@ -142,6 +142,7 @@ macro_rules! verbs {
 }
 
 verbs! {
+    has_ended() -> bool;
     put_blob(bytes: &[u8]) -> Result<ObjectId>;
     put_blobs(blobs: &[&[u8]]) -> Result<Vec<ObjectId>>;
     put_source(source: &dyn BlobSource) -> Result<ObjectId>;

@@ -78,6 +78,7 @@ macro_rules! use_every_verb {
             $wait!(writer.abort()).unwrap();
         }
         let one = $wait!(client.put_blob(&bytes)).unwrap();
+        assert!(!$wait!(client.has_ended()));
         let sevens = $wait!(client.put_source(&Sevens(1000))).unwrap();
         let read = $wait!(client.get_blob(sevens)).unwrap();
         assert!(read.len() == 1000 && read.iter().all(|byte| *byte == 7));
@@ -174,12 +175,13 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 54] = [
+const VERBS: [&str; 55] = [
     "create_blob",
     "create_blobs",
     "put_blob",
     "put_blobs",
     "put_source",
+    "has_ended",
     "get_blob",
     "get_blobs",
     "get_unsealed_blobs",
@@ -246,6 +248,10 @@ macro_rules! call_one {
             "create_blobs" => $wait!(client.create_blobs(&[8, 8])).map(drop),
             "put_blob" => $wait!(client.put_blob(b"x")).map(drop),
             "put_blobs" => $wait!(client.put_blobs(&[b"x", b"y"])).map(drop),
+            "has_ended" => {
+                $wait!(client.has_ended());
+                Ok(())
+            }
             "put_source" => $wait!(client.put_source(&Sevens(8))).map(drop),
             "get_blob" => $wait!(client.get_blob(NOTHING)).map(drop),
             "get_blobs" => $wait!(client.get_blobs(&[NOTHING])).map(drop),

@@ -175,13 +175,12 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 55] = [
+const VERBS: [&str; 54] = [
     "create_blob",
     "create_blobs",
     "put_blob",
     "put_blobs",
     "put_source",
-    "has_ended",
     "get_blob",
     "get_blobs",
     "get_unsealed_blobs",
@@ -236,6 +235,8 @@ const VERBS: [&str; 55] = [
 /// What is not called on a client that is connected: each has its part in
 /// `connecting_filling_and_closing_against_a_stopped_node_end_too`.
 const CONNECTING: [&str; 4] = ["connect_ipc", "connect_rpc", "connect_default", "close"];
+/// What sends nothing, so that no node can keep it waiting.
+const SILENT: [&str; 1] = ["has_ended"];
 const FILLING: [&str; 3] = ["shrink", "seal", "abort"];
 
 /// One call of the verb `name`; what it would return does not matter.
@@ -248,10 +249,6 @@ macro_rules! call_one {
             "create_blobs" => $wait!(client.create_blobs(&[8, 8])).map(drop),
             "put_blob" => $wait!(client.put_blob(b"x")).map(drop),
             "put_blobs" => $wait!(client.put_blobs(&[b"x", b"y"])).map(drop),
-            "has_ended" => {
-                $wait!(client.has_ended());
-                Ok(())
-            }
             "put_source" => $wait!(client.put_source(&Sevens(8))).map(drop),
             "get_blob" => $wait!(client.get_blob(NOTHING)).map(drop),
             "get_blobs" => $wait!(client.get_blobs(&[NOTHING])).map(drop),
@@ -464,9 +461,9 @@ fn no_verb_of_the_client_is_left_out() {
     let mut found = methods(&source.join("client"));
     found.extend(methods(&source.join("client.rs")));
     for verb in &found {
-        let stopped = VERBS.contains(&verb.as_str());
+        let stopped = [&VERBS[..], &CONNECTING, &SILENT];
         assert!(
-            stopped || CONNECTING.contains(&verb.as_str()),
+            stopped.iter().any(|some| some.contains(&verb.as_str())),
             "{verb} is not called on a stopped node"
         );
     }

@@ -21,6 +21,7 @@ import vineyard
 
 small = np.arange(128.0)
 mid = np.zeros(1 << 17)
+medium = np.ones(1 << 21)
 big = np.ones(1 << 23)
 frame = pd.DataFrame({f"c{at}": np.arange(128.0) for at in range(8)})
 mapping = {"a": 1, "b": [1, 2, 3], "c": "text"}
@@ -85,8 +86,6 @@ def cluster_rows(first: str, second: str) -> dict:
         made = a.put(value, persist=True)
         b.get(made, fetch=True)
         a.delete(made)
-        # The copy.
-        b.clear()
 
     return {
         "put + persist": (4, lambda: a.put(small, persist=True)),
@@ -95,7 +94,7 @@ def cluster_rows(first: str, second: str) -> dict:
         "put_name on A, get_name on B": (4, named),
         "get 1 KiB of A on B": (4, lambda: b.get(kept)),
         "put, get(fetch) 1 KiB, delete": (4, lambda: fetched(small)),
-        "put, get(fetch) 64 MiB, delete": (1, lambda: fetched(big)),
+        "put, get(fetch) 16 MiB, delete": (1, lambda: fetched(medium)),
     }
 
 

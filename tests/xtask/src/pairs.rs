@@ -20,7 +20,8 @@ use crate::peer::Peer;
 use crate::python::Environment;
 use crate::{shell, test};
 
-const ARENA: &str = "1G";
+/// Room for the copies that each turn leaves. Pages are taken only when they are written.
+const ARENA: &str = "3G";
 const CLUSTER_NODES: usize = 3;
 /// A ratio below this is not explained by two processes of one build.
 const RATIO_MIN: f64 = 0.97;

@@ -6,12 +6,10 @@ reads pickles, `vineyard.data._unpickling`, asks for the setting here.
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 import os
 import pickle
 import weakref
-from collections.abc import Generator
 from typing import Any
 
 from vineyard._C import ObjectID, VineyardException
@@ -101,11 +99,16 @@ def setting_of(client: Any) -> str:
     return own or _of_raw.get(client) or chosen()
 
 
-@contextlib.contextmanager
-def read_for(client: Any) -> Generator[None, Any, Any]:
+class read_for:
     """The setting of `client` holds for what is resolved inside the block."""
-    before = _reading.set(setting_of(client))
-    try:
-        yield
-    finally:
-        _reading.reset(before)
+
+    __slots__ = ("_before", "_client")
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __enter__(self) -> None:
+        self._before = _reading.set(setting_of(self._client))
+
+    def __exit__(self, *_: object) -> None:
+        _reading.reset(self._before)

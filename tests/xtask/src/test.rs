@@ -18,6 +18,8 @@ use crate::{dist, python, shell};
 const ARENA: &str = "2G";
 const SEEDS: &str = "0..40";
 const SEEDS_TWICE: &str = "0..2";
+/// Seeds at the same time.
+const JOBS: &str = "2";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Slice {
@@ -164,22 +166,12 @@ fn plan() -> Plan {
 
 /// A share of the seeds that fits; the rest is `cargo run --release -p vineyard-sim -- run --seeds A..B`.
 fn simulated() -> Result<()> {
-    let seeds = |verb: &str, seeds: &str| {
-        let simulator = [
-            "run",
-            "--release",
-            "--quiet",
-            "-p",
-            "vineyard-sim",
-            "--",
-            verb,
-            "--seeds",
-            seeds,
-        ];
-        shell::run(&mut shell::cargo(&simulator))
+    let simulate = |arguments: &[&str]| {
+        let simulator = ["run", "--release", "--quiet", "-p", "vineyard-sim", "--"];
+        shell::run(shell::cargo(&simulator).args(arguments))
     };
-    seeds("run", SEEDS)?;
-    seeds("twice", SEEDS_TWICE)
+    simulate(&["run", "--seeds", SEEDS, "--jobs", JOBS])?;
+    simulate(&["twice", "--seeds", SEEDS_TWICE])
 }
 
 /// Two demos at once, which must not disturb each other and must leave nothing behind.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import collections
-import pickle
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,10 +16,6 @@ from vineyard.core.builder import get_current_builders
 from vineyard.data.sequences import StoredList
 
 SEQUENCE, PICKLE = "vineyard::Sequence", "vineyard::PickleBuffer"
-# A put and a get are repeated so often for each size that the best is not disturbed.
-ITEMS_TIMED = 200_000
-# An object with one blob, such as a pickle, beside an int, which has none: less than twice.
-A_BLOB = 2
 
 
 def nested(levels: int) -> list:
@@ -66,39 +60,14 @@ def test_up_to_nine_plain_items_are_members_and_more_are_one_pickle(client, kind
         assert_same(value, client.get(object_id))
 
 
-def best(*acts: Callable[[], Any], times: int) -> list[float]:
-    """The shortest of `times` runs of each, in seconds of this thread: without the waits for the
-    node, which depend on what else the machine does.
-    """
-    least = [float("inf")] * len(acts)
-    for _ in range(times):
-        for at, act in enumerate(acts):
-            begin = time.thread_time()
-            act()
-            least[at] = min(least[at], time.thread_time() - begin)
-    return least
-
-
 @pytest.mark.parametrize("kind", ["ints", "texts", "nones", "tuple"])
-@pytest.mark.parametrize("size", [10, 100, 1_000, 9_999, 10_001, 100_000])
-def test_05_a_sequence_costs_an_int_and_three_times_pickle(ipc_client, kind, size):
+@pytest.mark.parametrize("size", [10, 100, 9_999, 10_001])
+def test_05_plain_items_are_one_pickle_whatever_their_number(ipc_client, kind, size):
+    """What it costs is in docs/benchmarks.md, by `cargo xtask values`."""
     value = PLAIN[kind](size)
-    stream = pickle.dumps(value, 5)
-    puts: list[Any] = [ipc_client.put(value)]
-    int_id = ipc_client.put(1)
-    put, put_int, dumps, get, get_int, loads = best(
-        lambda: puts.append(ipc_client.put(value)),
-        lambda: puts.append(ipc_client.put(1)),
-        lambda: pickle.dumps(value, 5),
-        lambda: ipc_client.get(puts[0]),
-        lambda: ipc_client.get(int_id),
-        lambda: pickle.loads(stream),
-        times=max(20, min(2_000, ITEMS_TIMED // size)),
-    )
-    ipc_client.delete(puts)
-    figures = {"put": (put, put_int, dumps), "get": (get, get_int, loads)}
-    slow = {act: row for act, row in figures.items() if row[0] > A_BLOB * row[1] + 3 * row[2]}
-    assert not slow, {act: [f"{s * 1e6:.1f} us" for s in row] for act, row in slow.items()}
+    object_id = ipc_client.put(value)
+    assert ipc_client.get_meta(object_id)["typename"] == "vineyard::PickleBuffer"
+    assert_same(value, ipc_client.get(object_id))
 
 
 def test_one_array_many_times_is_stored_once_and_is_one_object(client):

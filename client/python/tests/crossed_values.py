@@ -81,7 +81,7 @@ def recorded() -> dict[str, list[Any]]:
     """The pickles of all values."""
     made = {name: _splice.dumps({"in": make()}) for name, make in VALUES.items()}
     return {
-        name: [base64.b64encode(one.payload).decode("ascii"), one.spans]
+        name: [base64.b64encode(one.pieces.joined()).decode("ascii"), one.spans]
         for name, one in made.items()
     }
 

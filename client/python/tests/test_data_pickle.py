@@ -35,26 +35,26 @@ VALUES = {
 
 @pytest.mark.parametrize("name", VALUES)
 def test_anyone_can_unpickle_it(name: str) -> None:
-    payload = _splice.dumps(VALUES[name]).payload
+    payload = _splice.dumps(VALUES[name]).pieces.joined()
     assert_same(VALUES[name], pickle.loads(payload))
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_we_unpickle_it_without_copying_buffers(name: str) -> None:
     spliced = _splice.dumps(VALUES[name])
-    assert_same(VALUES[name], _splice.read(spliced.payload, spliced.spans, ALLOWED))
+    assert_same(VALUES[name], _splice.read(spliced.pieces.joined(), spliced.spans, ALLOWED))
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_it_is_a_well_formed_pickle(name: str) -> None:
-    payload = _splice.dumps(VALUES[name]).payload
+    payload = _splice.dumps(VALUES[name]).pieces.joined()
     pickletools.dis(payload, out=io.StringIO())
 
 
 @pytest.mark.parametrize("before", range(130))
 def test_buffers_begin_at_aligned_offsets(before: int) -> None:
     spliced = _splice.dumps(["x" * before, np.arange(9.0)])
-    payload = spliced.payload
+    payload = spliced.pieces.joined()
     assert spliced.spans == 1
     offset, length = _splice.SPAN.unpack(payload[-16:])
     assert offset % 64 == 0

@@ -61,9 +61,9 @@ def test_every_type_is_read_inside_another(name: str) -> None:
     if isinstance(value, memoryview):
         value = bytes(value)
     spliced = _splice.dumps({"in": [value, (value,)]})
-    got = _splice.read(spliced.payload, spliced.spans, REFUSING)
+    got = _splice.read(spliced.pieces.joined(), spliced.spans, REFUSING)
     assert_same_inside(value, got["in"][0])
-    assert_same_inside(value, pickle.loads(spliced.payload)["in"][0])
+    assert_same_inside(value, pickle.loads(spliced.pieces.joined())["in"][0])
 
 
 def assert_same_inside(put: Any, got: Any) -> None:
@@ -424,7 +424,7 @@ def test_a_pickle_with_other_bytes_is_read_or_is_an_error(seed: int) -> None:
     spliced = [_splice.dumps([make()]) for make in VALUES.values()]
     for _ in range(MUTATIONS):
         one = chance.choice(spliced)
-        changed = bytearray(one.payload)
+        changed = bytearray(one.pieces.joined())
         for _ in range(chance.choice([1, 1, 1, 2, 3])):
             changed[chance.randrange(len(changed))] = chance.randrange(256)
         try:

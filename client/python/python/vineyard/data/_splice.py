@@ -59,11 +59,6 @@ class Spliced:
     pieces: Pieces
     spans: int
 
-    @property
-    def payload(self) -> bytes:
-        """All bytes, copied."""
-        return self.pieces.joined()
-
 
 def dumps(value: Any, outside: dict[int, Any] | None = None) -> Spliced:
     """The pickle of `value` with its table; `outside` as for :func:`dump`."""

@@ -117,20 +117,12 @@ def chunks(machine: Any, make: Any, arrays: Any, of: Any) -> pyarrow.ChunkedArra
 
 def batch(machine: Any, make: Any, columns: Any, schema: Any) -> pyarrow.RecordBatch:
     """A record batch."""
-    check(type(columns) is list and _all(columns, pyarrow.Array), "columns of a batch")
-    check(isinstance(schema, pyarrow.Schema), "the schema of a batch")
-    made = pyarrow.RecordBatch.from_arrays(columns, schema=schema)
-    made.validate()
-    return made
+    return _of_columns(pyarrow.RecordBatch, columns, pyarrow.Array, schema)
 
 
 def table(machine: Any, make: Any, columns: Any, schema: Any) -> pyarrow.Table:
     """A table."""
-    check(type(columns) is list and _all(columns, pyarrow.ChunkedArray), "columns of a table")
-    check(isinstance(schema, pyarrow.Schema), "the schema of a table")
-    made = pyarrow.Table.from_arrays(columns, schema=schema)
-    made.validate()
-    return made
+    return _of_columns(pyarrow.Table, columns, pyarrow.ChunkedArray, schema)
 
 
 def rows(machine: Any, make: Any, structs: Any) -> pyarrow.RecordBatch:
@@ -155,6 +147,14 @@ def item(machine: Any, make: Any, array: Any, at: Any) -> Any:
     """One item of an array, as a scalar."""
     check(isinstance(array, pyarrow.Array) and type(at) is int, "an item of no array")
     return array[at]
+
+
+def _of_columns(make: Any, columns: Any, kind: type, schema: Any) -> Any:
+    check(type(columns) is list and _all(columns, kind), "columns")
+    check(isinstance(schema, pyarrow.Schema), "a schema")
+    made = make.from_arrays(columns, schema=schema)
+    made.validate()
+    return made
 
 
 def _all(values: list[Any], kind: type) -> bool:

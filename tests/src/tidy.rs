@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 /// Lines a file may have without standing in the list of docs/architecture.md.
 const LINES_MAX: usize = 500;
 const ARCHITECTURE: &str = "docs/architecture.md";
+const SKIPS: &str = "tests/skips.txt";
 const CODE: [&str; 5] = ["rs", "py", "pyi", "sh", "c"];
 const TEXT: [&str; 9] = ["rs", "py", "pyi", "sh", "c", "md", "toml", "yaml", "yml"];
 /// Folders that begin a path on one developer's machine. A made-up home in a test is none.
@@ -63,6 +64,8 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
         found.extend(unsafe_elsewhere(source));
         found.extend(crates::wrong_direction(source));
     }
+    let skips = fs::read_to_string(root.join(SKIPS)).context(SKIPS)?;
+    found.extend(unknown_skips(&sources, &skips));
     found.extend(words::check(&sources, &words::Lists::read(root)?));
     found.extend(folders::check(&sources, &folders::Rules::read(root)?));
     found.extend(supply::check(root)?);
@@ -103,6 +106,25 @@ pub fn sources(root: &Path) -> Result<Vec<Source>> {
         }
     }
     Ok(sources)
+}
+
+/// Names in the list of skips that no test has, and no file: what they excused is gone or has another name.
+fn unknown_skips(sources: &[Source], skips: &str) -> Vec<String> {
+    let known = |name: &str| {
+        let (rust, python) = (format!("fn {name}("), format!("def {name}("));
+        sources.iter().any(|source| {
+            source.path.ends_with(&format!("/{name}"))
+                || source.is(&CODE)
+                    && (source.text.contains(&rust) || source.text.contains(&python))
+        })
+    };
+    skips
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| !known(name))
+        .map(|name| format!("{SKIPS}: no test is named {name}"))
+        .collect()
 }
 
 /// Long files whose path and reason are not in a list item of the architecture page.
@@ -303,6 +325,19 @@ mod tests {
         ];
         assert_eq!(long_files(&long, &source(ARCHITECTURE, "`a.rs`")).len(), 1);
         assert!(long_files(&long, &source(ARCHITECTURE, "* `a.rs`: one table")).is_empty());
+    }
+
+    #[test]
+    fn a_skip_names_a_test_or_a_file_that_exists() {
+        let sources = [
+            source("a/b.rs", "fn one() {}"),
+            source("a/c.py", "def two(client):"),
+        ];
+        let skips = "# NAME REASON\none root\ntwo pandas\nc.py peer\nthree gone";
+        assert_eq!(
+            unknown_skips(&sources, skips),
+            ["tests/skips.txt: no test is named three"]
+        );
     }
 
     #[test]

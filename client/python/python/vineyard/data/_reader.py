@@ -18,7 +18,7 @@ _EMPTY = "o8000000000000000"
 class Reader:
     """Gives the blobs and the parts of one object."""
 
-    __slots__ = ("_buffer", "_path", "context", "copies", "kwargs", "meta", "parts", "pickle")
+    __slots__ = ("_buffer", "_path", "context", "copies", "kwargs", "meta", "parts")
 
     def __init__(self, meta: Any, context: Any, kwargs: Tree) -> None:
         self.meta = meta
@@ -28,14 +28,18 @@ class Reader:
 
             context = get_current_resolvers()
         self.context = context
-        client = kwargs.get("__vineyard_client")
-        self.pickle = setting_of(client if client is not None else meta._client)
         self.kwargs = kwargs
         # Whether values are made of private bytes, which can be written, instead of shared ones.
         self.copies = bool(kwargs.get("copy"))
         # What is in several sequences, by the number that the put gave it.
         self.parts: dict[str | None, Any] = {}
         self._path: list[str] = []
+
+    @property
+    def pickle(self) -> str:
+        """Whether a pickle may be read (str): what the client of this get says."""
+        client = self.kwargs.get("__vineyard_client")
+        return setting_of(client if client is not None else self.meta._client)
 
     def blob(self, node: Tree) -> Any:
         """The bytes of a blob for a value to be made of: an object with the buffer protocol. It is

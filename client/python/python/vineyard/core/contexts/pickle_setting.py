@@ -20,8 +20,8 @@ VARIABLE = "VINEYARD_PICKLE"
 # Raw clients cannot have attributes, and clients of one node share them.
 _of_raw: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
-# The setting of the get that runs, for resolvers that do not pass its client on.
-_reading: contextvars.ContextVar[str | None] = contextvars.ContextVar("reading", default=None)
+# The client of the get that runs, for resolvers that do not pass it on.
+reading: contextvars.ContextVar[Any] = contextvars.ContextVar("reading", default=None)
 
 
 class PickleRefused(VineyardException, pickle.UnpicklingError):
@@ -94,21 +94,8 @@ def setting_of(client: Any) -> str:
     environment.
     """
     if client is None:
-        return _reading.get() or chosen()
+        client = reading.get()
+        if client is None:
+            return chosen()
     own = getattr(client, "pickle", None)
     return own or _of_raw.get(client) or chosen()
-
-
-class read_for:
-    """The setting of `client` holds for what is resolved inside the block."""
-
-    __slots__ = ("_before", "_client")
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def __enter__(self) -> None:
-        self._before = _reading.set(setting_of(self._client))
-
-    def __exit__(self, *_: object) -> None:
-        _reading.reset(self._before)

@@ -11,7 +11,7 @@ from typing import Any
 from vineyard._C import ObjectID
 from vineyard.core.contexts.builders import Builder, get_current_builders, id_of_built
 from vineyard.core.contexts.drivers import get_current_drivers
-from vineyard.core.contexts.pickle_setting import read_for
+from vineyard.core.contexts.pickle_setting import reading
 from vineyard.core.contexts.resolvers import Resolver, get_current_resolvers
 
 # Their values get no attributes of ours: these would be pickled with the value the next time, for
@@ -131,8 +131,11 @@ def get(
     context = resolver if resolver is not None else get_current_resolvers()
     if copy:
         kwargs["copy"] = True
-    with read_for(client):
+    before = reading.set(client)
+    try:
         value = context(obj, __vineyard_client=client, **kwargs)
+    finally:
+        reading.reset(before)
     if value is None:
         return None
     typename = obj.typename

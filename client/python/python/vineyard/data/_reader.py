@@ -18,7 +18,7 @@ _EMPTY = "o8000000000000000"
 class Reader:
     """Gives the blobs and the parts of one object."""
 
-    __slots__ = ("_buffer", "_path", "context", "copies", "kwargs", "meta", "parts")
+    __slots__ = ("_buffer", "_path", "_pickle", "context", "copies", "kwargs", "meta", "parts")
 
     def __init__(self, meta: Any, context: Any, kwargs: Tree) -> None:
         self.meta = meta
@@ -29,6 +29,7 @@ class Reader:
             context = get_current_resolvers()
         self.context = context
         self.kwargs = kwargs
+        self._pickle: str | None = None
         # Whether values are made of private bytes, which can be written, instead of shared ones.
         self.copies = bool(kwargs.get("copy"))
         # What is in several sequences, by the number that the put gave it.
@@ -38,8 +39,10 @@ class Reader:
     @property
     def pickle(self) -> str:
         """Whether a pickle may be read (str): what the client of this get says."""
-        client = self.kwargs.get("__vineyard_client")
-        return setting_of(client if client is not None else self.meta._client)
+        if self._pickle is None:
+            client = self.kwargs.get("__vineyard_client")
+            self._pickle = setting_of(client if client is not None else self.meta._client)
+        return self._pickle
 
     def blob(self, node: Tree) -> Any:
         """The bytes of a blob for a value to be made of: an object with the buffer protocol. It is

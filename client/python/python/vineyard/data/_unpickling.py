@@ -18,7 +18,9 @@ from vineyard.data._zones import ZONES
 class Source(Protocol):
     """The source of a pickle: a reader of an object, or bytes without a client."""
 
-    pickle: str
+    @property
+    def pickle(self) -> str:
+        """Whether it may be read: ``"allow"`` or ``"refuse"``."""
 
     def refusal(self, name: str = "") -> PickleRefused:
         """The error that names the object, and what its pickle needs."""

@@ -16,7 +16,7 @@ import json
 import pickle
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from vineyard.data import default
@@ -76,7 +76,9 @@ def describe(draft: PutDraft, value: Any) -> Tree:
         return default.describe(draft, value)
     if id(value) in draft.open:
         raise Cycle
-    if len(value) > _PLAIN_ITEMS_MAX and not _is_elsewhere(draft, map(id, value)):
+    if len(value) > _PLAIN_ITEMS_MAX and not (
+        draft.repeated and _is_elsewhere(draft, map(id, value))
+    ):
         pieces = _pickled_if_plain(draft, value)
         if pieces is not None:
             return default.describe_pieces(draft, pieces)
@@ -128,8 +130,7 @@ def _pickled_if_plain(draft: PutDraft, value: Any) -> list[Any] | None:
     """
     items = value[:] if type(value) is StoredList else value
     if len(items) <= _SHORT_ITEMS_MAX:
-        kinds = set(map(type, items))
-        if kinds <= _PLAIN and _has_own_builders(draft, kinds):
+        if _PLAIN.issuperset(map(type, items)) and _has_own_builders(draft, _PLAIN):
             return [pickle.dumps(items, 5)]
         return None
     if draft.open or not _has_own_builders(draft, _PICKLED):
@@ -144,9 +145,12 @@ def _pickled_if_plain(draft: PutDraft, value: Any) -> list[Any] | None:
     return stream.pieces().parts()
 
 
-def _has_own_builders(draft: PutDraft, kinds: Iterable[type]) -> bool:
-    """Whether no user has registered a builder for one of `kinds`."""
-    return all(type(draft.context.find(kind)) is Builder for kind in kinds)
+def _has_own_builders(draft: PutDraft, kinds: Collection[type]) -> bool:
+    """Whether no user has registered a builder for one of `kinds`, which can be hashed."""
+    own: bool = draft.context.known(
+        kinds, lambda context: all(type(context.find(kind)) is Builder for kind in kinds)
+    )
+    return own
 
 
 def _members(draft: PutDraft, value: Any) -> Tree:

@@ -41,6 +41,7 @@ class NestedContext(Generic[Key, Wanted]):
         self._factory: dict[Key, Function] = {}
         self._parent_context: Self = parent_context or self
         self._found: dict[Wanted, Any] = {}
+        self._known: dict[Any, Any] = {}
         self._found_at = -1
 
     def __str__(self) -> str:
@@ -68,12 +69,21 @@ class NestedContext(Generic[Key, Wanted]):
         registered anywhere.
         """
         if self._found_at != _registrations:
-            self._found, self._found_at = {}, _registrations
+            self._found, self._known, self._found_at = {}, {}, _registrations
         found = self._found.get(wanted)
         if found is None:
             found = self._describe(self._search(wanted))
             self._found[wanted] = found
         return found
+
+    def known(self, question: Any, answer: Callable[[Self], bool]) -> bool:
+        """What `answer` says of this context; asked again after a function is registered."""
+        if self._found_at != _registrations:
+            self._found, self._known, self._found_at = {}, {}, _registrations
+        known: bool | None = self._known.get(question)
+        if known is None:
+            known = self._known[question] = answer(self)
+        return known
 
     def _search(self, wanted: Wanted) -> Function | None:
         found = self._find_here(wanted)

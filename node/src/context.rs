@@ -111,9 +111,9 @@ pub(crate) async fn reap(node: Rc<NodeContext>) {
     loop {
         node.closed_sessions.added.notified().await;
         let holders = node.closed_sessions.holders.take();
-        let close = move |local: &mut Local, _: &State| {
+        let close = move |local: &mut Local, state: &State| {
             for holder in holders {
-                local.store.close_holder(holder);
+                local.end_session(state, holder);
             }
         };
         if let Err(status) = node.local.ask(close).await {

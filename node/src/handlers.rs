@@ -13,6 +13,7 @@ mod put_object;
 mod remote;
 mod session;
 mod status;
+mod streams;
 
 use std::io;
 
@@ -26,6 +27,7 @@ use crate::session::Session;
 use crate::session::connection::Connection;
 
 /// Serves every verb that needs no raw bytes on its connection.
+#[expect(clippy::too_many_lines, reason = "one arm for each verb")]
 pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply, Status> {
     let node = &session.node;
     match request {
@@ -92,6 +94,15 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         } => names::list_name(node, &pattern, regex, limit).await,
         Request::DropName { name } => names::drop_name(node, name).await,
 
+        Request::CreateStream(create) => streams::create_stream(session, create).await,
+        Request::OpenStream(open) => streams::open_stream(session, open).await,
+        Request::GetNextStreamChunk(get) => streams::get_next(session, get).await,
+        Request::PushNextStreamChunk(push) => streams::push_next(session, push).await,
+        Request::PullNextStreamChunk(pull) => streams::pull_next(session, pull).await,
+        Request::StopStream(stop) => streams::stop_stream(session, stop).await,
+        Request::DropStream { id } => streams::drop_stream(session, id).await,
+        Request::StreamStatus { id } => streams::stream_status(session, id).await,
+
         Request::ClusterMeta => status::cluster_meta(node).await,
         Request::InstanceStatus => status::instance_status(node).await,
         Request::ClusterStatus => status::cluster_status(node).await,
@@ -102,7 +113,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
 /// A notice that the client dropped its last handle of each blob. There is no reply.
 pub(crate) async fn note_release(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
     let holder = session.holder.get();
-    let release = move |local: &mut Local, _: &State| local.store.release_all(holder, &ids);
+    let release = move |local: &mut Local, state: &State| local.release_all(state, holder, &ids);
     session.node.local.ask(release).await
 }
 

@@ -13,10 +13,13 @@
 //! | `persist` | the begin and the end of a persist |
 //! | `copy` | the begin and the end of a migrated copy |
 //! | `delete` | deletes, and the freeing of blobs that nothing refers to any more |
+//! | `streams` | the streams of this node |
+//! | `chunks` | turns of streams: memory, order, waits |
 //! | `read` | metadata, with the blobs that are here |
 //! | `follow` | following what the cluster has applied |
 
 pub(crate) mod catalog;
+mod chunks;
 mod copy;
 mod delete;
 mod follow;
@@ -24,14 +27,19 @@ mod make;
 pub(crate) mod pending;
 mod persist;
 mod read;
+pub(crate) mod streams;
 #[cfg(test)]
 mod tests;
 mod waiters;
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 use vineyard_raft::state::State;
 use vineyard_store::{Error, HolderId, Store};
 use vineyard_wire::{Code, ObjectId, Status};
 
+pub(crate) use self::chunks::{Awaited, Need, PullOptions, Pulled};
 pub(crate) use self::copy::Copied;
 pub(crate) use self::delete::{Deleted, Deletion, PendingDelete};
 pub(crate) use self::make::{Inline, Made, Put, PutTurn};
@@ -41,6 +49,7 @@ pub(crate) use self::waiters::Waiter;
 
 use self::catalog::Catalog;
 use self::pending::{Asked, Pending, Verdict};
+use self::streams::Streams;
 use self::waiters::Waiters;
 
 /// The result of a turn, or a wait after which the caller must ask again. A turn that returns a wait has changed
@@ -53,18 +62,52 @@ pub(crate) struct Local {
     pub(crate) catalog: Catalog,
     pub(crate) pending: Pending,
     pub(crate) waiters: Waiters,
+    pub(crate) streams: Streams,
+    /// A writer waits before all blobs together use this much of the arena.
+    stream_threshold_percent: u8,
+    /// Objects of streams that can only be deleted later.
+    pub(crate) discards: Discards,
+    /// How often memory had become free when the last turn ended.
+    releases_seen: u64,
     /// The holder of the blobs that the node itself writes.
     own_holder: HolderId,
 }
 
+/// Objects to delete, for the task that does it.
+#[derive(Default)]
+pub(crate) struct Discards {
+    ids: Vec<ObjectId>,
+    added: Arc<Notify>,
+}
+
+impl Discards {
+    fn push(&mut self, id: ObjectId) {
+        self.ids.push(id);
+        self.added.notify_one();
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<ObjectId> {
+        std::mem::take(&mut self.ids)
+    }
+
+    /// Notified when there are some to take.
+    pub(crate) fn added(&self) -> Arc<Notify> {
+        self.added.clone()
+    }
+}
+
 impl Local {
-    pub(crate) fn new(mut store: Store, catalog: Catalog) -> Self {
+    pub(crate) fn new(mut store: Store, catalog: Catalog, stream_threshold_percent: u8) -> Self {
         Self {
             own_holder: store.open_holder(true),
             store,
             catalog,
             pending: Pending::default(),
             waiters: Waiters::default(),
+            streams: Streams::default(),
+            stream_threshold_percent,
+            discards: Discards::default(),
+            releases_seen: 0,
         }
     }
 

@@ -166,11 +166,15 @@ fn is_carried_through(request: &Request) -> bool {
     matches!(request, Request::Register(_) | Request::PutObject(_))
 }
 
-/// Whether the request waits for an object or name to appear, for as long as its client is connected.
+/// Whether the request may wait for as long as its client is connected: for an object or name to appear, or for the
+/// other side of a stream.
 fn may_wait(request: &Request) -> bool {
     match request {
         Request::GetData { wait, .. } => *wait,
         Request::GetName(request) => request.wait,
+        Request::GetNextStreamChunk(_)
+        | Request::PushNextStreamChunk(_)
+        | Request::PullNextStreamChunk(_) => true,
         _ => false,
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) registered: Cell<bool>,
     /// Whether the client releases blobs that it no longer reads.
     pub(crate) releases: Cell<bool>,
+    /// Whether the client knows our additions to streams.
+    pub(crate) knows_streams: Cell<bool>,
     wrong_passwords: Cell<usize>,
     /// Why the connection may not register, if its user may not use TCP.
     pub(crate) refusal: Option<Status>,
@@ -77,6 +79,7 @@ impl Session {
             holder: Cell::new(holder),
             registered: Cell::new(false),
             releases: Cell::new(false),
+            knows_streams: Cell::new(false),
             wrong_passwords: Cell::new(0),
             refusal: None,
             was_refused: Cell::new(false),

@@ -40,6 +40,10 @@ pub struct Store {
     /// Deleted blobs that nobody holds but a slice of this process still covers.
     borrowed: BTreeSet<ObjectId>,
     usage: Usage,
+    /// Bytes of `reusable`.
+    reusable_bytes: u64,
+    /// How often bytes may have become free.
+    releases: u64,
 }
 
 impl Store {
@@ -67,6 +71,8 @@ impl Store {
             deletions: 0,
             reusable: BTreeMap::new(),
             borrowed: BTreeSet::new(),
+            reusable_bytes: 0,
+            releases: 0,
             usage: Usage {
                 memory_limit: capacity_bytes,
                 ..Usage::default()
@@ -244,7 +250,32 @@ impl Store {
             .map_err(|_| Error::Borrowed { id })
     }
 
-    pub(crate) fn out_of_memory(&self, wanted: u64) -> Error {
+    /// Bytes that a new blob can not have: of visible blobs, and of deleted ones that must stay in place.
+    pub fn committed_bytes(&self) -> u64 {
+        let usage = self.usage();
+        usage.memory_usage + usage.deleted_bytes.saturating_sub(self.reusable_bytes)
+    }
+
+    /// Grows whenever bytes may have become free.
+    pub fn releases(&self) -> u64 {
+        self.releases
+    }
+
+    /// Bytes and number of the deleted blobs that `holder` keeps in place.
+    pub fn deleted_held_by(&self, holder: HolderId) -> (u64, usize) {
+        let held = self
+            .holders
+            .get(&holder)
+            .into_iter()
+            .flat_map(|keeper| &keeper.holds);
+        let deleted = held.filter_map(|id| self.tombstones.get(id));
+        deleted.fold((0, 0), |(bytes, count), tombstone| {
+            (bytes + tombstone.entry.size, count + 1)
+        })
+    }
+
+    /// The error for `wanted` bytes for which there is no room.
+    pub fn out_of_memory(&self, wanted: u64) -> Error {
         let Usage {
             memory_usage,
             memory_limit: limit,

@@ -28,6 +28,12 @@ impl ObjectId {
     pub fn is_blob(self) -> bool {
         self.0 & BLOB_BIT != 0
     }
+
+    /// The instance that made it, by the id's own bits. An instance of a later build of boots has the same id.
+    pub fn made_by(self) -> InstanceId {
+        let (node, boot) = ((self.0 >> 47) & 0xffff, (self.0 >> 32) & 0x7fff);
+        InstanceId::new(NodeId(node), boot)
+    }
 }
 
 impl fmt::Display for ObjectId {

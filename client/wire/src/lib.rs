@@ -14,6 +14,7 @@ pub mod peer;
 pub mod reply;
 pub mod request;
 pub mod status;
+pub mod stream;
 
 pub use id::{InstanceId, NodeId, ObjectId, Signature, Trace};
 pub use meta::{Tree, TreeText};

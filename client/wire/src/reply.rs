@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{InstanceId, ObjectId, Signature};
 use crate::json::items;
 use crate::meta::TreeText;
+use crate::stream::{PulledChunks, StreamStatus};
 
 /// A blob's place in the arena.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +143,19 @@ pub enum Reply {
         names: BTreeMap<String, ObjectId>,
     },
     DropName,
+
+    CreateStream,
+    OpenStream,
+    GetNextStreamChunk {
+        buffer: Payload,
+        fd: i32,
+    },
+    PushNextStreamChunk,
+    PullNextStreamChunk(PulledChunks),
+    StopStream,
+    DropStream,
+    /// Ours.
+    StreamStatus(StreamStatus),
 
     ClusterMeta {
         meta: BTreeMap<InstanceId, InstanceInfo>,

@@ -16,6 +16,10 @@ use crate::id::ObjectId;
 use crate::json::items;
 use crate::meta::Tree;
 use crate::reply::no_version;
+use crate::stream::{
+    CreateStream, GetNextStreamChunk, OpenStream, PullNextStreamChunk, PushNextStreamChunk,
+    StopStream,
+};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
@@ -131,6 +135,20 @@ pub enum Request {
     },
     DropName {
         name: String,
+    },
+
+    CreateStream(CreateStream),
+    OpenStream(OpenStream),
+    GetNextStreamChunk(GetNextStreamChunk),
+    PushNextStreamChunk(PushNextStreamChunk),
+    PullNextStreamChunk(PullNextStreamChunk),
+    StopStream(StopStream),
+    DropStream {
+        id: ObjectId,
+    },
+    /// Ours.
+    StreamStatus {
+        id: ObjectId,
     },
 
     ClusterMeta,

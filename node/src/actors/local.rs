@@ -43,7 +43,11 @@ impl LocalHandle {
     ) -> Result<R, Status> {
         self.turns.set(self.turns.get() + 1);
         let state = self.state.clone();
-        let asked = self.owner.ask(move |local| turn(local, &state.state()));
+        let asked = self.owner.ask(move |local| {
+            let result = turn(local, &state.state());
+            local.end_turn();
+            result
+        });
         call::waiting_for("its turn", asked).await
     }
 

@@ -15,7 +15,7 @@ use vineyard_wire::{InstanceId, NodeId};
 use crate::actors::bulk::Bulk;
 use crate::actors::local::LocalHandle;
 use crate::actors::migrator::Migrator;
-use crate::actors::{follow, liveness};
+use crate::actors::{discards, follow, liveness};
 use crate::boot::admission;
 use crate::boot::identity::{BOOTS_MAX, Identity};
 use crate::boot::registration::{self, Boot};
@@ -285,7 +285,11 @@ async fn assemble(
         bytes: config.size_bytes,
         source,
     })?;
-    let local = Local::new(store, Catalog::new(instance, ids()));
+    let local = Local::new(
+        store,
+        Catalog::new(instance, ids()),
+        config.limits.stream_threshold_percent,
+    );
     let own_holder = local.own_holder();
     let credentials = identity.credentials();
     let dialer = Dialer::new(&env, credentials, config.limits.connect_deadline);
@@ -362,6 +366,7 @@ fn tend(context: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
         tokio::task::spawn_local(follow::follow(context.clone())),
         tokio::task::spawn_local(liveness::watch(context.clone())),
         tokio::task::spawn_local(reap(context.clone())),
+        tokio::task::spawn_local(discards::discard(context.clone())),
     ]
 }
 

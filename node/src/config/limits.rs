@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+/// As at the released server.
+const STREAM_THRESHOLD_PERCENT: u8 = 80;
+
 /// The bounds of one node. `default()` is what product nodes use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -61,6 +64,13 @@ pub struct Limits {
     pub session_read_ahead_bytes: usize,
     /// Requests that wait for an object or name to appear, on the whole node.
     pub waiting_max: usize,
+
+    /// A writer of a stream waits before all blobs together use this much of the arena, percent.
+    pub stream_threshold_percent: u8,
+    /// How long a writer of a stream waits for memory that no reader of a stream can make free.
+    pub stream_memory_wait: Duration,
+    /// Pause between two looks of a writer that waits for memory; most freed memory wakes it sooner.
+    pub stream_memory_recheck: Duration,
 
     /// Connections one large blob is spread over.
     pub bulk_connections: usize,
@@ -120,6 +130,10 @@ impl Default for Limits {
             unregistered_frame_bytes_max: 64 << 10,
             session_read_ahead_bytes: 256 << 10,
             waiting_max: 65_536,
+
+            stream_threshold_percent: STREAM_THRESHOLD_PERCENT,
+            stream_memory_wait: Duration::from_secs(30),
+            stream_memory_recheck: Duration::from_millis(250),
 
             bulk_connections: 4,
             bulk_range_bytes: 16 << 20,

@@ -153,7 +153,7 @@ pub(super) async fn shrink_buffer(
     session
         .node
         .local
-        .ask(move |local, _| local.store.shrink(holder, id, size))
+        .ask(move |local, _| local.shrink(holder, id, size))
         .await??;
     Ok(Reply::ShrinkBuffer)
 }

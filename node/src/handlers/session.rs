@@ -12,11 +12,13 @@ const PROTOCOL_VERSION: &str = "0.24.2";
 /// A client with this feature releases what it no longer reads, so its references are never ended by the node.
 const RELEASES: &str = "release";
 /// Features of this node. A client is told those that it asked for, so old clients see none.
-const FEATURES: [&str; 4] = [RELEASES, "objects", FETCH, TRACE];
+const FEATURES: [&str; 5] = [RELEASES, "objects", FETCH, TRACE, STREAMS];
 /// `get_object` with `fetch`.
 const FETCH: &str = "fetch";
 /// A request has its `trace`.
 const TRACE: &str = "trace";
+/// What we added to streams.
+const STREAMS: &str = "streams";
 /// `store_type` of a plasma client, which this node does not serve.
 const PLASMA: u64 = 2;
 
@@ -39,6 +41,9 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     let offered = |feature: &&&str| register.features.iter().any(|asked| asked == **feature);
     let features = FEATURES.iter().filter(offered);
     let features: Vec<String> = features.map(|feature| (*feature).to_owned()).collect();
+    session
+        .knows_streams
+        .set(features.iter().any(|feature| feature == STREAMS));
     let fetch_ms_max = match features.iter().any(|feature| feature == FETCH) {
         true => {
             let deadline = get_object::fetch_deadline(node);

@@ -111,6 +111,7 @@ impl Local {
     /// The end of a `clear`, after the objects were deleted: frees those of `blobs` that nothing refers to, and ends
     /// all references of `by`.
     pub(crate) fn clear_blobs(&mut self, state: &State, blobs: Vec<ObjectId>, by: HolderId) {
+        self.drop_streams(state);
         let gone = self.free_unreferred(state, blobs, by, false);
         self.pending.forget_persisted(&gone);
         self.store.release_everything(by);

@@ -28,6 +28,8 @@ pub(crate) struct Waiters {
     names: BTreeMap<String, Vec<Weak<Notify>>>,
     /// Waits that any persist may end.
     persists: Vec<Weak<Notify>>,
+    /// Waits that freed memory may end.
+    memory: Vec<Weak<Notify>>,
     entries: usize,
     /// Live entries after the last sweep.
     alive: usize,
@@ -50,6 +52,23 @@ impl Waiters {
 
     pub(crate) fn wake_persists(&mut self) {
         self.entries -= wake_all([std::mem::take(&mut self.persists)].into_iter());
+    }
+
+    /// For a writer of the stream `id`: freed memory is a reason to check again, and so is a change of the stream.
+    pub(crate) fn wait_for_memory(&mut self, id: ObjectId) -> Waiter {
+        let waiter = self.wait_for(id);
+        self.count_one();
+        self.memory.push(Arc::downgrade(&waiter.0));
+        waiter
+    }
+
+    pub(crate) fn wake_memory(&mut self) {
+        self.entries -= wake_all([std::mem::take(&mut self.memory)].into_iter());
+    }
+
+    /// Whether there is no wait for memory.
+    pub(crate) fn is_memory_idle(&self) -> bool {
+        self.memory.is_empty()
     }
 
     pub(crate) fn wait_for_name(&mut self, name: &str) -> Waiter {
@@ -75,6 +94,7 @@ impl Waiters {
         wake_all(std::mem::take(&mut self.ids).into_values());
         wake_all(std::mem::take(&mut self.names).into_values());
         self.wake_persists();
+        self.wake_memory();
         self.entries = 0;
     }
 
@@ -86,7 +106,11 @@ impl Waiters {
     fn count_one(&mut self) {
         if self.entries > 2 * self.alive + DEAD_ENTRIES_MAX {
             self.persists.retain(|waiter| waiter.strong_count() > 0);
-            self.alive = sweep(&mut self.ids) + sweep(&mut self.names) + self.persists.len();
+            self.memory.retain(|waiter| waiter.strong_count() > 0);
+            self.alive = sweep(&mut self.ids)
+                + sweep(&mut self.names)
+                + self.persists.len()
+                + self.memory.len();
             self.entries = self.alive;
         }
         self.entries += 1;

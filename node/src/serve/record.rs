@@ -154,6 +154,13 @@ impl Ids {
             | Request::IfPersist { id }
             | Request::ShallowCopy { id, .. }
             | Request::Label { id, .. } => one(id),
+            Request::CreateStream(create) => one(&create.object_id),
+            Request::OpenStream(open) => one(&open.object_id),
+            Request::GetNextStreamChunk(get) => one(&get.id),
+            Request::PushNextStreamChunk(push) => one(&push.id),
+            Request::PullNextStreamChunk(pull) => one(&pull.id),
+            Request::StopStream(stop) => one(&stop.id),
+            Request::DropStream { id } | Request::StreamStatus { id } => one(id),
             Request::PutName(put_name) => one(&put_name.object_id),
             Request::GetBuffers { ids, .. }
             | Request::GetRemoteBuffers { ids, .. }

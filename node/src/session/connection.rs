@@ -5,6 +5,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use vineyard_env::{LocalStream, Stream};
 use vineyard_wire::reply::GotObjects;
+use vineyard_wire::stream::PulledChunks;
 use vineyard_wire::{Code, Reply, Status, limits};
 
 use super::Session;
@@ -144,7 +145,12 @@ async fn send_memory(
     reply: &Reply,
 ) -> io::Result<()> {
     let numbers = match reply {
-        Reply::CreateBuffer { fd, .. } => std::slice::from_ref(fd),
+        Reply::CreateBuffer { fd, .. } | Reply::GetNextStreamChunk { fd, .. } => {
+            std::slice::from_ref(fd)
+        }
+        Reply::PullNextStreamChunk(PulledChunks {
+            batch: Some(batch), ..
+        }) => batch.fds.as_slice(),
         Reply::CreateBuffers { fds, .. }
         | Reply::GetBuffers { fds, .. }
         | Reply::GetObject(GotObjects { fds, .. }) => fds.as_slice(),

@@ -94,14 +94,19 @@ impl Store {
         };
         if !entry.holders.is_empty() {
             // Bytes that a client may be writing are not used again before it releases them.
-            if entry.releasers == 0 && entry.stage == Stage::Sealed {
-                self.reusable.insert(*since, id);
+            if entry.releasers == 0
+                && entry.stage == Stage::Sealed
+                && self.reusable.insert(*since, id).is_none()
+            {
+                self.reusable_bytes += entry.size;
+                self.releases += 1;
             }
         } else if self.arena.is_borrowed(entry.offset, entry.extent) {
             self.borrowed.insert(id);
         } else {
             let (offset, extent, trim) = (entry.offset, entry.extent, *trim);
             self.allocator.free(offset, extent);
+            self.releases += 1;
             self.forget(id);
             if trim {
                 self.trim_at(offset);
@@ -126,6 +131,7 @@ impl Store {
         if kept < taken && !self.arena.is_borrowed(tail, taken - kept) {
             entry.extent = entry.size;
             self.allocator.free(tail, taken - kept);
+            self.releases += 1;
         }
     }
 
@@ -135,7 +141,9 @@ impl Store {
             return;
         };
         self.usage.deleted_bytes -= entry.size;
-        self.reusable.remove(&since);
+        if self.reusable.remove(&since).is_some() {
+            self.reusable_bytes -= entry.size;
+        }
         for holder in entry.holders {
             if self
                 .holders

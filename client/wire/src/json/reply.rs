@@ -1,5 +1,7 @@
 //! Replies to JSON and back: one arm per kind, each way.
 
+mod stream;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -33,7 +35,12 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         | Reply::Label
         | Reply::Clear
         | Reply::PutName
-        | Reply::DropName => body,
+        | Reply::DropName
+        | Reply::CreateStream
+        | Reply::OpenStream
+        | Reply::PushNextStreamChunk
+        | Reply::StopStream
+        | Reply::DropStream => body,
         Reply::DebugCommand => body.field("result", &()),
         Reply::Register(registered) => body.fields(registered),
         Reply::InstanceStatus(status) => body.field("meta", status),
@@ -90,6 +97,9 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
             body.field("object_id", object_id)
         }
         Reply::ListName { names } => body.field("names", names).field("size", &names.len()),
+        Reply::GetNextStreamChunk { buffer, fd } => body.field("buffer", buffer).field("fd", fd),
+        Reply::PullNextStreamChunk(pulled) => stream::encode(body, pulled),
+        Reply::StreamStatus(status) => body.fields(status),
         Reply::ClusterMeta { meta } => body.field("meta", &ByText(meta)),
         Reply::Token { token } => body.field("token", token),
     }
@@ -109,6 +119,14 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::Clear => Reply::Clear,
         Kind::PutName => Reply::PutName,
         Kind::DropName => Reply::DropName,
+        Kind::CreateStream => Reply::CreateStream,
+        Kind::OpenStream => Reply::OpenStream,
+        Kind::PushNextStreamChunk => Reply::PushNextStreamChunk,
+        Kind::StopStream => Reply::StopStream,
+        Kind::DropStream => Reply::DropStream,
+        Kind::GetNextStreamChunk => stream::next_chunk(all(text)?),
+        Kind::PullNextStreamChunk => stream::pulled(all(text)?),
+        Kind::StreamStatus => Reply::StreamStatus(all(text)?),
         Kind::DebugCommand => Reply::DebugCommand,
         Kind::Register => Reply::Register(all(text)?),
         Kind::InstanceStatus => Reply::InstanceStatus(one(text, "meta")?),

@@ -34,6 +34,7 @@ pub(super) fn encode(request: &Request, trace: Option<Trace>) -> Vec<u8> {
     body
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each verb")]
 fn with_fields(body: Body, request: &Request) -> Body {
     match request {
         Request::Exit
@@ -52,6 +53,12 @@ fn with_fields(body: Body, request: &Request) -> Body {
         Request::GetObject(get_object) => body.fields(get_object),
         Request::PutName(put_name) => body.fields(put_name),
         Request::GetName(get_name) => body.fields(get_name),
+        Request::CreateStream(create) => body.fields(create),
+        Request::OpenStream(open) => body.fields(open),
+        Request::GetNextStreamChunk(get_next) => body.fields(get_next),
+        Request::PushNextStreamChunk(push) => body.fields(push),
+        Request::PullNextStreamChunk(pull) => body.fields(pull),
+        Request::StopStream(stop) => body.fields(stop),
         Request::DropName { name } => body.field("name", name),
         Request::ListData {
             pattern,
@@ -83,6 +90,8 @@ fn with_fields(body: Body, request: &Request) -> Body {
         | Request::MigrateObject { object_id } => body.field("object_id", object_id),
         Request::DropBuffer { id }
         | Request::IsInUse { id }
+        | Request::DropStream { id }
+        | Request::StreamStatus { id }
         | Request::Exists { id }
         | Request::Persist { id }
         | Request::IfPersist { id } => body.field("id", id),
@@ -140,6 +149,18 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
         Verb::GetObject => Request::GetObject(all(text)?),
         Verb::PutName => Request::PutName(all(text)?),
         Verb::GetName => Request::GetName(all(text)?),
+        Verb::CreateStream => Request::CreateStream(all(text)?),
+        Verb::OpenStream => Request::OpenStream(all(text)?),
+        Verb::GetNextStreamChunk => Request::GetNextStreamChunk(all(text)?),
+        Verb::PushNextStreamChunk => Request::PushNextStreamChunk(all(text)?),
+        Verb::PullNextStreamChunk => Request::PullNextStreamChunk(all(text)?),
+        Verb::StopStream => Request::StopStream(all(text)?),
+        Verb::DropStream => Request::DropStream {
+            id: one(text, "id")?,
+        },
+        Verb::StreamStatus => Request::StreamStatus {
+            id: one(text, "id")?,
+        },
         Verb::DropName => Request::DropName {
             name: one(text, "name")?,
         },

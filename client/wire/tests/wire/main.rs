@@ -12,3 +12,4 @@ mod reply_strategies;
 mod round_trip;
 mod samples;
 mod strategies;
+mod stream_samples;

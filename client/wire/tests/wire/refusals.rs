@@ -78,12 +78,12 @@ fn a_message_needs_a_type_that_is_a_known_text() {
 
 #[test]
 fn verbs_of_later_phases_are_refused_by_name() {
-    let streams = refused(r#"{"type":"create_stream_request","object_id":1}"#);
+    let lock = refused(r#"{"type":"acquire_lock_request","path":"a"}"#);
     assert_eq!(
-        streams,
+        lock,
         Status::new(
             Code::NotImplemented,
-            "create_stream_request is not implemented"
+            "acquire_lock_request is not implemented"
         )
     );
     for verb in [

@@ -15,10 +15,16 @@ pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
     all.extend(object_replies());
     all.extend(data_replies());
     all.extend(cluster_replies());
+    all.extend(crate::stream_samples::replies());
     all
 }
 
-fn payload(object_id: ObjectId, data_offset: i64, data_size: i64, is_sealed: bool) -> Payload {
+pub(crate) fn payload(
+    object_id: ObjectId,
+    data_offset: i64,
+    data_size: i64,
+    is_sealed: bool,
+) -> Payload {
     Payload {
         object_id,
         store_fd: 17,

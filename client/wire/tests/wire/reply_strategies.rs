@@ -10,6 +10,7 @@ use vineyard_wire::reply::{
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
 use crate::strategies::{id, ids, text, tree};
+use crate::stream_samples;
 
 fn instance() -> impl Strategy<Value = InstanceId> {
     any::<u64>().prop_map(InstanceId)
@@ -35,6 +36,14 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
         Kind::Clear => Just(Reply::Clear).boxed(),
         Kind::PutName => Just(Reply::PutName).boxed(),
         Kind::DropName => Just(Reply::DropName).boxed(),
+        Kind::CreateStream
+        | Kind::OpenStream
+        | Kind::GetNextStreamChunk
+        | Kind::PushNextStreamChunk
+        | Kind::PullNextStreamChunk
+        | Kind::StopStream
+        | Kind::DropStream
+        | Kind::StreamStatus => stream_samples::reply_of(kind),
         Kind::CreateBuffer | Kind::CreateBuffers | Kind::GetBuffers => buffers_reply(kind),
         Kind::PutObject => put_done().prop_map(Reply::PutObject).boxed(),
         Kind::GetObject => got_objects().prop_map(Reply::GetObject).boxed(),
@@ -84,7 +93,7 @@ fn tree_text() -> impl Strategy<Value = TreeText> {
     tree().prop_map(|tree| TreeText::of(&tree))
 }
 
-fn payload() -> impl Strategy<Value = Payload> {
+pub(crate) fn payload() -> impl Strategy<Value = Payload> {
     (
         id(),
         any::<i32>(),

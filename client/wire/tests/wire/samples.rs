@@ -35,6 +35,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     all.extend(object_requests());
     all.extend(data_requests());
     all.extend(name_requests());
+    all.extend(crate::stream_samples::requests());
     all
 }
 

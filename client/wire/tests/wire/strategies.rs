@@ -7,6 +7,8 @@ use vineyard_wire::json::RequestType;
 use vineyard_wire::request::{DelData, GetName, GetObject, PutName, PutObject, Register};
 use vineyard_wire::{ObjectId, Request, Tree};
 
+use crate::stream_samples;
+
 pub(crate) fn id() -> impl Strategy<Value = ObjectId> {
     any::<u64>().prop_map(ObjectId)
 }
@@ -73,6 +75,14 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         Verb::MigrateObject => id()
             .prop_map(|object_id| Request::MigrateObject { object_id })
             .boxed(),
+        Verb::CreateStream
+        | Verb::OpenStream
+        | Verb::GetNextStreamChunk
+        | Verb::PushNextStreamChunk
+        | Verb::PullNextStreamChunk
+        | Verb::StopStream
+        | Verb::DropStream
+        | Verb::StreamStatus => stream_samples::request_of(verb),
         Verb::DropBuffer => id().prop_map(|id| Request::DropBuffer { id }).boxed(),
         Verb::IsInUse => id().prop_map(|id| Request::IsInUse { id }).boxed(),
         Verb::Exists => id().prop_map(|id| Request::Exists { id }).boxed(),

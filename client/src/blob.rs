@@ -193,6 +193,25 @@ impl BlobWriter {
         }
     }
 
+    /// Makes it a chunk of the stream `stream`, readable at once. The memory is its own until then.
+    pub(crate) async fn push_to(self, link: &Client, stream: ObjectId) -> Result<()> {
+        match self.fill {
+            Fill::Shared { id, slice, hold } => {
+                drop(slice);
+                let pushed = crate::stream::push(link, stream, id, true, None).await;
+                drop(hold);
+                pushed
+            }
+            Fill::Buffered { bytes, client } => {
+                let id = match bytes.is_empty() {
+                    true => ObjectId::EMPTY_BLOB,
+                    false => client.send_blob(&bytes).await?,
+                };
+                crate::stream::push(link, stream, id, false, None).await
+            }
+        }
+    }
+
     /// Gives the memory back.
     pub async fn abort(self) -> Result<()> {
         match self.fill {

@@ -3,6 +3,8 @@
 //! Promise: nothing but waiting is added. Not for use inside an async runtime, where waiting would stop other tasks;
 //! use [`crate::Client`] there.
 
+pub mod stream;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
@@ -13,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
 use vineyard_wire::{InstanceId, ObjectId, Trace, Tree};
 
+use crate::stream::{StreamOptions, StreamStatus};
 use crate::{
     Blob, BlobSource, Created, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutObject,
     RawObject, ReadOptions, Result,
@@ -180,6 +183,12 @@ verbs! {
     complete(object: &mut Object) -> Result<()>;
     complete_with(object: &mut Object, options: &ReadOptions<'_>) -> Result<()>;
     read_blob(object: ObjectId, blob: ObjectId, instance: InstanceId) -> Result<Blob>;
+
+    create_stream(options: StreamOptions) -> Result<ObjectId>;
+    create_stream_of(id: ObjectId, options: &StreamOptions) -> Result<()>;
+    stop_stream(id: ObjectId, failed: bool, reason: Option<&str>) -> Result<()>;
+    drop_stream(id: ObjectId) -> Result<()>;
+    stream_status(id: ObjectId) -> Result<StreamStatus>;
 
     put_name(id: ObjectId, name: &str) -> Result<()>;
     put_name_if_absent(id: ObjectId, name: &str) -> Result<()>;

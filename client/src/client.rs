@@ -14,6 +14,7 @@ mod owners;
 mod put;
 mod remote;
 mod second;
+mod streams;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -26,8 +27,10 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use vineyard_wire::reply::Registered;
 use vineyard_wire::{Code, InstanceId, Reply, Request, Trace};
 
+use self::blobs::check_size;
 pub(crate) use self::holds::Hold;
 use self::holds::Holds;
+pub(crate) use self::streams::Batch;
 use crate::connection::{Call, Connection, Limit, Target, Traces};
 use crate::{Error, Options, Result, World};
 
@@ -227,7 +230,7 @@ impl Client {
     }
 
     /// A connection of its own to the same node, for a call that may take long or be given up.
-    async fn another(&self) -> Result<Self> {
+    pub(crate) async fn another(&self) -> Result<Self> {
         let (world, options) = (&self.inner.world, &self.inner.options);
         let (mut connection, registered) =
             Connection::open(world, &self.inner.target, options).await?;

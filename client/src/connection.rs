@@ -41,6 +41,8 @@ pub(crate) const OBJECTS: &str = "objects";
 pub(crate) const FETCH: &str = "fetch";
 /// We say which trace a request has, so that the logs of the nodes can be searched for it.
 pub(crate) const TRACE: &str = "trace";
+/// We speak our additions to streams.
+pub(crate) const STREAMS: &str = "streams";
 /// A reply is read in steps of at most this, so that a false length costs no memory.
 const BODY_STEP_BYTES: usize = 1 << 20;
 
@@ -83,6 +85,8 @@ pub(crate) struct Connection {
     in_step: bool,
     /// Notices that go before the next request, or the rest of one that the socket did not take whole.
     unsent: Vec<u8>,
+    /// A frame is being sent: what is sent now would be taken for its rest.
+    is_sending: bool,
     /// If the node wants to know them.
     traces: Option<Traces>,
 }
@@ -125,6 +129,7 @@ impl Connection {
             arenas,
             in_step: true,
             unsent: Vec::new(),
+            is_sending: false,
             traces: None,
         };
         let request = Request::Register(Register {
@@ -134,7 +139,7 @@ impl Connection {
             username: options.username.clone(),
             password: options.password.clone(),
             features: match options.additions {
-                true => [RELEASES, OBJECTS, FETCH, TRACE]
+                true => [RELEASES, OBJECTS, FETCH, TRACE, STREAMS]
                     .map(str::to_owned)
                     .to_vec(),
                 false => Vec::new(),
@@ -225,9 +230,21 @@ impl Connection {
     async fn send(&mut self, body: &[u8]) -> io::Result<()> {
         let mut frame = std::mem::take(&mut self.unsent);
         frame.extend(frame::with_header(body));
+        self.is_sending = true;
         let stream = self.stream();
         stream.write_all(&frame).await?;
-        stream.flush().await
+        stream.flush().await?;
+        self.is_sending = false;
+        Ok(())
+    }
+
+    /// Sends a notice now, as far as the socket takes it, also if the reply to an earlier request was not waited for:
+    /// the node reads one frame after the other.
+    pub(crate) fn queue_anyway(&mut self, notice: &Request) {
+        if !self.is_sending {
+            self.queue(notice);
+            self.push();
+        }
     }
 
     async fn receive(&mut self) -> io::Result<Vec<u8>> {

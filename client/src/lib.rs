@@ -34,6 +34,7 @@ mod object;
 mod options;
 mod put;
 mod source;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 mod world;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
+use vineyard_client::stream::{ReaderOptions, StreamOptions};
 use vineyard_client::{
     BlobSource, Client, DeleteOptions, Draft, Error, GetOptions, Object, Options, PutBlob,
     PutObject, ReadOptions, blocking,
@@ -17,6 +18,8 @@ use vineyard_tests::binaries::root;
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
 use vineyard_wire::{InstanceId, ObjectId};
+
+use self::place::{Place, partly_elsewhere, runtime};
 
 const BLOB_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -57,6 +60,7 @@ macro_rules! waited {
 // Behind the macros that they use.
 mod ending;
 mod holds;
+mod place;
 
 /// Every verb, with a result that somebody depends on.
 macro_rules! use_every_verb {
@@ -124,6 +128,30 @@ macro_rules! use_every_verb {
         assert_eq!($wait!(client.get_raw_named(name, &options)).unwrap().id, put);
         $wait!(client.drop_name(name)).unwrap();
 
+        let stream = $wait!(client.create_stream(StreamOptions::default())).unwrap();
+        assert!($wait!(client.create_stream_of(stream, &StreamOptions::default())).is_err(), "there is one");
+        let mut writer = $wait!(client.open_writer(stream)).unwrap();
+        let mut reader = $wait!(client.open_reader(stream, &ReaderOptions::default())).unwrap();
+        let mut chunk = $wait!(writer.chunk(7)).unwrap();
+        chunk.as_mut_slice().copy_from_slice(b"chunk 0");
+        $wait!(chunk.push()).unwrap();
+        $wait!(writer.write(b"chunk 1")).unwrap();
+        let pushed = $wait!(client.put_blob(b"chunk 2")).unwrap();
+        $wait!(writer.push(pushed)).unwrap();
+        let framed = $wait!(writer.put(Draft::new("test::Frame").blob("buffer_", bytes.clone()))).unwrap();
+        assert_eq!($wait!(client.stream_status(stream)).unwrap().waiting_chunks, 4);
+        let first = $wait!(reader.next()).unwrap().unwrap();
+        assert_eq!((first.number(), &first.blob().unwrap()[..]), (Some(0), &b"chunk 0"[..]));
+        let second = $wait!(reader.next_timeout(DEADLINE)).unwrap().unwrap();
+        assert_eq!(&second.blob().unwrap()[..], b"chunk 1");
+        let rest = $wait!(reader.next_many(10)).unwrap();
+        assert_eq!((rest[0].id(), rest[1].object().unwrap().id), (pushed, framed));
+        $wait!(writer.finish()).unwrap();
+        assert!($wait!(client.stop_stream(stream, false, None)).is_err(), "it has ended");
+        assert!($wait!(reader.next()).unwrap().is_none());
+        drop((first, second, rest, reader, writer));
+        $wait!(client.drop_stream(stream)).unwrap();
+
         let tree = json!({"typename": "test::Plain", "instance_id": client.instance_id().0, "nbytes": 0,
             "transient": true, "global": false});
         let tree = tree.as_object().unwrap().clone();
@@ -175,7 +203,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 54] = [
+const VERBS: [&str; 61] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -228,6 +256,13 @@ const VERBS: [&str; 54] = [
     "get_raw_named",
     "complete",
     "complete_with",
+    "create_stream",
+    "create_stream_of",
+    "open_reader",
+    "open_writer",
+    "stop_stream",
+    "drop_stream",
+    "stream_status",
     "clear",
     "memory_trim",
 ];
@@ -306,62 +341,22 @@ macro_rules! call_one {
                 let options = ReadOptions::default();
                 $wait!(client.complete_with(&mut partly_elsewhere(), &options))
             }
+            "create_stream" => $wait!(client.create_stream(StreamOptions::default())).map(drop),
+            "create_stream_of" => {
+                $wait!(client.create_stream_of(NOTHING, &StreamOptions::default()))
+            }
+            "open_reader" => {
+                $wait!(client.open_reader(NOTHING, &ReaderOptions::default())).map(drop)
+            }
+            "open_writer" => $wait!(client.open_writer(NOTHING)).map(drop),
+            "stop_stream" => $wait!(client.stop_stream(NOTHING, false, None)),
+            "drop_stream" => $wait!(client.drop_stream(NOTHING)),
+            "stream_status" => $wait!(client.stream_status(NOTHING)).map(drop),
             "clear" => $wait!(client.clear()),
             "memory_trim" => $wait!(client.memory_trim()).map(drop),
             other => panic!("no call of {other}"),
         }
     }};
-}
-
-/// An object with a blob that must be fetched.
-fn partly_elsewhere() -> Object {
-    let blob = json!({"typename": "vineyard::Blob", "id": ObjectId(1 << 63 | 1).to_string(), "instance_id": ELSEWHERE.0});
-    let meta = json!({"typename": "test::Whole", "buffer_": blob});
-    Object {
-        id: NOTHING,
-        meta: meta.as_object().unwrap().clone(),
-        blobs: BTreeMap::new(),
-    }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-}
-
-/// Where a node is, over each transport.
-struct Place {
-    socket: String,
-    endpoint: String,
-}
-
-impl Place {
-    fn of(node: &Node) -> Self {
-        Self {
-            socket: node.socket().display().to_string(),
-            endpoint: node.endpoint().to_owned(),
-        }
-    }
-
-    async fn connect(&self, ipc: bool, options: &Options) -> Client {
-        let client = if ipc {
-            Client::connect_ipc(&self.socket, options).await
-        } else {
-            Client::connect_rpc(&self.endpoint, options).await
-        };
-        client.unwrap()
-    }
-
-    fn connect_blocking(&self, ipc: bool, options: &Options) -> blocking::Client {
-        let client = if ipc {
-            blocking::Client::connect_ipc(&self.socket, options)
-        } else {
-            blocking::Client::connect_rpc(&self.endpoint, options)
-        };
-        client.unwrap()
-    }
 }
 
 #[test]

@@ -278,7 +278,7 @@ impl Client {
     }
 }
 
-fn check_size(request: &'static str, payload: &Payload, size: usize) -> Result<()> {
+pub(super) fn check_size(request: &'static str, payload: &Payload, size: usize) -> Result<()> {
     match data_size(request, payload)? == size as u64 {
         true => Ok(()),
         false => {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use vineyard_wire::{ObjectId, Request};
 
@@ -71,6 +72,12 @@ impl Client {
             self.queue_release(connection);
             connection.push();
         }
+        self.end();
+    }
+
+    /// Later calls are refused; the connection is closed with the last blob that needs it, at once if there is none.
+    pub(super) fn end_soon(&self) {
+        self.inner.closed.store(true, Ordering::Relaxed);
         self.end();
     }
 

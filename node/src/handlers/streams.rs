@@ -233,3 +233,6 @@ async fn end_wait(session: &Session, id: ObjectId) -> Result<(), Status> {
     let turn = move |local: &mut Local, _: &State| local.end_stream_wait(id, holder);
     session.node.local.ask(turn).await
 }
+
+#[cfg(test)]
+mod tests;

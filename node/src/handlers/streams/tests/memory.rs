@@ -1,0 +1,87 @@
+//! Writers that wait for memory.
+
+use super::*;
+
+#[test]
+fn what_never_fits_is_refused_at_once_and_a_full_arena_after_a_while() {
+    with_node(limits(), async |node| {
+        let client = client(node).await;
+        let id = client
+            .create_stream(StreamOptions::default())
+            .await
+            .unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        let error = writer.chunk(ARENA_BYTES * 9 / 10).await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::NotEnoughMemory));
+        assert!(error.to_string().contains("never fits"), "{error}");
+        let narrow = client
+            .create_stream(StreamOptions::default().window_bytes_max(10))
+            .await
+            .unwrap();
+        let mut to_narrow = client.open_writer(narrow).await.unwrap();
+        assert_eq!(code(to_narrow.chunk(11).await), Code::NotEnoughMemory);
+
+        let full = client
+            .create_blob(ARENA_BYTES * 3 / 4)
+            .await
+            .unwrap()
+            .seal()
+            .await
+            .unwrap();
+        let error = writer.chunk(MIB).await.unwrap_err();
+        assert_eq!(error.code(), Some(Code::NotEnoughMemory));
+        assert!(
+            error.to_string().contains("no stream has a chunk"),
+            "{error}"
+        );
+        // Any freed memory wakes a writer.
+        let frees = async {
+            tokio::time::sleep(SOON).await;
+            client.drop_blob(full.id()).await.unwrap();
+            drop(full);
+            client.sync_meta().await.unwrap();
+        };
+        let (chunk, ()) = tokio::join!(writer.chunk(MIB), frees);
+        chunk.unwrap().push().await.unwrap();
+    });
+}
+
+#[test]
+fn a_reader_that_keeps_all_memory_and_waits_is_told_so() {
+    with_node(limits(), async |node| {
+        let client = client(node).await;
+        let id = client
+            .create_stream(StreamOptions::default())
+            .await
+            .unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        let mut reader = client
+            .open_reader(id, &ReaderOptions::default())
+            .await
+            .unwrap();
+        let writes = async {
+            for n in 0..30_u8 {
+                writer.write(&vec![n; MIB]).await.unwrap();
+            }
+            writer.finish().await.unwrap();
+        };
+        let reads = async {
+            let (mut kept, mut copied) = (Vec::new(), Vec::new());
+            loop {
+                match reader.next().await {
+                    Ok(Some(chunk)) => kept.push(chunk),
+                    Ok(None) => break,
+                    Err(error) => {
+                        assert_eq!(error.code(), Some(Code::NotEnoughMemory), "{error}");
+                        assert!(error.to_string().contains("you hold"), "{error}");
+                        copied.extend(kept.drain(..).map(|chunk| chunk.blob().unwrap().to_vec()));
+                    }
+                }
+            }
+            copied.extend(kept.drain(..).map(|chunk| chunk.blob().unwrap().to_vec()));
+            let expected: Vec<_> = (0..30_u8).map(|n| vec![n; MIB]).collect();
+            assert!(copied == expected, "{} chunks", copied.len());
+        };
+        tokio::join!(writes, reads);
+    });
+}

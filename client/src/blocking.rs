@@ -188,6 +188,7 @@ verbs! {
     create_stream_of(id: ObjectId, options: &StreamOptions) -> Result<()>;
     stop_stream(id: ObjectId, failed: bool, reason: Option<&str>) -> Result<()>;
     drop_stream(id: ObjectId) -> Result<()>;
+    forget_stream(id: ObjectId) -> Result<()>;
     stream_status(id: ObjectId) -> Result<StreamStatus>;
 
     put_name(id: ObjectId, name: &str) -> Result<()>;

@@ -201,7 +201,12 @@ impl Writer {
 
     /// Fails the stream: readers get what is queued, then the `reason`.
     pub async fn fail(&mut self, reason: &str) -> Result<()> {
-        self.link.stop_stream(self.id, true, Some(reason)).await?;
+        self.fail_with(Some(reason)).await
+    }
+
+    /// As `fail`, perhaps without a reason.
+    pub async fn fail_with(&mut self, reason: Option<&str>) -> Result<()> {
+        self.link.stop_stream(self.id, true, reason).await?;
         self.has_ended = true;
         Ok(())
     }
@@ -412,6 +417,14 @@ impl Chunk {
         match &self.content {
             Content::Blob(blob) => Some(blob),
             Content::Object(_) => None,
+        }
+    }
+
+    /// The object itself, if it is one.
+    pub fn into_object(self) -> Option<RawObject> {
+        match self.content {
+            Content::Object(object) => Some(object),
+            Content::Blob(_) => None,
         }
     }
 

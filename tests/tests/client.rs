@@ -150,6 +150,7 @@ macro_rules! use_every_verb {
         assert!($wait!(client.stop_stream(stream, false, None)).is_err(), "it has ended");
         assert!($wait!(reader.next()).unwrap().is_none());
         drop((first, second, rest, reader, writer));
+        assert!($wait!(client.forget_stream(stream)).is_err(), "it went with its last reader");
         $wait!(client.drop_stream(stream)).unwrap();
 
         let tree = json!({"typename": "test::Plain", "instance_id": client.instance_id().0, "nbytes": 0,
@@ -203,7 +204,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 61] = [
+const VERBS: [&str; 62] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -262,6 +263,7 @@ const VERBS: [&str; 61] = [
     "open_writer",
     "stop_stream",
     "drop_stream",
+    "forget_stream",
     "stream_status",
     "clear",
     "memory_trim",
@@ -351,6 +353,7 @@ macro_rules! call_one {
             "open_writer" => $wait!(client.open_writer(NOTHING)).map(drop),
             "stop_stream" => $wait!(client.stop_stream(NOTHING, false, None)),
             "drop_stream" => $wait!(client.drop_stream(NOTHING)),
+            "forget_stream" => $wait!(client.forget_stream(NOTHING)),
             "stream_status" => $wait!(client.stream_status(NOTHING)).map(drop),
             "clear" => $wait!(client.clear()),
             "memory_trim" => $wait!(client.memory_trim()).map(drop),

@@ -9,6 +9,7 @@ mod metadata;
 mod names;
 mod read;
 mod rpc;
+mod streams;
 mod target;
 mod whole;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use vineyard_client::{Client, Error};
 
+use self::streams::Sides;
 use crate::runtime::Channel;
 
 /// What clients of both kinds have in common. There is no constructor: `vineyard.connect` makes clients.
@@ -31,11 +33,16 @@ pub(crate) struct PyClientBase {
     channel: Arc<Channel>,
     /// A private client, by `fork()`: no other client shares its connection.
     private: bool,
+    sides: Sides,
 }
 
 impl PyClientBase {
     pub(crate) fn new(channel: Arc<Channel>, private: bool) -> Self {
-        Self { channel, private }
+        Self {
+            channel,
+            private,
+            sides: Sides::default(),
+        }
     }
 
     pub(crate) fn channel(&self) -> &Arc<Channel> {

@@ -4,6 +4,8 @@
 //! connection of its own and never touches its parent's. A connection that broke is made again by the next call.
 //! It must never know what a call asks.
 
+pub(crate) mod steps;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};

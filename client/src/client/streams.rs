@@ -105,15 +105,18 @@ impl Client {
 
     /// Drops the stream `id` with its chunks and its metadata. Those who wait are told.
     pub async fn drop_stream(&self, id: ObjectId) -> Result<()> {
-        let dropped = self
-            .ask(Request::DropStream { id }, only!(Reply::DropStream => ()))
-            .await;
-        match dropped {
+        match self.forget_stream(id).await {
             // It was read to its end, and went with its last reader.
             Err(error) if error.is_not_exists() => {}
             dropped => dropped?,
         }
         self.delete(&[id], DeleteOptions::default()).await
+    }
+
+    /// Drops the stream `id` with its chunks. The metadata stays.
+    pub async fn forget_stream(&self, id: ObjectId) -> Result<()> {
+        self.ask(Request::DropStream { id }, only!(Reply::DropStream => ()))
+            .await
     }
 
     /// Chunks, cursors and waits of the stream `id`. Code `ObjectNotExists` if this node has no such stream.

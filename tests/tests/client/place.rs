@@ -22,8 +22,8 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 
 /// Where a node is, over each transport.
 pub(crate) struct Place {
-    socket: String,
-    endpoint: String,
+    pub(crate) socket: String,
+    pub(crate) endpoint: String,
 }
 
 impl Place {

@@ -293,6 +293,50 @@ class ClientBase:
         persist: bool = False,
         name: str | None = None,
     ) -> ObjectMeta: ...
+    def create_stream(
+        self,
+        stream: ObjectID,
+        window_bytes_max: int | None = None,
+        readers: str = "one",
+        readers_min: int = 0,
+        retain_bytes_max: int = 0,
+        on_reader_gone: str = "fail",
+        ephemeral: bool = False,
+    ) -> None: ...
+    def open_stream(
+        self,
+        stream: ObjectID,
+        mode: str,
+        cursor: str | None = None,
+        from_: str | int | None = None,
+    ) -> None: ...
+    def close_stream(self, stream: ObjectID, mode: str, cursor: str | None = None) -> None: ...
+    def push_chunk(
+        self,
+        stream: ObjectID,
+        chunk: ObjectID,
+        seal: bool = False,
+        timeout: float | None = None,
+    ) -> None: ...
+    def next_chunk(
+        self, stream: ObjectID, cursor: str | None = None, timeout: float | None = None
+    ) -> Blob | Object: ...
+    def next_chunks(
+        self,
+        stream: ObjectID,
+        max: int,
+        cursor: str | None = None,
+        timeout: float | None = None,
+    ) -> list[tuple[int | None, Blob | Object]]: ...
+    def next_chunk_id(
+        self, stream: ObjectID, cursor: str | None = None, timeout: float | None = None
+    ) -> ObjectID: ...
+    def next_chunk_meta(
+        self, stream: ObjectID, cursor: str | None = None, timeout: float | None = None
+    ) -> ObjectMeta: ...
+    def stop_stream(self, stream: ObjectID, failed: bool, reason: str | None = None) -> None: ...
+    def drop_stream(self, stream: ObjectID, drop_metadata: bool = True) -> None: ...
+    def stream_status(self, stream: ObjectID) -> dict[str, Any]: ...
     def _get_tree(
         self,
         id: ObjectID | None = None,
@@ -323,6 +367,15 @@ class IPCClient(ClientBase):
         self, object_id: ObjectID, fetch: bool = False, sync_remote: bool = True
     ) -> Object: ...
     def allocated_size(self, target: _Target) -> int: ...
+    def new_chunk(
+        self, stream: ObjectID, size: int, timeout: float | None = None
+    ) -> BlobBuilder: ...
+    def new_buffer_chunk(
+        self, stream: ObjectID, size: int, timeout: float | None = None
+    ) -> memoryview: ...
+    def next_buffer_chunk(
+        self, stream: ObjectID, cursor: str | None = None, timeout: float | None = None
+    ) -> memoryview: ...
     def find_shared_memory(self, target: _Pointer) -> ObjectID | None: ...
     def is_shared_memory(self, target: _Pointer) -> bool: ...
 

@@ -18,6 +18,7 @@ impl PyClientBase {
     /// Ends the connection, for all clients that share it. Values that were got stay valid. Calls that follow raise
     /// ConnectionErrorException.
     fn close(&self, py: Python<'_>) {
+        self.leave_streams();
         self.channel().close(py);
     }
 

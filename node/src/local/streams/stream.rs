@@ -486,7 +486,7 @@ pub(crate) fn failed(reason: Option<&str>) -> Status {
 fn opened(to: &str) -> Status {
     Status::new(
         Code::StreamOpened,
-        format!("the stream is open to {to} already"),
+        format!("Stream already opened: another connection has it open to {to}"),
     )
 }
 

@@ -1,6 +1,7 @@
 //! What must hold, one file each. An invariant is plain code over what was observed; it knows no network and no clock,
 //! so each is tested with observations written by hand.
 
+pub mod chunks_come_in_order;
 pub mod everything_finishes;
 pub mod global_objects_are_whole;
 pub mod ids_are_unique;

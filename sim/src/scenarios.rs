@@ -6,6 +6,7 @@
 pub mod a_delete_after_an_undecided_persist;
 pub mod a_delete_through_a_node_that_lags;
 pub mod a_paused_node_returns;
+pub mod a_side_of_a_stream_dies;
 pub mod a_sync_fails;
 pub mod an_old_copy_returns;
 pub mod the_cluster_is_cut_in_two;

@@ -6,6 +6,7 @@
 mod globals;
 mod names;
 mod objects;
+mod streams;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -188,7 +189,8 @@ impl Worker {
     async fn operate(&mut self, client: &Client) -> (&'static str, End) {
         let operation = match self.chance.below(100) {
             _ if !self.undecided.is_empty() => "delete_undecided",
-            0..=21 => "put",
+            0..=17 => "put",
+            18..=21 => "stream",
             22..=25 => "put_object",
             26..=33 => "persist",
             34..=37 => "persist_many",
@@ -206,6 +208,7 @@ impl Worker {
         let end = match operation {
             "put" => self.put(client).await,
             "put_object" => self.put_object(client).await,
+            "stream" => self.stream(client).await,
             "persist" => self.persist(client).await,
             "persist_many" => self.persist_many(client).await,
             "get" => self.get(client).await,

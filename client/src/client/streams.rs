@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vineyard_wire::stream::{
     ChunkBatch, CreateStream, GetNextStreamChunk, OpenStream, PullNextStreamChunk, PulledChunks,
-    PushNextStreamChunk, ReadFrom, ReadFromWord, StopStream, StreamStatus,
+    PushNextStreamChunk, ReadFrom, ReadFromWord, StopStream, StreamRules, StreamStatus,
 };
 use vineyard_wire::{Code, ObjectId, Reply, Request};
 
@@ -46,7 +46,10 @@ impl Client {
     pub async fn create_stream_of(&self, id: ObjectId, options: &StreamOptions) -> Result<()> {
         let create = CreateStream {
             object_id: id,
-            rules: options.rules.clone(),
+            rules: match self.offers(STREAMS) {
+                true => options.rules.clone(),
+                false => StreamRules::default(),
+            },
         };
         self.ask(
             Request::CreateStream(create),

@@ -46,6 +46,11 @@ fn the_source_dies_in_a_migration_and_nothing_is_half_done() {
 }
 
 #[test]
+fn a_side_of_a_stream_dies_and_the_other_is_told() {
+    play(a_side_of_a_stream_dies::play);
+}
+
+#[test]
 fn an_old_copy_returns_and_is_refused() {
     play(an_old_copy_returns::play);
 }

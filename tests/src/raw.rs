@@ -122,7 +122,7 @@ impl Raw {
         }
     }
 
-    fn read_exact(&mut self, buffer: &mut [u8]) -> std::io::Result<()> {
+    pub fn read_exact(&mut self, buffer: &mut [u8]) -> std::io::Result<()> {
         match self {
             Self::Unix(stream) => stream.read_exact(buffer),
             Self::Tcp(stream) => stream.read_exact(buffer),

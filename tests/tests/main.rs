@@ -22,5 +22,6 @@ mod planted_files;
 mod recorded;
 mod restart;
 mod rolling;
+mod streams;
 mod text;
 mod tracing;

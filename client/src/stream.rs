@@ -1,8 +1,8 @@
 //! The two sides of a stream: a [`Writer`] fills chunks in the node's memory, a [`Reader`] gets them in order.
 //!
-//! Promise: no wait outlasts the other side: its end, failure or death is an answer. The bytes of a [`Chunk`] stay while
-//! it lives, also after the stream has freed it. A writer that is dropped unfinished fails the stream. Each side has a
-//! connection of its own, so its waits hold up no other call.
+//! Promise: no wait outlasts the other side: its end, failure or death is an answer. The bytes of a [`Chunk`] stay
+//! while it lives, also after the stream has freed it. A writer that is dropped unfinished fails the stream. Each side
+//! has a connection of its own, so its waits hold up no other call.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -293,8 +293,8 @@ impl Reader {
         self.id
     }
 
-    /// The next chunk, as soon as there is one; `None` at the end. Code `StreamFailed` if the writer failed or died, and
-    /// `NotEnoughMemory` if it waits for memory that chunks of this reader keep.
+    /// The next chunk, as soon as there is one; `None` at the end. Code `StreamFailed` if the writer failed or died,
+    /// and `NotEnoughMemory` if it waits for memory that chunks of this reader keep.
     pub async fn next(&mut self) -> Result<Option<Chunk>> {
         Ok(self
             .pull(1, None)

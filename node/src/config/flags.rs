@@ -38,6 +38,7 @@ pub struct Flags {
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
     pub slow_request_ms: Option<u64>,
+    pub stream_threshold_percent: Option<u8>,
     pub deployment: Option<String>,
     pub compression: Option<bool>,
     pub rpc: Option<bool>,
@@ -200,6 +201,15 @@ impl Flags {
                     .parse()
                     .map_err(|_| bad("write milliseconds".to_owned()))?;
                 self.slow_request_ms = Some(ms);
+            }
+            Ours::StreamThreshold => {
+                let percent = value
+                    .parse()
+                    .ok()
+                    .filter(|percent| (1..=100).contains(percent));
+                let percent =
+                    percent.ok_or_else(|| bad("write a number from 1 to 100".to_owned()))?;
+                self.stream_threshold_percent = Some(percent);
             }
             Ours::Deployment => self.deployment = Some(deployment(value).map_err(bad)?),
             Ours::Compression => {

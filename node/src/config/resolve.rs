@@ -170,6 +170,9 @@ pub fn config(
     if let Some(ms) = flags.slow_request_ms {
         config.limits.slow_request = Duration::from_millis(ms);
     }
+    if let Some(percent) = flags.stream_threshold_percent {
+        config.limits.stream_threshold_percent = percent;
+    }
     Ok(config)
 }
 

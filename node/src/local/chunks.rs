@@ -31,7 +31,7 @@ pub(crate) enum Awaited<T> {
 /// What a request of a stream waits for.
 pub(crate) enum Need {
     Chunk,
-    /// Room in the stream's window.
+    /// A place in the stream's window.
     Window,
     /// Memory of the arena. With a status if no stream has a chunk that could make room: what to say in the end.
     Memory(Option<Status>),

@@ -27,7 +27,8 @@ impl PyClientBase {
     ///     stream: ObjectID
     ///         The object, whose metadata says what the stream has.
     ///     window_bytes_max: int or None
-    ///         The writer waits while so many bytes are written, wait or are in flight. None: the node's memory decides.
+    ///         The writer waits while so many bytes are written, wait or are in flight. None: the node's memory
+    ///         decides.
     ///     readers: str
     ///         "one"; "each": every cursor gets all; "share": each chunk goes to one cursor. Default "one".
     ///     readers_min: int

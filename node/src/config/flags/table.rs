@@ -42,6 +42,7 @@ pub(super) enum Ours {
     Log,
     LogFormat,
     SlowRequestMs,
+    StreamThreshold,
     Deployment,
     Compression,
     Rpc,
@@ -170,6 +171,12 @@ static TABLE: [Spec; 64] = [
         "log requests that take longer, with what they waited for [1000]",
     ),
     ours(
+        "stream-threshold",
+        Takes::Value("PERCENT"),
+        Ours::StreamThreshold,
+        "writers of streams wait before blobs use this much of the memory [80]",
+    ),
+    ours(
         "deployment",
         Takes::Value("MODE"),
         Ours::Deployment,
@@ -233,7 +240,6 @@ static TABLE: [Spec; 64] = [
         "reserve-memory",
         "memory is taken when it is first used, and kept warm after that",
     ),
-    value("stream-threshold", "streams share the store's limit"),
     value("spill-path", NO_SPILL),
     value("spill-lower-rate", NO_SPILL),
     value("spill-upper-rate", NO_SPILL),

@@ -71,6 +71,7 @@ fn our_own_flags_are_read() {
         "--log=debug",
         "--log-format=json",
         "--slow-request-ms=250",
+        "--stream_threshold=60",
         "--htpasswd=users",
         "--feature-level=1",
     ])
@@ -88,11 +89,22 @@ fn our_own_flags_are_read() {
         log: Some("debug".into()),
         log_format: Some(LogFormat::Json),
         slow_request_ms: Some(250),
+        stream_threshold_percent: Some(60),
         htpasswd: Some("users".into()),
         feature_level: Some(1),
         ..Flags::default()
     };
     assert_eq!(flags, expected);
+}
+
+#[test]
+fn a_threshold_is_a_percentage() {
+    for percent in ["0", "101", "half"] {
+        let refused = parse(&["--stream-threshold", percent])
+            .unwrap_err()
+            .to_string();
+        assert!(refused.contains("from 1 to 100"), "{refused}");
+    }
 }
 
 #[test]

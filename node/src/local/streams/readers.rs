@@ -30,7 +30,7 @@ pub(super) struct Readers {
     pub(super) cursors: BTreeMap<String, Cursor>,
     /// Cursors that there ever were.
     opened: u64,
-    /// Shared cursors have one position.
+    /// Cursors that share have one position.
     shared_next: u64,
     /// Chunks of shared cursors that are gone, for the others.
     returned: BTreeSet<u64>,

@@ -267,7 +267,7 @@ impl Stream {
             );
         }
         let numbers = self.readers.take(name, max, self.queue.end());
-        freed.extend(self.settle());
+        freed.extend(self.free_read());
         if !numbers.is_empty() {
             let chunks = numbers.into_iter();
             let chunks = chunks.filter_map(|number| Some((number, self.queue.chunk(number)?)));
@@ -293,7 +293,7 @@ impl Stream {
     }
 
     /// Frees what nobody needs any more.
-    fn settle(&mut self) -> Vec<Chunk> {
+    fn free_read(&mut self) -> Vec<Chunk> {
         match self.readers.needed() {
             Some(needed) => self.queue.need_from(needed),
             None => Vec::new(),
@@ -384,7 +384,7 @@ impl Stream {
         }
         if self.readers.cursor(name, 0).told_end {
             self.readers.acknowledge(name);
-            departure.freed.extend(self.settle());
+            departure.freed.extend(self.free_read());
             return;
         }
         self.readers.give_back(name);
@@ -405,7 +405,7 @@ impl Stream {
             };
         }
         match is_attached {
-            true => departure.freed.extend(self.settle()),
+            true => departure.freed.extend(self.free_read()),
             false => departure.freed.extend(self.queue.clear()),
         }
     }

@@ -15,8 +15,8 @@ use crate::runtime::steps::Waited;
 
 #[pymethods]
 impl PyIpcClient {
-    /// A chunk of a stream to fill, in the node's memory. `push_chunk(stream, builder.id, seal=True)` makes it readable;
-    /// a builder that is dropped before that is no part of the stream.
+    /// A chunk of a stream to fill, in the node's memory. `push_chunk(stream, builder.id, seal=True)` makes it
+    /// readable; a builder that is dropped before that is no part of the stream.
     ///
     /// Parameters:
     ///     stream: ObjectID

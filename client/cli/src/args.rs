@@ -42,6 +42,7 @@ impl Arguments {
             Verb::Put(put) => put.output.output,
             Verb::Rm(rm) => rm.output.output,
             Verb::Name(name) => name.output.output,
+            Verb::Stream(stream) => stream.output.output,
             Verb::Get(_) | Verb::Node => None,
         };
         short.or(self.format).unwrap_or(Format::Table)
@@ -101,6 +102,8 @@ pub(crate) enum Verb {
     Rm(Rm),
     /// Names of objects, the same on every node
     Name(Name),
+    /// Streams of this node
+    Stream(Stream),
     /// Print what `vineyardd --join` needs
     Token(Output),
     /// Start three nodes and show what they do, step by step
@@ -172,7 +175,7 @@ pub(crate) struct Name {
     pub(crate) output: NameOutput,
 }
 
-/// `-o` that may also stand after `name ls`.
+/// `-o` that may also stand after `name ls` and `stream ls`.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct NameOutput {
     /// table for people, json for programs
@@ -212,6 +215,32 @@ pub(crate) enum NameVerb {
     Rm {
         #[arg(required = true)]
         names: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stream {
+    #[command(subcommand)]
+    pub(crate) verb: StreamVerb,
+    /// table for people, json for programs
+    #[command(flatten)]
+    pub(crate) output: NameOutput,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StreamVerb {
+    /// List the streams of this node
+    Ls,
+    /// One stream: chunks, bytes, cursors, who waits
+    Status {
+        /// Its id, or its name
+        stream: String,
+    },
+    /// Drop streams with their chunks; those who wait are told
+    Rm {
+        /// Ids or names
+        #[arg(required = true)]
+        streams: Vec<String>,
     },
 }
 

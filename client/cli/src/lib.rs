@@ -100,6 +100,7 @@ async fn perform(
         Verb::Put(put) => verbs::put::run(place, format, put).await,
         Verb::Rm(rm) => verbs::rm::run(place, format, rm).await,
         Verb::Name(name) => verbs::name::run(place, format, name).await,
+        Verb::Stream(stream) => verbs::stream::run(place, format, stream).await,
         Verb::Token(_) => verbs::token::run(place, format).await,
         Verb::Demo(_) => {
             let command = node_command.map_err(|e| Failure::local("find this program", e))?;

@@ -10,4 +10,5 @@ pub(crate) mod name;
 pub(crate) mod put;
 pub(crate) mod rm;
 pub(crate) mod status;
+pub(crate) mod stream;
 pub(crate) mod token;

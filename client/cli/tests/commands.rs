@@ -11,6 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use vineyard_client::stream::StreamOptions;
+use vineyard_client::{Options, blocking};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vineyardctl");
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -238,6 +240,36 @@ fn status_and_token_tell_what_an_operator_needs() {
     let token = node.ok(&["token"]);
     assert_eq!(node.json(&["token", "-o", "json"])["token"], token.as_str());
     assert_eq!(node.code(&["token", "--endpoint", &node.endpoint()]), 2);
+}
+
+#[test]
+fn streams_are_listed_looked_at_and_dropped() {
+    let node = Node::start();
+    let (socket, options) = (node.path("sock"), Options::default());
+    let client = blocking::Client::connect_ipc(text(&socket), &options).unwrap();
+    let id = client.create_stream(StreamOptions::default()).unwrap();
+    let mut writer = client.open_writer(id).unwrap();
+    writer.write(b"chunk").unwrap();
+    let id = id.to_string();
+    let listed = node.json(&["stream", "ls", "-o", "json"]);
+    assert_eq!(
+        (
+            &listed[0]["waiting_chunks"],
+            listed.as_array().unwrap().len()
+        ),
+        (&1.into(), 1)
+    );
+    assert!(node.ok(&["stream", "ls"]).contains(&id));
+    assert!(
+        node.ok(&["stream", "status", &id])
+            .contains("1 written, 1 waiting")
+    );
+    node.ok(&["stream", "rm", &id]);
+    assert_eq!(node.code(&["stream", "status", &id]), 4);
+    assert_eq!(
+        node.json(&["stream", "ls", "-o", "json"]),
+        serde_json::json!([])
+    );
 }
 
 #[test]

@@ -31,6 +31,7 @@ from vineyard.core.verbs.instance import InstanceVerbs
 from vineyard.core.verbs.metadata import MetadataVerbs
 from vineyard.core.verbs.names import NameVerbs
 from vineyard.core.verbs.objects import ObjectVerbs
+from vineyard.core.verbs.streams import StreamVerbs
 
 UNAVAILABLE = (
     "Connection failed: Failed to connect to vineyard via both IPC and RPC connection. Arguments, "
@@ -39,7 +40,7 @@ UNAVAILABLE = (
 )
 
 
-class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs):
+class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs, StreamVerbs):
     """A client of a vineyard instance, over its Unix socket (IPC), over TCP (RPC), or both.
 
     ``isinstance(client, vineyard.IPCClient)`` holds if it has the first, ``vineyard.RPCClient`` if

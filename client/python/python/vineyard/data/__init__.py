@@ -71,6 +71,11 @@ _RESOLVERS: dict[str, str] = {
     "vineyard::RecordBatch": "table:restore_batch",
     "vineyard::Table": "table:restore_table",
     "vineyard::Graph": "graph",
+    "vineyard::ByteStream": "streams:restore_bytes",
+    "vineyard::DataframeStream": "streams:restore_frames",
+    "vineyard::RecordBatchStream": "streams:restore_objects",
+    "vineyard::ParallelStream": "streams:restore_parallel",
+    "vineyard::StreamCollection": "streams:restore_collection",
     **{f"vineyard::{kind}Matrix": "sparse" for kind in ("BSR", "COO", "CSC", "CSR", "DIA")},
 }
 

@@ -93,10 +93,14 @@ class Reader:
             self.copies = copies
 
     def _foreign(self) -> Any:
+        return self.context(self.object(), **self.kwargs)
+
+    def object(self) -> Any:
+        """The part that is being read, as it is: the ObjectMeta of the whole, or an Object."""
         obj: Any = self.meta
         for key in self._path:
             obj = obj.get_member(key) if obj is self.meta else obj.member(key)
-        return self.context(obj, **self.kwargs)
+        return obj
 
 
 def _instance_of(tree: Tree, blob_id: str) -> int | None:

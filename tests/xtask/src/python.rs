@@ -185,44 +185,38 @@ impl Environment {
     }
 }
 
-/// The package's own tests in all `environments` at the same time: what one waits for, another uses.
-fn own_tests(environments: &[&Environment], peer: Option<&Peer>) -> Result<()> {
-    shell::step("the package's tests in each environment");
-    in_each(environments, |environment| environment.own_tests(peer))
-}
-
 /// Tests with `count` random values each, in both environments.
 pub(crate) fn examples(count: u32) -> Result<()> {
     let (oldest, newest) = (Environment::oldest()?, Environment::newest()?);
     oldest.install()?;
     newest.install()?;
     shell::step("random values in each environment");
-    in_each(&[&oldest, &newest], |environment| {
+    let tests = [&oldest, &newest].map(|environment| {
         let mut command = environment.pytest(&OF_EXAMPLES);
         // So many take longer than one test may elsewhere.
         command.args(["--timeout", "0"]);
         command.env("VINEYARD_EXAMPLES", count.to_string());
-        command
-    })
+        (environment.name, command)
+    });
+    together(tests.into())
 }
 
-/// Runs the tests that `tests` gives for each environment, all at the same time.
-fn in_each(environments: &[&Environment], tests: impl Fn(&Environment) -> Command) -> Result<()> {
+/// Runs these tests, each with its name, all at the same time: what one waits for, another uses.
+fn together(tests: Vec<(&'static str, Command)>) -> Result<()> {
     let started = Instant::now();
     let mut running = Vec::new();
-    for environment in environments {
+    for (name, mut command) in tests {
         let output = tempfile::tempfile()?;
-        let mut command = tests(environment);
         command
             .stdout(output.try_clone()?)
             .stderr(output.try_clone()?);
-        running.push((environment.name, command.spawn()?, output));
+        running.push((name, command.spawn()?, output));
     }
     let mut failed = Vec::new();
     for (name, mut tests, mut output) in running {
         let status = tests.wait()?;
         output.rewind()?;
-        eprintln!("   {name} libraries: {status}");
+        eprintln!("   {name}: {status}");
         std::io::copy(&mut output, &mut std::io::stderr())?;
         if !status.success() {
             failed.push(name);
@@ -271,15 +265,28 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan, wheel: &Path) -> Result<()>
     let (oldest, newest) = (Environment::oldest()?, Environment::newest()?);
     oldest.install()?;
     newest.install_from(wheel)?;
-    own_tests(&[&oldest, &newest], peer)?;
-    if let Some(peer) = peer {
-        let tester = Tester {
-            peer,
-            python: oldest.python(),
-            name: "our-package",
-        };
-        on_our_nodes(&tester, plan)?;
-        on_the_released_server(&tester)?;
+    let tester = peer.map(|peer| Tester {
+        peer,
+        python: oldest.python(),
+        name: "our-package",
+    });
+    shell::step("the package's tests in each environment, and the released test of streams");
+    let mut tests = vec![
+        (oldest.name, oldest.own_tests(peer)),
+        (newest.name, newest.own_tests(peer)),
+    ];
+    let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
+    let node = Node::start(&folder.path().join("0"), plan.clone())?;
+    let socket = node.socket();
+    if let Some(tester) = &tester {
+        let streams = suite::streams(tester, &served(&socket, node.endpoint()))?;
+        tests.push(("streams", streams));
+    }
+    together(tests)?;
+    drop(node);
+    if let Some(tester) = &tester {
+        on_our_nodes(tester, plan)?;
+        on_the_released_server(tester)?;
     }
     shell::step("the package against the reference");
     shell::run(oldest.run().arg(REFERENCE))

@@ -90,6 +90,15 @@ pub(crate) fn cluster(tester: &Tester, a: &Served, b: &Served) -> Result<()> {
     judge(&mut command, CLUSTER_TESTS)
 }
 
+/// The test of streams on `server`; it sleeps most of its 45 s. It reads and writes in threads, and passes even if both
+/// end by exceptions: these are made errors.
+pub(crate) fn streams(tester: &Tester, server: &Served) -> Result<Command> {
+    let (mut command, _) = suite(tester, "streams", server)?;
+    let strict = "-W error::pytest.PytestUnhandledThreadExceptionWarning";
+    command.env("PYTEST_ADDOPTS", strict).arg("io/test_stream");
+    Ok(command)
+}
+
 /// Kills `node` under an object of the released client, and reads it with that client after a restart.
 pub(crate) fn lost_bytes(peer: &Peer, node: &mut Node) -> Result<()> {
     let script = shell::root().join("tests/conformance/lost_bytes.py");

@@ -165,6 +165,13 @@ impl Writer {
 
     /// Writes one chunk of `bytes`.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.link.writes_inline(bytes.len()) {
+            let wait = Wait::begin("room for a chunk", None);
+            while !self.link.write_chunk(self.id, bytes, wait.left()).await? {
+                wait.check()?;
+            }
+            return Ok(());
+        }
         let mut chunk = self.chunk(bytes.len()).await?;
         chunk.as_mut_slice().copy_from_slice(bytes);
         chunk.push().await

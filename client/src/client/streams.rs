@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use vineyard_wire::limits::INLINE_BYTES_MAX;
 use vineyard_wire::stream::{
     ChunkBatch, CreateStream, GetNextStreamChunk, OpenStream, PullNextStreamChunk, PulledChunks,
     PushNextStreamChunk, ReadFrom, ReadFromWord, StopStream, StreamRules, StreamStatus,
@@ -206,8 +207,38 @@ impl Client {
             id,
             chunk,
             seal,
+            inline: None,
+            bytes: Vec::new(),
             timeout_ms,
         };
+        self.ask_to_push(after, push).await
+    }
+
+    /// Whether chunks of `size` bytes are written in one message.
+    pub(crate) fn writes_inline(&self, size: usize) -> bool {
+        size as u64 <= INLINE_BYTES_MAX && self.offers(STREAMS)
+    }
+
+    /// Writes a small chunk in one message; `false` if there was no room in this part of the wait.
+    pub(crate) async fn write_chunk(
+        &self,
+        id: ObjectId,
+        bytes: &[u8],
+        left: Option<Duration>,
+    ) -> Result<bool> {
+        let (timeout_ms, after) = self.slice(left);
+        let push = PushNextStreamChunk {
+            id,
+            chunk: ObjectId::INVALID,
+            seal: false,
+            inline: Some(bytes.len() as u64),
+            bytes: bytes.to_vec(),
+            timeout_ms,
+        };
+        self.ask_to_push(after, push).await
+    }
+
+    async fn ask_to_push(&self, after: Duration, push: PushNextStreamChunk) -> Result<bool> {
         let pick = only!(Reply::PushNextStreamChunk => ());
         match self
             .ask_within(after, Request::PushNextStreamChunk(push), pick)

@@ -113,6 +113,12 @@ pub struct PushNextStreamChunk {
     /// Ours: seal the blob `chunk` first, so that it is readable at once.
     #[serde(default, skip_serializing_if = "is_default")]
     pub seal: bool,
+    /// Ours: the chunk is a new blob of so many bytes, which follow the JSON text in its frame as those of a
+    /// `PutObject`; `chunk` is `INVALID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<u64>,
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
     /// Ours: how long to wait for the window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,

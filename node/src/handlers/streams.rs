@@ -3,6 +3,7 @@
 //! Promise: each wait has an end: an answer, the client's own limit, the end of its connection, or, for memory that no
 //! reader can make free, `stream_memory_wait`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -74,9 +75,21 @@ pub(super) async fn push_next(
         id,
         chunk,
         seal,
+        inline,
+        bytes,
         timeout_ms,
     } = push;
     let who = who(session);
+    if inline.is_some() {
+        let bytes: Arc<[u8]> = bytes.into();
+        let turn = move || {
+            let bytes = bytes.clone();
+            move |local: &mut Local, state: &State| local.write_chunk(state, who, id, &bytes)
+        };
+        let written = in_time(session, id, timeout_ms, turn).await?;
+        written.map_err(|after| failure::deadline("room for a chunk", after))?;
+        return Ok(Reply::PushNextStreamChunk);
+    }
     let turn = move || {
         move |local: &mut Local, state: &State| local.push_chunk(state, who, (id, chunk), seal)
     };

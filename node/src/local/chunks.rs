@@ -134,6 +134,26 @@ impl Local {
         }
     }
 
+    /// A chunk whose bytes came with the request: as `next_chunk`, filled and queued in the same turn.
+    pub(crate) fn write_chunk(
+        &mut self,
+        state: &State,
+        who: Who,
+        id: ObjectId,
+        bytes: &[u8],
+    ) -> Result<Awaited<()>, Status> {
+        let blob = match self.next_chunk(state, who, id, bytes.len() as u64)? {
+            Awaited::Ready(blob) => blob,
+            Awaited::Waits { waiter, need } => return Ok(Awaited::Waits { waiter, need }),
+        };
+        if blob.size > 0 {
+            self.store.writer(blob.id)?.copy_from_slice(bytes);
+        }
+        self.end_writing(who, id)?;
+        self.store.release_all(who.holder, &[blob.id]);
+        Ok(Awaited::Ready(()))
+    }
+
     fn wait_for_memory(
         &mut self,
         state: &State,
@@ -343,7 +363,9 @@ impl Local {
         for id in ids {
             if self.streams.contains(*id) {
                 self.leave_stream(state, *id, holder);
-            } else if let Some(stream) = self.streams.filled_by(holder, *id) {
+            } else if self.store.info(*id).is_some_and(|blob| !blob.sealed)
+                && let Some(stream) = self.streams.filled_by(holder, *id)
+            {
                 self.discard_writing(state, stream);
             }
         }

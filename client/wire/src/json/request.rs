@@ -17,6 +17,7 @@ use crate::limits::INLINE_BYTES_MAX;
 use crate::meta::Tree;
 use crate::request::{PutObject, Request};
 use crate::status::Status;
+use crate::stream::PushNextStreamChunk;
 
 pub(super) fn encode(request: &Request, trace: Option<Trace>) -> Vec<u8> {
     let body = Body::new(Verb::of(request).name());
@@ -25,7 +26,8 @@ pub(super) fn encode(request: &Request, trace: Option<Trace>) -> Vec<u8> {
         None => body,
     };
     let mut body = with_fields(body, request).end();
-    if let Request::PutObject(PutObject { bytes, .. }) = request
+    if let Request::PutObject(PutObject { bytes, .. })
+    | Request::PushNextStreamChunk(PushNextStreamChunk { bytes, .. }) = request
         && !bytes.is_empty()
     {
         body.push(0);
@@ -130,7 +132,8 @@ fn raw_bytes(body: Body, compress: bool) -> Body {
 /// `bytes` followed the text.
 #[expect(clippy::too_many_lines, reason = "one arm for each verb")]
 pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, Status> {
-    if verb != Verb::PutObject && !bytes.is_empty() {
+    let takes_bytes = matches!(verb, Verb::PutObject | Verb::PushNextStreamChunk);
+    if !takes_bytes && !bytes.is_empty() {
         return Err(Fault::Syntax("bytes after the end".to_owned()).into());
     }
     Ok(match verb {
@@ -152,7 +155,7 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
         Verb::CreateStream => Request::CreateStream(all(text)?),
         Verb::OpenStream => Request::OpenStream(all(text)?),
         Verb::GetNextStreamChunk => Request::GetNextStreamChunk(all(text)?),
-        Verb::PushNextStreamChunk => Request::PushNextStreamChunk(all(text)?),
+        Verb::PushNextStreamChunk => push_chunk(all(text)?, bytes)?,
         Verb::PullNextStreamChunk => Request::PullNextStreamChunk(all(text)?),
         Verb::StopStream => Request::StopStream(all(text)?),
         Verb::DropStream => Request::DropStream {
@@ -222,6 +225,25 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
     })
 }
 
+fn push_chunk(mut push: PushNextStreamChunk, bytes: &[u8]) -> Result<Request, Fault> {
+    let found = bytes.len() as u64;
+    if found > INLINE_BYTES_MAX {
+        return Err(too_many_bytes(found));
+    }
+    if push.inline.unwrap_or(0) != found {
+        let reason = format!("inline announces other than the {found} bytes in the frame");
+        return Err(Fault::Shape(reason));
+    }
+    push.bytes = bytes.to_vec();
+    Ok(Request::PushNextStreamChunk(push))
+}
+
+fn too_many_bytes(found: u64) -> Fault {
+    Fault::Shape(format!(
+        "{found} bytes in the frame; at most {INLINE_BYTES_MAX} are allowed"
+    ))
+}
+
 fn put_object(mut put: PutObject, bytes: &[u8]) -> Result<Request, Fault> {
     let announced = put
         .inline
@@ -229,8 +251,7 @@ fn put_object(mut put: PutObject, bytes: &[u8]) -> Result<Request, Fault> {
         .try_fold(0_u64, |sum, size| sum.checked_add(*size));
     let found = bytes.len() as u64;
     if found > INLINE_BYTES_MAX {
-        let reason = format!("{found} bytes in the frame; at most {INLINE_BYTES_MAX} are allowed");
-        return Err(Fault::Shape(reason));
+        return Err(too_many_bytes(found));
     }
     if found > 0 && announced != Some(found) {
         let reason = format!("inline announces other than the {found} bytes in the frame");

@@ -40,7 +40,17 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         id: OBJECT,
         chunk: BLOB,
         seal: true,
+        inline: None,
+        bytes: vec![],
         timeout_ms: Some(1_500),
+    };
+    let inline = PushNextStreamChunk {
+        id: OBJECT,
+        chunk: ObjectId::INVALID,
+        seal: false,
+        inline: Some(5),
+        bytes: b"hello".to_vec(),
+        timeout_ms: None,
     };
     let pull = PullNextStreamChunk {
         id: OBJECT,
@@ -70,6 +80,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         ("number", Request::OpenStream(open(ReadFrom::Number(7)))),
         ("ours", Request::GetNextStreamChunk(get_next)),
         ("ours", Request::PushNextStreamChunk(push)),
+        ("inline", Request::PushNextStreamChunk(inline)),
         ("ours", Request::PullNextStreamChunk(pull)),
         ("ours", Request::StopStream(stop)),
         ("", Request::StreamStatus { id: OBJECT }),
@@ -98,6 +109,8 @@ fn plain_requests() -> Vec<(&'static str, Request)> {
         id: OBJECT,
         chunk: OTHER_OBJECT,
         seal: false,
+        inline: None,
+        bytes: vec![],
         timeout_ms: None,
     };
     let pull = PullNextStreamChunk {
@@ -211,50 +224,55 @@ fn from() -> impl Strategy<Value = ReadFrom> {
 
 pub(crate) fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
     let one = (id(), id(), any::<u64>(), of(any::<u64>()), any::<bool>());
+    let bytes = of(vec(any::<u8>(), 0..20));
     let ours = (rules_strategy(), of(text()), of(from()), of(any::<u64>()));
-    (one, ours)
+    (one, ours, bytes)
         .prop_map(
-            move |((id, chunk, number, timeout_ms, flag), (rules, text, from, max))| match verb {
-                RequestType::CreateStream => Request::CreateStream(CreateStream {
-                    object_id: id,
-                    rules,
-                }),
-                RequestType::OpenStream => Request::OpenStream(OpenStream {
-                    object_id: id,
-                    mode: number,
-                    cursor: text,
-                    from,
-                }),
-                RequestType::GetNextStreamChunk => {
-                    Request::GetNextStreamChunk(GetNextStreamChunk {
-                        id,
-                        size: number,
-                        timeout_ms,
-                    })
-                }
-                RequestType::PushNextStreamChunk => {
-                    Request::PushNextStreamChunk(PushNextStreamChunk {
-                        id,
-                        chunk,
-                        seal: flag,
-                        timeout_ms,
-                    })
-                }
-                RequestType::PullNextStreamChunk => {
-                    Request::PullNextStreamChunk(PullNextStreamChunk {
-                        id,
-                        max,
+            move |((id, chunk, number, timeout_ms, flag), (rules, text, from, max), bytes)| {
+                match verb {
+                    RequestType::CreateStream => Request::CreateStream(CreateStream {
+                        object_id: id,
+                        rules,
+                    }),
+                    RequestType::OpenStream => Request::OpenStream(OpenStream {
+                        object_id: id,
+                        mode: number,
                         cursor: text,
-                        timeout_ms,
-                    })
+                        from,
+                    }),
+                    RequestType::GetNextStreamChunk => {
+                        Request::GetNextStreamChunk(GetNextStreamChunk {
+                            id,
+                            size: number,
+                            timeout_ms,
+                        })
+                    }
+                    RequestType::PushNextStreamChunk => {
+                        Request::PushNextStreamChunk(PushNextStreamChunk {
+                            id,
+                            chunk,
+                            seal: flag,
+                            inline: bytes.as_ref().map(|bytes| bytes.len() as u64),
+                            bytes: bytes.unwrap_or_default(),
+                            timeout_ms,
+                        })
+                    }
+                    RequestType::PullNextStreamChunk => {
+                        Request::PullNextStreamChunk(PullNextStreamChunk {
+                            id,
+                            max,
+                            cursor: text,
+                            timeout_ms,
+                        })
+                    }
+                    RequestType::StopStream => Request::StopStream(StopStream {
+                        id,
+                        failed: flag,
+                        reason: text,
+                    }),
+                    RequestType::DropStream => Request::DropStream { id },
+                    _ => Request::StreamStatus { id },
                 }
-                RequestType::StopStream => Request::StopStream(StopStream {
-                    id,
-                    failed: flag,
-                    reason: text,
-                }),
-                RequestType::DropStream => Request::DropStream { id },
-                _ => Request::StreamStatus { id },
             },
         )
         .boxed()

@@ -87,7 +87,7 @@ from vineyard.core.version import __version__
 from vineyard.data import register_builtin_types
 
 if TYPE_CHECKING:
-    from vineyard import core, csi, data, deploy, shared_memory
+    from vineyard import core, csi, data, deploy, io, shared_memory
     from vineyard.data.graph import Graph
     from vineyard.deploy.local import get_current_socket, shutdown, try_init
 
@@ -102,7 +102,7 @@ _LATER = {
     "shutdown": "vineyard.deploy.local",
     "try_init": "vineyard.deploy.local",
 }
-_LATER_MODULES = ("cli", "csi", "ctl", "deploy", "shared_memory")
+_LATER_MODULES = ("cli", "csi", "ctl", "deploy", "io", "shared_memory")
 
 
 def __getattr__(name: str) -> Any:
@@ -203,6 +203,7 @@ __all__ = [
     "envvars",
     "get",
     "get_current_socket",
+    "io",
     "logger",
     "memory_copy",
     "put",

@@ -12,6 +12,7 @@ from vineyard.io import _options as options
 from vineyard.io import _paths as paths
 from vineyard.io._accumulate import accumulate
 from vineyard.io._clients import client_of
+from vineyard.io._needs import needed
 from vineyard.io._source import Source, open_source, usable_processors
 
 NO_STREAMS = (
@@ -40,6 +41,7 @@ def read_files(
             All other arguments.
     """
     as_arrow = _is_arrow(how)
+    needed("pyarrow")
     names, fragment = _split(path)
     asked = options.for_reading(keywords, fragment)
     call = asked.call

@@ -24,11 +24,8 @@ _NUMBER = ("{}", "*")
 
 
 class Sink:
-    """The files of one write; a context manager.
-
-    >>> with Sink("out.parquet", options, storage) as sink:  # doctest: +SKIP
-    ...     with sink.part(schema, 0) as part:
-    ...         part.write(batch)
+    """The files of one write; a context manager. Its parts, which are context managers as well,
+    may be written by several threads, each part by one.
     """
 
     def __init__(
@@ -61,7 +58,7 @@ class Sink:
         self._numbered = numbered and not options.single_file
         self._outputs = Outputs(options.exists)
         self._format = format_of(self._base.path, options)
-        # The paths of the files, as the caller would name them, in the order of their parts.
+        # The paths of the files, as the caller would name them, in the order they were begun in.
         self.written: list[str] = []
 
     def __enter__(self) -> Self:

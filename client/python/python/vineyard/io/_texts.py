@@ -16,6 +16,8 @@ _NO = ("0", "false", "no", "off")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
+_ESCAPED = re.compile(r"\\([tvfab0\\]|x[0-7][0-9a-fA-F])")
+
 Parser = Callable[[str, Any], Any]
 
 # The names of `normalize_arrow_dtype`, and those that pyarrow has no alias for.
@@ -104,11 +106,8 @@ def names(name: str, value: Any) -> tuple[str, ...]:
 def delimiter(name: str, value: Any) -> str:
     r"""One character, or an escape such as ``\t``."""
     given = text(name, value)
-    if given.startswith("\\") and len(given) > 1:
-        try:
-            given = given.encode("ascii").decode("unicode_escape")
-        except UnicodeError:
-            given = ""
+    if _ESCAPED.fullmatch(given):
+        given = given.encode("ascii").decode("unicode_escape")
     if len(given) != 1 or ord(given) > 127 or given in '"\r\n':
         raise ValueError(f"{name} is {value!r}: it must be one ASCII character")
     return given

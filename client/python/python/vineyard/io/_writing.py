@@ -8,6 +8,7 @@ from typing import Any
 from vineyard.io import _options as options
 from vineyard.io._clients import client_of
 from vineyard.io._hooks import hooked
+from vineyard.io._needs import needed
 from vineyard.io._sink import Sink
 from vineyard.io._values import batches_of
 
@@ -30,6 +31,7 @@ def write_files(
     Returns:
         list of str: the paths of the files; of ``exists="ignore"``, if one is there, none.
     """
+    needed("pyarrow")
     asked = options.for_writing(keywords)
     sink = Sink(path, asked.data, asked.storage)
     if asked.data.exists == "ignore" and sink.is_there():

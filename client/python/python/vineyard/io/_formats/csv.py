@@ -57,6 +57,8 @@ class CsvFormat(Format):
         found = agree(guesses, guessed, options) if guesses else self._schema_without_rows()
         self.schema = self._selected(found)
         self.pieces = text.pieces(files, options, threads)
+        # What was left out of first blocks is counted when they are read.
+        self.skipped_rows = 0
 
     def _schema_without_rows(self) -> Any:
         given = self.options.schema

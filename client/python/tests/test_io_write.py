@@ -1,0 +1,252 @@
+"""Files are seen whole or not at all, on every kind of storage. No node is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import Any
+
+import fsspec
+import io_servers
+import pyarrow
+import pytest
+import vineyard.io
+from io_tables import table_of
+from vineyard.io import _options as options
+from vineyard.io._sink import Sink
+from vineyard.io._writers.commit import Output
+
+BUCKET = "bucket"
+BATCH = pyarrow.record_batch({"a": list(range(100_000))})
+OLD = pyarrow.table({"a": [7]})
+
+
+class Storage:
+    """A storage: its URL, its options, and what is in it."""
+
+    def __init__(self, base: str, options_: dict[str, Any]) -> None:
+        self.base, self.options = base, options_
+        self.fs = fsspec.core.url_to_fs(base, **options_)[0]
+        self.root = self.fs._strip_protocol(base)
+
+    def files(self) -> set[str]:
+        """The names of all files, hidden ones too."""
+        self.fs.invalidate_cache()
+        return {path.rpartition("/")[2] for path in self.fs.find(self.root)}
+
+    def uploads(self) -> list[Any]:
+        """The uploads that are neither completed nor aborted."""
+        if not self.base.startswith("s3"):
+            return []
+        return self.fs.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads", [])
+
+    def clear(self) -> None:
+        for path in self.fs.find(self.root):
+            self.fs.rm(path)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """Each kind of storage, started when it is first asked for."""
+    with contextlib.ExitStack() as stack:
+        made: dict[str, Storage] = {}
+
+        def get(kind: str) -> Storage:
+            if kind not in made:
+                made[kind] = _start(kind, stack, tmp_path_factory.mktemp(kind))
+            made[kind].clear()
+            return made[kind]
+
+        yield get
+
+
+def _start(kind: str, stack: contextlib.ExitStack, folder: Any) -> Storage:
+    if kind == "s3":
+        return Storage(f"s3://{BUCKET}/x", stack.enter_context(io_servers.s3(BUCKET)))
+    if kind == "sftp":
+        return Storage("sftp:///in", stack.enter_context(io_servers.sftp(folder)))
+    if kind == "webhdfs":
+        return Storage("webhdfs:///in", stack.enter_context(io_servers.webhdfs(folder)))
+    if kind == "memory":
+        return Storage("memory://whole", {})
+    return Storage(f"file://{folder}", {})
+
+
+KINDS = ("local", "memory", "s3", "sftp", "webhdfs")
+
+
+@pytest.fixture(params=KINDS)
+def storage(request, servers):
+    return servers(request.param)
+
+
+def write(storage: Storage, name: str, value: Any, **given: Any) -> Any:
+    path = f"{storage.base.rstrip('/')}/{name}"
+    return vineyard.io.write(path, value, storage_options=storage.options, **given)
+
+
+def read(storage: Storage, name: str) -> pyarrow.Table:
+    path = f"{storage.base.rstrip('/')}/{name}"
+    return table_of(path, storage_options=storage.options)
+
+
+def test_what_is_written_is_there_and_nothing_else(storage):
+    for value in (OLD, pyarrow.Table.from_batches([BATCH] * 20)):
+        write(storage, "x.parquet", value)
+        assert read(storage, "x.parquet").equals(value)
+        assert storage.files() == {"x.parquet"}
+    assert storage.uploads() == []
+
+
+class Failing(RuntimeError):
+    """What a writer that fails raises."""
+
+
+# When a write of two parts of three batches fails: before which batch, or when which is published.
+POINTS = [*range(6), "close", "finish", "publish"]
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["old", "absent"])
+@pytest.mark.parametrize("point", POINTS)
+def test_a_write_that_fails_leaves_what_was_there(point, before, storage, monkeypatch):
+    if before:
+        for number in range(2):
+            write(storage, f"x.arrow_{number}", OLD, format="ipc")
+    if point in ("finish", "publish"):
+        calls = []
+
+        def fail(self: Output) -> None:
+            calls.append(self)
+            raise Failing(point)
+
+        monkeypatch.setattr(Output, point, fail)
+    with pytest.raises((Failing, vineyard.io.WriteError), match=f"{point}|fails at"):
+        _write_two_parts(storage, point)
+    monkeypatch.undo()
+    names = {f"x.arrow_{number}" for number in range(2)} if before else set()
+    assert storage.files() == names
+    for name in names:
+        path = f"{storage.base.rstrip('/')}/{name}"
+        assert table_of(path, storage_options=storage.options, format="ipc").equals(OLD)
+    assert storage.uploads() == []
+
+
+def _write_two_parts(storage: Storage, point: Any) -> None:
+    asked = options.for_writing({"storage_options": storage.options})
+    path = f"{storage.base.rstrip('/')}/x.arrow"
+    large = BATCH.slice(0, 10)
+    if storage.base.startswith("s3"):
+        # More than what an upload keeps in memory, so that it is begun.
+        large = pyarrow.record_batch({"a": pyarrow.concat_arrays([BATCH.column(0)] * 8)})
+    with Sink(path, asked.data, asked.storage, numbered=True) as sink:
+        for number in range(2):
+            with sink.part(BATCH.schema, number) as part:
+                for at in range(3):
+                    if number * 3 + at == point:
+                        raise Failing(f"fails at {point}")
+                    part.write(large)
+                if point == "close" and number == 1:
+                    raise Failing("close")
+
+
+def test_a_value_that_cannot_be_written_is_an_error_before_anything_is(storage):
+    with pytest.raises(vineyard.io.WriteError, match=r'x\.csv: column "a" is list'):
+        write(storage, "x.csv", pyarrow.table({"a": [[1]]}))
+    assert storage.files() == set()
+
+
+def test_what_is_there_may_be_kept(storage):
+    write(storage, "x.parquet", OLD)
+    newer = pyarrow.table({"a": [8]})
+    with pytest.raises(vineyard.io.WriteError, match=r"x\.parquet: exists already"):
+        write(storage, "x.parquet", newer, exists="error")
+    assert write(storage, "x.parquet", newer, exists="ignore") == []
+    assert read(storage, "x.parquet").equals(OLD)
+    assert write(storage, "y.parquet", newer, exists="ignore")
+    assert storage.files() == {"x.parquet", "y.parquet"}
+
+
+def test_names_of_parts(tmp_path):
+    parts = [OLD, OLD]
+    folder = f"{tmp_path}/"
+    assert vineyard.io.write(f"{folder}a-{{}}.csv", parts) == [f"{folder}a-{at}.csv" for at in "01"]
+    assert vineyard.io.write(f"{folder}b*.csv", parts) == [f"{folder}b{at}.csv" for at in "01"]
+    assert vineyard.io.write(f"{folder}d/", parts, format="jsonl", compression="gzip") == [
+        f"{folder}d/part-{at:05}.jsonl.gz" for at in range(2)
+    ]
+    assert vineyard.io.write(f"{folder}c.csv", parts) == [f"{folder}c.csv"]
+    assert vineyard.io.write(f"{folder}{{}}.csv", parts, single_file=True) == [f"{folder}{{}}.csv"]
+    assert table_of(f"{folder}c.csv").num_rows == 2
+    assert (tmp_path / "{}.csv").exists()
+
+
+def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path):
+    target = tmp_path / "there" / "x.csv"
+    target.parent.mkdir()
+    target.write_text("1\n")
+    (tmp_path / "x.csv").symlink_to(target)
+    vineyard.io.write(tmp_path / "x.csv", OLD)
+    assert (tmp_path / "x.csv").is_symlink()
+    assert target.read_text() == "7\n"
+
+
+def test_a_file_that_the_user_may_not_write_is_an_error(tmp_path):
+    with pytest.raises(vineyard.io.WriteError, match=r"No such file|Permission|Not a directory"):
+        vineyard.io.write("/proc/none/x.csv", OLD)
+    (tmp_path / "x").write_text("")
+    with pytest.raises(vineyard.io.WriteError, match=r"exists|Not a directory"):
+        vineyard.io.write(tmp_path / "x" / "y.csv", OLD)
+    vineyard.io.write(tmp_path / "z.csv", OLD)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "z.csv").stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_missing_bucket_and_a_wrong_key_are_errors(servers):
+    storage = servers("s3")
+    with pytest.raises(vineyard.io.ReadError, match="s3://missing/x"):
+        table_of("s3://missing/x.csv", storage_options=storage.options)
+    with pytest.raises(vineyard.io.WriteError, match="s3://missing/x"):
+        vineyard.io.write("s3://missing/x.csv", OLD, storage_options=storage.options)
+    with pytest.raises(FileNotFoundError, match=f"s3://{BUCKET}/nothing"):
+        table_of(f"s3://{BUCKET}/nothing.csv", storage_options=storage.options)
+
+
+def test_folders_of_values_on_an_object_store(servers):
+    storage = servers("s3")
+    table = pyarrow.table({"k": [1, 2, 1], "n": [1, 2, 3]})
+    write(storage, "d.parquet", table, partition_cols="k")
+    found = read(storage, "d.parquet").select(["k", "n"]).sort_by("n")
+    assert found.equals(table)
+
+
+def test_values_that_can_be_written(tmp_path):
+    polars = pytest.importorskip("polars")
+    path = tmp_path / "x.parquet"
+    for value in (OLD, OLD.to_pandas(), polars.DataFrame({"a": [7]}), OLD.to_batches()[0], [OLD]):
+        vineyard.io.write(path, value)
+        assert table_of(path).to_pydict() == {"a": [7]}
+    vineyard.io.write(path, [OLD, OLD.slice(0, 0), OLD])
+    assert table_of(path).num_rows == 2
+    with pytest.raises(TypeError, match="a int cannot be written"):
+        vineyard.io.write(path, 5)
+    with pytest.raises(ValueError, match="the parts have different columns"):
+        vineyard.io.write(path, [OLD, pyarrow.table({"a": ["x"]})])
+    assert table_of(path).num_rows == 2
+
+
+def test_a_hook_changes_what_is_written(tmp_path):
+    path = tmp_path / "x.parquet"
+
+    def double(batch):
+        doubled = pyarrow.compute.multiply(batch.column(0), 2)
+        return pyarrow.record_batch({"twice": doubled})
+
+    vineyard.io.write(path, OLD, chunk_hook=double)
+    assert table_of(path).to_pydict() == {"twice": [14]}
+    with pytest.raises(TypeError, match=r"must return a pyarrow\.RecordBatch"):
+        vineyard.io.write(path, OLD, chunk_hook=lambda batch: batch.to_pandas())
+    with pytest.raises(vineyard.io.WriteError, match="chunk_hook raised ZeroDivisionError"):
+        vineyard.io.write(path, OLD, chunk_hook=lambda batch: 1 / 0)
+    assert table_of(path).to_pydict() == {"twice": [14]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import http.server
 import json
 import os
@@ -163,15 +164,35 @@ class _WebHdfs(http.server.BaseHTTPRequestHandler):
         self._answer(b"", 307, Location=location)
 
 
+class _Files(http.server.SimpleHTTPRequestHandler):
+    """The files of a folder; as the standard library has it, without ranges."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def web(folder: Path) -> Iterator[str]:
+    """The URL of a folder."""
+    with _serving(functools.partial(_Files, directory=str(folder))) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
 @contextlib.contextmanager
 def webhdfs(folder: Path) -> Iterator[dict[str, Any]]:
     """Storage options of a WebHDFS server whose root is a folder."""
     handler = type("Handler", (_WebHdfs,), {"folder": folder})
+    with _serving(handler) as port:
+        yield {"host": "127.0.0.1", "port": port}
+
+
+@contextlib.contextmanager
+def _serving(handler: Any) -> Iterator[int]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield {"host": "127.0.0.1", "port": server.server_address[1]}
+        yield server.server_address[1]
     finally:
         server.shutdown()
         thread.join()

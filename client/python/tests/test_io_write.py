@@ -14,6 +14,7 @@ import pytest
 import vineyard.io
 from io_tables import table_of
 from vineyard.io import _options as options
+from vineyard.io._formats import text
 from vineyard.io._sink import Sink
 from vineyard.io._writers.commit import Output
 
@@ -211,6 +212,23 @@ def test_a_missing_bucket_and_a_wrong_key_are_errors(servers):
         vineyard.io.write("s3://missing/x.csv", OLD, storage_options=storage.options)
     with pytest.raises(FileNotFoundError, match=f"s3://{BUCKET}/nothing"):
         table_of(f"s3://{BUCKET}/nothing.csv", storage_options=storage.options)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".csv.gz"])
+def test_text_is_read_in_pieces_from_every_storage(ending, storage, monkeypatch):
+    monkeypatch.setattr(text, "PIECE_BYTES_MIN", 40_000)
+    table = pyarrow.table({"f0": range(20_000), "f1": [f"text {at}" for at in range(20_000)]})
+    write(storage, f"x{ending}", table)
+    assert read(storage, f"x{ending}").equals(table)
+
+
+def test_a_web_server_without_ranges_is_read(tmp_path):
+    for ending in (".csv", ".parquet", ".jsonl.gz"):
+        vineyard.io.write(tmp_path / f"x{ending}", OLD)
+        with io_servers.web(tmp_path) as url:
+            assert table_of(f"{url}/x{ending}", schema=OLD.schema).equals(OLD)
+            with pytest.raises(FileNotFoundError, match=f"{url}/none"):
+                table_of(f"{url}/none.csv")
 
 
 def test_folders_of_values_on_an_object_store(servers):

@@ -21,10 +21,11 @@ from typing import Any
 from vineyard.io._paths import scheme_of
 from vineyard.io._reading import read_files
 from vineyard.io._registry import Registered, note
+from vineyard.io._serializing import deserialize_object, serialize_object
 from vineyard.io._writing import write_files
 from vineyard.io.errors import ReadError, WriteError
 
-__all__ = ["ReadError", "WriteError", "open", "read", "write"]
+__all__ = ["ReadError", "WriteError", "deserialize", "open", "read", "serialize", "write"]
 
 AnyPath = str | PathLike[str]
 
@@ -170,6 +171,83 @@ def open(
             raise TypeError("vineyard.io.open(path, value, mode='w') takes one value to write")
         return write(path, args[0], **both, **kwargs)
     raise RuntimeError(f"Opening {fspath(path)} with mode {mode} is not supported")
+
+
+@Registered
+def serialize(path: AnyPath, object_id: Any, *args: Any, **kwargs: Any) -> Any:
+    """Writes an object to a folder, with the members that are on other instances, so that
+    :func:`deserialize` makes an equal object of it. The folder has the old object or the new one,
+    at every moment.
+
+    Parameters:
+        path: str or os.PathLike
+            The folder; with a scheme, or local.
+        object_id: ObjectID, ObjectMeta, Object, or a value
+            The object. A value is put first, and deleted again.
+        compression: str or None
+            ``"zstd"`` (the default) or None. ``level=`` is how much (int).
+        names: bool
+            Whether its names are written, too, and given to what :func:`deserialize` makes.
+        parallelism: int
+            How many blobs to compress at once. Default: as many as there are processors.
+        client, vineyard_ipc_socket, vineyard_endpoint, storage_options, progress:
+            As for :func:`read`.
+        serialization_options: dict
+            Holds `compression_method` and `compression_level`, as in the released package.
+
+    Raises:
+        WriteError: the folder cannot be written.
+        ObjectNotExistsException: there is no such object, or bytes of it are gone.
+        ValueError: an option is unknown or wrong.
+        ImportError: a library is not installed.
+    """
+    socket = kwargs.get("vineyard_ipc_socket")
+    kind = str(kwargs.get("type", "default"))
+    found, raised = serialize.ask(kind, path, object_id, socket, *args, **kwargs)
+    if found is not None:
+        return found
+    _expect_none(args, "serialize")
+    try:
+        return serialize_object(path, object_id, kwargs)
+    except Exception as error:
+        note(error, raised)
+        raise
+
+
+@Registered
+def deserialize(path: AnyPath, *args: Any, **kwargs: Any) -> Any:
+    """Makes the object that :func:`serialize` wrote, or the released package's `serialize`.
+
+    Parameters:
+        path: str or os.PathLike
+            The folder.
+        spread: str
+            Where the members of a global object go: all ``"here"`` (the default), to the instance
+            they were on (``"origin"``; here, if that is gone), or ``"even"``.
+        client, vineyard_ipc_socket, vineyard_endpoint, storage_options, progress:
+            As for :func:`read`.
+
+    Returns:
+        ObjectID: the new object, which is persisted.
+
+    Raises:
+        ReadError: a file is missing (then it is a FileNotFoundError, too), damaged, or of a newer
+            version.
+        NotEnoughMemoryException: there is no room.
+        ValueError: an option is unknown or wrong.
+        ImportError: a library is not installed.
+    """
+    socket = kwargs.get("vineyard_ipc_socket")
+    kind = str(kwargs.get("type", "default"))
+    found, raised = deserialize.ask(kind, path, socket, *args, **kwargs)
+    if found is not None:
+        return found
+    _expect_none(args, "deserialize")
+    try:
+        return deserialize_object(path, kwargs)
+    except Exception as error:
+        note(error, raised)
+        raise
 
 
 def _expect_none(args: tuple[Any, ...], name: str) -> None:

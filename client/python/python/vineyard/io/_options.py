@@ -88,6 +88,24 @@ class WriteOptions:
     stripe_size: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class SerializeOptions:
+    """How objects are written to folders. Each field is an option of that name."""
+
+    compression: str = "zstd"
+    compression_level: int | None = None
+    names: bool = False
+    parallelism: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DeserializeOptions:
+    """How objects are made of folders. Each field is an option of that name."""
+
+    spread: str = "here"
+    parallelism: int | None = None
+
+
 def _path_column(name: str, value: Any) -> str | None:
     """The name of a column for paths: `path` for True."""
     if isinstance(value, str) and value.strip().lower() not in ("0", "1", "true", "false"):
@@ -131,7 +149,22 @@ WRITE: dict[str, texts.Parser] = {
     "batch_size": texts.count,
     "stripe_size": texts.size,
 }
-_ALIASES = {"filetype": "format", "sep": "delimiter"}
+SERIALIZE: dict[str, texts.Parser] = {
+    "compression": texts.one_of("zstd", "none"),
+    "compression_level": texts.count,
+    "names": texts.flag,
+    "parallelism": texts.count,
+}
+DESERIALIZE: dict[str, texts.Parser] = {
+    "spread": texts.one_of("here", "origin", "even"),
+    "parallelism": texts.count,
+}
+_ALIASES = {
+    "filetype": "format",
+    "sep": "delimiter",
+    "level": "compression_level",
+    "compression_method": "compression",
+}
 # Options that the storage's options may have, too, as in the released package.
 _IN_STORAGE = ("chunk_size", "filetype")
 # What says where and how to run; these are no options of the data.
@@ -191,6 +224,23 @@ def for_reading(keywords: Mapping[str, Any], fragment: Mapping[str, str] | None 
 def for_writing(keywords: Mapping[str, Any]) -> Asked:
     """The options of a write, as :func:`for_reading`, with `write_options` and WriteOptions."""
     return _gather("write_options", keywords, {}, WRITE, WriteOptions)
+
+
+def for_serializing(keywords: Mapping[str, Any]) -> Asked:
+    """The options of a serialize, as :func:`for_reading`, with `serialization_options` and
+    SerializeOptions.
+    """
+    given = dict(keywords)
+    if "compression" in given and given["compression"] is None:
+        given["compression"] = "none"
+    return _gather("serialization_options", given, {}, SERIALIZE, SerializeOptions)
+
+
+def for_deserializing(keywords: Mapping[str, Any]) -> Asked:
+    """The options of a deserialize, as :func:`for_reading`, with `deserialization_options` and
+    DeserializeOptions.
+    """
+    return _gather("deserialization_options", keywords, {}, DESERIALIZE, DeserializeOptions)
 
 
 def is_read_option(name: str) -> bool:

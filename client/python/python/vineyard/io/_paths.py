@@ -214,7 +214,10 @@ def _file(at: Place, path: str, info: dict[str, Any], shown: str, root: str) -> 
     partition = tuple(
         (unquote(key), None if value == HIVE_NULL else unquote(value)) for key, _, value in pairs
     )
-    return File(at.fs, path, shown, at.storage, info.get("size"), partition)
+    size = info.get("size")
+    if scheme_of_fs(at.fs) in ("http", "https") and not info.get("partial"):
+        size = None  # The server gives no ranges, so the file is read from its begin to its end.
+    return File(at.fs, path, shown, at.storage, size, partition)
 
 
 def _shown(at: Place, path: str) -> str:

@@ -16,7 +16,7 @@ const SCHEME: &str = "vineyard://";
 /// ObjectID() is the id of no object. ObjectID(value) takes an int from 0 to 2**64-1, an ObjectID, or a text: `o`
 /// (which may be left out) and 1 to 16 hex digits, or what str(object_id) gives; white space around it is ignored. A
 /// text that is no id is a ValueError, anything else a TypeError.
-#[pyclass(name = "ObjectID", module = "vineyard._C", frozen)]
+#[pyclass(name = "ObjectID", module = "vineyard._C", frozen, subclass)]
 #[derive(Clone, Copy)]
 pub(crate) struct PyObjectId(pub(crate) ObjectId);
 

@@ -45,10 +45,12 @@ def read(
         path: str, os.PathLike, or several
             A file, a folder, or a pattern with ``*``, ``?`` and ``[``; with a scheme (``s3://``)
             or local. A CSV path may have options at its end: ``x.csv#header_row=1&delimiter=;``.
-        handlers: list or None
-            Accepted; a read has ended when this returns.
+        handlers: list, dict or None
+            Gets what fills each stream: appended, or by the number of the partition. Its ``join()``
+            waits and raises what went wrong.
         accumulate: bool or str
-            True: a global frame of pandas frames. ``"arrow"``: of Arrow record batches.
+            False: streams, which are filled while others read them. True: a global frame of pandas
+            frames. ``"arrow"``: of Arrow record batches.
         chunk_hook: callable or None
             Takes each pyarrow.RecordBatch and returns another. Threads call it.
         client: Client
@@ -62,14 +64,15 @@ def read(
             See the table in docs/python.md.
 
     Returns:
-        ObjectMeta of a ``vineyard::GlobalDataFrame``, which is persisted.
+        ObjectID of a ``vineyard::ParallelStream``, which can be iterated, and has ``join()``,
+        ``streams`` and ``progress``; or ObjectMeta of a ``vineyard::GlobalDataFrame``. Both are
+        persisted.
 
     Raises:
         ReadError: a file cannot be read. It says file, line, column and value; for a missing file
             it is a FileNotFoundError, too.
         ValueError: an option is unknown or wrong.
         ImportError: a library is not installed.
-        NotImplementedError: without `accumulate`: there are no streams yet.
     """
     scheme = scheme_of(path) if isinstance(path, str | PathLike) else "file"
     given = {"handlers": handlers, "accumulate": accumulate, "chunk_hook": chunk_hook}
@@ -79,7 +82,7 @@ def read(
         return found
     _expect_none(args, "read")
     try:
-        return read_files(path, accumulate, chunk_hook, kwargs)
+        return read_files(path, accumulate, chunk_hook, handlers, kwargs)
     except Exception as error:
         note(error, raised)
         raise

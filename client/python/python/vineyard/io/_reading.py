@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import os
 from collections.abc import Iterable
 from typing import Any
 
-from vineyard._C import ObjectMeta
+from vineyard._C import ObjectID, ObjectMeta
 from vineyard.io import _options as options
 from vineyard.io import _paths as paths
 from vineyard.io._accumulate import accumulate
 from vineyard.io._clients import client_of
 from vineyard.io._needs import needed
 from vineyard.io._source import Source, open_source, usable_processors
+from vineyard.io._streaming import CHUNK_BYTES, read_streams
 
-NO_STREAMS = (
-    "vineyard.io.read makes no streams yet: pass accumulate=True for data frames, or "
-    "accumulate='arrow' for record batches"
-)
 PathLike = str | os.PathLike[str]
 
 
@@ -26,9 +24,10 @@ def read_files(
     path: PathLike | Iterable[PathLike],
     how: Any,
     chunk_hook: Any,
+    handlers: Any,
     keywords: dict[str, Any],
-) -> ObjectMeta:
-    """Reads files into a global data frame.
+) -> ObjectMeta | ObjectID:
+    """Reads files into a global data frame, or into streams.
 
     Parameters:
         path: str, os.PathLike, or several
@@ -37,26 +36,46 @@ def read_files(
             What ``accumulate`` says.
         chunk_hook: callable or None
             Changes each batch.
+        handlers: list, dict or None
+            Gets what fills the streams.
         keywords: dict
             All other arguments.
     """
-    as_arrow = _is_arrow(how)
+    accumulates, as_arrow = _how(how)
     needed("pyarrow")
     names, fragment = _split(path)
     asked = options.for_reading(keywords, fragment)
     call = asked.call
     workers, rank, size = _shares_of(call)
-    source = open_source(names, asked.data, asked.storage, call.get("threads"))
+    data = asked.data
+    if not accumulates and data.chunk_size == options.CHUNK_BYTES:
+        data = dataclasses.replace(data, chunk_size=CHUNK_BYTES)
+    source = open_source(names, data, asked.storage, call.get("threads"))
+    shares = [source.share(rank * workers + at, size * workers) for at in range(workers)]
+    threads = call.get("threads") or usable_processors()
+    if not accumulates:
+        if call.get("index_col") is not None:
+            raise ValueError("index_col is for data frames: it needs accumulate=True")
+        return read_streams(
+            client_of(call),
+            source,
+            shares,
+            threads,
+            params=_params(data),
+            chunk_hook=chunk_hook,
+            handlers=handlers,
+            name=call.get("name"),
+            progress=call.get("progress"),
+        )
     if source.schema is None:
         raise ValueError("bytes have no columns: accumulate needs another format")
     _check_index(source, call.get("index_col"), as_arrow)
-    shares = [source.share(rank * workers + at, size * workers) for at in range(workers)]
     client = client_of(call)
     made = accumulate(
         client,
         source,
         shares,
-        call.get("threads") or usable_processors(),
+        threads,
         as_arrow=as_arrow,
         index_col=call.get("index_col"),
         chunk_hook=chunk_hook,
@@ -67,12 +86,19 @@ def read_files(
     return made
 
 
-def _is_arrow(how: Any) -> bool:
-    if not how:
-        raise NotImplementedError(NO_STREAMS)
-    if isinstance(how, str) and how.lower() not in ("1", "true", "arrow"):
-        raise ValueError(f"accumulate is {how!r}: it must be True or 'arrow'")
-    return isinstance(how, str) and how.lower() == "arrow"
+def _how(accumulates: Any) -> tuple[bool, bool]:
+    """Whether one object is made, and whether of record batches."""
+    if not accumulates:
+        return False, False
+    word = accumulates.lower() if isinstance(accumulates, str) else ""
+    if isinstance(accumulates, str) and word not in ("1", "true", "arrow"):
+        raise ValueError(f"accumulate is {accumulates!r}: it must be True or 'arrow'")
+    return True, word == "arrow"
+
+
+def _params(data: options.ReadOptions) -> dict[str, str]:
+    """What a stream says of its files, as text that C++ reads too."""
+    return {"header_row": str(int(data.header_row)), "delimiter": data.delimiter}
 
 
 def _split(path: PathLike | Iterable[PathLike]) -> tuple[Any, dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 from vineyard._C import ObjectMeta, ObjectTypeErrorException
@@ -134,6 +135,11 @@ class ByteStream(BaseStream):
             self.flush()
             super().append(chunk, timeout)
 
+        def fill(self, size: int, fill: Callable[[memoryview], None]) -> None:
+            """As :meth:`BaseStream.Writer.fill`; what was gathered goes before it."""
+            self.flush()
+            super().fill(size, fill)
+
         def write(self, data: Any) -> int:
             """Writes bytes. Readers see them when so many were gathered, or after :meth:`flush`.
 
@@ -162,10 +168,10 @@ class ByteStream(BaseStream):
                 self._write_chunk(gathered.getbuffer())
 
         def _write_chunk(self, view: memoryview) -> None:
-            def fill(chunk: memoryview) -> None:
+            def copy(chunk: memoryview) -> None:
                 chunk[:] = view
 
-            self._fill(view.nbytes, fill)
+            super().fill(view.nbytes, copy)
 
         def finish(self) -> None:
             """As :meth:`BaseStream.Writer.finish`, after all that was gathered."""

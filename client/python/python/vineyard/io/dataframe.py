@@ -112,11 +112,11 @@ class DataframeStream(BaseStream):
             measure = pa.MockOutputStream()
             _write_ipc(batch, measure)
 
-            def fill(chunk: memoryview) -> None:
+            def encode(chunk: memoryview) -> None:
                 with pa.FixedSizeBufferWriter(pa.py_buffer(chunk)) as sink:
                     _write_ipc(batch, sink)
 
-            self._fill(measure.size(), fill)
+            self.fill(measure.size(), encode)
 
 
 def _write_ipc(batch: Any, sink: Any) -> None:

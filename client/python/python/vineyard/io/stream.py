@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -25,6 +26,13 @@ from vineyard._C import (
 )
 
 END = "No more chunks"
+
+# The appends of this process that have not returned, by the object that they queue. A reader in
+# another thread waits for that: programs note what they have queued after the append, and expect
+# the note there when the chunk is read.
+_appending: dict[ObjectID, threading.Event] = {}
+# In case the thread of the writer does not go on.
+_APPEND_SECONDS = 1.0
 
 
 class BaseStream:
@@ -247,9 +255,13 @@ class BaseStream:
 
         def _next_chunk(self, timeout: float | None) -> Any:
             try:
-                return self._client.next_chunk(self._stream, self._cursor, timeout)
+                chunk = self._client.next_chunk(self._stream, self._cursor, timeout)
             except StreamDrainedException as error:
                 raise StopIteration(END) from error
+            returned = _appending.get(chunk.id)
+            if returned is not None:
+                returned.wait(_APPEND_SECONDS)
+            return chunk
 
         def _value_of(self, chunk: Any) -> Any:
             if self._resolver is not None:
@@ -316,7 +328,12 @@ class BaseStream:
                 InvalidStreamStateException: the stream has ended.
                 DeadlineException: there was no room in time.
             """
-            self._client.push_chunk(self._stream, chunk, False, timeout)
+            returned = _appending[chunk] = threading.Event()
+            try:
+                self._client.push_chunk(self._stream, chunk, False, timeout)
+            finally:
+                del _appending[chunk]
+                returned.set()
 
         def finish(self) -> None:
             """Ends the stream: it is complete.
@@ -340,8 +357,19 @@ class BaseStream:
             self._client.stop_stream(self._stream, True, reason)
             self._leave.detach()
 
-        def _fill(self, size: int, fill: Callable[[memoryview], None]) -> None:
-            """Queues a chunk of `size` bytes that `fill` writes. It is readable at once."""
+        def fill(self, size: int, fill: Callable[[memoryview], None]) -> None:
+            """Queues a chunk, which is readable at once.
+
+            Parameters:
+                size: int
+                    Bytes.
+                fill: callable
+                    Gets the writable memory of the chunk (memoryview), and writes it.
+
+            Raises:
+                NotEnoughMemoryException: it can never fit, or the memory is full of other things.
+                StreamFailedException: the reader left.
+            """
             if not self._client.is_ipc:
                 builder = RemoteBlobBuilder(size)
                 with memoryview(builder).cast("B") as view:

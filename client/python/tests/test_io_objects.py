@@ -162,6 +162,17 @@ def test_a_registered_driver_is_asked_first_and_may_pass_on(tmp_path):
             vineyard.io.read.unregister(driver)
 
 
+def test_open_has_drivers_of_its_own():
+    def driver(path, socket, *, mode, **given):
+        return f"{path} {mode}"
+
+    vineyard.io.open.register("made-up", driver)
+    try:
+        assert vineyard.io.open("made-up://x") == "made-up://x r"
+    finally:
+        vineyard.io.open.unregister(driver)
+
+
 def test_a_driver_without_a_scheme_is_for_all_paths():
     def driver(path, value, socket, **given):
         return f"{path} {value}"

@@ -143,6 +143,7 @@ def write(
         raise
 
 
+@Registered
 def open(
     path: AnyPath,
     *args: Any,
@@ -160,13 +161,26 @@ def open(
             To write: the value.
         mode: str
             ``"r"`` or ``"w"``.
-        handlers, chunk_hook, **kwargs:
+        handlers: list or None
             As for these.
+        chunk_hook: callable or None
+            As for these.
+        **kwargs:
+            As for these.
+
+    Returns:
+        What these return.
 
     Raises:
         RuntimeError: another mode.
+        ReadError: a file cannot be read.
+        WriteError: a file cannot be written.
     """
     both = {"handlers": handlers, "chunk_hook": chunk_hook}
+    socket = kwargs.get("vineyard_ipc_socket")
+    found, _ = open.ask(scheme_of(path), path, *args, socket, mode=mode, **both, **kwargs)
+    if found is not None:
+        return found
     if mode == "r":
         return read(path, *args, **both, **kwargs)
     if mode == "w":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import threading
@@ -16,6 +17,8 @@ from vineyard.io._sink import Sink
 from vineyard.io._values import batches_of
 from vineyard.io.byte import ByteStream
 from vineyard.io.stream import BaseStream
+
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def write_files(
@@ -44,8 +47,13 @@ def write_files(
     streams = _streams_of(value)
     if streams:
         asked = options.for_writing(_with_params(keywords, streams[0].params))
-    sink = Sink(path, asked.data, asked.storage, numbered=bool(streams))
-    if asked.data.exists == "ignore" and sink.is_there():
+    data = asked.data
+    has_columns = _have_columns(streams) if streams else not isinstance(value, _BYTES)
+    if not has_columns and data.format is None:
+        # Whatever the name says: these bytes are the file.
+        data = dataclasses.replace(data, format="bytes")
+    sink = Sink(path, data, asked.storage, numbered=bool(streams))
+    if data.exists == "ignore" and sink.is_there():
         return []
     if streams:
         _write_streams(sink, streams, chunk_hook)

@@ -181,3 +181,37 @@ def test_a_process_that_ends_lets_its_readers_finish(ipc_client, node, csv) -> N
     (stream,) = ipc_client.get(vineyard.ObjectID(process.stdout.readline()))
     assert table_of(stream)["a"].to_pylist() == list(range(ROWS))
     assert process.wait(60) == 0
+
+
+def test_a_frame_of_the_store_is_read_by_its_name_or_id(ipc_client, tmp_path, frame) -> None:
+    object_id = ipc_client.put(frame, persist=True, name="a/named frame")
+    for path in ("vineyard://a/named frame", f"vineyard://{object_id!r}"):
+        read = vineyard.io.read(path, client=ipc_client, num_workers=1)
+        pd.testing.assert_frame_equal(table_of(read.streams[0]).to_pandas(), frame)
+    parts = vineyard.io.read("vineyard://a/named frame", client=ipc_client, num_workers=2)
+    tables = [table_of(stream) for stream in parts.streams]
+    assert sum(table.num_rows for table in tables) == ROWS
+    with pytest.raises(vineyard.ObjectNotExistsException):
+        vineyard.io.read("vineyard://no such name", client=ipc_client)
+    ipc_client.delete(object_id)
+
+
+def test_a_stream_becomes_a_named_frame_or_nothing(ipc_client, csv, frame) -> None:
+    read = vineyard.io.read(csv, header_row=True, client=ipc_client, num_workers=2)
+    object_id = vineyard.io.write("vineyard://made", read, client=ipc_client)
+    assert ipc_client.get_name("made") == object_id
+    parts = ipc_client.get(object_id)
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), frame, check_dtype=False)
+    ipc_client.delete(object_id)
+
+    before = len(ipc_client.list_metadatas("*", limit=10_000))
+    stream = DataframeStream.new(ipc_client)
+    writer = stream.writer
+    writer.write(pa.table({"x": [1]}))
+    writer.fail("line 7")
+    with pytest.raises(StreamFailedException, match="line 7"):
+        vineyard.io.write("vineyard://short", stream, client=ipc_client)
+    stream.drop()
+    assert len(ipc_client.list_metadatas("*", limit=10_000)) == before
+    with pytest.raises(vineyard.ObjectNotExistsException):
+        ipc_client.get_name("short")

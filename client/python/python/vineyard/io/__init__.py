@@ -44,7 +44,8 @@ def read(
     Parameters:
         path: str, os.PathLike, or several
             A file, a folder, or a pattern with ``*``, ``?`` and ``[``; with a scheme (``s3://``)
-            or local. A CSV path may have options at its end: ``x.csv#header_row=1&delimiter=;``.
+            or local; or ``vineyard://NAME-or-id``, a frame. A CSV path may have options at its
+            end: ``x.csv#header_row=1&delimiter=;``.
         handlers: list, dict or None
             Gets what fills each stream: appended, or by the number of the partition. Its ``join()``
             waits and raises what went wrong.
@@ -122,7 +123,8 @@ def write(
             See the table in docs/python.md.
 
     Returns:
-        list of str: the paths of the files.
+        list of str: the paths of the files; for ``vineyard://NAME`` the ObjectID of the global
+        frame that has the name.
 
     Raises:
         WriteError: a file cannot be written; what was there before is as it was.

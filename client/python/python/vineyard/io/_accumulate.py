@@ -60,7 +60,7 @@ def accumulate(
     """
     from vineyard.data.dataframe import make_global_dataframe
 
-    put = functools.partial(_put, client, as_arrow, index_col)
+    put = functools.partial(put_batch, client, as_arrow, index_col)
     made: list[ObjectID] = []
 
     def work(numbered: Numbered) -> Iterator[ObjectID]:
@@ -101,7 +101,21 @@ def _put_empty(
     return object_id
 
 
-def _put(client: Any, as_arrow: bool, index_col: Any, batch: Any, number: int) -> ObjectID:
+def put_batch(client: Any, as_arrow: bool, index_col: Any, batch: Any, number: int) -> ObjectID:
+    """Puts a batch as a member of a global frame.
+
+    Parameters:
+        client: Client
+            Puts it.
+        as_arrow: bool
+            Whether as a record batch; else as a pandas frame.
+        index_col: int, str, list of them, or None
+            The columns that are the index of the frame.
+        batch: pyarrow.RecordBatch
+            What to put.
+        number: int
+            Its place in the global frame.
+    """
     if as_arrow:
         object_id: ObjectID = client.put(batch)
         return object_id

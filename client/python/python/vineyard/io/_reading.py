@@ -14,7 +14,8 @@ from vineyard.io import _paths as paths
 from vineyard.io._accumulate import accumulate
 from vineyard.io._clients import client_of
 from vineyard.io._needs import needed
-from vineyard.io._source import Source, open_source, usable_processors
+from vineyard.io._objects import SCHEME, ObjectSource
+from vineyard.io._source import open_source, usable_processors
 from vineyard.io._streaming import CHUNK_BYTES, read_streams
 
 PathLike = str | os.PathLike[str]
@@ -50,7 +51,11 @@ def read_files(
     data = asked.data
     if not accumulates and data.chunk_size == options.CHUNK_BYTES:
         data = dataclasses.replace(data, chunk_size=CHUNK_BYTES)
-    source = open_source(names, data, asked.storage, call.get("threads"))
+    source: Any
+    if isinstance(names, str) and paths.scheme_of(names) == SCHEME:
+        source = ObjectSource(client_of(call), names)
+    else:
+        source = open_source(names, data, asked.storage, call.get("threads"))
     shares = [source.share(rank * workers + at, size * workers) for at in range(workers)]
     threads = call.get("threads") or usable_processors()
     if not accumulates:
@@ -133,7 +138,7 @@ def _shares_of(call: dict[str, Any]) -> tuple[int, int, int]:
     return workers, rank, size
 
 
-def _check_index(source: Source, index: Any, as_arrow: bool) -> None:
+def _check_index(source: Any, index: Any, as_arrow: bool) -> None:
     if index is None:
         return
     if as_arrow:

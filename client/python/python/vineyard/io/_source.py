@@ -118,16 +118,7 @@ class Source:
             count: int
                 Of how many.
         """
-        total = sum(piece.size_bytes for piece in self.pieces)
-        found, before = [], 0
-        for at, piece in enumerate(self.pieces):
-            # The middle decides, so that no share is larger by more than half a piece.
-            middle = before + piece.size_bytes / 2
-            owner = int(middle * count / total) if total else at * count // len(self.pieces)
-            if min(owner, count - 1) == index:
-                found.append(piece)
-            before += piece.size_bytes
-        return found
+        return share_of(self.pieces, index, count)
 
     def batches(
         self, pieces: Sequence[Piece] | None = None, threads: int | None = None
@@ -173,12 +164,7 @@ class Source:
 
     def empty(self) -> Any:
         """A batch of the schema without rows (pyarrow.RecordBatch)."""
-        import pyarrow
-
-        if not len(self.schema):
-            return rows_alone(0, self.schema)
-        arrays = [pyarrow.array([], field.type) for field in self.schema]
-        return pyarrow.RecordBatch.from_arrays(arrays, schema=self.schema)
+        return empty_of(self.schema)
 
     def _shaped(self, batch: Any, piece: Piece) -> Any:
         import pyarrow
@@ -210,6 +196,30 @@ class Source:
         if self._path_column is not None:
             found[self._path_column] = piece.file.shown
         return found
+
+
+def share_of(pieces: Sequence[Any], index: int, count: int) -> list[Any]:
+    """The pieces of one of `count` shares, as :meth:`Source.share` says."""
+    total = sum(piece.size_bytes for piece in pieces)
+    found, before = [], 0
+    for at, piece in enumerate(pieces):
+        # The middle decides, so that no share is larger by more than half a piece.
+        middle = before + piece.size_bytes / 2
+        owner = int(middle * count / total) if total else at * count // len(pieces)
+        if min(owner, count - 1) == index:
+            found.append(piece)
+        before += piece.size_bytes
+    return found
+
+
+def empty_of(schema: Any) -> Any:
+    """A batch of a schema without rows (pyarrow.RecordBatch)."""
+    import pyarrow
+
+    if not len(schema):
+        return rows_alone(0, schema)
+    arrays = [pyarrow.array([], field.type) for field in schema]
+    return pyarrow.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _one_array(column: Any) -> Any:

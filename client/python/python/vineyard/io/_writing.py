@@ -10,9 +10,11 @@ from typing import Any
 
 from vineyard._C import Object, ObjectID, ObjectMeta
 from vineyard.io import _options as options
+from vineyard.io import _paths as paths
 from vineyard.io._clients import client_of
 from vineyard.io._hooks import hooked
 from vineyard.io._needs import needed
+from vineyard.io._objects import SCHEME, write_object
 from vineyard.io._sink import Sink
 from vineyard.io._values import batches_of
 from vineyard.io.byte import ByteStream
@@ -23,8 +25,8 @@ _BYTES = (bytes, bytearray, memoryview)
 
 def write_files(
     path: str | os.PathLike[str], value: Any, chunk_hook: Any, keywords: dict[str, Any]
-) -> list[str]:
-    """Writes a value, or what an object is, to files.
+) -> list[str] | ObjectID:
+    """Writes a value, or what an object is, to files, or to a named object.
 
     Parameters:
         path: str or os.PathLike
@@ -37,7 +39,8 @@ def write_files(
             All other arguments.
 
     Returns:
-        list of str: the paths of the files; of ``exists="ignore"``, if one is there, none.
+        list of str: the paths of the files; of ``exists="ignore"``, if one is there, none. For
+        ``vineyard://``, the ObjectID.
     """
     needed("pyarrow")
     asked = options.for_writing(keywords)
@@ -47,6 +50,10 @@ def write_files(
     streams = _streams_of(value)
     if streams:
         asked = options.for_writing(_with_params(keywords, streams[0].params))
+    if paths.scheme_of(path) == SCHEME:
+        client = client_of(asked.call)
+        parts = [stream.reader for stream in streams] or batches_of(value).partitions
+        return write_object(client, os.fspath(path), parts, chunk_hook)
     data = asked.data
     has_columns = _have_columns(streams) if streams else not isinstance(value, _BYTES)
     if not has_columns and data.format is None:

@@ -15,6 +15,7 @@ RUN_SECONDS = 90
 # What each prints, run after run.
 PRINTED = {
     "arrow_table": ["3 rows, in place: True\nmean of Bonn: 10.0\n"],
+    "csv_to_parquet": ["[{'city': 'Bonn', 'n': 2}, {'city': 'Ulm', 'n': 4}]\n"],
     "data_frame": ["3 orders for 33.0\n"],
     "model_weights": [
         "3 layers, as written: True, writable: False\nrefused: vineyard::PickleBuffer\n"

@@ -1,4 +1,4 @@
-"""The section *Files* of docs/python.md: its code, and its tables of options."""
+"""The sections *Files* and *Streams* of docs/python.md: their code, and the tables of options."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from conftest import ROOT
 from vineyard.io import _options as options
 
 PAGE = (ROOT / "docs" / "python.md").read_text()
-SECTION = PAGE.split("\n### Files\n", 1)[1].split("\n## ", 1)[0]
-CODE = re.findall(r"^```python\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+BOTH = PAGE.split("\n### Files\n", 1)[1].split("\n## ", 1)[0]
+SECTION = BOTH.split("\n### ", 1)[0]
+CODE = re.findall(r"^```python\n(.*?)^```$", BOTH, re.MULTILINE | re.DOTALL)
 
 
 def test_the_code_runs_as_it_is_written(node, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VINEYARD_IPC_SOCKET", node.socket)
     monkeypatch.delenv("VINEYARD_RPC_ENDPOINT", raising=False)
-    assert CODE
+    assert len(CODE) == 2
     for code in CODE:
         exec(compile(code, "docs/python.md", "exec"), {})
 

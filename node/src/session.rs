@@ -20,11 +20,12 @@ pub(crate) mod writer;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use vineyard_env::Fault;
 use vineyard_store::HolderId;
-use vineyard_wire::Status;
+use vineyard_wire::{ObjectId, Status};
 
 use crate::context::{Counted, NodeContext};
 
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     pub(crate) releases: Cell<bool>,
     /// Whether the client knows our additions to streams.
     pub(crate) knows_streams: Cell<bool>,
+    /// How long the connection has waited in vain for memory for a chunk of a stream, in requests that timed out.
+    pub(crate) memory_wait: Cell<Option<(ObjectId, Duration)>>,
     wrong_passwords: Cell<usize>,
     /// Why the connection may not register, if its user may not use TCP.
     pub(crate) refusal: Option<Status>,
@@ -80,6 +83,7 @@ impl Session {
             registered: Cell::new(false),
             releases: Cell::new(false),
             knows_streams: Cell::new(false),
+            memory_wait: Cell::default(),
             wrong_passwords: Cell::new(0),
             refusal: None,
             was_refused: Cell::new(false),

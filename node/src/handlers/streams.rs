@@ -195,6 +195,9 @@ where
     let after = timeout_ms.map(Duration::from_millis);
     let until = after.map(|after| begun + after.min(WAIT_MAX));
     let mut counted = None;
+    // A client waits in several requests, each shorter than `stream_memory_wait`.
+    let before = session.memory_wait.take().filter(|(of, _)| *of == id);
+    let mut waited_before = before.map_or(Duration::ZERO, |(_, waited)| waited);
     let mut hopeless_since = None;
     loop {
         let (waiter, need) = match node.local.ask(turn()).await?? {
@@ -212,17 +215,21 @@ where
         match need {
             Need::Memory(Some(status)) => {
                 let since = *hopeless_since.get_or_insert(now);
-                if now >= since + limits.stream_memory_wait {
+                if waited_before + (now - since) >= limits.stream_memory_wait {
                     end_wait(session, id).await?;
                     return Err(out_of_memory(status, limits.stream_memory_wait));
                 }
             }
-            _ => hopeless_since = None,
+            _ => (hopeless_since, waited_before) = (None, Duration::ZERO),
         }
         let next = until.map_or(again, |until| until.min(again));
         let woken = call::as_asked(timeout_at(next, waiter.woken())).await;
         if woken.is_err() && until.is_some_and(|until| Instant::now() >= until) {
             end_wait(session, id).await?;
+            if let Some(since) = hopeless_since {
+                let waited = waited_before + since.elapsed();
+                session.memory_wait.set(Some((id, waited)));
+            }
             call::note_timeout();
             return Ok(Err(after.unwrap_or_default()));
         }

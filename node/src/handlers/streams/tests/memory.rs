@@ -85,3 +85,30 @@ fn a_reader_that_keeps_all_memory_and_waits_is_told_so() {
         tokio::join!(writes, reads);
     });
 }
+
+#[test]
+fn a_full_arena_is_told_to_a_writer_that_waits_in_short_requests() {
+    with_node(limits(), async |node| {
+        let client = client(node).await;
+        let id = client
+            .create_stream(StreamOptions::default())
+            .await
+            .unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        let full = client.create_blob(ARENA_BYTES * 3 / 4).await.unwrap();
+        let mut late = 0;
+        let error = loop {
+            match writer.chunk_timeout(MIB, SOON).await {
+                Err(Error::Deadline { .. }) if late < 50 => late += 1,
+                outcome => break outcome.unwrap_err(),
+            }
+        };
+        assert_eq!(error.code(), Some(Code::NotEnoughMemory), "{error}");
+        assert!(late > 1, "{late}");
+        // The time counts anew afterwards.
+        let again = writer.chunk_timeout(MIB, SOON).await;
+        assert!(matches!(again, Err(Error::Deadline { .. })), "{again:?}");
+        full.abort().await.unwrap();
+        writer.chunk(MIB).await.unwrap().push().await.unwrap();
+    });
+}

@@ -174,6 +174,16 @@ impl Readers {
         }
     }
 
+    /// No chunk before `number` is there any more: all cursors go on from it.
+    pub(super) fn skip_to(&mut self, number: u64) {
+        self.shared_next = number;
+        self.returned.clear();
+        for cursor in self.cursors.values_mut() {
+            cursor.in_flight.clear();
+            cursor.next = number;
+        }
+    }
+
     pub(super) fn remove(&mut self, name: &str) {
         self.cursors.remove(name);
     }

@@ -406,7 +406,10 @@ impl Stream {
         }
         match is_attached {
             true => departure.freed.extend(self.free_read()),
-            false => departure.freed.extend(self.queue.clear()),
+            false => {
+                departure.freed.extend(self.queue.clear());
+                self.readers.skip_to(self.queue.end());
+            }
         }
     }
 

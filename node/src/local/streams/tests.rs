@@ -303,3 +303,40 @@ fn the_last_writer_that_leaves_without_a_stop_fails_the_stream() {
     assert_eq!(status.message, "Stream source failed: the writer left");
     assert!(stream.leave(reader.holder).is_over);
 }
+
+#[test]
+fn after_the_last_reader_left_there_is_nothing_but_the_failure() {
+    for kind in [ReadersKind::Each, ReadersKind::Share] {
+        let holders = holders();
+        let rules = StreamRules {
+            readers: kind,
+            ..StreamRules::default()
+        };
+        let mut stream = Stream::new(rules, holders[0], holders[1]);
+        let who = |at: usize, is_ours| Who {
+            holder: holders[at],
+            is_ours,
+        };
+        let open = OpenStream {
+            object_id: ObjectId(1),
+            mode: 1,
+            cursor: None,
+            from: None,
+        };
+        // A released client opens, and will read by another connection.
+        stream.open(who(2, false), &open).expect("nobody reads");
+        for number in 0..3 {
+            stream.push(Chunk {
+                id: ObjectId(number),
+                bytes: 5,
+            });
+        }
+        stream.pull(who(3, true), "a", 1).expect("there are three");
+        assert_eq!(stream.leave(holders[3]).freed.len(), 3);
+        for _ in 0..3 {
+            let (pull, freed) = stream.pull(who(4, false), "", 1).expect("nobody waits");
+            assert!(matches!(pull, Pull::Ended(_)), "{pull:?}");
+            assert_eq!(freed, []);
+        }
+    }
+}

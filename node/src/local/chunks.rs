@@ -232,9 +232,11 @@ impl Local {
         let stream = self.reading_from(state, who, id)?;
         let name = stream.cursor_of(who, options.cursor.as_deref());
         let max = options.max.unwrap_or(1).clamp(1, PULL_CHUNKS_MAX);
+        let is_read = stream.has_in_flight(&name);
         let (pull, freed) = stream.pull(who, &name, max)?;
         let (holder, writer_waits) = (stream.holder, stream.waits_for_memory());
-        let changed = !freed.is_empty();
+        // What is retained makes room in the window too.
+        let changed = is_read || !freed.is_empty();
         self.free_chunks(state, holder, freed);
         if changed {
             self.waiters.wake(&[id]);

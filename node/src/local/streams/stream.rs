@@ -242,6 +242,12 @@ impl Stream {
             .to_owned()
     }
 
+    /// Whether `name` has got chunks, which its next pull is done with.
+    pub(crate) fn has_in_flight(&self, name: &str) -> bool {
+        let cursor = self.readers.cursors.get(name);
+        cursor.is_some_and(|cursor| !cursor.in_flight.is_empty())
+    }
+
     /// Acknowledges what `name` had got, and takes at most `max` more. Returns the chunks that are not needed any more.
     pub(crate) fn pull(
         &mut self,

@@ -209,3 +209,52 @@ fn chunks_that_were_read_are_replayed_as_far_as_they_are_kept() {
         );
     });
 }
+
+#[test]
+fn a_chunk_that_was_read_and_is_kept_makes_room_in_the_window() {
+    with_node(limits(), async |node| {
+        let client = client(node).await;
+        let options = StreamOptions::default()
+            .window_bytes_max(10)
+            .retain_bytes_max(1000);
+        let id = client.create_stream(options).await.unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        let mut reader = client
+            .open_reader(id, &ReaderOptions::default())
+            .await
+            .unwrap();
+        let writes = async {
+            for n in 0..5 {
+                writer.write(&[n; 10]).await.unwrap();
+            }
+            writer.finish().await.unwrap();
+        };
+        let both = async { tokio::join!(read_all(&mut reader), writes) };
+        // Woken, not asked again when a part of the wait has ended.
+        let both = tokio::time::timeout(Duration::from_secs(3), both).await;
+        assert_eq!(both.expect("soon").0.unwrap().len(), 5);
+    });
+}
+
+#[test]
+fn objects_are_retained_up_to_their_bytes() {
+    with_node(limits(), async |node| {
+        let client = client(node).await;
+        let options = StreamOptions::default().retain_bytes_max(250_000);
+        let id = client.create_stream(options).await.unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        let mut reader = client
+            .open_reader(id, &ReaderOptions::default())
+            .await
+            .unwrap();
+        for n in 0..10 {
+            let draft = Draft::new("test::Frame").blob("buffer_", vec![n; 100_000]);
+            writer.put(draft).await.unwrap();
+            reader.next().await.unwrap().unwrap();
+        }
+        writer.finish().await.unwrap();
+        assert!(reader.next().await.unwrap().is_none());
+        let status = client.stream_status(id).await.unwrap();
+        assert_eq!((status.retained_bytes, status.oldest_number), (200_000, 8));
+    });
+}

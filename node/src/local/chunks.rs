@@ -184,7 +184,7 @@ impl Local {
         seal: bool,
     ) -> Result<Awaited<()>, Status> {
         let stream = self.writing_to(state, who, id)?;
-        let (holder, has_window) = (stream.holder, stream.has_window());
+        let (holder, counts) = (stream.holder, stream.counts_bytes());
         if stream
             .writing()
             .is_some_and(|writing| writing.chunk.id == chunk)
@@ -198,7 +198,7 @@ impl Local {
         }
         let bytes = match blob {
             Some(blob) => blob.size,
-            None if has_window => self.bytes_below(state, chunk),
+            None if counts => self.bytes_below(state, chunk),
             None => 0,
         };
         let stream = self.stream(state, id)?;

@@ -205,8 +205,9 @@ impl Stream {
             .is_none_or(|window| taken.saturating_add(bytes) <= window)
     }
 
-    pub(crate) fn has_window(&self) -> bool {
-        self.rules.window_bytes_max.is_some()
+    /// Whether the sizes of its chunks matter, also of objects.
+    pub(crate) fn counts_bytes(&self) -> bool {
+        self.rules.window_bytes_max.is_some() || self.rules.retain_bytes_max > 0
     }
 
     fn window_bytes(&self) -> u64 {

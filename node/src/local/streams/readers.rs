@@ -5,9 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vineyard_wire::Status;
 use vineyard_wire::stream::ReadersKind;
 
 use super::Who;
+use super::stream::opened;
+
+/// Most cursors of one stream.
+const CURSORS_MAX: usize = 1024;
+const CURSOR_NAME_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
@@ -50,6 +56,26 @@ impl Readers {
 
     pub(super) fn kind(&self) -> ReadersKind {
         self.kind
+    }
+
+    /// Refuses a new cursor if there are enough: a stream for one reader has one, whatever its name.
+    pub(super) fn check(&self, name: &str) -> Result<(), Status> {
+        if self.cursors.contains_key(name) {
+            return Ok(());
+        }
+        if name.len() > CURSOR_NAME_BYTES_MAX {
+            let text = format!("the name of a cursor has at most {CURSOR_NAME_BYTES_MAX} bytes");
+            return Err(Status::invalid(text));
+        }
+        match (self.kind, self.cursors.len()) {
+            (_, 0) => Ok(()),
+            (ReadersKind::One, _) => Err(opened("read")),
+            (_, CURSORS_MAX..) => {
+                let text = format!("a stream has at most {CURSORS_MAX} cursors");
+                Err(Status::invalid(text))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The cursor `name`, which begins at `first` if it is new.

@@ -100,7 +100,7 @@ impl Stream {
 
     fn open_to_read(&mut self, who: Who, open: &OpenStream) -> Result<(), Status> {
         let name = open.cursor.as_deref().unwrap_or_default();
-        self.check_cursor(name)?;
+        self.readers.check(name)?;
         if self
             .readers
             .cursors
@@ -137,16 +137,6 @@ impl Stream {
             self.readers.seek(name, first);
         }
         Ok(())
-    }
-
-    /// A stream for one reader has one cursor, whatever its name.
-    fn check_cursor(&self, name: &str) -> Result<(), Status> {
-        let known = &self.readers.cursors;
-        let has_room = self.readers.kind() != ReadersKind::One || known.is_empty();
-        match has_room || known.contains_key(name) {
-            true => Ok(()),
-            false => Err(opened("read")),
-        }
     }
 
     /// Lets `holder` write, unless the stream has ended or another connection's request waits.
@@ -256,7 +246,7 @@ impl Stream {
         name: &str,
         max: u64,
     ) -> Result<(Pull, Vec<Chunk>), Status> {
-        self.check_cursor(name)?;
+        self.readers.check(name)?;
         let cursor = self.readers.cursor(name, self.queue.needed());
         let is_mine = cursor.reader.is_some_and(|by| by.holder == who.holder);
         if cursor.waits && !is_mine {
@@ -493,7 +483,7 @@ pub(crate) fn failed(reason: Option<&str>) -> Status {
     Status::new(Code::StreamFailed, text)
 }
 
-fn opened(to: &str) -> Status {
+pub(super) fn opened(to: &str) -> Status {
     Status::new(
         Code::StreamOpened,
         format!("Stream already opened: another connection has it open to {to}"),

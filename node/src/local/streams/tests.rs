@@ -340,3 +340,27 @@ fn after_the_last_reader_left_there_is_nothing_but_the_failure() {
         }
     }
 }
+
+#[test]
+fn a_stream_has_so_many_cursors_and_no_more() {
+    let holders = holders();
+    let rules = StreamRules {
+        readers: ReadersKind::Each,
+        ..StreamRules::default()
+    };
+    let mut stream = Stream::new(rules, holders[0], holders[1]);
+    let who = Who {
+        holder: holders[2],
+        is_ours: true,
+    };
+    let mut pull = |name: &str| stream.pull(who, name, 1).map(|(pull, _)| pull);
+    for number in 0..1024 {
+        assert_eq!(pull(&number.to_string()), Ok(Pull::Waits));
+    }
+    assert_eq!(pull("one more").expect_err("enough").code, Code::Invalid);
+    assert_eq!(pull("7"), Ok(Pull::Waits));
+    let mut other = Stream::new(StreamRules::default(), holders[0], holders[1]);
+    let long = "n".repeat(1025);
+    let refused = other.pull(who, &long, 1).expect_err("it is too long");
+    assert_eq!(refused.code, Code::Invalid);
+}

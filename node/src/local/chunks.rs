@@ -103,7 +103,7 @@ impl Local {
             );
             return Err(Status::new(Code::NotEnoughMemory, text));
         }
-        self.end_writing(who, id)?;
+        self.end_writing(id)?;
         let stream = self.stream(state, id)?;
         if !stream.has_room(size) {
             stream.wait_to_write(who.holder, false);
@@ -123,10 +123,8 @@ impl Local {
                     id: blob.id,
                     bytes: blob.size,
                 };
-                self.stream(state, id)?.begin_writing(Writing {
-                    chunk,
-                    by: who.holder,
-                });
+                self.stream(state, id)?
+                    .begin_writing(Writing { chunk, by: who });
                 Ok(Awaited::Ready(blob))
             }
             None | Some(Err(Error::OutOfMemory(_))) => self.wait_for_memory(state, who, id, size),
@@ -149,7 +147,7 @@ impl Local {
         if blob.size > 0 {
             self.store.writer(blob.id)?.copy_from_slice(bytes);
         }
-        self.end_writing(who, id)?;
+        self.end_writing(id)?;
         self.store.release_all(who.holder, &[blob.id]);
         Ok(Awaited::Ready(()))
     }
@@ -189,7 +187,7 @@ impl Local {
             .writing()
             .is_some_and(|writing| writing.chunk.id == chunk)
         {
-            self.end_writing(who, id)?;
+            self.end_writing(id)?;
             return Ok(Awaited::Ready(()));
         }
         let blob = chunk.is_blob().then(|| self.store.info(chunk)).flatten();
@@ -312,7 +310,7 @@ impl Local {
         match failed && who.is_ours {
             // The chunk may be half full.
             true => self.discard_writing(state, id),
-            false => self.end_writing(who, id)?,
+            false => self.end_writing(id)?,
         }
         self.waiters.wake(&[id]);
         Ok(())

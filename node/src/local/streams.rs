@@ -35,7 +35,7 @@ pub(crate) struct Who {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Writing {
     pub(crate) chunk: Chunk,
-    pub(crate) by: HolderId,
+    pub(crate) by: Who,
 }
 
 /// What a connection that left a stream has changed.
@@ -104,7 +104,7 @@ impl Streams {
     pub(crate) fn filled_by(&self, by: HolderId, blob: ObjectId) -> Option<ObjectId> {
         let is_it = |stream: &Stream| {
             let writing = stream.writing();
-            writing.is_some_and(|writing| writing.by == by && writing.chunk.id == blob)
+            writing.is_some_and(|writing| writing.by.holder == by && writing.chunk.id == blob)
         };
         let found = self.streams.iter().find(|(_, stream)| is_it(stream));
         found.map(|(id, _)| *id)

@@ -4,7 +4,7 @@ use vineyard_raft::state::State;
 use vineyard_store::{Error, HolderId};
 use vineyard_wire::{ObjectId, Status};
 
-use crate::local::streams::{Chunk, Who, Writing};
+use crate::local::streams::{Chunk, Writing};
 use crate::local::{Attempt, Deleted, Deletion, Local};
 
 impl Local {
@@ -15,15 +15,15 @@ impl Local {
             return self.store.shrink(by, id, size);
         };
         self.store.shrink(stream.holder, id, size)?;
-        stream.begin_writing(Writing {
-            chunk: Chunk { id, bytes: size },
-            by,
-        });
+        if let Some(Writing { by, .. }) = stream.writing() {
+            let chunk = Chunk { id, bytes: size };
+            stream.begin_writing(Writing { chunk, by });
+        }
         Ok(())
     }
 
     /// Seals and queues the chunk that is being written, unless it was deleted meanwhile.
-    pub(super) fn end_writing(&mut self, who: Who, id: ObjectId) -> Result<(), Status> {
+    pub(super) fn end_writing(&mut self, id: ObjectId) -> Result<(), Status> {
         let Some(stream) = self.streams.get_mut(id) else {
             return Ok(());
         };
@@ -33,9 +33,9 @@ impl Local {
         let holder = stream.holder;
         if self.store.exists(chunk.id) {
             self.seal(holder, chunk.id)?;
-            if !who.is_ours {
+            if !by.is_ours {
                 // Its client never releases, and will not write any more.
-                self.store.release_all(by, &[chunk.id]);
+                self.store.release_all(by.holder, &[chunk.id]);
             }
             if let Some(stream) = self.streams.get_mut(id) {
                 stream.push(chunk);

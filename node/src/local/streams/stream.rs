@@ -354,7 +354,7 @@ impl Stream {
         }
         if self.writers.remove(&holder) {
             departure.is_changed = true;
-            if let Some(writing) = self.writing.take_if(|writing| writing.by == holder) {
+            if let Some(writing) = self.writing.take_if(|writing| writing.by.holder == holder) {
                 departure.unwritten = Some(writing.chunk);
             }
             if self.writers.is_empty() && matches!(self.end, End::Open) {

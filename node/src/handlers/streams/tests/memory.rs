@@ -112,3 +112,31 @@ fn a_full_arena_is_told_to_a_writer_that_waits_in_short_requests() {
         writer.chunk(MIB).await.unwrap().push().await.unwrap();
     });
 }
+
+#[test]
+fn a_chunk_that_another_client_completes_stays_in_place_under_its_writer() {
+    with_node(limits(), async |node| {
+        let client = client(node).await;
+        let id = client
+            .create_stream(StreamOptions::default())
+            .await
+            .unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        let mut filled = writer.chunk(MIB).await.unwrap();
+        filled.as_mut_slice().fill(1);
+        let mut options = Options::default();
+        options.additions = false;
+        let released = Client::connect_ipc(node.socket(), &options).await.unwrap();
+        released.stop_stream(id, false, None).await.unwrap();
+        let mut reader = client
+            .open_reader(id, &ReaderOptions::default())
+            .await
+            .unwrap();
+        assert_eq!(read_all(&mut reader).await.unwrap(), [vec![1; MIB]]);
+        // It was read and deleted, and the writer has it mapped.
+        let pieces = client.instance_status().await.unwrap().pieces.unwrap();
+        assert_eq!(pieces.deleted_bytes, MIB as u64);
+        drop((filled, reader, writer));
+        assert_eq!(usage(&client).await, (0, 0, 0));
+    });
+}

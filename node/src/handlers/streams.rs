@@ -205,7 +205,13 @@ where
             Awaited::Waits { waiter, need } => (waiter, need),
         };
         if counted.is_none() {
-            counted = Some(Counted::waiting(node)?);
+            match Counted::waiting(node) {
+                Ok(one) => counted = Some(one),
+                Err(refused) => {
+                    end_wait(session, id).await?;
+                    return Err(refused);
+                }
+            }
         }
         let now = Instant::now();
         let again = match need {

@@ -258,3 +258,27 @@ fn objects_are_retained_up_to_their_bytes() {
         assert_eq!((status.retained_bytes, status.oldest_number), (200_000, 8));
     });
 }
+
+#[test]
+fn a_request_that_may_not_wait_is_not_known_to_wait() {
+    let limits = Limits {
+        waiting_max: 0,
+        ..limits()
+    };
+    with_node(limits, async |node| {
+        let client = client(node).await;
+        let options = StreamOptions::default().window_bytes_max(10);
+        let id = client.create_stream(options).await.unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        let mut reader = client
+            .open_reader(id, &ReaderOptions::default())
+            .await
+            .unwrap();
+        assert_eq!(code(reader.next().await), Code::VineyardServerNotReady);
+        writer.write(&[1; 10]).await.unwrap();
+        let refused = writer.write(&[1; 10]).await;
+        assert_eq!(code(refused), Code::VineyardServerNotReady);
+        let status = client.stream_status(id).await.unwrap();
+        assert!(!status.writer_waits && !status.cursors[0].waits);
+    });
+}

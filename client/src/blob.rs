@@ -103,6 +103,8 @@ enum Fill {
     Buffered {
         bytes: Vec<u8>,
         client: Client,
+        /// Of an empty chunk of a stream: its drop tells the node.
+        hold: Option<Hold>,
     },
 }
 
@@ -115,7 +117,22 @@ impl BlobWriter {
 
     pub(crate) fn buffered(client: Client, bytes: Vec<u8>) -> Self {
         Self {
-            fill: Fill::Buffered { bytes, client },
+            fill: Fill::Buffered {
+                bytes,
+                client,
+                hold: None,
+            },
+        }
+    }
+
+    /// A chunk without bytes, which the node has given out.
+    pub(crate) fn empty(hold: Hold) -> Self {
+        Self {
+            fill: Fill::Buffered {
+                bytes: Vec::new(),
+                client: hold.client().clone(),
+                hold: Some(hold),
+            },
         }
     }
 
@@ -170,9 +187,17 @@ impl BlobWriter {
                 }
                 fill
             }
-            Fill::Buffered { mut bytes, client } => {
+            Fill::Buffered {
+                mut bytes,
+                client,
+                hold,
+            } => {
                 bytes.truncate(size);
-                Fill::Buffered { bytes, client }
+                Fill::Buffered {
+                    bytes,
+                    client,
+                    hold,
+                }
             }
         };
         Ok(self)
@@ -186,7 +211,7 @@ impl BlobWriter {
                 hold.client().seal(id).await?;
                 Ok(blob)
             }
-            Fill::Buffered { bytes, client } => {
+            Fill::Buffered { bytes, client, .. } => {
                 let id = client.send_blob(&bytes).await?;
                 Ok(Blob::owned(id, bytes))
             }
@@ -202,12 +227,18 @@ impl BlobWriter {
                 drop(hold);
                 pushed
             }
-            Fill::Buffered { bytes, client } => {
+            Fill::Buffered {
+                bytes,
+                client,
+                hold,
+            } => {
                 let id = match bytes.is_empty() {
                     true => ObjectId::EMPTY_BLOB,
                     false => client.send_blob(&bytes).await?,
                 };
-                crate::stream::push(link, stream, id, false, None).await
+                let pushed = crate::stream::push(link, stream, id, false, None).await;
+                drop(hold);
+                pushed
             }
         }
     }

@@ -181,8 +181,9 @@ impl Client {
             .await?;
         check_size("get_next_stream_chunk_request", &buffer, size)?;
         if size == 0 {
+            let hold = self.hold(buffer.object_id, 0);
             call.done();
-            return Ok(Some(BlobWriter::buffered(self.clone(), Vec::new())));
+            return Ok(Some(BlobWriter::empty(hold)));
         }
         let slice = call.slice_mut(&buffer);
         let hold = self.hold(buffer.object_id, size as u64);

@@ -363,7 +363,10 @@ impl Local {
         for id in ids {
             if self.streams.contains(*id) {
                 self.leave_stream(state, *id, holder);
-            } else if self.store.info(*id).is_some_and(|blob| !blob.sealed)
+            } else if self
+                .store
+                .info(*id)
+                .is_some_and(|blob| !blob.sealed || blob.size == 0)
                 && let Some(stream) = self.streams.filled_by(holder, *id)
             {
                 self.discard_writing(state, stream);

@@ -128,6 +128,7 @@ fn a_chunk_is_readable_as_soon_as_it_is_pushed() {
         );
         // What is not pushed is no part of the stream.
         drop(writer.chunk(5).await.unwrap());
+        drop(writer.chunk(0).await.unwrap());
         let shorter = writer.chunk(5).await.unwrap().shrink(3).await.unwrap();
         shorter.push().await.unwrap();
         writer.write(b"three").await.unwrap();

@@ -31,7 +31,10 @@ impl Local {
             return Ok(());
         };
         let holder = stream.holder;
-        if self.store.exists(chunk.id) {
+        if !self.store.exists(chunk.id) {
+            // It was deleted, and stays in place while the stream holds it.
+            self.store.release_all(holder, &[chunk.id]);
+        } else {
             self.seal(holder, chunk.id)?;
             if !by.is_ours {
                 // Its client never releases, and will not write any more.

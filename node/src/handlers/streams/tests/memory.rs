@@ -140,3 +140,24 @@ fn a_chunk_that_another_client_completes_stays_in_place_under_its_writer() {
         assert_eq!(usage(&client).await, (0, 0, 0));
     });
 }
+
+#[test]
+fn an_aborted_chunk_leaves_no_bytes_behind() {
+    with_node(limits(), async |node| {
+        let client = client(node).await;
+        let id = client
+            .create_stream(StreamOptions::default())
+            .await
+            .unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        // More than the arena has.
+        for _ in 0..20 {
+            let chunk = writer.chunk_timeout(MIB, Duration::from_secs(1)).await;
+            chunk.unwrap().into_blob().abort().await.unwrap();
+        }
+        writer.write(b"one").await.unwrap();
+        let status = client.instance_status().await.unwrap();
+        assert_eq!(status.memory_usage, 3);
+        assert_eq!(status.pieces.unwrap().deleted_bytes, 0);
+    });
+}

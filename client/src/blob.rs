@@ -238,6 +238,10 @@ impl BlobWriter {
                 };
                 let pushed = crate::stream::push(link, stream, id, false, None).await;
                 drop(hold);
+                if pushed.is_err() && !bytes.is_empty() {
+                    // The first error matters; nobody else knows the blob.
+                    client.drop_blob(id).await.ok();
+                }
                 pushed
             }
         }

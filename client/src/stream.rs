@@ -14,7 +14,7 @@ use vineyard_wire::{Code, ObjectId};
 
 use crate::client::Batch;
 use crate::object::blobs_in;
-use crate::{Blob, BlobWriter, Client, Draft, Error, GetOptions, RawObject, Result};
+use crate::{Blob, BlobWriter, Client, DeleteOptions, Draft, Error, GetOptions, RawObject, Result};
 
 pub use vineyard_wire::stream::{
     CursorStatus, OnReaderGone, ReadersKind, StreamState, StreamStatus,
@@ -195,8 +195,13 @@ impl Writer {
     /// Puts an object and queues it.
     pub async fn put(&mut self, draft: Draft) -> Result<ObjectId> {
         let id = self.link.put(draft).await?.id;
-        self.push(id).await?;
-        Ok(id)
+        let pushed = self.push(id).await;
+        if pushed.is_err() {
+            // The first error matters; the object is in no stream, and nobody else knows it.
+            let options = DeleteOptions::default();
+            self.link.delete(&[id], options).await.ok();
+        }
+        pushed.map(|()| id)
     }
 
     /// Ends the stream: readers get what is queued, then the end.

@@ -282,3 +282,28 @@ fn a_request_that_may_not_wait_is_not_known_to_wait() {
         assert!(!status.writer_waits && !status.cursors[0].waits);
     });
 }
+
+#[test]
+fn what_an_ended_stream_refuses_leaves_nothing_behind() {
+    with_node(limits(), async |node| {
+        let local = client(node).await;
+        let remote = Client::connect_rpc(node.node.endpoint(), &Options::default())
+            .await
+            .unwrap();
+        for client in [&local, &remote] {
+            let id = client
+                .create_stream(StreamOptions::default())
+                .await
+                .unwrap();
+            let mut writer = client.open_writer(id).await.unwrap();
+            client.stop_stream(id, false, None).await.unwrap();
+            let draft = Draft::new("test::Frame").blob("buffer_", vec![1; 200_000]);
+            assert_eq!(code(writer.put(draft).await), Code::InvalidStreamState);
+            let written = writer.write(&[1; 200_000]).await;
+            assert_eq!(code(written), Code::InvalidStreamState);
+            drop(writer);
+            client.drop_stream(id).await.unwrap();
+        }
+        assert_eq!(usage(&local).await, (0, 0, 0));
+    });
+}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -175,4 +178,85 @@ def test_a_batch_outlives_its_chunk(client) -> None:
         kept.append(reader.next())
     writer.finish()
     assert [batch["x"].unique().to_pylist() for batch in kept] == [[at] for at in range(10)]
+    stream.drop()
+
+
+def test_a_reader_reads_more_than_the_memory_as_one_value(client, small_node) -> None:
+    stream = ByteStream.new(client)
+    process = start(WRITE, small_node, stream)
+    data = stream.reader.read()
+    out, _ = process.communicate(timeout=60)
+    assert hashlib.sha256(data).hexdigest() == out.strip()
+    stream.drop()
+
+
+def test_a_file_reader_lets_a_chunk_go_before_it_waits_for_the_next(client, small_node) -> None:
+    # Two of them do not fit.
+    chunk_bytes = NODE_BYTES // 2
+    script = f"""
+import sys, vineyard
+client = vineyard.connect(sys.argv[1])
+with client.get(vineyard.ObjectID(sys.argv[2])).writer as writer:
+    writer.buffer_size_limit = {chunk_bytes}
+    for number in range(4):
+        writer.write(bytes([number]) * {chunk_bytes})
+"""
+    stream = ByteStream.new(client)
+    process = start(script, small_node, stream)
+    reader = stream.reader
+    for number in range(4):
+        assert reader.read(chunk_bytes) == bytes([number]) * chunk_bytes
+    assert reader.read() == b""
+    assert process.wait(timeout=60) == 0
+    stream.drop()
+
+
+def test_what_a_reader_had_when_a_wait_failed_is_read_again(client) -> None:
+    stream = ByteStream.new(client)
+    writer, reader = stream.writer, stream.reader
+    writer.write(b"abc")
+    writer.flush()
+    writer.fail("enough")
+    for read in (lambda: reader.read(10), reader.read, lambda: reader.readinto(bytearray(5))):
+        with pytest.raises(StreamFailedException, match="enough"):
+            read()
+    assert bytes(reader.next()) == b"abc"
+    stream.drop()
+
+
+class Signalled(Exception):
+    """What a signal handler raises."""
+
+
+def test_what_was_gathered_stays_when_a_signal_ends_the_wait_for_room(client) -> None:
+    def handle(*_: object) -> None:
+        raise Signalled
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    stream = ByteStream.new(client, window_bytes_max=10)
+    writer, reader = stream.writer, stream.reader
+    writer.write(b"0123456789")
+    writer.flush()
+    writer.write(b"abc")
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    with pytest.raises(Signalled):
+        writer.flush()
+    timer.join()
+    signal.signal(signal.SIGUSR1, before)
+    assert bytes(reader.next()) == b"0123456789"
+    with pytest.raises(TimeoutError):
+        reader.next(timeout=0.01)
+    writer.finish()
+    assert b"".join(reader) == b"abc"
+    stream.drop()
+
+
+def test_the_reason_of_an_exception_with_much_text_is_cut(client) -> None:
+    stream = ByteStream.new(client)
+    with pytest.raises(ValueError), stream.writer:
+        raise ValueError("x" * (300 << 20))
+    with pytest.raises(StreamFailedException, match="ValueError") as caught:
+        stream.reader.next()
+    assert len(str(caught.value)) < 2000
     stream.drop()

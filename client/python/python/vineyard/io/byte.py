@@ -76,15 +76,21 @@ class ByteStream(BaseStream):
             """
             with memoryview(buffer).cast("B") as into:
                 filled = 0
-                while filled < into.nbytes:
-                    try:
-                        chunk = self.next()
-                    except StopIteration:
-                        break
-                    size = min(into.nbytes - filled, chunk.nbytes)
-                    into[filled : filled + size] = chunk[:size]
-                    self._rest = chunk[size:]
-                    filled += size
+                try:
+                    while filled < into.nbytes:
+                        # A chunk that was read is released before the wait for the next one.
+                        with self.next() as chunk:
+                            size = min(into.nbytes - filled, chunk.nbytes)
+                            into[filled : filled + size] = chunk[:size]
+                            if size < chunk.nbytes:
+                                self._rest = chunk[size:]
+                        filled += size
+                except StopIteration:
+                    pass
+                except BaseException:
+                    # The next call begins with these.
+                    self._rest = memoryview(bytes(into[:filled]))
+                    raise
                 return filled
 
         def read(self, size: int = -1) -> bytes:
@@ -98,10 +104,22 @@ class ByteStream(BaseStream):
                 bytes
             """
             if size is None or size < 0:
-                return b"".join(self)
+                return self._read_all()
             into = bytearray(size)
             filled = self.readinto(into)
             return bytes(memoryview(into)[:filled])
+
+        def _read_all(self) -> bytes:
+            whole = io.BytesIO()
+            try:
+                while True:
+                    with self.next() as chunk:
+                        whole.write(chunk)
+            except StopIteration:
+                return whole.getvalue()
+            except BaseException:
+                self._rest = memoryview(whole.getvalue())
+                raise
 
         def readable(self) -> bool:
             """True (bool)."""
@@ -164,14 +182,19 @@ class ByteStream(BaseStream):
         def flush(self) -> None:
             """Lets readers see what was gathered."""
             if self._gathered.tell():
-                gathered, self._gathered = self._gathered, io.BytesIO()
-                self._write_chunk(gathered.getbuffer())
+                with self._gathered.getbuffer() as view:
+                    self._write_chunk(view, self._forget)
 
-        def _write_chunk(self, view: memoryview) -> None:
-            def copy(chunk: memoryview) -> None:
+        def _forget(self) -> None:
+            self._gathered = io.BytesIO()
+
+        def _write_chunk(
+            self, view: memoryview, written: Callable[[], None] = lambda: None
+        ) -> None:
+            def fill(chunk: memoryview) -> None:
                 chunk[:] = view
 
-            super().fill(view.nbytes, copy)
+            self._fill(view.nbytes, fill, written)
 
         def finish(self) -> None:
             """As :meth:`BaseStream.Writer.finish`, after all that was gathered."""

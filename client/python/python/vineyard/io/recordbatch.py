@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Generator
 from typing import Any
 
-from vineyard._C import ObjectMeta
+from vineyard._C import ObjectMeta, VineyardException
 from vineyard.io.stream import BaseStream, register_type
 
 
@@ -40,7 +40,8 @@ class RecordBatchStream(BaseStream):
             object_id = self._client.put(value)
             try:
                 self.append(object_id)
-            except BaseException:
+            except VineyardException:
+                # After any other exception, of a signal, it may be queued.
                 self._client.delete(object_id)
                 raise
 

@@ -26,6 +26,8 @@ from vineyard._C import (
 )
 
 END = "No more chunks"
+# Of the reason that readers are told of an exception.
+REASON_CHARS_MAX = 1000
 
 # The appends of this process that have not returned, by the object that they queue. A reader in
 # another thread waits for that: programs note what they have queued after the append, and expect
@@ -295,7 +297,8 @@ class BaseStream:
                 return
             with contextlib.suppress(VineyardException):
                 # Readers are told of the exception that goes on.
-                self.fail(repr(error))
+                # That of a decoding error has all of its bytes.
+                self.fail(repr(error)[:REASON_CHARS_MAX])
 
         def next(self, size: int) -> memoryview:
             """A chunk to fill, which readers see with the next request of this writer.
@@ -370,11 +373,29 @@ class BaseStream:
                 NotEnoughMemoryException: it can never fit, or the memory is full of other things.
                 StreamFailedException: the reader left.
             """
+            self._fill(size, fill)
+
+        def _fill(
+            self,
+            size: int,
+            fill: Callable[[memoryview], None],
+            filled: Callable[[], None] = lambda: None,
+        ) -> None:
+            """Queues a chunk of `size` bytes that `fill` writes. It is readable at once. `filled`
+            is called when only the stream itself can refuse it.
+            """
             if not self._client.is_ipc:
                 builder = RemoteBlobBuilder(size)
                 with memoryview(builder).cast("B") as view:
                     fill(view)
-                self.append(self._client.create_remote_blob(builder).id)
+                blob = self._client.create_remote_blob(builder)
+                filled()
+                try:
+                    self._client.push_chunk(self._stream, blob.id)
+                except VineyardException:
+                    # No stream has it, and nobody else knows it.
+                    self._client.delete(blob.id)
+                    raise
                 return
             chunk = self._client.new_chunk(self._stream, size)
             try:
@@ -383,6 +404,7 @@ class BaseStream:
             except BaseException:
                 chunk.abort()
                 raise
+            filled()
             self._client.push_chunk(self._stream, chunk.id, True)
 
 

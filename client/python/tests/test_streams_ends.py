@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 import vineyard
 from conftest import Node
-from vineyard._C import StreamFailedException
+from vineyard._C import StreamFailedException, VineyardException
 from vineyard.io.byte import ByteStream
 from vineyard.io.dataframe import DataframeStream
 
@@ -260,3 +260,45 @@ def test_the_reason_of_an_exception_with_much_text_is_cut(client) -> None:
         stream.reader.next()
     assert len(str(caught.value)) < 2000
     stream.drop()
+
+
+def test_a_writer_lets_a_chunk_go_before_it_waits_for_the_next(client) -> None:
+    # Two of them do not fit.
+    chunk_bytes = NODE_BYTES // 2
+    stream = ByteStream.new(client)
+    reader = stream.reader
+
+    def write() -> None:
+        with stream.writer as writer:
+            for number in range(3):
+                writer.next(chunk_bytes)[:] = bytes([number]) * chunk_bytes
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    for number in range(3):
+        assert reader.read(chunk_bytes) == bytes([number]) * chunk_bytes
+    thread.join(10)
+    assert not thread.is_alive()
+    stream.drop()
+
+
+@pytest.mark.parametrize("closes", ["reader", "client"])
+def test_a_wait_ends_when_another_thread_closes_its_reader(small_node, closes) -> None:
+    client = vineyard.connect(small_node.socket)
+    stream = ByteStream.new(client, ephemeral=True)
+    reader = stream.reader
+    errors: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            reader.next()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    time.sleep(0.3)
+    (reader if closes == "reader" else client).close()
+    thread.join(10)
+    client.close()
+    assert isinstance(errors[0], VineyardException)

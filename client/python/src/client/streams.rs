@@ -193,6 +193,7 @@ impl PyClientBase {
         let waited = side
             .live()
             .wait_in_steps(py, wait_within(timeout)?, async |step| {
+                side.check_open(id)?;
                 side.end()
                     .lock()
                     .await

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
+use vineyard_client::Error;
 use vineyard_wire::Code;
 
 use super::late;
@@ -41,11 +42,18 @@ impl PyIpcClient {
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyBlobBuilder>> {
         let (py, base) = (slf.py(), slf.as_super().get());
-        let side = base.writer(py, id_of(stream)?)?;
+        let id = id_of(stream)?;
+        let side = base.writer(py, id)?;
         let waited = side
             .live()
             .wait_in_steps(py, wait_within(timeout)?, async |step| {
-                side.end().lock().await.chunk_timeout(size, step).await
+                side.check_open(id)?;
+                let chunk = side.end().lock().await.chunk_timeout(size, step).await;
+                if matches!(chunk, Err(Error::Deadline { .. })) {
+                    // The node has completed the chunk before, and perhaps waits for its memory.
+                    side.let_filled_go();
+                }
+                chunk
             })?;
         let chunk = match waited {
             Waited::Done(chunk) => chunk,

@@ -5,12 +5,13 @@
 //! a forked process never touches its parent's.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
 use tokio::sync::Mutex as Turns;
-use vineyard_client::Client;
 use vineyard_client::stream::{Chunk, Reader, Writer};
+use vineyard_client::{Client, Error};
 use vineyard_wire::{Code, ObjectId, Tree};
 
 use super::late;
@@ -44,6 +45,8 @@ pub(super) struct Side<S> {
     filled: Mutex<Option<Py<PyBlobBuilder>>>,
     /// What came when a signal ended the wait for it.
     late: Mutex<Vec<Chunk>>,
+    /// It was closed here, perhaps while another thread waits.
+    is_closed: AtomicBool,
 }
 
 impl<S> Side<S> {
@@ -53,6 +56,7 @@ impl<S> Side<S> {
             live,
             filled: Mutex::default(),
             late: Mutex::default(),
+            is_closed: AtomicBool::new(false),
         })
     }
 
@@ -64,9 +68,29 @@ impl<S> Side<S> {
         &self.live
     }
 
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Refuses the next step of a wait if the side was closed meanwhile.
+    pub(super) fn check_open(&self, id: ObjectId) -> Result<(), Error> {
+        match self.is_closed.load(Ordering::Relaxed) {
+            true => Err(Error::Closed {
+                endpoint: format!("the stream {id}"),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Keeps a chunk until the next request of the writer completes it.
     pub(super) fn keep(&self, builder: Py<PyBlobBuilder>) {
         let before = lock(&self.filled).replace(builder);
+        drop(before);
+    }
+
+    /// The chunk that was kept is complete.
+    pub(super) fn let_filled_go(&self) {
+        let before = lock(&self.filled).take();
         drop(before);
     }
 
@@ -136,14 +160,17 @@ impl Sides {
 
     pub(super) fn close_reader(&self, key: &ReaderKey) {
         let side = lock(&self.readers).remove(key);
-        drop(side);
+        if let Some(side) = side {
+            side.close();
+        }
     }
 
     /// Leaves every stream.
     fn clear(&self) {
         let writers = std::mem::take(&mut *lock(&self.writers));
         let readers = std::mem::take(&mut *lock(&self.readers));
-        drop((writers, readers));
+        writers.values().for_each(|side| side.close());
+        readers.values().for_each(|side| side.close());
     }
 
     pub(super) fn forget(&self, id: ObjectId) {
@@ -218,6 +245,7 @@ impl PyClientBase {
         let waited = side
             .live
             .wait_in_steps(py, wait_within(timeout)?, async |step| {
+                side.check_open(id)?;
                 side.end().lock().await.next_many_timeout(max, step).await
             })?;
         match waited {

@@ -269,7 +269,8 @@ impl Store {
             .into_iter()
             .flat_map(|keeper| &keeper.holds);
         let deleted = held.filter_map(|id| self.tombstones.get(id));
-        deleted.fold((0, 0), |(bytes, count), tombstone| {
+        let kept = deleted.filter(|tombstone| !self.reusable.contains_key(&tombstone.since));
+        kept.fold((0, 0), |(bytes, count), tombstone| {
             (bytes + tombstone.entry.size, count + 1)
         })
     }

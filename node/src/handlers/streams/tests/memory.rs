@@ -161,3 +161,37 @@ fn an_aborted_chunk_leaves_no_bytes_behind() {
         assert_eq!(status.pieces.unwrap().deleted_bytes, 0);
     });
 }
+
+#[test]
+fn a_released_reader_is_not_asked_to_let_go_of_what_may_be_used_again() {
+    with_node(limits(), async |node| {
+        let client = client(node).await;
+        let mut options = Options::default();
+        options.additions = false;
+        let released = Client::connect_ipc(node.socket(), &options).await.unwrap();
+        let id = client
+            .create_stream(StreamOptions::default())
+            .await
+            .unwrap();
+        let mut writer = client.open_writer(id).await.unwrap();
+        let mut reader = released
+            .open_reader(id, &ReaderOptions::default())
+            .await
+            .unwrap();
+        writer.write(&vec![1; MIB]).await.unwrap();
+        let _kept = reader.next().await.unwrap().unwrap();
+        let full = client.create_blob(ARENA_BYTES * 3 / 4).await.unwrap();
+        let frees = async {
+            tokio::time::sleep(2 * SOON).await;
+            full.abort().await.unwrap();
+        };
+        let reads = async {
+            tokio::time::sleep(SOON).await;
+            reader.next().await
+        };
+        let bytes = vec![2; MIB];
+        let (written, read, ()) = tokio::join!(writer.write(&bytes), reads, frees);
+        written.unwrap();
+        assert_eq!(read.unwrap().unwrap().blob().unwrap()[..], bytes);
+    });
+}

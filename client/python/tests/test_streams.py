@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import vineyard
 from vineyard._C import StreamFailedException, StreamOpenedException
+from vineyard.io import dataframe
 from vineyard.io.byte import ByteStream
 from vineyard.io.dataframe import DataframeStream
 from vineyard.io.parallel import make_parallel_stream
@@ -300,4 +301,28 @@ def test_a_collection_has_streams_and_metadata(client) -> None:
     assert type(got) is StreamCollection and got.streams == [stream.id] == made.streams
     assert got.meta["__path"] == "a/b" and got.isglobal and got.id == made.id
     client.delete(made.id)
+    stream.drop()
+
+
+def test_a_batch_that_can_not_be_written_is_no_chunk(client, monkeypatch) -> None:
+    stream = DataframeStream.new(client)
+    writer = stream.writer
+    write_ipc = dataframe._write_ipc
+    calls = []
+
+    def fail_second(batch: Any, sink: Any) -> None:
+        calls.append(batch)
+        if len(calls) == 2:
+            raise RuntimeError("line 7 is ragged")
+        write_ipc(batch, sink)
+
+    monkeypatch.setattr(dataframe, "_write_ipc", fail_second)
+    try:
+        writer.write(pa.record_batch({"x": [1]}))
+    except RuntimeError as error:
+        # While the exception lives, with all that its frames know.
+        assert "ragged" in str(error)
+        writer.write(pa.record_batch({"x": [2]}))
+    writer.finish()
+    assert stream.reader.read_table().column("x").to_pylist() == [2]
     stream.drop()

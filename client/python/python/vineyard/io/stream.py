@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -386,8 +387,7 @@ class BaseStream:
             """
             if not self._client.is_ipc:
                 builder = RemoteBlobBuilder(size)
-                with memoryview(builder).cast("B") as view:
-                    fill(view)
+                _fill_in(builder, fill)
                 blob = self._client.create_remote_blob(builder)
                 filled()
                 try:
@@ -399,13 +399,24 @@ class BaseStream:
                 return
             chunk = self._client.new_chunk(self._stream, size)
             try:
-                with memoryview(chunk).cast("B") as view:
-                    fill(view)
+                _fill_in(chunk, fill)
             except BaseException:
                 chunk.abort()
                 raise
             filled()
             self._client.push_chunk(self._stream, chunk.id, True)
+
+
+def _fill_in(memory: Any, fill: Callable[[memoryview], None]) -> None:
+    view = memoryview(memory).cast("B")
+    try:
+        fill(view)
+    except BaseException as error:
+        # Their variables may have views of the memory, which is given back now.
+        traceback.clear_frames(error.__traceback__)
+        raise
+    finally:
+        view.release()
 
 
 def _leave(client: Any, stream: ObjectID, mode: str, cursor: str | None) -> None:

@@ -302,7 +302,8 @@ class BaseStream:
                 self.fail(repr(error)[:REASON_CHARS_MAX])
 
         def next(self, size: int) -> memoryview:
-            """A chunk to fill, which readers see with the next request of this writer.
+            """A chunk to fill, which readers see when the next chunk is asked for, or the stream
+            ends. What is appended meanwhile is read before it.
 
             Parameters:
                 size: int

@@ -11,6 +11,7 @@ use vineyard_wire::ObjectId;
 use super::{End, Worker, ending};
 use crate::chance::Chance;
 use crate::invariants::chunks_come_in_order::{self as in_order, Got};
+use crate::trace::Kind;
 
 const CHUNKS_MAX: u64 = 24;
 const CHUNK_BYTES_MAX: u64 = 20_000;
@@ -161,6 +162,12 @@ impl Worker {
         let (got, errors): (Vec<_>, Vec<_>) = read.into_iter().unzip();
         let mut oracle = self.oracle.borrow_mut();
         oracle.now_ms = self.world.now_ms();
+        for (at, error) in errors.iter().enumerate() {
+            if let Some(error) = error {
+                let what = format_args!("stream {stream} of reader {at}: {error}");
+                self.world.trace.note(Kind::Operation, &self.name, what);
+            }
+        }
         let judged = match plan.kind {
             ReadersKind::Share if plan.reader_ends_at.is_some() => Ok(()),
             ReadersKind::Share => in_order::judge_shared(&stream, &got, acknowledged),
@@ -213,7 +220,10 @@ async fn read(
         if ends_at.is_some_and(|ends_at| got.numbers.len() as u64 >= ends_at) {
             return (got, None);
         }
-        let chunks = match reader.next_many(chance.between(1, 3)).await {
+        let chunks = match reader
+            .next_many(chance.between(1, in_order::PULL_MAX))
+            .await
+        {
             Ok(chunks) => chunks,
             Err(error) => return (got, Some(error)),
         };

@@ -290,7 +290,7 @@ def test_everything_exported_is_there():
         assert getattr(vineyard, name) is not None
     assert set(vineyard.__all__) <= set(dir(vineyard))
     with pytest.raises(AttributeError):
-        vineyard.io  # noqa: B018
+        vineyard.llm  # noqa: B018
     assert vineyard.__version__
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,18 @@ def test_a_bad_row_fails_the_stream_with_its_place(ipc_client, tmp_path) -> None
 
 def test_handlers_may_be_a_dict(ipc_client, csv) -> None:
     handlers: dict[int, Any] = {}
-    read = vineyard.io.read(csv, client=ipc_client, handlers=handlers, num_workers=2)
-    assert sorted(handlers) == [0, 1]
+    stopped = threading.Event()
+
+    def waits(batch: Any) -> Any:
+        stopped.wait(60)
+        return batch
+
+    read = vineyard.io.read(
+        csv, client=ipc_client, handlers=handlers, num_workers=2, chunk_hook=waits
+    )
+    assert sorted(handlers) == [0, 1] and handlers[0].status == "running"
     handlers[0].dispose()
+    stopped.set()
     with pytest.raises(StreamFailedException, match="the reading was stopped"):
         list(read.streams[0].reader)
     list(read.streams[1].reader)

@@ -61,7 +61,7 @@ def deserialize(
         try:
             manifest = layout.read_manifest(folder)
         except MissingFile:
-            tree, buffers = released.load(folder, threads, bar)
+            tree, buffers = released.tree_of(folder, threads, bar)
             return _make(client, tree, buffers, options.spread)
         buffers, at = _load(folder, manifest, threads, bar, opened)
         tree = _fresh(manifest["tree"], at)

@@ -32,7 +32,7 @@ Tree = dict[str, Any]
 Blobs = list[Place]
 
 
-def load(folder: Place, threads: int, bar: Progress) -> tuple[Tree, list[Any]]:
+def tree_of(folder: Place, threads: int, bar: Progress) -> tuple[Tree, list[Any]]:
     """The tree of an object to make, and the bytes of its blobs.
 
     Raises:

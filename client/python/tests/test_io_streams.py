@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import vineyard.io
+from conftest import Node
 from vineyard._C import StreamFailedException
 from vineyard.io import ReadError
 from vineyard.io.byte import ByteStream
 from vineyard.io.dataframe import DataframeStream
 
 ROWS = 10_000
+
+
+@pytest.fixture(scope="module")
+def node(short_folder) -> Iterator[Node]:
+    """A node whose memory is not filled by what other tests left: streams wait for room."""
+    one = Node(short_folder / "of-files", size="256M")
+    yield one
+    one.stop()
 
 
 @pytest.fixture

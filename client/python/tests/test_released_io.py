@@ -9,15 +9,24 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Node
 
 MAKE_DATA = ROOT / "tests" / "conformance" / "make_io_data.py"
 # Of test_open, test_serialize and test_migrate_stream. What they skip needs HDFS, OSS and S3, or
 # is skipped by its decorator.
 PASSED, SKIPPED = 14, 12
+
+
+@pytest.fixture(scope="module")
+def node(short_folder) -> Iterator[Node]:
+    """A node whose memory is not filled by what other tests left: streams wait for room."""
+    one = Node(short_folder / "of-released", size="1G")
+    yield one
+    one.stop()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import vineyard
+from conftest import Node
 from vineyard._C import StreamFailedException, StreamOpenedException
 from vineyard.io import dataframe
 from vineyard.io.byte import ByteStream
@@ -21,6 +22,14 @@ from vineyard.io.recordbatch import RecordBatchStream
 from vineyard.io.stream import StreamCollection
 
 KINDS = [ByteStream, DataframeStream, RecordBatchStream]
+
+
+@pytest.fixture(scope="module")
+def node(short_folder) -> Iterator[Node]:
+    """A node whose memory is not filled by what other tests left: streams wait for room."""
+    one = Node(short_folder / "of-streams", size="256M")
+    yield one
+    one.stop()
 
 
 @pytest.fixture

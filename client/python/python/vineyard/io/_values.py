@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vineyard._C import Object, ObjectID, ObjectMeta
-
 # What one batch of a table should have, so that writers work on parts.
 BATCH_ROWS = 1 << 20
 
@@ -20,22 +18,17 @@ class Batches:
         self.schema, self.partitions = schema, partitions
 
 
-def batches_of(value: Any, client: Any = None) -> Batches:
-    """A value, or what an object is, as batches.
+def batches_of(value: Any) -> Batches:
+    """A value as batches.
 
     Parameters:
         value: object
-            A pandas or polars frame, an Arrow table or batch, a list of these, bytes; or the
-            ObjectID, ObjectMeta or Object of one, also of a global data frame.
-        client: callable or None
-            Returns the client to get an object with.
+            A pandas or polars frame, an Arrow table or batch, a list of these, or bytes.
 
     Raises:
         TypeError: it is none of these.
         ValueError: the parts of a list have different columns.
     """
-    if isinstance(value, ObjectID | ObjectMeta | Object):
-        value = client().get(value if isinstance(value, ObjectID) else value.id)
     if isinstance(value, bytes | bytearray | memoryview):
         return Batches(None, [[value]])
     if isinstance(value, list | tuple) and value:

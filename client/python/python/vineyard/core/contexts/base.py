@@ -68,18 +68,20 @@ class NestedContext(Generic[Key, Wanted]):
         """The result of `_describe` for the function for `wanted`; cached until a function is
         registered anywhere.
         """
-        if self._found_at != _registrations:
-            self._found, self._known, self._found_at = {}, {}, _registrations
+        self._forget_if_stale()
         found = self._found.get(wanted)
         if found is None:
             found = self._describe(self._search(wanted))
             self._found[wanted] = found
         return found
 
-    def known(self, question: Any, answer: Callable[[Self], bool]) -> bool:
-        """What `answer` says of this context; asked again after a function is registered."""
+    def _forget_if_stale(self) -> None:
         if self._found_at != _registrations:
             self._found, self._known, self._found_at = {}, {}, _registrations
+
+    def known(self, question: Any, answer: Callable[[Self], bool]) -> bool:
+        """What `answer` says of this context; asked again after a function is registered."""
+        self._forget_if_stale()
         known: bool | None = self._known.get(question)
         if known is None:
             known = self._known[question] = answer(self)

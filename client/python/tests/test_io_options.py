@@ -6,11 +6,12 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow
 import pytest
+import vineyard
 import vineyard.io
-from conftest import ROOT
 from io_tables import source_of, table_of
 from vineyard.io import _options as options
 from vineyard.io import _paths as paths
@@ -206,7 +207,7 @@ for call in (
         text=True,
         timeout=60,
         cwd="/",
-        env=os.environ | {"PYTHONPATH": str(ROOT / "client/python/python")},
+        env=_with_this_package(),
     )
     line = f"vineyard.io needs {library}: pip install vineyard-rs[io]\n"
     assert line in done.stdout, done.stderr
@@ -215,11 +216,19 @@ for call in (
 
 def test_importing_needs_none_of_the_libraries():
     words = "import vineyard.io, sys; print({'pyarrow', 'fsspec', 'pandas'} & set(sys.modules))"
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "client/python/python")}
     done = subprocess.run(
-        [sys.executable, "-c", words], capture_output=True, text=True, timeout=60, env=environment
+        [sys.executable, "-c", words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=_with_this_package(),
     )
     assert done.stdout == "set()\n", done.stderr
+
+
+def _with_this_package() -> dict[str, str]:
+    """The environment of a process that imports the very package that is tested here."""
+    return os.environ | {"PYTHONPATH": str(Path(vineyard.__file__).parents[1])}
 
 
 def _all_texts(error: BaseException | None) -> str:

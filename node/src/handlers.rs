@@ -110,11 +110,12 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
     }
 }
 
-/// A notice that the client dropped its last handle of each blob. There is no reply.
+/// A notice that the client dropped its last handle of each blob. There is no reply, and nothing waits for it: the
+/// client's next request has its turn after it.
 pub(crate) async fn note_release(session: &Session, ids: Vec<ObjectId>) -> Result<(), Status> {
     let holder = session.holder.get();
     let release = move |local: &mut Local, state: &State| local.release_all(state, holder, &ids);
-    session.node.local.ask(release).await
+    session.node.local.tell(release).await
 }
 
 /// Whether the verb moves raw bytes on a TCP connection, before or after its reply.

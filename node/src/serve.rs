@@ -36,13 +36,21 @@ pub(crate) async fn serve(session: &Session, connection: Connection) {
     }
 }
 
-/// Serves one request after the other, until the client closes.
+/// Serves one request after the other, until the client closes. A notice is none: it has no answer and no record.
 pub(crate) async fn converse(
     session: &Session,
     mut connection: Connection,
 ) -> Result<(), FrameError> {
     while let Some(body) = connection.next(session).await? {
-        let admitted = admit(session, body).await;
+        let admitted = match admit(session, body).await {
+            Ok((Request::ReleaseNotice { ids }, _)) => {
+                if let Err(status) = handlers::note_release(session, ids).await {
+                    tracing::debug!(session = session.number, %status, "a notice came too late");
+                }
+                continue;
+            }
+            admitted => admitted,
+        };
         let record = Record::begin(session, &admitted);
         let request = admitted.map(|(request, _)| request);
         // Pinned here: the future of all verbs is large, and each wrapper around it would copy it.
@@ -97,13 +105,6 @@ async fn answer(
             return Ok(Served {
                 connection: None,
                 outcome: Some(Ok(())),
-            });
-        }
-        Ok(Request::ReleaseNotice { ids }) => {
-            let outcome = handlers::note_release(session, ids).await;
-            return Ok(Served {
-                connection: Some(connection),
-                outcome: Some(outcome),
             });
         }
         Ok(request) if session.kind == Kind::Rpc && handlers::moves_bytes(&request) => {

@@ -41,14 +41,29 @@ impl LocalHandle {
         &self,
         turn: impl FnOnce(&mut Local, &State) -> R + Send + 'static,
     ) -> Result<R, Status> {
+        let asked = self.owner.ask(self.turn(turn));
+        call::waiting_for("its turn", asked).await
+    }
+
+    /// As `ask`, without its result: returns before `turn` has run, and what is asked later has its turn later.
+    pub(crate) async fn tell(
+        &self,
+        turn: impl FnOnce(&mut Local, &State) + Send + 'static,
+    ) -> Result<(), Status> {
+        self.owner.tell(self.turn(turn)).await
+    }
+
+    fn turn<R>(
+        &self,
+        turn: impl FnOnce(&mut Local, &State) -> R + Send + 'static,
+    ) -> impl FnOnce(&mut Local) -> R + Send + 'static {
         self.turns.set(self.turns.get() + 1);
         let state = self.state.clone();
-        let asked = self.owner.ask(move |local| {
+        move |local| {
             let result = turn(local, &state.state());
             local.end_turn();
             result
-        });
-        call::waiting_for("its turn", asked).await
+        }
     }
 
     /// Number of turns that this handle has asked for.

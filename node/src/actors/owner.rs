@@ -1,8 +1,9 @@
 //! An actor that owns one value. Callers send it operations on the value and get the results back.
 //!
-//! The mailbox is bounded and every ask waits for its turn, so too many asks slow their senders down and take no more
-//! memory.
+//! The mailbox is bounded: every ask waits for its turn and every tell for a place, so too many of them slow their
+//! senders down and take no more memory.
 
+use actix::prelude::SendError;
 use actix::{Actor, Addr, Context, Handler, Message};
 use vineyard_wire::{Code, Status};
 
@@ -82,10 +83,29 @@ impl<T: Unpin + 'static> Handle<T> {
     ) -> Result<R, Status> {
         match self.address.send(Op(Box::new(turn))).await {
             Ok(Returned(result)) => Ok(result),
-            Err(_) => Err(Status::new(
-                Code::VineyardServerNotReady,
-                format!("the {} actor of this node has stopped", self.name),
-            )),
+            Err(_) => Err(self.stopped()),
         }
+    }
+
+    /// As `ask`, but returns when `turn` has a place in the mailbox: what is asked later has its turn later.
+    pub(crate) async fn tell(
+        &self,
+        turn: impl FnOnce(&mut T) + Send + 'static,
+    ) -> Result<(), Status> {
+        match self.address.try_send(Op(Box::new(turn))) {
+            Ok(()) => Ok(()),
+            Err(SendError::Full(op)) => match self.address.send(op).await {
+                Ok(Returned(())) => Ok(()),
+                Err(_) => Err(self.stopped()),
+            },
+            Err(SendError::Closed(_)) => Err(self.stopped()),
+        }
+    }
+
+    fn stopped(&self) -> Status {
+        Status::new(
+            Code::VineyardServerNotReady,
+            format!("the {} actor of this node has stopped", self.name),
+        )
     }
 }

@@ -10,6 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use vineyard_wire::Trace;
 
+/// A wait that is shorter does not make a request slow. Most are, and to note each would cost as much.
+const NOTED_MIN: Duration = Duration::from_micros(100);
+
 tokio::task_local! {
     static CALL: Rc<Call>;
 }
@@ -57,6 +60,9 @@ impl Call {
     }
 
     fn add(&self, what: &'static str, spent: Duration) {
+        if spent < NOTED_MIN {
+            return;
+        }
         let mut waits = self.waits.borrow_mut();
         match waits.iter_mut().find(|(known, _)| *known == what) {
             Some((_, total)) => *total += spent,

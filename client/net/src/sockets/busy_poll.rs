@@ -6,6 +6,7 @@
 //! machine would take each other's processors. It must never know what the bytes mean.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
@@ -32,6 +33,8 @@ static IS_WORTHWHILE: LazyLock<bool> =
 pub(super) struct BusyPoll {
     /// The last write, until something is read.
     wrote: Option<Instant>,
+    /// How long after it nothing had come yet.
+    waited: Duration,
     window: Duration,
 }
 
@@ -39,6 +42,7 @@ impl Default for BusyPoll {
     fn default() -> Self {
         Self {
             wrote: None,
+            waited: Duration::ZERO,
             window: WINDOW,
         }
     }
@@ -49,13 +53,7 @@ impl BusyPoll {
     pub(super) fn wrote(&mut self) {
         if *IS_WORTHWHILE {
             self.wrote = Some(Instant::now());
-        }
-    }
-
-    /// Something came.
-    fn came(&mut self) {
-        if let Some(wrote) = self.wrote.take() {
-            self.expect_after(wrote.elapsed());
+            self.waited = Duration::ZERO;
         }
     }
 
@@ -74,28 +72,33 @@ impl BusyPoll {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if given.is_ready() {
-            self.came();
-            return given;
-        }
-        let waited = self.wrote.map(|wrote| wrote.elapsed());
-        let Some(waited) = waited.filter(|waited| *waited < self.window) else {
+        let Some(wrote) = self.wrote else {
             return given;
         };
-        if waited >= WINDOW {
-            // It takes longer than most: perhaps because the other side has no processor to run on.
-            std::thread::yield_now();
+        if given.is_ready() {
+            self.wrote = None;
+            self.expect_after(wrote.elapsed());
+            return given;
         }
-        let mut bytes = [0; READ_BYTES];
+        // What comes is passed on before anything else is done, without a look at the clock.
+        let mut room = [MaybeUninit::<u8>::uninit(); READ_BYTES];
         let len = READ_BYTES.min(buf.remaining());
-        match rustix::net::recv(socket, &mut bytes[..len], RecvFlags::DONTWAIT) {
-            Ok((read, _)) => {
-                self.came();
-                buf.put_slice(&bytes[..read]);
+        match rustix::net::recv(socket, &mut room[..len], RecvFlags::DONTWAIT) {
+            Ok(((bytes, _), _)) => {
+                self.wrote = None;
+                self.expect_after(self.waited);
+                buf.put_slice(bytes);
                 Poll::Ready(Ok(()))
             }
             Err(Errno::AGAIN | Errno::INTR) => {
-                cx.waker().wake_by_ref();
+                self.waited = wrote.elapsed();
+                if self.waited < self.window {
+                    if self.waited >= WINDOW {
+                        // It takes longer than most: perhaps because the other side has no processor to run on.
+                        std::thread::yield_now();
+                    }
+                    cx.waker().wake_by_ref();
+                }
                 Poll::Pending
             }
             Err(error) => Poll::Ready(Err(error.into())),
@@ -105,6 +108,10 @@ impl BusyPoll {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+    use std::task::Waker;
+
     use super::*;
 
     #[test]
@@ -121,10 +128,43 @@ mod tests {
         }
     }
 
+    /// What a reader gets to whom the reactor has reported nothing, or that `given`.
+    fn read(
+        link: &mut BusyPoll,
+        given: Poll<io::Result<()>>,
+        socket: &UnixStream,
+    ) -> Poll<Vec<u8>> {
+        let mut bytes = [0; 16];
+        let mut buf = ReadBuf::new(&mut bytes);
+        let mut cx = Context::from_waker(Waker::noop());
+        let read = link.read(given, socket, &mut cx, &mut buf);
+        read.map(|read| {
+            read.unwrap();
+            buf.filled().to_vec()
+        })
+    }
+
+    #[test]
+    fn after_a_write_it_looks_itself() {
+        let (mut other, socket) = UnixStream::pair().unwrap();
+        let mut link = BusyPoll::default();
+        other.write_all(b"one").unwrap();
+        assert!(read(&mut link, Poll::Pending, &socket).is_pending());
+        link.wrote = Some(Instant::now());
+        assert_eq!(
+            read(&mut link, Poll::Pending, &socket),
+            Poll::Ready(b"one".to_vec())
+        );
+        assert_eq!(link.window, LONG_WINDOW, "it came soon");
+        link.wrote = Some(Instant::now());
+        assert!(read(&mut link, Poll::Pending, &socket).is_pending());
+    }
+
     #[test]
     fn what_nobody_waited_for_says_nothing() {
+        let (_other, socket) = UnixStream::pair().unwrap();
         let mut link = BusyPoll::default();
-        link.came();
+        assert!(read(&mut link, Poll::Ready(Ok(())), &socket).is_ready());
         assert_eq!(link.window, WINDOW);
     }
 }

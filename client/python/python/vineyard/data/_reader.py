@@ -49,14 +49,18 @@ class Reader:
         a private copy if this reader copies; else it is read-only, and the memory stays mapped
         while it exists.
         """
-        shared = self.shared_blob(node)
+        shared = self._buffer(node["id"])
+        if shared is None:
+            shared = self._blob_of_elsewhere(node)
         return bytearray(shared) if self.copies else shared
 
     def shared_blob(self, node: Tree) -> Any:
         """The bytes of a blob in the shared memory, for what copies them by itself."""
         blob = self._buffer(node["id"])
-        if blob is not None:
-            return blob
+        return self._blob_of_elsewhere(node) if blob is None else blob
+
+    def _blob_of_elsewhere(self, node: Tree) -> bytes:
+        """The bytes of a blob that the memory here does not have."""
         if node["id"] == _EMPTY:
             return b""
         holder = _instance_of(self.meta._tree(), node["id"])

@@ -68,20 +68,21 @@ class NestedContext(Generic[Key, Wanted]):
         """The result of `_describe` for the function for `wanted`; cached until a function is
         registered anywhere.
         """
-        self._forget_if_stale()
+        if self._found_at != _registrations:
+            self._forget()
         found = self._found.get(wanted)
         if found is None:
             found = self._describe(self._search(wanted))
             self._found[wanted] = found
         return found
 
-    def _forget_if_stale(self) -> None:
-        if self._found_at != _registrations:
-            self._found, self._known, self._found_at = {}, {}, _registrations
+    def _forget(self) -> None:
+        self._found, self._known, self._found_at = {}, {}, _registrations
 
     def known(self, question: Any, answer: Callable[[Self], bool]) -> bool:
         """What `answer` says of this context; asked again after a function is registered."""
-        self._forget_if_stale()
+        if self._found_at != _registrations:
+            self._forget()
         known: bool | None = self._known.get(question)
         if known is None:
             known = self._known[question] = answer(self)
@@ -100,35 +101,27 @@ class NestedContext(Generic[Key, Wanted]):
         raise NotImplementedError
 
 
-class CurrentContext(Generic[Context]):
-    """The context that is current in each thread.
+class CurrentContext(threading.local, Generic[Context]):
+    """The context that is current in each thread, as its attribute `current`.
 
     The main thread begins with the default one, every other with a fresh context inside it: what is
     registered in a context of one thread is not seen by the others.
     """
 
     def __init__(self, default: Context) -> None:
-        self._default = default
-        self._local = threading.local()
-
-    def get(self) -> Context:
-        """The context of this thread."""
-        current: Context | None = getattr(self._local, "current", None)
-        if current is None:
-            is_main = threading.current_thread() is threading.main_thread()
-            current = self._default if is_main else self._default.extend()
-            self._local.current = current
-        return current
+        """Runs once in each thread that asks for its context."""
+        is_main = threading.current_thread() is threading.main_thread()
+        self.current: Context = default if is_main else default.extend()
 
     @contextlib.contextmanager
     def opened(
         self, added: Mapping[Any, Any] | None, base: Context | None
     ) -> Generator[Context, Any, Any]:
         """Extends `base`, or else the current context; the result is current inside the block."""
-        before = self.get()
+        before = self.current
         inside = (base or before).extend(added)
-        self._local.current = inside
+        self.current = inside
         try:
             yield inside
         finally:
-            self._local.current = before
+            self.current = before

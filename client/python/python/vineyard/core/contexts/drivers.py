@@ -80,7 +80,7 @@ def get_current_drivers() -> DriverContext:
     """The driver context of this thread (DriverContext); the main thread begins with the default
     one.
     """
-    return _current.get()
+    return _current.current
 
 
 @contextlib.contextmanager

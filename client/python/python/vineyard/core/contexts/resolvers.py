@@ -120,7 +120,7 @@ def get_current_resolvers() -> ResolverContext:
     The main thread begins with the default one, every other with a fresh context inside it: what is
     registered in a context of one thread is not seen by the others.
     """
-    return _current.get()
+    return _current.current
 
 
 @contextlib.contextmanager

@@ -128,7 +128,7 @@ def get(
         if not isinstance(object_id, ObjectID):
             object_id = ObjectID(object_id)
         obj = client._object(object_id, None, fetch)
-    context = resolver if resolver is not None else get_current_resolvers()
+    context = resolver if resolver is not None else get_current_resolvers().run
     if copy:
         kwargs["copy"] = True
     before = reading.set(client)

@@ -15,6 +15,7 @@
 //! | `delete` | deletes, and the freeing of blobs that nothing refers to any more |
 //! | `streams` | the streams of this node |
 //! | `chunks` | turns of streams: memory, order, waits |
+//! | `relays`, `relayed` | turns of streams that are read from another node: on the stream's node, on the readers' |
 //! | `read` | metadata, with the blobs that are here |
 //! | `follow` | following what the cluster has applied |
 
@@ -27,17 +28,20 @@ mod make;
 pub(crate) mod pending;
 mod persist;
 mod read;
+mod relayed;
+mod relays;
 pub(crate) mod streams;
 #[cfg(test)]
 mod tests;
 mod waiters;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 use vineyard_raft::state::State;
 use vineyard_store::{Error, HolderId, Store};
-use vineyard_wire::{Code, ObjectId, Status};
+use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 pub(crate) use self::chunks::{Awaited, Need, PullOptions, Pulled};
 pub(crate) use self::copy::Copied;
@@ -45,10 +49,12 @@ pub(crate) use self::delete::{Deleted, Deletion, PendingDelete};
 pub(crate) use self::make::{Inline, Made, Put, PutTurn};
 pub(crate) use self::persist::{Carried, Persisting, Proposal};
 pub(crate) use self::read::{Found, Known};
+pub(crate) use self::relayed::{RelayNeed, Standing};
 pub(crate) use self::waiters::Waiter;
 
 use self::catalog::Catalog;
 use self::pending::{Asked, Pending, Verdict};
+use self::relays::RelayReader;
 use self::streams::Streams;
 use self::waiters::Waiters;
 
@@ -63,6 +69,10 @@ pub(crate) struct Local {
     pub(crate) pending: Pending,
     pub(crate) waiters: Waiters,
     pub(crate) streams: Streams,
+    /// Other nodes that read streams of this one.
+    relay_readers: BTreeMap<(InstanceId, ObjectId), RelayReader>,
+    /// Streams of other nodes whose relay is being opened.
+    opening: BTreeSet<ObjectId>,
     /// A writer waits before all blobs together use this much of the arena.
     stream_threshold_percent: u8,
     /// Objects of streams that can only be deleted later.
@@ -105,6 +115,8 @@ impl Local {
             pending: Pending::default(),
             waiters: Waiters::default(),
             streams: Streams::default(),
+            relay_readers: BTreeMap::new(),
+            opening: BTreeSet::new(),
             stream_threshold_percent,
             discards: Discards::default(),
             releases_seen: 0,

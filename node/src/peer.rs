@@ -1,4 +1,5 @@
-//! Connections between nodes: the handshake, the dialling and the serving side, and the transfer of blobs.
+//! Connections between nodes: the handshake, the dialling and the serving side, the transfer of blobs, and relays of
+//! streams.
 
 pub(crate) mod dial;
 pub(crate) mod fetch;
@@ -7,5 +8,6 @@ pub(crate) mod handshake;
 mod introduction;
 #[cfg(test)]
 pub(crate) mod pipe;
+pub(crate) mod relay;
 pub(crate) mod serve;
 pub(crate) mod stats;

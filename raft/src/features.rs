@@ -19,8 +19,10 @@ pub const BASE: u8 = 0;
 pub const LIVES: u8 = 1;
 /// `Publish` and `AdmitAt`.
 pub const PUBLISH: u8 = 2;
+/// Streams that are read from another node. No command needs it: a node asks another one if that one has said it.
+pub const RELAY: u8 = 3;
 /// What this build understands.
-pub const LATEST: u8 = PUBLISH;
+pub const LATEST: u8 = RELAY;
 
 const PREFIX: &str = "vineyard.feature-level/";
 

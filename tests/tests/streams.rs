@@ -1,6 +1,7 @@
 //! Streams between processes: what the released protocol says in bare frames, what becomes of a stream whose side is
 //! killed, and much data through a small arena.
 
+mod relayed;
 mod released;
 
 use std::process::Command;

@@ -19,6 +19,7 @@ use crate::json::items;
 use crate::limits::PEER_FRAME_BYTES_MAX;
 use crate::reply::{MemoryPieces, NodeStats};
 use crate::status::Status;
+use crate::stream::{OnReaderGone, ReadersKind};
 
 /// The first bytes of a peer connection. Bytes 4 to 7 are not zero, so no vineyard client frame starts like this.
 pub const MAGIC: [u8; 8] = *b"vypeer1\n";
@@ -120,6 +121,56 @@ pub enum Ask {
     },
     /// As `Stats`, with the pieces of the memory. A node that does not know this question hangs up.
     MemoryStats,
+    /// Opens a stream of this node for readers of another one. This and the next two are only asked of nodes at feature
+    /// level 3 or above.
+    OpenRelay(OpenRelay),
+    /// The next chunks of an opened relay. Waits a while for one if the relay has none that is unread.
+    PullRelay(PullRelay),
+    /// The relay's readers are gone, or done.
+    LeaveRelay {
+        reader: InstanceId,
+        stream: ObjectId,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRelay {
+    /// The process that asks: this node sees it as one reader.
+    pub reader: InstanceId,
+    pub stream: ObjectId,
+    pub cursor: String,
+    pub from: RelayFrom,
+}
+
+/// The first chunk to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RelayFrom {
+    Next,
+    Start,
+    Number(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullRelay {
+    pub reader: InstanceId,
+    pub stream: ObjectId,
+    /// How many chunks the relay has copied. Those that it was given after them are given again.
+    pub copied: u64,
+    /// How many of these its readers are done with. They are acknowledged.
+    pub read: u64,
+    /// At most so many bytes are given; at least one chunk if none is unread and this is not 0.
+    pub credit_bytes: u64,
+}
+
+/// A chunk of a relayed stream. Its bytes are fetched by `Read`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayedChunk {
+    pub id: ObjectId,
+    /// Of an object: its tree as JSON text.
+    pub tree: Option<String>,
+    /// Every blob among and below it, with its size.
+    #[serde(deserialize_with = "items")]
+    pub blobs: Vec<(ObjectId, u64)>,
 }
 
 /// A part of a sealed blob.
@@ -160,6 +211,23 @@ pub enum Answer {
         stats: NodeStats,
         pieces: MemoryPieces,
     },
+    /// To `OpenRelay`.
+    RelayOpened {
+        /// The number of the first chunk that the relay gets.
+        next_number: u64,
+        window_bytes_max: Option<u64>,
+        readers: ReadersKind,
+        on_reader_gone: OnReaderGone,
+    },
+    /// To `PullRelay`. The end, and why a stream failed, is `Refused` once all chunks are read.
+    Relayed {
+        #[serde(deserialize_with = "items")]
+        chunks: Vec<RelayedChunk>,
+        /// No more will come.
+        is_last: bool,
+    },
+    /// To `LeaveRelay`.
+    RelayLeft,
 }
 
 /// A frame that is not what it should be.

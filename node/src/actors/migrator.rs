@@ -73,6 +73,21 @@ impl Migrator {
         })
     }
 
+    /// Copies blobs of `source`, each with its size, and returns the copies, which the node itself holds. All or
+    /// nothing.
+    pub(crate) async fn copy_blobs(
+        &self,
+        node: &Rc<NodeContext>,
+        blobs: BTreeMap<ObjectId, u64>,
+        source: InstanceId,
+    ) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
+        let blobs = blobs.into_iter();
+        let wanted = blobs.map(|(blob, size)| plan::Wanted { blob, size, source });
+        let fetched = transfer::fetch_blobs(node, wanted.collect()).await?;
+        let copies = fetched.into_iter().map(|(blob, copy)| (blob, copy.id));
+        Ok(copies.collect())
+    }
+
     /// The longest that a migration may take: no object is larger than the arena.
     pub(crate) fn deadline(&self, node: &NodeContext) -> Duration {
         let limits = &node.config.limits;

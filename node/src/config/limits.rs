@@ -71,6 +71,10 @@ pub struct Limits {
     pub stream_memory_wait: Duration,
     /// Pause between two looks of a writer that waits for memory; most freed memory wakes it sooner.
     pub stream_memory_recheck: Duration,
+    /// Longest silence between a relay of a stream and the stream's node, while both are well.
+    pub relay_period: Duration,
+    /// Pause before a relay asks again after a failure.
+    pub relay_retry: Duration,
 
     /// Connections one large blob is spread over.
     pub bulk_connections: usize,
@@ -134,6 +138,8 @@ impl Default for Limits {
             stream_threshold_percent: STREAM_THRESHOLD_PERCENT,
             stream_memory_wait: Duration::from_secs(30),
             stream_memory_recheck: Duration::from_millis(250),
+            relay_period: Duration::from_millis(500),
+            relay_retry: Duration::from_millis(100),
 
             bulk_connections: 4,
             bulk_range_bytes: 16 << 20,

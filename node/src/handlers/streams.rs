@@ -20,8 +20,11 @@ use crate::context::{Counted, call};
 use crate::failure;
 use crate::local::streams::Who;
 use crate::local::{Awaited, Local, Need, PullOptions, Pulled};
+use crate::peer::relay;
 use crate::session::{Kind, Session};
 
+/// The mode of the protocol.
+const READ: u64 = 1;
 /// A request is asked again after this long, whatever happens; also the longest limit of a client.
 const WAIT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -35,8 +38,13 @@ pub(super) async fn create_stream(
     Ok(Reply::CreateStream)
 }
 
-pub(super) async fn open_stream(session: &Session, open: OpenStream) -> Result<Reply, Status> {
+pub(super) async fn open_stream(session: &Session, mut open: OpenStream) -> Result<Reply, Status> {
     let who = who(session);
+    let (id, from) = (open.object_id, open.from);
+    if open.mode == READ && relay::ensure(&session.node, id, open.cursor.as_deref(), from).await? {
+        // The relay begins there.
+        open.from = None;
+    }
     let turn = move |local: &mut Local, state: &State| local.open_stream(state, who, &open);
     session.node.local.ask(turn).await??;
     Ok(Reply::OpenStream)
@@ -110,6 +118,7 @@ pub(super) async fn pull_next(
     } = pull;
     let who = who(session);
     let maps = session.kind == Kind::Ipc;
+    relay::ensure(&session.node, id, cursor.as_deref(), None).await?;
     let turn = move || {
         let options = PullOptions {
             cursor: cursor.clone(),

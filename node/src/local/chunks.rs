@@ -19,6 +19,8 @@ use super::{Found, Local, Waiter, not_sealed};
 
 /// Most chunks that one pull is given.
 const PULL_CHUNKS_MAX: u64 = 1024;
+/// The mode of the protocol.
+const WRITE: u64 = 2;
 /// What those are told who wait when a stream is dropped.
 const DROPPED: &str = "the stream was dropped";
 
@@ -81,6 +83,9 @@ impl Local {
         who: Who,
         open: &OpenStream,
     ) -> Result<(), Status> {
+        if open.mode == WRITE {
+            self.check_written_here(open.object_id)?;
+        }
         self.stream(state, open.object_id)?.open(who, open)?;
         self.waiters.wake(&[open.object_id]);
         Ok(())
@@ -306,6 +311,7 @@ impl Local {
         stop: StopStream,
     ) -> Result<(), Status> {
         let StopStream { id, failed, reason } = stop;
+        self.check_written_here(id)?;
         self.stream(state, id)?.stop(who.holder, failed, reason)?;
         match failed && who.is_ours {
             // The chunk may be half full.
@@ -413,7 +419,7 @@ impl Local {
     }
 
     /// What streams and all else may use before a writer waits.
-    fn stream_threshold_bytes(&self) -> u64 {
+    pub(super) fn stream_threshold_bytes(&self) -> u64 {
         let limit = u128::from(self.store.usage().memory_limit);
         (limit * u128::from(self.stream_threshold_percent) / 100) as u64
     }
@@ -431,12 +437,13 @@ impl Local {
     }
 
     fn writing_to(&mut self, state: &State, who: Who, id: ObjectId) -> Result<&mut Stream, Status> {
+        self.check_written_here(id)?;
         let stream = self.reading_from(state, who, id)?;
         stream.check_writer(who.holder)?;
         Ok(stream)
     }
 
-    fn reading_from(
+    pub(super) fn reading_from(
         &mut self,
         state: &State,
         who: Who,
@@ -448,7 +455,7 @@ impl Local {
         }
     }
 
-    fn stream(&mut self, state: &State, id: ObjectId) -> Result<&mut Stream, Status> {
+    pub(super) fn stream(&mut self, state: &State, id: ObjectId) -> Result<&mut Stream, Status> {
         let me = self.catalog.me();
         let (node, maker) = (me.node(), id.made_by());
         let is_elsewhere = maker.node() != node && state.instance(maker).is_some();

@@ -21,7 +21,7 @@ use vineyard_store::HolderId;
 use vineyard_wire::{ObjectId, Status};
 
 pub(crate) use self::queue::Chunk;
-pub(crate) use self::stream::{Pull, READER_LEFT, Stream};
+pub(crate) use self::stream::{Origin, Pull, READER_LEFT, Stream, failed};
 
 /// A connection that uses a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Turns of what is local: the rules of the ledger, and the state after a turn.
 
 mod races;
+mod relays;
 mod rules;
 
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use super::{frames, handshake, introduction};
 use crate::boot::registration::Boot;
 use crate::context::{Counted, NodeContext};
 use crate::failure;
+use crate::peer::relay;
 use crate::peer::stats;
 
 /// Serves a connection whose `MAGIC` has been read, until the other side leaves. `unregistered` counts the connection
@@ -74,62 +75,56 @@ fn serves(boot: &Boot, purpose: Purpose) -> Result<(), &'static str> {
 }
 
 async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Result<()> {
-    loop {
-        let asked = frames::read(stream.as_mut(), frames::MESSAGE_BYTES_MAX);
-        let ask = match tokio::time::timeout(node.config.limits.peer_idle_deadline, asked).await {
-            Ok(Ok(ask)) => ask,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-            Ok(Err(error)) => return Err(error),
-            // A machine that lost its power does not close its connections.
-            Err(_) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "no question in time",
-                ));
+    while let Some(ask) = next_ask(node, stream.as_mut()).await? {
+        let answer = match ask {
+            Ask::Read { ranges } => {
+                stream = read(node, stream, ranges, None).await?;
+                continue;
             }
+            Ask::ReadTraced { trace, ranges } => {
+                stream = read(node, stream, ranges, Some(trace)).await?;
+                continue;
+            }
+            Ask::Join(join) => admit(node, join, features::BASE).await,
+            Ask::JoinAt { join, level } => admit(node, join, level).await,
+            Ask::Stats => stats::here(node).await.map(|stats| Answer::Stats {
+                instance: node.instance,
+                stats,
+            }),
+            Ask::MemoryStats => memory_stats(node).await,
+            Ask::OpenRelay(open) => relay::serve::open(node, open).await,
+            Ask::PullRelay(pull) => relay::serve::pull(node, pull).await,
+            Ask::LeaveRelay {
+                reader,
+                stream: left,
+            } => relay::serve::leave(node, reader, left).await,
         };
-        stream = match ask {
-            Ask::Join(join) => {
-                let admitted = admit(node, join, features::BASE).await;
-                let answer = admitted.unwrap_or_else(Answer::Refused);
-                frames::write(stream.as_mut(), &answer).await?;
-                stream
-            }
-            Ask::JoinAt { join, level } => {
-                let answer = admit(node, join, level)
-                    .await
-                    .unwrap_or_else(Answer::Refused);
-                frames::write(stream.as_mut(), &answer).await?;
-                stream
-            }
-            Ask::Stats => {
-                let answer = match stats::here(node).await {
-                    Ok(stats) => Answer::Stats {
-                        instance: node.instance,
-                        stats,
-                    },
-                    Err(status) => Answer::Refused(status),
-                };
-                frames::write(stream.as_mut(), &answer).await?;
-                stream
-            }
-            Ask::MemoryStats => {
-                let known = async { Ok((stats::here(node).await?, stats::pieces(node).await?)) };
-                let answer = match known.await {
-                    Ok((stats, pieces)) => Answer::MemoryStats {
-                        instance: node.instance,
-                        stats,
-                        pieces,
-                    },
-                    Err(status) => Answer::Refused(status),
-                };
-                frames::write(stream.as_mut(), &answer).await?;
-                stream
-            }
-            Ask::Read { ranges } => read(node, stream, ranges, None).await?,
-            Ask::ReadTraced { trace, ranges } => read(node, stream, ranges, Some(trace)).await?,
-        };
+        frames::write(stream.as_mut(), &answer.unwrap_or_else(Answer::Refused)).await?;
     }
+    Ok(())
+}
+
+/// `None` once the other side has left.
+async fn next_ask(node: &NodeContext, stream: &mut dyn Stream) -> io::Result<Option<Ask>> {
+    let asked = frames::read(stream, frames::MESSAGE_BYTES_MAX);
+    match tokio::time::timeout(node.config.limits.peer_idle_deadline, asked).await {
+        Ok(Ok(ask)) => Ok(Some(ask)),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Ok(Err(error)) => Err(error),
+        // A machine that lost its power does not close its connections.
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "no question in time",
+        )),
+    }
+}
+
+async fn memory_stats(node: &NodeContext) -> Result<Answer, Status> {
+    Ok(Answer::MemoryStats {
+        instance: node.instance,
+        stats: stats::here(node).await?,
+        pieces: stats::pieces(node).await?,
+    })
 }
 
 async fn admit(node: &Rc<NodeContext>, join: Join, level: u8) -> Result<Answer, Status> {

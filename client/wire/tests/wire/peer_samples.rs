@@ -1,9 +1,10 @@
 //! One example of each peer message. A new variant does not compile until it is listed here.
 
 use vineyard_wire::peer::{
-    Answer, Ask, Challenge, Hello, Introduced, Join, Life, PROOF_BYTES, Purpose, Range, Response,
-    VERSION, Welcome,
+    Answer, Ask, Challenge, Hello, Introduced, Join, Life, OpenRelay, PROOF_BYTES, PullRelay,
+    Purpose, Range, RelayFrom, RelayedChunk, Response, VERSION, Welcome,
 };
+use vineyard_wire::stream::{OnReaderGone, ReadersKind};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
 
 use crate::reply_samples::{pieces, stats};
@@ -73,6 +74,9 @@ names! { ASKS ask_name(Ask) {
     Ask::JoinAt { .. } => "ask.join_at",
     Ask::ReadTraced { .. } => "ask.read_traced",
     Ask::MemoryStats => "ask.memory_stats",
+    Ask::OpenRelay(_) => "ask.open_relay",
+    Ask::PullRelay(_) => "ask.pull_relay",
+    Ask::LeaveRelay { .. } => "ask.leave_relay",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -81,6 +85,9 @@ names! { ANSWERS answer_name(Answer) {
     Answer::Bytes { .. } => "answer.bytes",
     Answer::Refused(_) => "answer.refused",
     Answer::MemoryStats { .. } => "answer.memory_stats",
+    Answer::RelayOpened { .. } => "answer.relay_opened",
+    Answer::Relayed { .. } => "answer.relayed",
+    Answer::RelayLeft => "answer.relay_left",
 } }
 
 pub(crate) fn hellos() -> Vec<Hello> {
@@ -167,6 +174,23 @@ pub(crate) fn asks() -> Vec<Ask> {
             ranges: vec![range(0, 4_096)],
         },
         Ask::MemoryStats,
+        Ask::OpenRelay(OpenRelay {
+            reader: InstanceId(65_537),
+            stream: ObjectId(7),
+            cursor: "c".into(),
+            from: RelayFrom::Number(300),
+        }),
+        Ask::PullRelay(PullRelay {
+            reader: InstanceId(65_537),
+            stream: ObjectId(7),
+            copied: 3,
+            read: 2,
+            credit_bytes: 4 << 20,
+        }),
+        Ask::LeaveRelay {
+            reader: InstanceId(65_537),
+            stream: ObjectId(7),
+        },
     ]
 }
 
@@ -188,5 +212,27 @@ pub(crate) fn answers() -> Vec<Answer> {
             stats: stats(),
             pieces: pieces(),
         },
+        Answer::RelayOpened {
+            next_number: 300,
+            window_bytes_max: Some(4 << 20),
+            readers: ReadersKind::Each,
+            on_reader_gone: OnReaderGone::Wait,
+        },
+        Answer::Relayed {
+            chunks: vec![
+                RelayedChunk {
+                    id: ObjectId::EMPTY_BLOB,
+                    tree: None,
+                    blobs: vec![(ObjectId::EMPTY_BLOB, 0)],
+                },
+                RelayedChunk {
+                    id: ObjectId(7),
+                    tree: Some("{}".into()),
+                    blobs: Vec::new(),
+                },
+            ],
+            is_last: true,
+        },
+        Answer::RelayLeft,
     ]
 }

@@ -10,8 +10,8 @@ use vineyard_wire::json::{
     decode_reply, decode_request, encode_reply, encode_request, encode_status,
 };
 use vineyard_wire::peer::{
-    self, Answer, Ask, Challenge, Hello, Introduced, Join, Life, PROOF_BYTES, Purpose, Range,
-    Response, Welcome,
+    self, Answer, Ask, Challenge, Hello, Introduced, Join, Life, OpenRelay, PROOF_BYTES, PullRelay,
+    Purpose, Range, RelayFrom, RelayedChunk, Response, Welcome,
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
@@ -49,8 +49,37 @@ fn ask() -> impl Strategy<Value = Ask> {
         }),
         Just(Ask::Stats),
         Just(Ask::MemoryStats),
+        (any::<[u64; 3]>(), any::<String>()).prop_map(|([reader, stream, number], cursor)| {
+            Ask::OpenRelay(OpenRelay {
+                reader: InstanceId(reader),
+                stream: ObjectId(stream),
+                cursor,
+                from: RelayFrom::Number(number),
+            })
+        }),
+        any::<[u64; 5]>().prop_map(|[reader, stream, copied, read, credit_bytes]| {
+            Ask::PullRelay(PullRelay {
+                reader: InstanceId(reader),
+                stream: ObjectId(stream),
+                copied,
+                read,
+                credit_bytes,
+            })
+        }),
         vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
     ]
+}
+
+fn relayed() -> impl Strategy<Value = RelayedChunk> {
+    let blobs = vec(any::<[u64; 2]>(), 0..4);
+    (any::<u64>(), any::<Option<String>>(), blobs).prop_map(|(id, tree, blobs)| RelayedChunk {
+        id: ObjectId(id),
+        tree,
+        blobs: blobs
+            .into_iter()
+            .map(|[id, bytes]| (ObjectId(id), bytes))
+            .collect(),
+    })
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -74,6 +103,8 @@ fn answer() -> impl Strategy<Value = Answer> {
             }
         }),
         any::<u64>().prop_map(|len| Answer::Bytes { len }),
+        (vec(relayed(), 0..4), any::<bool>())
+            .prop_map(|(chunks, is_last)| Answer::Relayed { chunks, is_last }),
         status().prop_map(Answer::Refused),
     ]
 }

@@ -62,7 +62,12 @@ impl Local {
     }
 
     /// Blobs go unless something else refers to them; objects go with all that only they refer to.
-    pub(super) fn free_chunks(&mut self, state: &State, holder: HolderId, chunks: Vec<Chunk>) {
+    pub(in crate::local) fn free_chunks(
+        &mut self,
+        state: &State,
+        holder: HolderId,
+        chunks: Vec<Chunk>,
+    ) {
         for Chunk { id, .. } in chunks {
             if !id.is_blob() {
                 self.discard_object(state, id);

@@ -28,8 +28,11 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(retain_bytes_max: u64) -> Self {
+    /// The first chunk will have the number `first`.
+    pub(super) fn new(first: u64, retain_bytes_max: u64) -> Self {
         Self {
+            first,
+            needed: first,
             retain_bytes_max,
             ..Self::default()
         }

@@ -43,13 +43,14 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn new(kind: ReadersKind, min: u64) -> Self {
+    /// The first chunk will have the number `first`.
+    pub(super) fn new(kind: ReadersKind, min: u64, first: u64) -> Self {
         Self {
             kind,
             min: min.max(1),
             cursors: BTreeMap::new(),
             opened: 0,
-            shared_next: 0,
+            shared_next: first,
             returned: BTreeSet::new(),
         }
     }
@@ -121,6 +122,15 @@ impl Readers {
         cursor
             .map(|cursor| std::mem::take(&mut cursor.in_flight))
             .unwrap_or_default()
+    }
+
+    /// The reader is done with these of what it got.
+    pub(super) fn acknowledge_some(&mut self, name: &str, numbers: &[u64]) {
+        if let Some(cursor) = self.cursors.get_mut(name) {
+            numbers.iter().for_each(|number| {
+                cursor.in_flight.remove(number);
+            });
+        }
     }
 
     /// At most `max` numbers below `end` for `name`; they are in flight from now on.

@@ -3,18 +3,22 @@
 //! Promise: chunks are read in the order in which they were written, once by each cursor; a stream that has ended says
 //! so to both sides, with the reason.
 
+mod relayed;
+mod status;
+
 use std::collections::BTreeSet;
 
 use vineyard_store::HolderId;
 use vineyard_wire::stream::{
-    CursorStatus, OnReaderGone, OpenStream, ReadFrom, ReadFromWord, ReadersKind, StreamRules,
-    StreamState, StreamStatus,
+    OnReaderGone, OpenStream, ReadFrom, ReadFromWord, ReadersKind, StreamRules,
 };
-use vineyard_wire::{Code, InstanceId, ObjectId, Status};
+use vineyard_wire::{Code, Status};
 
 use super::queue::{Chunk, Queue};
 use super::readers::Readers;
 use super::{Departure, Who, Writing};
+
+pub(crate) use self::relayed::Origin;
 
 /// The modes of the protocol.
 const READ: u64 = 1;
@@ -34,13 +38,20 @@ pub(crate) struct Stream {
     is_open_to_write: bool,
     writing: Option<Writing>,
     waiting_writer: Option<WaitingWriter>,
+    /// Of a stream that is on another node.
+    origin: Option<Origin>,
 }
 
 #[derive(Debug)]
 enum End {
     Open,
     Drained,
-    Failed { reason: Option<String>, by: Side },
+    Failed {
+        reason: Option<String>,
+        by: Side,
+    },
+    /// What the stream's node said, or that it is gone.
+    Told(Status),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +78,8 @@ pub(crate) enum Pull {
 impl Stream {
     pub(crate) fn new(rules: StreamRules, holder: HolderId, creator: HolderId) -> Self {
         Self {
-            queue: Queue::new(rules.retain_bytes_max),
-            readers: Readers::new(rules.readers, rules.readers_min),
+            queue: Queue::new(0, rules.retain_bytes_max),
+            readers: Readers::new(rules.readers, rules.readers_min, 0),
             rules,
             holder,
             creator,
@@ -77,6 +88,7 @@ impl Stream {
             is_open_to_write: false,
             writing: None,
             waiting_writer: None,
+            origin: None,
         }
     }
 
@@ -154,7 +166,7 @@ impl Stream {
                 reason,
                 by: Side::Reader,
             } => return Err(failed(reason.as_deref())),
-            End::Drained | End::Failed { .. } => {
+            End::Drained | End::Failed { .. } | End::Told(_) => {
                 return Err(state(
                     "the stream was stopped: !stream->drained && !stream->failed",
                 ));
@@ -286,6 +298,7 @@ impl Stream {
                 Some(Status::new(Code::StreamDrained, text))
             }
             End::Failed { reason, .. } => Some(failed(reason.as_deref())),
+            End::Told(status) => Some(status.clone()),
         }
     }
 
@@ -320,7 +333,9 @@ impl Stream {
                 reason,
                 by: Side::Reader,
             } => return Err(failed(reason.as_deref())),
-            End::Drained | End::Failed { .. } => return Err(state("Stream already stopped")),
+            End::Drained | End::Failed { .. } | End::Told(_) => {
+                return Err(state("Stream already stopped"));
+            }
         };
         Ok(())
     }
@@ -434,40 +449,6 @@ impl Stream {
         readers
             .chain(self.waiting_writer.map(|waiting| waiting.holder))
             .collect()
-    }
-
-    pub(crate) fn status(&self, id: ObjectId, instance_id: InstanceId) -> StreamStatus {
-        let (state, reason) = match &self.end {
-            End::Open => (StreamState::Open, None),
-            End::Drained => (StreamState::Drained, None),
-            End::Failed { reason, .. } => (StreamState::Failed, reason.clone()),
-        };
-        let in_flight_chunks = self.readers.in_flight();
-        let cursor = |name: &String| {
-            let cursor = &self.readers.cursors[name];
-            CursorStatus {
-                name: name.clone(),
-                next_number: self.readers.next_number(name),
-                is_open: cursor.reader.is_some(),
-                waits: cursor.waits,
-            }
-        };
-        StreamStatus {
-            id,
-            state,
-            reason,
-            instance_id,
-            rules: self.rules.clone(),
-            next_number: self.queue.end(),
-            oldest_number: self.queue.oldest(),
-            waiting_chunks: self.queue.needed_chunks().saturating_sub(in_flight_chunks),
-            in_flight_chunks,
-            window_bytes: self.window_bytes(),
-            retained_bytes: self.queue.retained_bytes(),
-            writer_waits: self.waiting_writer.is_some(),
-            writers: self.writers.len() as u64,
-            cursors: self.readers.cursors.keys().map(cursor).collect(),
-        }
     }
 }
 

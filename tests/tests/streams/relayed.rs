@@ -1,0 +1,176 @@
+//! Streams that are read on another node than their own: equal bytes, and what becomes of each side when a node dies.
+
+use std::time::{Duration, Instant};
+
+use vineyard_client::stream::{ReaderOptions, StreamOptions, StreamStatus};
+use vineyard_client::{Code, Draft, ObjectId, blocking};
+use vineyard_tests::cluster::Cluster;
+use vineyard_tests::node::Plan;
+use vineyard_tests::wait;
+
+use super::{ARENA, CHUNK_BYTES, PATIENCE, connect};
+
+/// Silence after which a node is lost for a stream, and what a busy machine adds.
+const NODE_TOLD_WITHIN: Duration = Duration::from_secs(6);
+const CHUNKS: u64 = 64;
+
+fn start(nodes: usize) -> Cluster {
+    let plan = Plan {
+        size: ARENA.to_owned(),
+        ..Plan::default()
+    };
+    let cluster = Cluster::start(nodes, &plan).unwrap();
+    cluster.wait_settled().unwrap();
+    cluster
+}
+
+fn is_empty(client: &blocking::Client) {
+    wait::until("a node without streams", PATIENCE, || {
+        let status = client.instance_status()?;
+        let deleted = status.pieces.map_or(0, |pieces| pieces.deleted_bytes);
+        let counts = (status.memory_usage, deleted);
+        anyhow::ensure!(counts == (0, 0), "{counts:?}");
+        Ok(Some(()))
+    })
+    .unwrap();
+}
+
+/// Waits until the stream is in the state that `is_there` wants.
+fn reached(client: &blocking::Client, stream: ObjectId, is_there: impl Fn(&StreamStatus) -> bool) {
+    wait::until("the state of the stream", PATIENCE, || {
+        let status = client.stream_status(stream)?;
+        anyhow::ensure!(is_there(&status), "{status:?}");
+        Ok(Some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn another_node_reads_more_than_its_arena_holds() {
+    let cluster = start(2);
+    let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
+    let stream = owner
+        .create_stream(StreamOptions::default().window_bytes_max(8 << 20))
+        .unwrap();
+    let mut writer = owner.open_writer(stream).unwrap();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let writes = scope.spawn(move || {
+            for number in 0..CHUNKS {
+                writer.write(&vec![number as u8; CHUNK_BYTES]).unwrap();
+            }
+            writer.finish().unwrap();
+        });
+        let mut reader = other
+            .open_reader(stream, &ReaderOptions::default())
+            .unwrap();
+        for number in 0..CHUNKS {
+            let chunk = reader.next().unwrap().expect("it was written");
+            let bytes = chunk.blob().unwrap();
+            assert_eq!(bytes.len(), CHUNK_BYTES);
+            assert!(bytes.iter().all(|byte| *byte == number as u8), "{number}");
+        }
+        assert!(reader.next().unwrap().is_none(), "the end");
+        writes.join().unwrap();
+    });
+    println!(
+        "{CHUNKS} MiB through {ARENA} of two nodes in {:?}",
+        begun.elapsed()
+    );
+    is_empty(&owner);
+    is_empty(&other);
+    for client in [&owner, &other] {
+        assert!(
+            client.stream_status(stream).is_err(),
+            "it went with its sides"
+        );
+    }
+}
+
+#[test]
+fn objects_and_a_failure_reach_another_node() {
+    let cluster = start(2);
+    let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
+    let stream = owner.create_stream(StreamOptions::default()).unwrap();
+    let mut writer = owner.open_writer(stream).unwrap();
+    let draft = Draft::new("test::Thing").blob("bytes", [7; 100_000]);
+    writer.put(draft).unwrap();
+    let mut reader = other
+        .open_reader(stream, &ReaderOptions::default())
+        .unwrap();
+    let chunk = reader.next().unwrap().expect("it was written");
+    let object = chunk.object().expect("an object");
+    assert_ne!(chunk.id().made_by(), stream.made_by(), "a copy");
+    let blobs: Vec<_> = object.blobs.values().map(|blob| blob.to_vec()).collect();
+    assert_eq!(blobs, [vec![7; 100_000]]);
+    let refused = other.open_writer(stream).unwrap_err();
+    assert_eq!(refused.code(), Some(Code::Invalid), "{refused}");
+    assert!(
+        refused.to_string().contains("connect to that node"),
+        "{refused}"
+    );
+    writer.fail("the source is dry").unwrap();
+    let told = reader.next().unwrap_err();
+    assert_eq!(told.code(), Some(Code::StreamFailed), "{told}");
+    assert!(told.to_string().contains("the source is dry"), "{told}");
+}
+
+#[test]
+fn a_reader_is_told_that_the_node_of_its_stream_was_killed() {
+    let mut cluster = start(2);
+    let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
+    let stream = owner.create_stream(StreamOptions::default()).unwrap();
+    let mut writer = owner.open_writer(stream).unwrap();
+    writer.write(&[1; 1000]).unwrap();
+    let mut reader = other
+        .open_reader(stream, &ReaderOptions::default())
+        .unwrap();
+    assert!(reader.next().unwrap().is_some());
+    let (told, took) = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| reader.next().map(drop));
+        reached(&other, stream, |status| {
+            status.cursors.iter().any(|cursor| cursor.waits)
+        });
+        cluster.nodes[0].kill().unwrap();
+        let killed = Instant::now();
+        (waits.join().unwrap().unwrap_err(), killed.elapsed())
+    });
+    assert_eq!(told.code(), Some(Code::StreamFailed), "{told}");
+    assert!(told.to_string().contains("is lost with node"), "{told}");
+    assert!(took < NODE_TOLD_WITHIN, "told after {took:?}");
+    drop(reader);
+    is_empty(&other);
+}
+
+#[test]
+fn a_writer_is_told_that_the_node_of_its_reader_was_killed() {
+    let mut cluster = start(2);
+    let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
+    let stream = owner
+        .create_stream(StreamOptions::default().window_bytes_max(3 << 20))
+        .unwrap();
+    let mut writer = owner.open_writer(stream).unwrap();
+    let mut reader = other
+        .open_reader(stream, &ReaderOptions::default())
+        .unwrap();
+    let (told, took) = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            let told = loop {
+                if let Err(error) = writer.write(&vec![7; CHUNK_BYTES]) {
+                    break error;
+                }
+            };
+            drop(writer);
+            told
+        });
+        assert!(reader.next().unwrap().is_some());
+        reached(&owner, stream, |status| status.writer_waits);
+        cluster.nodes[1].kill().unwrap();
+        let killed = Instant::now();
+        (waits.join().unwrap(), killed.elapsed())
+    });
+    assert_eq!(told.code(), Some(Code::StreamFailed), "{told}");
+    assert!(told.to_string().contains("the reader left"), "{told}");
+    assert!(took < NODE_TOLD_WITHIN, "told after {took:?}");
+    is_empty(&owner);
+}

@@ -1,15 +1,17 @@
-//! Streams between a writer and readers of one process, on the node that it is connected to.
+//! Streams between a writer and readers of one process, on the node that it is connected to; sometimes one of the
+//! readers is connected to another node.
 
 use std::time::Duration;
 
 use futures::future::{join, join_all};
 use tokio::time::sleep;
 use vineyard_client::stream::{Reader, ReaderOptions, ReadersKind, StreamOptions, Writer};
-use vineyard_client::{Client, Error};
+use vineyard_client::{Client, Error, Options};
 use vineyard_wire::ObjectId;
 
 use super::{End, Worker, ending};
 use crate::chance::Chance;
+use crate::cluster::endpoint;
 use crate::invariants::chunks_come_in_order::{self as in_order, Got};
 use crate::trace::Kind;
 
@@ -29,6 +31,8 @@ struct Plan {
     /// Some end early: their sides are dropped.
     writer_ends_at: u64,
     reader_ends_at: Option<u64>,
+    /// The first reader asks another node.
+    is_relayed: bool,
 }
 
 /// What the writer was told.
@@ -52,7 +56,11 @@ impl Worker {
             Ok(id) => id,
             Err(error) => return ending(&error),
         };
-        let opened = open(client, &plan, readers).await;
+        let elsewhere = match plan.is_relayed {
+            true => self.connect_elsewhere().await,
+            false => None,
+        };
+        let opened = open(client, elsewhere.as_ref(), &plan, readers).await;
         let (writer, readers) = match opened {
             Ok(sides) => sides,
             Err(error) => {
@@ -68,8 +76,22 @@ impl Worker {
         });
         let writes = self.write(client, writer, &plan, Chance::stream(to_write, "writer"));
         let (wrote, read) = join(writes, join_all(reads)).await;
+        if let Some(elsewhere) = elsewhere {
+            elsewhere.close().await;
+        }
         let dropped = client.drop_stream(plan.id).await;
         self.judge_stream(&plan, wrote, read, dropped)
+    }
+
+    /// A connection to any node.
+    async fn connect_elsewhere(&mut self) -> Option<Client> {
+        let nodes = self.cluster.numbers();
+        let node = nodes[self.chance.index(nodes.len())];
+        let address = format!("10.0.2.{}", self.number);
+        let machine = self.world.machine(&address, &self.name);
+        let world = self.world.client(&machine, &self.name);
+        let (endpoint, options) = (endpoint(node), Options::default());
+        world.connect_rpc(&endpoint, &options).await.ok()
     }
 
     async fn write(
@@ -135,6 +157,7 @@ impl Worker {
                 false => chunks,
             },
             reader_ends_at: chance.happens(200).then(|| chance.below(chunks)),
+            is_relayed: chance.happens(400),
         };
         let options = StreamOptions::default()
             .window_bytes_max(plan.window_bytes_max)
@@ -169,7 +192,8 @@ impl Worker {
             }
         }
         let judged = match plan.kind {
-            ReadersKind::Share if plan.reader_ends_at.is_some() => Ok(()),
+            // What a lost reader had got is given to another.
+            ReadersKind::Share if plan.reader_ends_at.is_some() || plan.is_relayed => Ok(()),
             ReadersKind::Share => in_order::judge_shared(&stream, &got, acknowledged),
             _ => in_order::judge_each(&stream, &got, acknowledged),
         };
@@ -198,6 +222,7 @@ fn is_unknown(end: &End) -> bool {
 
 async fn open(
     client: &Client,
+    elsewhere: Option<&Client>,
     plan: &Plan,
     readers: u64,
 ) -> vineyard_client::Result<(Writer, Vec<Reader>)> {
@@ -205,7 +230,15 @@ async fn open(
     let mut opened = Vec::new();
     for at in 0..readers {
         let options = ReaderOptions::cursor(format!("r{at}"));
-        opened.push(client.open_reader(plan.id, &options).await?);
+        let relayed = match elsewhere.filter(|_| at == 0) {
+            Some(elsewhere) => elsewhere.open_reader(plan.id, &options).await.ok(),
+            None => None,
+        };
+        // An older build serves no other node.
+        opened.push(match relayed {
+            Some(reader) => reader,
+            None => client.open_reader(plan.id, &options).await?,
+        });
     }
     Ok((writer, opened))
 }

@@ -186,6 +186,7 @@ verbs! {
 
     create_stream(options: StreamOptions) -> Result<ObjectId>;
     create_stream_of(id: ObjectId, options: &StreamOptions) -> Result<()>;
+    migrate_stream(id: ObjectId) -> Result<ObjectId>;
     stop_stream(id: ObjectId, failed: bool, reason: Option<&str>) -> Result<()>;
     drop_stream(id: ObjectId) -> Result<()>;
     forget_stream(id: ObjectId) -> Result<()>;

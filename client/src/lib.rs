@@ -49,7 +49,7 @@ pub use source::BlobSource;
 pub use vineyard_shm::SliceError;
 pub use vineyard_wire::reply::{
     ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MemoryPieces, NodeStats,
-    NodeStatus, Role,
+    NodeStatus, Role, StreamTotals,
 };
 pub use vineyard_wire::{Code, InstanceId, ObjectId, Signature, Trace, Tree, TreeText};
 #[doc(hidden)]

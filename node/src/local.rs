@@ -43,7 +43,7 @@ use vineyard_raft::state::State;
 use vineyard_store::{Error, HolderId, Store};
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
-pub(crate) use self::chunks::{Awaited, Need, PullOptions, Pulled};
+pub(crate) use self::chunks::{Awaited, Need, PullOptions, Pulled, ended};
 pub(crate) use self::copy::Copied;
 pub(crate) use self::delete::{Deleted, Deletion, PendingDelete};
 pub(crate) use self::make::{Inline, Made, Put, PutTurn};

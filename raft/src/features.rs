@@ -19,7 +19,8 @@ pub const BASE: u8 = 0;
 pub const LIVES: u8 = 1;
 /// `Publish` and `AdmitAt`.
 pub const PUBLISH: u8 = 2;
-/// Streams that are read from another node. No command needs it: a node asks another one if that one has said it.
+/// Streams that are read from another node, and their totals. No command needs it: a node asks another one if that one
+/// has said it.
 pub const RELAY: u8 = 3;
 /// What this build understands.
 pub const LATEST: u8 = RELAY;

@@ -148,6 +148,7 @@ macro_rules! use_every_verb {
         assert_eq!((rest[0].id(), rest[1].object().unwrap().id), (pushed, framed));
         $wait!(writer.finish()).unwrap();
         assert!($wait!(client.stop_stream(stream, false, None)).is_err(), "it has ended");
+        assert_eq!($wait!(client.migrate_stream(stream)).unwrap(), stream, "it is here");
         assert!($wait!(reader.next()).unwrap().is_none());
         drop((first, second, rest, reader, writer));
         assert!($wait!(client.forget_stream(stream)).is_err(), "it went with its last reader");
@@ -204,7 +205,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 62] = [
+const VERBS: [&str; 63] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -259,6 +260,7 @@ const VERBS: [&str; 62] = [
     "complete_with",
     "create_stream",
     "create_stream_of",
+    "migrate_stream",
     "open_reader",
     "open_writer",
     "stop_stream",
@@ -347,6 +349,7 @@ macro_rules! call_one {
             "create_stream_of" => {
                 $wait!(client.create_stream_of(NOTHING, &StreamOptions::default()))
             }
+            "migrate_stream" => $wait!(client.migrate_stream(NOTHING)).map(drop),
             "open_reader" => {
                 $wait!(client.open_reader(NOTHING, &ReaderOptions::default())).map(drop)
             }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use vineyard_client::stream::ReaderStart;
 
 const EXIT_CODES: &str = "Exit codes:\n  \
     0  done\n  \
@@ -236,12 +237,36 @@ pub(crate) enum StreamVerb {
         /// Its id, or its name
         stream: String,
     },
+    /// Write the bytes of a stream's chunks as they come, until its end. It reads: nobody else gets what one of several
+    /// readers, or the only one, has got
+    Cat {
+        /// Its id, or its name
+        stream: String,
+        /// Which of several readers this is
+        #[arg(long)]
+        cursor: Option<String>,
+        /// Where to begin: next, start or the number of a chunk
+        #[arg(long, default_value = "next", value_parser = start)]
+        from: ReaderStart,
+        /// Leave after so many chunks; the stream takes it as the end of a reader
+        #[arg(long)]
+        chunks: Option<u64>,
+    },
     /// Drop streams with their chunks; those who wait are told
     Rm {
         /// Ids or names
         #[arg(required = true)]
         streams: Vec<String>,
     },
+}
+
+fn start(text: &str) -> Result<ReaderStart, String> {
+    match (text, text.parse()) {
+        ("next", _) => Ok(ReaderStart::Next),
+        ("start", _) => Ok(ReaderStart::Start),
+        (_, Ok(number)) => Ok(ReaderStart::Number(number)),
+        _ => Err("write next, start or the number of a chunk".to_owned()),
+    }
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {

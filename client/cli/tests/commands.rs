@@ -11,8 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use vineyard_client::stream::StreamOptions;
-use vineyard_client::{Options, blocking};
+use vineyard_client::stream::{OnReaderGone, ReadersKind, StreamOptions};
+use vineyard_client::{Draft, Options, blocking};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_vineyardctl");
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -264,12 +264,54 @@ fn streams_are_listed_looked_at_and_dropped() {
         node.ok(&["stream", "status", &id])
             .contains("1 written, 1 waiting")
     );
+    assert_eq!(
+        node.json(&["status", "-o", "json"])["nodes"][0]["stream_chunks"],
+        1
+    );
     node.ok(&["stream", "rm", &id]);
     assert_eq!(node.code(&["stream", "status", &id]), 4);
     assert_eq!(
         node.json(&["stream", "ls", "-o", "json"]),
         serde_json::json!([])
     );
+}
+
+#[test]
+fn the_bytes_of_a_stream_go_to_the_output_until_its_end() {
+    let node = Node::start();
+    let (socket, options) = (node.path("sock"), Options::default());
+    let client = blocking::Client::connect_ipc(text(&socket), &options).unwrap();
+    let stream = || {
+        let kept = StreamOptions::default().retain_bytes_max(1 << 20);
+        let kept = kept.readers(ReadersKind::Each);
+        let kept = kept.on_reader_gone(OnReaderGone::Wait);
+        let id = client.create_stream(kept).unwrap();
+        let mut writer = client.open_writer(id).unwrap();
+        writer.write(b"one,").unwrap();
+        writer.write(&[0xff; 100_000]).unwrap();
+        (id.to_string(), writer)
+    };
+    let (id, mut writer) = stream();
+    writer.finish().unwrap();
+    let all = node.run(&["stream", "cat", &id]);
+    assert!(all.status.success(), "{all:?}");
+    assert_eq!(all.stdout, [b"one,".as_slice(), &[0xff; 100_000]].concat());
+    let (id, mut writer) = stream();
+    let first = ["stream", "cat", &id, "--cursor", "a", "--chunks", "1"];
+    assert_eq!(node.ok(&first), "one,");
+    let again = [
+        "stream", "cat", &id, "--cursor", "b", "--from", "start", "--chunks", "1",
+    ];
+    assert_eq!(node.ok(&again), "one,");
+    assert_eq!(node.code(&["stream", "cat", &id, "--from", "last"]), 2);
+    writer.put(Draft::new("test::Thing")).unwrap();
+    writer.fail("the source is dry").unwrap();
+    let object = node.run(&["stream", "cat", &id, "--cursor", "c", "--from", "2"]);
+    let said = String::from_utf8_lossy(&object.stderr);
+    assert!(said.contains("test::Thing"), "{object:?}");
+    let failed = node.run(&["stream", "cat", &id, "--cursor", "d", "--from", "3"]);
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(said.contains("the source is dry"), "{failed:?}");
 }
 
 #[test]

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use vineyard_wire::limits::INLINE_BYTES_MAX;
+use vineyard_wire::meta::key;
 use vineyard_wire::stream::{
     ChunkBatch, CreateStream, GetNextStreamChunk, OpenStream, PullNextStreamChunk, PulledChunks,
     PushNextStreamChunk, ReadFrom, ReadFromWord, StopStream, StreamRules, StreamStatus,
@@ -20,6 +22,8 @@ use crate::{Blob, BlobWriter, DeleteOptions, Draft, Error, Result};
 const WAIT_SLICE: Duration = Duration::from_secs(5);
 /// For a node that knows no limits of waits.
 const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The field of a stream's metadata with what its readers should know, as a JSON text.
+const PARAMS: &str = "params_";
 const READ: u64 = 1;
 const WRITE: u64 = 2;
 
@@ -33,7 +37,7 @@ impl Client {
     /// Makes a stream: its metadata, and the stream itself, on this node.
     pub async fn create_stream(&self, options: StreamOptions) -> Result<ObjectId> {
         let params = serde_json::to_string(&options.params).expect("texts are JSON");
-        let draft = Draft::new(options.typename.clone()).attribute("params_", params);
+        let draft = Draft::new(options.typename.clone()).attribute(PARAMS, params);
         let id = self.put(draft).await?.id;
         let made = self.create_stream_of(id, &options).await;
         if made.is_err() {
@@ -51,12 +55,40 @@ impl Client {
                 true => options.rules.clone(),
                 false => StreamRules::default(),
             },
+            source: None,
         };
-        self.ask(
-            Request::CreateStream(create),
-            only!(Reply::CreateStream => ()),
-        )
-        .await
+        self.ask_to_create(create).await
+    }
+
+    /// A stream of this node that gets the chunks of `id`, a stream of another node, as they come; `id` itself if it is
+    /// of this node. The metadata of `id` must be persisted.
+    pub async fn migrate_stream(&self, id: ObjectId) -> Result<ObjectId> {
+        if id.made_by().node() == self.instance_id().node() {
+            return Ok(id);
+        }
+        let tree = self.get_metadata(id).await?;
+        let text = |name: &str| tree.get(name).and_then(Value::as_str);
+        let mut draft = Draft::new(text(key::TYPENAME).unwrap_or_default());
+        if let Some(params) = text(PARAMS) {
+            draft = draft.attribute(PARAMS, params);
+        }
+        let copy = self.put(draft).await?.id;
+        let create = CreateStream {
+            object_id: copy,
+            rules: StreamRules::default(),
+            source: Some(id),
+        };
+        let made = self.ask_to_create(create).await;
+        if made.is_err() {
+            // The first error matters; the metadata is of no use without a stream.
+            self.delete(&[copy], DeleteOptions::default()).await.ok();
+        }
+        made.map(|()| copy)
+    }
+
+    async fn ask_to_create(&self, create: CreateStream) -> Result<()> {
+        let request = Request::CreateStream(create);
+        self.ask(request, only!(Reply::CreateStream => ())).await
     }
 
     /// Opens the stream `id` to read. Code `StreamOpened` if another reader has the cursor.

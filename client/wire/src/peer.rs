@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{InstanceId, NodeId, ObjectId, Trace};
 use crate::json::items;
 use crate::limits::PEER_FRAME_BYTES_MAX;
-use crate::reply::{MemoryPieces, NodeStats};
+use crate::reply::{MemoryPieces, NodeStats, StreamTotals};
 use crate::status::Status;
 use crate::stream::{OnReaderGone, ReadersKind};
 
@@ -121,8 +121,8 @@ pub enum Ask {
     },
     /// As `Stats`, with the pieces of the memory. A node that does not know this question hangs up.
     MemoryStats,
-    /// Opens a stream of this node for readers of another one. This and the next two are only asked of nodes at feature
-    /// level 3 or above.
+    /// Opens a stream of this node for readers of another one. This and all that follow are only asked of nodes at
+    /// feature level 3 or above.
     OpenRelay(OpenRelay),
     /// The next chunks of an opened relay. Waits a while for one if the relay has none that is unread.
     PullRelay(PullRelay),
@@ -131,6 +131,8 @@ pub enum Ask {
         reader: InstanceId,
         stream: ObjectId,
     },
+    /// As `MemoryStats`, with the streams.
+    StreamStats,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,6 +230,13 @@ pub enum Answer {
     },
     /// To `LeaveRelay`.
     RelayLeft,
+    /// To `StreamStats`.
+    StreamStats {
+        instance: InstanceId,
+        stats: NodeStats,
+        pieces: MemoryPieces,
+        streams: StreamTotals,
+    },
 }
 
 /// A frame that is not what it should be.

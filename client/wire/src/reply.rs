@@ -311,6 +311,21 @@ pub struct NodeStatus {
     /// Absent for nodes of earlier builds, too.
     #[serde(flatten)]
     pub pieces: Option<MemoryPieces>,
+    /// Absent for nodes of earlier builds, too.
+    #[serde(flatten)]
+    pub streams: Option<StreamTotals>,
+}
+
+/// All streams of a node, those included that it reads from other nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamTotals {
+    pub streams: u64,
+    /// Chunks that wait for a reader, or that one has got and is not done with.
+    pub stream_chunks: u64,
+    /// Bytes of those, of chunks that are being written, and of those that are kept for replay.
+    pub stream_bytes: u64,
+    /// Writers and readers that wait for the other side.
+    pub stream_waits: u64,
 }
 
 /// Bytes unless the name says otherwise.

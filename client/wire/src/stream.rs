@@ -20,6 +20,9 @@ pub struct CreateStream {
     /// Ours, with all fields below.
     #[serde(flatten)]
     pub rules: StreamRules,
+    /// Ours: a stream of another node, whose chunks this one gets as they come. Its rules count then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ObjectId>,
 }
 
 /// Ours: how a stream behaves beyond vineyard 0.24.

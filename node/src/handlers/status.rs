@@ -11,7 +11,7 @@ use vineyard_wire::reply::{
 use vineyard_wire::{NodeId, Reply, Status, reply};
 
 use crate::context::NodeContext;
-use crate::peer::stats;
+use crate::peer::stats::{self, Told};
 use crate::session::{Kind, Session};
 
 /// Instances that can be reached; clients dial what they find here.
@@ -85,7 +85,11 @@ async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
     } else {
         Role::Learner
     };
-    let (stats, pieces) = stats::of(node, instance).await.unzip();
+    let Told {
+        stats,
+        pieces,
+        streams,
+    } = stats::of(node, instance).await;
     NodeStatus {
         instance_id: instance.id,
         role,
@@ -93,7 +97,8 @@ async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
         endpoint: instance.endpoint.clone(),
         ipc_socket: instance.ipc_socket.clone(),
         stats,
-        pieces: pieces.flatten(),
+        pieces,
+        streams,
     }
 }
 

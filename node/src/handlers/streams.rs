@@ -32,9 +32,14 @@ pub(super) async fn create_stream(
     session: &Session,
     create: CreateStream,
 ) -> Result<Reply, Status> {
-    let by = session.holder.get();
-    let turn = move |local: &mut Local, _: &State| local.create_stream(by, create);
-    session.node.local.ask(turn).await??;
+    match create.source {
+        Some(source) => relay::migrate(&session.node, create.object_id, source).await?,
+        None => {
+            let by = session.holder.get();
+            let turn = move |local: &mut Local, _: &State| local.create_stream(by, create);
+            session.node.local.ask(turn).await??;
+        }
+    }
     Ok(Reply::CreateStream)
 }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use vineyard_raft::state::State;
 use vineyard_store::{Blob, Error, HolderId};
 use vineyard_wire::stream::{CreateStream, OpenStream, StopStream, StreamStatus};
-use vineyard_wire::{Code, ObjectId, Status, TreeText};
+use vineyard_wire::{Code, InstanceId, ObjectId, Status, TreeText};
 
 use super::streams::{Chunk, Departure, Pull, Stream, Who, Writing};
 use super::{Found, Local, Waiter, not_sealed};
@@ -67,6 +67,7 @@ impl Local {
         let CreateStream {
             object_id: id,
             rules,
+            source: _,
         } = create;
         if self.streams.contains(id) {
             let text = format!("the stream {id} exists already");
@@ -466,12 +467,18 @@ impl Local {
                     "the stream {id} is on node {node} (instance {maker}): connect to that node"
                 ));
             }
-            Status::not_exists(match maker.node() == node && maker.boot() < me.boot() {
-                true => {
-                    format!("the stream {id} is lost: it ended with instance {maker} of this node")
-                }
-                false => format!("no such stream: {id}"),
-            })
+            match maker.node() == node && maker.boot() < me.boot() {
+                true => ended(id, maker),
+                false => Status::not_exists(format!("no such stream: {id}")),
+            }
         })
     }
+}
+
+/// The error for a stream of a process that is over.
+pub(crate) fn ended(id: ObjectId, owner: InstanceId) -> Status {
+    let node = owner.node();
+    Status::not_exists(format!(
+        "the stream {id} is lost with node {node} (instance {owner}), whose process ended"
+    ))
 }

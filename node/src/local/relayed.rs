@@ -34,43 +34,54 @@ pub(crate) struct Standing {
 }
 
 impl Local {
-    /// Whether a stream that is read here needs a relay. Each `Opening` is ended by `make_relayed` or `end_opening`.
-    pub(crate) fn begin_relay(&mut self, state: &State, id: ObjectId) -> RelayNeed {
-        let maker = id.made_by();
+    /// Whether the stream `source`, read here as `id`, needs a relay. Each `Opening` is ended by `make_relayed` or
+    /// `end_opening`.
+    pub(crate) fn begin_relay(
+        &mut self,
+        state: &State,
+        id: ObjectId,
+        source: ObjectId,
+    ) -> Result<RelayNeed, Status> {
+        let maker = source.made_by();
         let is_elsewhere =
             maker.node() != self.catalog.me().node() && state.instance(maker).is_some();
         if self.streams.contains(id) || !is_elsewhere {
-            return RelayNeed::Nothing;
+            return Ok(RelayNeed::Nothing);
         }
-        match self.opening.insert(id) {
+        if let Some(other) = self.streams.of_origin(source) {
+            let text = format!("the stream {source} is read on this node already, as {other}");
+            return Err(Status::new(Code::StreamOpened, text));
+        }
+        Ok(match self.opening.insert(source) {
             true => RelayNeed::Opening(maker),
-            false => RelayNeed::Waits(self.waiters.wait_for(id)),
-        }
+            false => RelayNeed::Waits(self.waiters.wait_for(source)),
+        })
     }
 
-    pub(crate) fn end_opening(&mut self, id: ObjectId) {
-        self.opening.remove(&id);
-        self.waiters.wake(&[id]);
+    pub(crate) fn end_opening(&mut self, source: ObjectId) {
+        self.opening.remove(&source);
+        self.waiters.wake(&[source]);
     }
 
-    /// Makes the stream of a relay that was opened.
+    /// Makes the stream `id` of a relay that was opened.
     pub(crate) fn make_relayed(
         &mut self,
         id: ObjectId,
-        owner: InstanceId,
+        (owner, source): (InstanceId, ObjectId),
         rules: StreamRules,
         first: u64,
     ) -> Origin {
         let writer = self.store.open_holder(true);
         let origin = Origin {
             owner,
+            stream: source,
             writer,
             first,
         };
         let holder = self.store.open_holder(true);
         self.streams
             .insert(id, Stream::relayed(rules, holder, origin));
-        self.end_opening(id);
+        self.end_opening(source);
         origin
     }
 
@@ -233,10 +244,10 @@ impl Local {
         let origin = self.streams.get_mut(id).and_then(|stream| stream.origin());
         match origin {
             None => Ok(()),
-            Some(Origin { owner, .. }) => {
+            Some(Origin { owner, stream, .. }) => {
                 let node = owner.node();
                 Err(Status::invalid(format!(
-                    "the stream {id} is on node {node} (instance {owner}): connect to that node"
+                    "the stream {stream} is on node {node} (instance {owner}): connect to that node"
                 )))
             }
         }

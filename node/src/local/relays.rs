@@ -94,6 +94,8 @@ impl Local {
     ) -> Result<Awaited<Answer>, Status> {
         let key = (pull.reader, pull.stream);
         let Some(mut relayed) = self.relay_readers.remove(&key) else {
+            // The stream may be one of an earlier process of this node.
+            self.stream(state, pull.stream)?;
             return Err(failed(Some(READER_LEFT)));
         };
         relayed.asks += 1;

@@ -18,6 +18,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use vineyard_store::HolderId;
+use vineyard_wire::reply::StreamTotals;
 use vineyard_wire::{ObjectId, Status};
 
 pub(crate) use self::queue::Chunk;
@@ -60,6 +61,17 @@ pub(crate) struct Streams {
 impl Streams {
     pub(crate) fn contains(&self, id: ObjectId) -> bool {
         self.streams.contains_key(&id)
+    }
+
+    /// The stream here that has the chunks of `source`, a stream of another node.
+    pub(crate) fn of_origin(&self, source: ObjectId) -> Option<ObjectId> {
+        let is_it = |stream: &Stream| {
+            stream
+                .origin()
+                .is_some_and(|origin| origin.stream == source)
+        };
+        let found = self.streams.iter().find(|(_, stream)| is_it(stream));
+        found.map(|(id, _)| *id)
     }
 
     pub(crate) fn insert(&mut self, id: ObjectId, stream: Stream) {
@@ -108,6 +120,17 @@ impl Streams {
         };
         let found = self.streams.iter().find(|(_, stream)| is_it(stream));
         found.map(|(id, _)| *id)
+    }
+
+    pub(crate) fn totals(&self) -> StreamTotals {
+        let mut totals = StreamTotals {
+            streams: self.streams.len() as u64,
+            ..StreamTotals::default()
+        };
+        for stream in self.streams.values() {
+            stream.add_to(&mut totals);
+        }
+        totals
     }
 
     /// Whether any stream has a chunk that a reader may make room by.

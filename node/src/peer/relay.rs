@@ -19,7 +19,7 @@ use vineyard_env::Stream;
 use vineyard_wire::InstanceId;
 use vineyard_wire::peer::{Answer, Ask, Purpose};
 
-pub(crate) use self::open::ensure;
+pub(crate) use self::open::{ensure, migrate};
 use crate::context::NodeContext;
 use crate::peer::frames;
 

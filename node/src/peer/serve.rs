@@ -91,7 +91,8 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
                 instance: node.instance,
                 stats,
             }),
-            Ask::MemoryStats => memory_stats(node).await,
+            Ask::MemoryStats => stats::with_memory(node).await,
+            Ask::StreamStats => stats::with_streams(node).await,
             Ask::OpenRelay(open) => relay::serve::open(node, open).await,
             Ask::PullRelay(pull) => relay::serve::pull(node, pull).await,
             Ask::LeaveRelay {
@@ -117,14 +118,6 @@ async fn next_ask(node: &NodeContext, stream: &mut dyn Stream) -> io::Result<Opt
             "no question in time",
         )),
     }
-}
-
-async fn memory_stats(node: &NodeContext) -> Result<Answer, Status> {
-    Ok(Answer::MemoryStats {
-        instance: node.instance,
-        stats: stats::here(node).await?,
-        pieces: stats::pieces(node).await?,
-    })
 }
 
 async fn admit(node: &Rc<NodeContext>, join: Join, level: u8) -> Result<Answer, Status> {

@@ -3,50 +3,110 @@
 use std::io;
 use std::rc::Rc;
 
+use vineyard_raft::features;
 use vineyard_raft::state::State;
 use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::peer::{Answer, Ask};
-use vineyard_wire::reply::{MemoryPieces, NodeStats};
+use vineyard_wire::reply::{MemoryPieces, NodeStats, StreamTotals};
 use vineyard_wire::{InstanceId, NodeId, Status};
 
 use crate::context::NodeContext;
 use crate::local::Local;
 
-/// What a node tells of itself; of its memory nothing if its build does not know that question.
-pub(crate) type Told = (NodeStats, Option<MemoryPieces>);
+/// What a node tells of itself: what its build does not know, it does not tell.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) stats: Option<NodeStats>,
+    pub(crate) pieces: Option<MemoryPieces>,
+    pub(crate) streams: Option<StreamTotals>,
+}
 
-/// The statistics of `instance`; `None` if it does not answer in time.
-pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<Told> {
+/// The statistics of `instance`; none if it does not answer in time.
+pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Told {
     if instance.id == node.instance {
-        return Some((here(node).await.ok()?, pieces(node).await.ok()));
+        return Told {
+            stats: here(node).await.ok(),
+            pieces: pieces(node).await.ok(),
+            streams: streams(node).await.ok(),
+        };
     }
     if instance.liveness != Liveness::Up {
-        return None;
+        return Told::default();
     }
-    let asked = ask(node, &instance.endpoint);
+    let knows_streams = node.meta.state().level_of(instance.id.node()) >= features::RELAY;
+    let asked = async {
+        match knows_streams {
+            true => ask_one(node, &instance.endpoint, &Ask::StreamStats).await,
+            false => ask_earlier(node, &instance.endpoint).await,
+        }
+    };
     match tokio::time::timeout(node.config.limits.stats_deadline, asked).await {
-        Ok(Some((id, told))) if id == instance.id => Some(told),
-        _ => None,
+        Ok(Ok(Some((id, told)))) if id == instance.id => told,
+        _ => Told::default(),
     }
 }
 
 /// A build that does not know the first question closes the connection. Then the older one is asked.
-async fn ask(node: &NodeContext, endpoint: &str) -> Option<(InstanceId, Told)> {
-    let answer = match node.dialer.ask(endpoint, &Ask::MemoryStats).await {
+async fn ask_earlier(node: &NodeContext, endpoint: &str) -> io::Result<Option<(InstanceId, Told)>> {
+    match ask_one(node, endpoint, &Ask::MemoryStats).await {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            node.dialer.ask(endpoint, &Ask::Stats).await
+            ask_one(node, endpoint, &Ask::Stats).await
         }
         asked => asked,
-    };
-    match answer.ok()?.1 {
+    }
+}
+
+async fn ask_one(
+    node: &NodeContext,
+    endpoint: &str,
+    ask: &Ask,
+) -> io::Result<Option<(InstanceId, Told)>> {
+    let (instance, stats, pieces, streams) = match node.dialer.ask(endpoint, ask).await?.1 {
+        Answer::StreamStats {
+            instance,
+            stats,
+            pieces,
+            streams,
+        } => (instance, stats, Some(pieces), Some(streams)),
         Answer::MemoryStats {
             instance,
             stats,
             pieces,
-        } => Some((instance, (stats, Some(pieces)))),
-        Answer::Stats { instance, stats } => Some((instance, (stats, None))),
-        _ => None,
-    }
+        } => (instance, stats, Some(pieces), None),
+        Answer::Stats { instance, stats } => (instance, stats, None, None),
+        _ => return Ok(None),
+    };
+    let told = Told {
+        stats: Some(stats),
+        pieces,
+        streams,
+    };
+    Ok(Some((instance, told)))
+}
+
+/// The answer to `MemoryStats`.
+pub(super) async fn with_memory(node: &NodeContext) -> Result<Answer, Status> {
+    Ok(Answer::MemoryStats {
+        instance: node.instance,
+        stats: here(node).await?,
+        pieces: pieces(node).await?,
+    })
+}
+
+/// The answer to `StreamStats`.
+pub(super) async fn with_streams(node: &NodeContext) -> Result<Answer, Status> {
+    Ok(Answer::StreamStats {
+        instance: node.instance,
+        stats: here(node).await?,
+        pieces: pieces(node).await?,
+        streams: streams(node).await?,
+    })
+}
+
+/// The streams of this node.
+async fn streams(node: &NodeContext) -> Result<StreamTotals, Status> {
+    let totals = |local: &mut Local, _: &State| local.streams.totals();
+    node.local.ask(totals).await
 }
 
 /// Voters that are up now, minus a majority.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use vineyard_client::stream::{ReaderOptions, StreamOptions, StreamStatus};
-use vineyard_client::{Code, Draft, ObjectId, blocking};
+use vineyard_client::{Code, Draft, ObjectId, StreamTotals, blocking};
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::Plan;
 use vineyard_tests::wait;
@@ -116,6 +116,76 @@ fn objects_and_a_failure_reach_another_node() {
 }
 
 #[test]
+fn a_migrated_stream_gets_the_chunks_as_they_come() {
+    let cluster = start(2);
+    let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
+    let mut options = StreamOptions::default().window_bytes_max(4 << 20);
+    options.params = [("header_row".to_owned(), "1".to_owned())].into();
+    let stream = owner.create_stream(options).unwrap();
+    let hidden = other.migrate_stream(stream).unwrap_err();
+    assert!(
+        hidden.is_not_exists(),
+        "its metadata is not persisted: {hidden}"
+    );
+    owner.persist(stream).unwrap();
+    let mut writer = owner.open_writer(stream).unwrap();
+    writer.write(b"one").unwrap();
+    let copy = other.migrate_stream(stream).unwrap();
+    let [made, meta] = [copy, stream].map(|id| other.get_metadata(id).unwrap());
+    assert_eq!(made["params_"], meta["params_"]);
+    assert_eq!(made["typename"], meta["typename"]);
+    let twice = other.migrate_stream(stream).unwrap_err();
+    assert_eq!(twice.code(), Some(Code::StreamOpened), "{twice}");
+    let read = other.open_reader(stream, &ReaderOptions::default());
+    assert_eq!(read.unwrap_err().code(), Some(Code::StreamOpened));
+    let refused = other.open_writer(copy).unwrap_err();
+    assert!(
+        refused.to_string().contains("connect to that node"),
+        "{refused}"
+    );
+    let mut reader = other.open_reader(copy, &ReaderOptions::default()).unwrap();
+    let first = reader.next().unwrap().expect("it was written");
+    assert_eq!(first.blob().unwrap().to_vec(), b"one");
+    writer.write(&vec![7; CHUNK_BYTES]).unwrap();
+    let second = reader.next().unwrap().expect("it was written");
+    assert_eq!(second.blob().unwrap().to_vec(), vec![7; CHUNK_BYTES]);
+    writer.finish().unwrap();
+    assert!(reader.next().unwrap().is_none(), "the end");
+    drop((first, second, reader, writer));
+    is_empty(&owner);
+    is_empty(&other);
+}
+
+#[test]
+fn streams_are_counted_where_they_are() {
+    let cluster = start(2);
+    let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
+    let stream = owner.create_stream(StreamOptions::default()).unwrap();
+    let mut writer = owner.open_writer(stream).unwrap();
+    writer.write(&[1; 1000]).unwrap();
+    let counts = || {
+        let status = other.cluster_status().unwrap();
+        let of = |id| {
+            let node = status.nodes.iter().find(|node| node.instance_id == id);
+            node.unwrap().streams.expect("it knows this")
+        };
+        [owner.instance_id(), other.instance_id()].map(of)
+    };
+    let one = StreamTotals {
+        streams: 1,
+        stream_chunks: 1,
+        stream_bytes: 1000,
+        stream_waits: 0,
+    };
+    assert_eq!(counts(), [one, StreamTotals::default()]);
+    let mut reader = other
+        .open_reader(stream, &ReaderOptions::default())
+        .unwrap();
+    assert!(reader.next().unwrap().is_some());
+    assert_eq!(counts()[1].streams, 1, "the relay");
+}
+
+#[test]
 fn a_reader_is_told_that_the_node_of_its_stream_was_killed() {
     let mut cluster = start(2);
     let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
@@ -139,6 +209,29 @@ fn a_reader_is_told_that_the_node_of_its_stream_was_killed() {
     assert!(told.to_string().contains("is lost with node"), "{told}");
     assert!(took < NODE_TOLD_WITHIN, "told after {took:?}");
     drop(reader);
+    is_empty(&other);
+}
+
+#[test]
+fn a_reader_is_told_that_the_node_of_its_stream_began_anew() {
+    let mut cluster = start(3);
+    let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
+    let stream = owner.create_stream(StreamOptions::default()).unwrap();
+    let mut writer = owner.open_writer(stream).unwrap();
+    writer.write(&[1; 1000]).unwrap();
+    let mut reader = other
+        .open_reader(stream, &ReaderOptions::default())
+        .unwrap();
+    assert!(reader.next().unwrap().is_some());
+    cluster.nodes[0].kill().unwrap();
+    cluster.nodes[0].start_again().unwrap();
+    let told = reader.next().unwrap_err().to_string();
+    assert!(told.contains("is lost"), "{told}");
+    drop(reader);
+    let again = other.open_reader(stream, &ReaderOptions::default());
+    let gone = again.unwrap_err();
+    assert!(gone.is_not_exists(), "{gone}");
+    assert!(gone.to_string().contains("is lost with node"), "{gone}");
     is_empty(&other);
 }
 

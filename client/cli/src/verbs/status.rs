@@ -43,13 +43,13 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-const HEADERS: [&str; 13] = [
+const HEADERS: [&str; 14] = [
     "INSTANCE", "ROLE", "STATE", "ENDPOINT", "SOCKET", "MEMORY", "LIMIT", "BLOBS", "OBJECTS",
-    "CLIENTS", "WAITING", "DELETED", "LARGEST",
+    "CLIENTS", "WAITING", "DELETED", "LARGEST", "STREAMS",
 ];
 
 fn table(status: &ClusterStatus) -> output::Table {
-    let mut table = output::Table::new(&HEADERS, &[5, 6, 7, 8, 9, 10, 11, 12]);
+    let mut table = output::Table::new(&HEADERS, &[5, 6, 7, 8, 9, 10, 11, 12, 13]);
     for node in &status.nodes {
         table.row(row(node));
     }
@@ -80,6 +80,10 @@ fn row(node: &NodeStatus) -> Vec<String> {
             size::show(pieces.largest_free_bytes),
         ]);
     }
+    if let Some(streams) = &node.streams {
+        cells.resize(HEADERS.len() - 1, "-".to_owned());
+        cells.push(streams.streams.to_string());
+    }
     cells.resize(HEADERS.len(), "-".to_owned());
     cells
 }
@@ -88,7 +92,7 @@ fn row(node: &NodeStatus) -> Vec<String> {
 mod tests {
     use super::*;
     use vineyard_wire::InstanceId;
-    use vineyard_wire::reply::{Liveness, MemoryPieces, NodeStats, Role};
+    use vineyard_wire::reply::{Liveness, MemoryPieces, NodeStats, Role, StreamTotals};
 
     fn status() -> ClusterStatus {
         let node = |id: u64, stats| NodeStatus {
@@ -105,6 +109,10 @@ mod tests {
             pieces: (id == 0).then_some(MemoryPieces {
                 deleted_bytes: 8 << 20,
                 largest_free_bytes: 256 << 10,
+            }),
+            streams: (id == 0).then_some(StreamTotals {
+                streams: 77,
+                ..Default::default()
             }),
         };
         let stats = NodeStats {
@@ -136,6 +144,7 @@ mod tests {
             lines[1].contains(&size::show(8 << 20)) && lines[1].contains(&size::show(256 << 10)),
             "{lines:#?}"
         );
+        assert!(lines[1].ends_with(" 77"), "{lines:#?}");
         assert!(
             lines[2].contains("unreachable") && lines[2].trim().ends_with('-'),
             "{lines:#?}"
@@ -176,7 +185,8 @@ mod tests {
             (&"leader".into(), &"up".into())
         );
         for field in "instance_id endpoint ipc_socket memory_usage memory_limit references unsealed blobs objects \
-                      ipc_connections rpc_connections waiting open_fds rss deleted_bytes largest_free_bytes"
+                      ipc_connections rpc_connections waiting open_fds rss deleted_bytes largest_free_bytes \
+                      streams stream_chunks stream_bytes stream_waits"
             .split_whitespace()
         {
             assert!(node.get(field).is_some(), "{field}");

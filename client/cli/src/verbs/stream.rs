@@ -1,13 +1,16 @@
-//! `stream ls|status|rm`: the streams of the node, their chunks and who waits.
+//! `stream ls|status|cat|rm`: the streams of the node, their chunks and who waits.
+
+use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
-use vineyard_client::Client;
-use vineyard_client::stream::StreamStatus;
+use vineyard_client::stream::{ReaderOptions, StreamStatus};
+use vineyard_client::{Client, ObjectId};
 use vineyard_node::config::size;
+use vineyard_wire::meta::key;
 
 use crate::args::{ConnectArgs, Format, Stream, StreamVerb};
 use crate::failure::{Failure, Tried};
-use crate::{find, output};
+use crate::{find, output, tree};
 
 /// The type names of objects that may have a stream.
 const PATTERN: &str = "*Stream";
@@ -41,6 +44,17 @@ pub(crate) async fn run(
                 Format::Table => output::print(&story(&status)),
             }
         }
+        StreamVerb::Cat {
+            stream,
+            cursor,
+            from,
+            chunks,
+        } => {
+            let id = find::object(&client, stream).await?;
+            let mut options = ReaderOptions::default().from(*from);
+            options.cursor.clone_from(cursor);
+            cat(&client, id, &options, chunks.unwrap_or(u64::MAX)).await
+        }
         StreamVerb::Rm { streams } => {
             for stream in streams {
                 let id = find::object(&client, stream).await?;
@@ -56,6 +70,39 @@ pub(crate) async fn run(
             }
         }
     }
+}
+
+/// Each chunk is written before the next one is asked for, so a slow reader of the output slows the writer down.
+async fn cat(
+    client: &Client,
+    id: ObjectId,
+    options: &ReaderOptions,
+    chunks_max: u64,
+) -> Result<(), Failure> {
+    let opened = client.open_reader(id, options).await;
+    let mut reader = opened.tried(|| format!("read the stream {id}"))?;
+    let mut out = io::stdout().lock();
+    for _ in 0..chunks_max {
+        let next = reader.next().await;
+        let Some(chunk) = next.tried(|| format!("read the stream {id}"))? else {
+            break;
+        };
+        let Some(blob) = chunk.blob() else {
+            let object = chunk.object().map(|object| object.tree.read());
+            let tree = object.and_then(Result::ok).unwrap_or_default();
+            return Err(Failure::NotAFile {
+                id: chunk.id().to_string(),
+                typename: tree::text(&tree, key::TYPENAME).to_owned(),
+                reason: format!("it is a chunk of the stream {id}; read it in Python"),
+            });
+        };
+        match out.write_all(blob).and_then(|()| out.flush()) {
+            // The reader of the output has enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            written => written.map_err(|e| Failure::local("write to the standard output", e))?,
+        }
+    }
+    Ok(())
 }
 
 async fn ls(client: &Client, format: Format) -> Result<(), Failure> {

@@ -293,6 +293,7 @@ class ClientBase:
         persist: bool = False,
         name: str | None = None,
     ) -> ObjectMeta: ...
+    def migrate_stream(self, stream: ObjectID) -> ObjectID: ...
     def create_stream(
         self,
         stream: ObjectID,

@@ -91,6 +91,24 @@ impl PyClientBase {
         })
     }
 
+    /// A stream of this client's node that gets the chunks of a stream of another node, as they come.
+    ///
+    /// Parameters:
+    ///     stream: ObjectID
+    ///         The stream, whose metadata is persisted.
+    ///
+    /// Returns:
+    ///     ObjectID: the new stream; `stream` itself if it is of this node
+    ///
+    /// Raises:
+    ///     ObjectNotExistsException: there is no such stream, or its metadata is not persisted.
+    ///     StreamOpenedException: it is read already.
+    fn migrate_stream(&self, py: Python<'_>, stream: &Bound<'_, PyAny>) -> PyResult<PyObjectId> {
+        let id = id_of(stream)?;
+        let made = self.call(py, async move |client| client.migrate_stream(id).await)?;
+        Ok(PyObjectId(made))
+    }
+
     /// Opens one side of a stream.
     ///
     /// Parameters:

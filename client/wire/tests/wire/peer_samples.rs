@@ -7,7 +7,7 @@ use vineyard_wire::peer::{
 use vineyard_wire::stream::{OnReaderGone, ReadersKind};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
 
-use crate::reply_samples::{pieces, stats};
+use crate::reply_samples::{pieces, stats, streams};
 
 /// Calls the macro `$use` with the name and the value of each sample (their types differ, so no closure can).
 macro_rules! each_peer_sample {
@@ -77,6 +77,7 @@ names! { ASKS ask_name(Ask) {
     Ask::OpenRelay(_) => "ask.open_relay",
     Ask::PullRelay(_) => "ask.pull_relay",
     Ask::LeaveRelay { .. } => "ask.leave_relay",
+    Ask::StreamStats => "ask.stream_stats",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -88,6 +89,7 @@ names! { ANSWERS answer_name(Answer) {
     Answer::RelayOpened { .. } => "answer.relay_opened",
     Answer::Relayed { .. } => "answer.relayed",
     Answer::RelayLeft => "answer.relay_left",
+    Answer::StreamStats { .. } => "answer.stream_stats",
 } }
 
 pub(crate) fn hellos() -> Vec<Hello> {
@@ -191,6 +193,7 @@ pub(crate) fn asks() -> Vec<Ask> {
             reader: InstanceId(65_537),
             stream: ObjectId(7),
         },
+        Ask::StreamStats,
     ]
 }
 
@@ -234,5 +237,11 @@ pub(crate) fn answers() -> Vec<Answer> {
             is_last: true,
         },
         Answer::RelayLeft,
+        Answer::StreamStats {
+            instance: InstanceId(65_537),
+            stats: stats(),
+            pieces: pieces(),
+            streams: streams(),
+        },
     ]
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    MemoryPieces, NodeStats, NodeStatus, Payload, PutDone, Registered, Role,
+    MemoryPieces, NodeStats, NodeStatus, Payload, PutDone, Registered, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -251,6 +251,10 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             Reply::ClusterStatus(with_pieces(cluster_status())),
         ),
         (
+            "streams",
+            Reply::ClusterStatus(with_streams(cluster_status())),
+        ),
+        (
             "",
             Reply::Token {
                 token: "c1-00ff".into(),
@@ -282,6 +286,7 @@ pub(crate) fn cluster_status() -> ClusterStatus {
         ipc_socket: format!("run/{number}.sock"),
         stats,
         pieces: None,
+        streams: None,
     };
     ClusterStatus {
         cluster: GroupStatus {
@@ -301,6 +306,21 @@ pub(crate) fn cluster_status() -> ClusterStatus {
 fn with_pieces(mut status: ClusterStatus) -> ClusterStatus {
     status.nodes[0].pieces = Some(pieces());
     status
+}
+
+fn with_streams(status: ClusterStatus) -> ClusterStatus {
+    let mut status = with_pieces(status);
+    status.nodes[0].streams = Some(streams());
+    status
+}
+
+pub(crate) fn streams() -> StreamTotals {
+    StreamTotals {
+        streams: 2,
+        stream_chunks: 5,
+        stream_bytes: 5 << 20,
+        stream_waits: 1,
+    }
 }
 
 pub(crate) fn pieces() -> MemoryPieces {

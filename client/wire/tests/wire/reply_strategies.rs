@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    MemoryPieces, NodeStats, NodeStatus, Payload, PutDone, Registered, Role,
+    MemoryPieces, NodeStats, NodeStatus, Payload, PutDone, Registered, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -273,6 +273,17 @@ fn cluster_status() -> impl Strategy<Value = ClusterStatus> {
     (group, vec(node_status(), 0..4)).prop_map(|(cluster, nodes)| ClusterStatus { cluster, nodes })
 }
 
+pub(crate) fn streams() -> impl Strategy<Value = StreamTotals> {
+    any::<[u64; 4]>().prop_map(|[streams, stream_chunks, stream_bytes, stream_waits]| {
+        StreamTotals {
+            streams,
+            stream_chunks,
+            stream_bytes,
+            stream_waits,
+        }
+    })
+}
+
 fn node_status() -> impl Strategy<Value = NodeStatus> {
     let role = proptest::sample::select(&[Role::Leader, Role::Voter, Role::Learner]);
     let state = proptest::sample::select(&[Liveness::Up, Liveness::Unreachable, Liveness::Gone]);
@@ -284,9 +295,10 @@ fn node_status() -> impl Strategy<Value = NodeStatus> {
         text(),
         proptest::option::of(stats()),
         proptest::option::of(pieces()),
+        proptest::option::of(streams()),
     )
         .prop_map(
-            |(instance_id, role, state, endpoint, ipc_socket, stats, pieces)| NodeStatus {
+            |(instance_id, role, state, endpoint, ipc_socket, stats, pieces, streams)| NodeStatus {
                 instance_id,
                 role,
                 state,
@@ -294,6 +306,7 @@ fn node_status() -> impl Strategy<Value = NodeStatus> {
                 ipc_socket,
                 stats,
                 pieces,
+                streams,
             },
         )
 }

@@ -15,7 +15,7 @@ use vineyard_wire::peer::{
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
-use crate::reply_strategies::{pieces, reply, stats, status};
+use crate::reply_strategies::{pieces, reply, stats, status, streams};
 use crate::strategies::request;
 
 fn hold<T>(message: &T) -> Result<(), TestCaseError>
@@ -49,6 +49,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         }),
         Just(Ask::Stats),
         Just(Ask::MemoryStats),
+        Just(Ask::StreamStats),
         (any::<[u64; 3]>(), any::<String>()).prop_map(|([reader, stream, number], cursor)| {
             Ask::OpenRelay(OpenRelay {
                 reader: InstanceId(reader),
@@ -102,6 +103,14 @@ fn answer() -> impl Strategy<Value = Answer> {
                 pieces,
             }
         }),
+        (any::<u64>(), stats(), pieces(), streams()).prop_map(
+            |(instance, stats, pieces, streams)| Answer::StreamStats {
+                instance: InstanceId(instance),
+                stats,
+                pieces,
+                streams,
+            }
+        ),
         any::<u64>().prop_map(|len| Answer::Bytes { len }),
         (vec(relayed(), 0..4), any::<bool>())
             .prop_map(|(chunks, is_last)| Answer::Relayed { chunks, is_last }),

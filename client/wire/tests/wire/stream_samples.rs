@@ -66,6 +66,12 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let create = CreateStream {
         object_id: OBJECT,
         rules: rules(),
+        source: None,
+    };
+    let migrate = CreateStream {
+        object_id: OBJECT,
+        rules: StreamRules::default(),
+        source: Some(OTHER_OBJECT),
     };
     let open = |from| OpenStream {
         object_id: OBJECT,
@@ -76,6 +82,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     let start = open(ReadFrom::Word(ReadFromWord::Start));
     all.extend([
         ("ours", Request::CreateStream(create)),
+        ("source", Request::CreateStream(migrate)),
         ("start", Request::OpenStream(start)),
         ("number", Request::OpenStream(open(ReadFrom::Number(7)))),
         ("ours", Request::GetNextStreamChunk(get_next)),
@@ -93,6 +100,7 @@ fn plain_requests() -> Vec<(&'static str, Request)> {
     let create = CreateStream {
         object_id: OBJECT,
         rules: StreamRules::default(),
+        source: None,
     };
     let open = OpenStream {
         object_id: OBJECT,
@@ -233,6 +241,7 @@ pub(crate) fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
                     RequestType::CreateStream => Request::CreateStream(CreateStream {
                         object_id: id,
                         rules,
+                        source: flag.then_some(chunk),
                     }),
                     RequestType::OpenStream => Request::OpenStream(OpenStream {
                         object_id: id,

@@ -26,6 +26,7 @@ impl Node {
         let create = CreateStream {
             object_id: id,
             rules,
+            source: None,
         };
         self.local.create_stream(self.holder, create).unwrap();
         id
@@ -173,16 +174,16 @@ fn copies_are_read_as_the_stream_itself_and_told_its_end() {
     let mut node = Node::new();
     let id = ObjectId(1 << 47 | 9);
     assert_eq!(id.made_by(), B);
-    let needs = node.local.begin_relay(&node.world.state, id);
-    assert!(matches!(needs, RelayNeed::Opening(B)));
-    let needs = node.local.begin_relay(&node.world.state, id);
-    assert!(matches!(needs, RelayNeed::Waits(_)), "one opens it");
+    let needs = node.local.begin_relay(&node.world.state, id, id);
+    assert!(matches!(needs, Ok(RelayNeed::Opening(B))));
+    let needs = node.local.begin_relay(&node.world.state, id, id);
+    assert!(matches!(needs, Ok(RelayNeed::Waits(_))), "one opens it");
     let rules = StreamRules {
         window_bytes_max: Some(300),
         readers: ReadersKind::Each,
         ..StreamRules::default()
     };
-    let origin = node.local.make_relayed(id, B, rules, 5);
+    let origin = node.local.make_relayed(id, (B, id), rules, 5);
     let standing = node.local.relay_standing(id, origin).unwrap();
     assert_eq!(
         (standing.copied, standing.read, standing.credit_bytes),
@@ -204,6 +205,10 @@ fn copies_are_read_as_the_stream_itself_and_told_its_end() {
         (standing.copied, standing.read, standing.credit_bytes),
         (1, 0, 292)
     );
+    let other = ObjectId(11);
+    let needs = node.local.begin_relay(&node.world.state, other, id);
+    let refused = needs.map(drop).unwrap_err();
+    assert_eq!(refused.code, Code::StreamOpened, "one relay: {refused:?}");
     let refused = node
         .local
         .write_chunk(&node.world.state, node.me(), id, &[1]);

@@ -1,4 +1,4 @@
-//! Opens the relay that a reader needs.
+//! Opens the relay that a reader needs, or a stream that gets another's chunks.
 
 use std::io;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 use super::{Link, task};
 use crate::context::{NodeContext, call};
-use crate::local::{Local, RelayNeed};
+use crate::local::{Local, RelayNeed, ended};
 
 /// Returns once this node has the stream, or a relay of it, or knows that there is none. The cursor and where it begins
 /// count if a relay is opened; then the answer is true.
@@ -24,9 +24,36 @@ pub(crate) async fn ensure(
     if id.made_by().node() == node.instance.node() {
         return Ok(false);
     }
+    let from = relay_from(from);
+    open(node, id, id, cursor.unwrap_or_default(), from).await
+}
+
+/// Makes the stream `id` here, which gets the chunks of `source` as they come.
+pub(crate) async fn migrate(
+    node: &Rc<NodeContext>,
+    id: ObjectId,
+    source: ObjectId,
+) -> Result<(), Status> {
+    match open(node, id, source, "", RelayFrom::Next).await? {
+        true => Ok(()),
+        false if source.made_by().node() == node.instance.node() => Err(Status::invalid(format!(
+            "the stream {source} is of this node: read it by its own id"
+        ))),
+        false => Err(Status::not_exists(format!("no such stream: {source}"))),
+    }
+}
+
+/// Opens a relay of `source` for the stream `id` of this node, unless there is one or can be none.
+async fn open(
+    node: &Rc<NodeContext>,
+    id: ObjectId,
+    source: ObjectId,
+    cursor: &str,
+    from: RelayFrom,
+) -> Result<bool, Status> {
     loop {
-        let begin = move |local: &mut Local, state: &State| local.begin_relay(state, id);
-        let owner = match node.local.ask(begin).await? {
+        let begin = move |local: &mut Local, state: &State| local.begin_relay(state, id, source);
+        let owner = match node.local.ask(begin).await?? {
             RelayNeed::Nothing => return Ok(false),
             RelayNeed::Waits(waiter) => {
                 // What is being opened ends within its own deadline.
@@ -38,11 +65,12 @@ pub(crate) async fn ensure(
         let opening = Opening {
             node: node.clone(),
             owner,
+            id,
             open: OpenRelay {
                 reader: node.instance,
-                stream: id,
-                cursor: cursor.unwrap_or_default().to_owned(),
-                from: relay_from(from),
+                stream: source,
+                cursor: cursor.to_owned(),
+                from,
             },
         };
         // A task of its own: what has begun is ended when its request is dropped, too.
@@ -66,27 +94,34 @@ fn relay_from(from: Option<ReadFrom>) -> RelayFrom {
 struct Opening {
     node: Rc<NodeContext>,
     owner: InstanceId,
+    /// Here.
+    id: ObjectId,
     open: OpenRelay,
 }
 
 impl Opening {
     async fn run(self) -> Result<(), Status> {
-        let (node, id) = (self.node.clone(), self.open.stream);
+        let (node, source) = (self.node.clone(), self.open.stream);
         let outcome = self.open().await;
         if outcome.is_err() {
-            let end = move |local: &mut Local, _: &State| local.end_opening(id);
+            let end = move |local: &mut Local, _: &State| local.end_opening(source);
             node.local.ask(end).await?;
         }
         outcome
     }
 
     async fn open(self) -> Result<(), Status> {
-        let Self { node, owner, open } = self;
-        let id = open.stream;
-        let endpoint = reachable(&node, id, owner)?;
+        let Self {
+            node,
+            owner,
+            id,
+            open,
+        } = self;
+        let source = open.stream;
+        let endpoint = reachable(&node, source, owner)?;
         let mut link = Link::new(&node, owner, endpoint);
         let answer = link.ask(&Ask::OpenRelay(open)).await;
-        let (first, rules) = match answer.map_err(|error| unanswered(id, owner, &error))? {
+        let (first, rules) = match answer.map_err(|error| unanswered(source, owner, &error))? {
             Answer::RelayOpened {
                 next_number,
                 window_bytes_max,
@@ -104,7 +139,9 @@ impl Opening {
             Answer::Refused(status) => return Err(status),
             other => return Err(unexpected(owner, &other)),
         };
-        let make = move |local: &mut Local, _: &State| local.make_relayed(id, owner, rules, first);
+        let make = move |local: &mut Local, _: &State| {
+            local.make_relayed(id, (owner, source), rules, first)
+        };
         let origin = node.local.ask(make).await?;
         tokio::task::spawn_local(task::run(link, id, origin));
         Ok(())
@@ -135,12 +172,7 @@ fn reachable(node: &NodeContext, id: ObjectId, owner: InstanceId) -> Result<Stri
 pub(super) fn lost(state: &State, id: ObjectId, owner: InstanceId) -> Option<Status> {
     let current = state.current_instance_of(owner.node());
     let is_over = current.is_none_or(|current| current.id != owner);
-    is_over.then(|| {
-        let node = owner.node();
-        Status::not_exists(format!(
-            "the stream {id} is lost with node {node} (instance {owner}), whose process ended"
-        ))
-    })
+    is_over.then(|| ended(id, owner))
 }
 
 /// The error for a stream whose node does not answer.

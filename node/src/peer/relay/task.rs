@@ -31,7 +31,7 @@ pub(super) async fn run(link: Link, id: ObjectId, origin: Origin) {
     }
     let leave = Ask::LeaveRelay {
         reader: relay.link.node.instance,
-        stream: id,
+        stream: origin.stream,
     };
     // If it does not arrive, the other node notices the silence.
     if let Err(error) = relay.link.ask(&leave).await {
@@ -44,6 +44,7 @@ enum Never {}
 
 struct Relay {
     link: Link,
+    /// Here.
     id: ObjectId,
     origin: Origin,
 }
@@ -79,7 +80,7 @@ impl Relay {
     ) -> Result<(Vec<RelayedChunk>, bool), Status> {
         let ask = Ask::PullRelay(PullRelay {
             reader: self.link.node.instance,
-            stream: self.id,
+            stream: self.origin.stream,
             copied: standing.copied,
             read: standing.read,
             credit_bytes,
@@ -101,11 +102,11 @@ impl Relay {
     /// Fails once the stream's node counts as lost.
     fn check_owner(&self, since: Instant, error: &io::Error) -> Result<(), Status> {
         let (node, owner) = (&self.link.node, self.link.owner);
-        if let Some(status) = lost(&node.meta.state(), self.id, owner) {
+        if let Some(status) = lost(&node.meta.state(), self.origin.stream, owner) {
             return Err(status);
         }
         match since.elapsed() >= node.config.limits.unreachable_after {
-            true => Err(unanswered(self.id, owner, error)),
+            true => Err(unanswered(self.origin.stream, owner, error)),
             false => Ok(()),
         }
     }
@@ -172,7 +173,13 @@ impl Relay {
         loop {
             match timeout(period, &mut fetching).await {
                 Ok(Ok(copied)) => return Ok(copied),
-                Ok(Err(_)) => return Ok(Err(unanswered(self.id, self.link.owner, &late(period)))),
+                Ok(Err(_)) => {
+                    return Ok(Err(unanswered(
+                        self.origin.stream,
+                        self.link.owner,
+                        &late(period),
+                    )));
+                }
                 Err(_) => {
                     if let Err(told) = self.is_there().await {
                         discard_when_there(self.link.node.clone(), fetching);

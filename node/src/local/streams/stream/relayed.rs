@@ -3,7 +3,7 @@
 
 use vineyard_store::HolderId;
 use vineyard_wire::stream::{ReadersKind, StreamRules};
-use vineyard_wire::{Code, InstanceId, Status};
+use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
 use super::{End, Stream};
 use crate::local::streams::queue::{Chunk, Queue};
@@ -13,6 +13,8 @@ use crate::local::streams::readers::Readers;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) owner: InstanceId,
+    /// The stream there.
+    pub(crate) stream: ObjectId,
     /// The relay's.
     pub(crate) writer: HolderId,
     /// The number of the first chunk.

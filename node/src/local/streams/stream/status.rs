@@ -1,11 +1,18 @@
-//! What `stream_status` tells of a stream.
+//! What `stream_status` and `cluster_status` tell of a stream.
 
+use vineyard_wire::reply::StreamTotals;
 use vineyard_wire::stream::{CursorStatus, StreamState, StreamStatus};
 use vineyard_wire::{InstanceId, ObjectId};
 
 use super::{End, Stream};
 
 impl Stream {
+    pub(crate) fn add_to(&self, totals: &mut StreamTotals) {
+        totals.stream_chunks += self.queue.needed_chunks();
+        totals.stream_bytes += self.window_bytes() + self.queue.retained_bytes();
+        totals.stream_waits += self.waiting().len() as u64;
+    }
+
     pub(crate) fn status(&self, id: ObjectId, instance_id: InstanceId) -> StreamStatus {
         let (state, reason) = match &self.end {
             End::Open => (StreamState::Open, None),

@@ -58,6 +58,24 @@ class StreamVerbs(Handles):
             ephemeral,
         )
 
+    def migrate_stream(self, stream: ObjectID) -> ObjectID:
+        """A stream of this client's instance that gets the chunks of a stream of another one, as
+        they come. A stream can also be read where it is not, by its own id; a migrated one can be a
+        member of objects of this instance.
+
+        Parameters:
+            stream: ObjectID
+                The stream. Its metadata is persisted.
+
+        Returns:
+            ObjectID: the new stream; `stream` itself if it is of this instance.
+
+        Raises:
+            ObjectNotExistsException: there is no such stream, or its metadata is not persisted.
+            StreamOpenedException: it is read already.
+        """
+        return self.default_client().migrate_stream(stream)
+
     def open_stream(
         self,
         stream: ObjectID,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from typing import Any
@@ -16,6 +17,7 @@ from io_tables import table_of
 from vineyard.io import _options as options
 from vineyard.io._formats import text
 from vineyard.io._sink import Sink
+from vineyard.io._writers import durable
 from vineyard.io._writers.commit import Output
 
 BUCKET = "bucket"
@@ -202,6 +204,30 @@ def test_a_file_that_the_user_may_not_write_is_an_error(tmp_path):
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE((tmp_path / "z.csv").stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_disk_that_fails_while_bytes_are_written_is_told_at_the_end(tmp_path, monkeypatch):
+    # The system tells of a failure once, so that the sync at the end would not see it.
+    failures = [OSError(errno.EIO, "the disk fails")]
+
+    def fail(descriptor: int) -> None:
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(durable, "SYNCED_BYTES", 1)
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(vineyard.io.WriteError, match=r"x\.bin.*the disk fails"):
+        vineyard.io.write(tmp_path / "x.bin", bytes(1 << 20))
+    assert not failures
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_large_file_is_whole_though_it_is_synced_in_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(durable, "SYNCED_BYTES", 1 << 20)
+    monkeypatch.setattr(durable, "PART_BYTES", 100_000)
+    data = os.urandom(5_000_001)
+    vineyard.io.write(tmp_path / "x.bin", data)
+    assert (tmp_path / "x.bin").read_bytes() == data
 
 
 def test_a_missing_bucket_and_a_wrong_key_are_errors(servers):

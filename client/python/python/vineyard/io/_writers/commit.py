@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from vineyard.io._paths import Place, scheme_of_fs
+from vineyard.io._writers.durable import DurableFile
 from vineyard.io.errors import WriteError
 
 # Schemes whose uploads can be kept apart until they are completed.
@@ -47,7 +48,7 @@ class Output:
         name = f".{name[:_NAME_CHARACTERS_MAX]}.{secrets.token_hex(8)}.tmp"
         self._hidden = f"{folder}/{name}" if "/" in self._path else name
         if place.is_local:
-            self.stream = open(self._hidden, "xb")  # noqa: SIM115 - it is closed by `finish`
+            self.stream = DurableFile(self._hidden)
         else:
             self.stream = self._fs.open(self._hidden, "wb")
 
@@ -58,8 +59,7 @@ class Output:
             return
         self._size = self.stream.tell()
         if self.place.is_local:
-            self.stream.flush()
-            os.fsync(self.stream.fileno())
+            self.stream.sync()
         self.stream.close()
         self._check(self._hidden)
 

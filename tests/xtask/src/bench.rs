@@ -5,6 +5,7 @@
 //! a ratio below the required one all fail.
 
 mod floors;
+mod io;
 mod report;
 mod rows;
 
@@ -47,9 +48,15 @@ pub(crate) struct Options {
     /// Run the released server on both sides: shows what the machine's noise does to the ratios.
     #[arg(long)]
     noise: bool,
+    /// Streams and files instead, also beside the libraries that read and write without shared memory.
+    #[arg(long, conflicts_with = "noise")]
+    io: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.io {
+        return io::run(options);
+    }
     let peer = Peer::ready(options.peer.clone())?;
     if !options.noise {
         test::build(true)?;

@@ -59,6 +59,11 @@ impl Environment {
         Self::ready("newest")
     }
 
+    /// The newest, and libraries that benchmarks alone compare with.
+    pub(crate) fn bench() -> Result<Self> {
+        Self::ready("bench")
+    }
+
     /// The libraries of the oldest, for the package of an earlier commit.
     pub(crate) fn before() -> Result<Self> {
         Self::with_requirements("before", "oldest")
@@ -138,7 +143,12 @@ impl Environment {
 
     /// The interpreter, undisturbed by the caller's variables, with the environment's programs first on its path.
     pub(crate) fn run(&self) -> Command {
-        let mut command = Command::new(self.python());
+        self.run_with(&self.python())
+    }
+
+    /// As `run`, with the interpreter of another environment.
+    pub(crate) fn run_with(&self, python: &Path) -> Command {
+        let mut command = Command::new(python);
         command.current_dir(shell::root());
         for variable in LEADING_ELSEWHERE {
             command.env_remove(variable);

@@ -1,4 +1,4 @@
-//! How much shared memory a process really has: its arena's file says so, whatever the process claims.
+//! How much memory a process really has: its arena's file and the kernel say so, whatever the process claims.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,4 +22,15 @@ pub fn allocated_bytes(pid: u32) -> Result<u64> {
         }
     }
     Ok(inodes.values().sum())
+}
+
+/// Bytes of memory that process `pid` has alone: its heap and stacks, without files and shared memory.
+pub fn private_bytes(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kibibytes = line.context("a process that has ended has no memory")?;
+    let kibibytes: u64 = kibibytes.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes << 10)
 }

@@ -1,6 +1,7 @@
 //! Streams between processes: what the released protocol says in bare frames, what becomes of a stream whose side is
-//! killed, and much data through a small arena.
+//! killed, and much data through small arenas.
 
+mod much;
 mod relayed;
 mod released;
 
@@ -60,7 +61,10 @@ fn a_side_of_a_stream() {
     let (stream, chunks) = (parts[2].parse().unwrap(), parts[3].parse().unwrap());
     match parts[0] {
         "writer" => write(&client, stream, chunks),
-        _ => read(&client, stream, chunks),
+        "reader" => read(&client, stream, chunks),
+        much::WRITER => much::write(&client, stream, chunks),
+        much::READER => much::read(&client, stream, chunks),
+        side => panic!("there is no side {side}"),
     }
 }
 
@@ -260,33 +264,4 @@ fn nothing_is_left_when_both_sides_are_killed() {
         is_clean(&client);
         assert!(client.stream_status(stream).unwrap_err().is_not_exists());
     }
-}
-
-#[test]
-fn much_more_than_the_arena_holds_flows_through_it() {
-    let cluster = start(ARENA);
-    let node = &cluster.nodes[0];
-    let client = connect(node);
-    let stream = client.create_stream(StreamOptions::default()).unwrap();
-    let mut reader = child(node, "reader", stream, FOR_EVER);
-    let mut writer = client.open_writer(stream).unwrap();
-    let limit = client.instance_status().unwrap().memory_limit;
-    let started = Instant::now();
-    for number in 0..256_u64 {
-        let mut chunk = writer.chunk(CHUNK_BYTES).unwrap();
-        chunk.as_mut_slice().fill(number as u8);
-        chunk.push().unwrap();
-        let used = client.instance_status().unwrap().memory_usage;
-        assert!(used < limit * 8 / 10 + 1, "{used} of {limit}");
-    }
-    writer.finish().unwrap();
-    let ended = wait::until("the end of the reader", PATIENCE, || {
-        Ok(reader.check_running().err())
-    });
-    let ended = ended.unwrap().to_string();
-    assert!(ended.contains("exit status: 0"), "{ended}");
-    println!("256 MiB through {ARENA} in {:?}", started.elapsed());
-    drop(writer);
-    client.drop_stream(stream).unwrap();
-    is_clean(&client);
 }

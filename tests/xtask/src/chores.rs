@@ -7,7 +7,7 @@ use vineyard_tests::binaries::BUILT;
 use crate::earlier::Earlier;
 use crate::peer::Peer;
 use crate::python::Environment;
-use crate::{python, shell, test};
+use crate::{io, python, shell, test};
 
 /// The first commit whose data directories and frames a node must understand.
 const FIRST: &str = "79c9b97";
@@ -36,6 +36,8 @@ pub(crate) enum Chore {
         #[arg(long, default_value_t = 20_000)]
         count: u32,
     },
+    /// Moves much through streams of a small arena: between processes, between nodes, and by released clients.
+    Io(io::Options),
 }
 
 pub(crate) fn run(chore: &Chore) -> Result<()> {
@@ -44,6 +46,7 @@ pub(crate) fn run(chore: &Chore) -> Result<()> {
         Chore::Client { before } => client(before),
         Chore::Record => record(),
         Chore::Examples { count } => python::examples(*count),
+        Chore::Io(options) => io::run(options),
     }
 }
 

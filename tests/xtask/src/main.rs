@@ -13,6 +13,7 @@ mod chores;
 mod dist;
 mod earlier;
 mod fuzz;
+mod io;
 mod pairs;
 mod peer;
 mod python;

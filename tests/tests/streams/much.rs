@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use vineyard_client::stream::{ReaderOptions, StreamOptions};
 use vineyard_client::{ObjectId, blocking};
-use vineyard_tests::node::Node;
+use vineyard_tests::cluster::Cluster;
+use vineyard_tests::node::{Node, Plan};
 use vineyard_tests::process::Process;
 use vineyard_tests::{shared_memory, wait};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{CHUNK_BYTES, PATIENCE, child, connect, is_clean, start};
+use super::{CHUNK_BYTES, PATIENCE, child, connect, is_clean};
 
 pub(super) const WRITER: &str = "much-writer";
 pub(super) const READER: &str = "much-reader";
@@ -32,9 +33,15 @@ fn bytes() -> u64 {
     env::var(name).map_or(usual, |bytes| bytes.parse().unwrap())
 }
 
-fn arena() -> String {
+fn start(nodes: usize) -> Cluster {
     let (name, usual) = ARENA;
-    env::var(name).unwrap_or_else(|_| usual.to_owned())
+    let plan = Plan {
+        size: env::var(name).unwrap_or_else(|_| usual.to_owned()),
+        ..Plan::default()
+    };
+    let cluster = Cluster::start(nodes, &plan).unwrap();
+    cluster.wait_settled().unwrap();
+    cluster
 }
 
 /// What chunks are filled with, each from another place on.
@@ -159,5 +166,10 @@ fn flows(nodes: &[Node]) {
 
 #[test]
 fn much_more_than_the_arena_holds_flows_between_two_processes() {
-    flows(&start(&arena()).nodes);
+    flows(&start(1).nodes);
+}
+
+#[test]
+fn much_more_than_the_arenas_hold_flows_between_two_nodes() {
+    flows(&start(2).nodes);
 }

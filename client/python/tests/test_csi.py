@@ -14,6 +14,7 @@ def volume(node, tmp_path):
     return tmp_path
 
 
+@pytest.mark.covers("vineyard.csi.{read,write}")
 def test_what_is_written_is_read(volume):
     path = str(volume / "deep" / "array")
     vineyard.csi.write([1, "two"], path)

@@ -106,6 +106,7 @@ def test_a_hook_changes_what_is_read(numbers, ipc_client):
         vineyard.io.read(numbers, chunk_hook=lambda batch: None, **given)
 
 
+@pytest.mark.covers("vineyard.io.{open,read,write}")
 def test_objects_are_written(numbers, tmp_path, ipc_client):
     meta = vineyard.io.read(numbers, header_row=1, accumulate=True, client=ipc_client)
     path = tmp_path / "out.csv"

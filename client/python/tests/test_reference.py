@@ -389,7 +389,7 @@ def test_nodes_are_started_where_the_reference_says(tmp_path):
 
 def test_the_reference_is_read_whole():
     names = documented()
-    assert len(names) == 175
+    assert len(names) == 181
     assert names["vineyard.IPCClient.memory_trim"].section == "Vineyard client"
     delete = names["vineyard.RPCClient.delete"].overloads[0]
     assert [(one.name, one.default) for one in delete[1:]] == [
@@ -397,7 +397,16 @@ def test_the_reference_is_read_whole():
         ("deep", True),
         ("memory_trim", False),
     ]
-    assert not any(path.startswith(("vineyard.io", "vineyard.deploy.kube")) for path in names)
+    opened = names["vineyard.io.open"].overloads[0]
+    assert [(one.name, one.stars, one.keyword_only) for one in opened] == [
+        ("path", "", False),
+        ("args", "*", False),
+        ("mode", "", True),
+        ("handlers", "", True),
+        ("chunk_hook", "", True),
+        ("kwargs", "**", True),
+    ]
+    assert not any(path.startswith(("vineyard.llm", "vineyard.deploy.kube")) for path in names)
 
 
 def test_the_package_says_and_does_what_the_reference_names():
@@ -440,3 +449,10 @@ def test_the_checks_find_what_is_wrong():
 
     assert signatures.complaints(name, right) == []
     assert docstrings.complaints(name, None, right, vineyard) == []
+
+    def opens(path, mode="w", *args, handlers=None, **kwargs): ...
+
+    assert signatures.complaints(names["vineyard.io.open"], opens) == [
+        "has no parameter chunk_hook",
+        "the default of mode is 'w', not 'r'",
+    ]

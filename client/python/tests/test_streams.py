@@ -71,11 +71,17 @@ def test_a_stream_that_is_got_keeps_its_client(client, kind) -> None:
     assert not client.exists(stream.id)
 
 
-def test_a_stream_made_from_its_metadata_is_the_same(client) -> None:
-    stream = ByteStream.new(client, {"a": 1})
-    again = ByteStream(client.get_meta(stream.id))
+@pytest.mark.covers(
+    "vineyard.io.byte.ByteStream",
+    "vineyard.io.dataframe.DataframeStream",
+    "vineyard.io.recordbatch.RecordBatchStream",
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stream_made_from_its_metadata_is_the_same(client, kind) -> None:
+    stream = kind.new(client, {"a": 1})
+    again = kind(client.get_meta(stream.id))
     assert again.params == {"a": 1} and again.id == stream.id
-    assert ByteStream(client.get_meta(stream.id), {"b": 2}).params == {"b": 2}
+    assert kind(client.get_meta(stream.id), params={"b": 2}).params == {"b": 2}
     again.open_writer(client).finish()
     stream.drop()
 

@@ -69,9 +69,17 @@ def _text(name: Name, owner: Any, actual: Any) -> str:
     text = inspect.getdoc(actual) or ""
     if name.kind == "class":
         own = actual.__dict__.get("__doc__") or ""
-        made = actual.__dict__.get("__init__") or actual.__dict__.get("__new__")
+        made = _maker(actual)
         return inspect.cleandoc(own) + "\n\n" + (inspect.getdoc(made) or "" if made else "")
     return text
+
+
+def _maker(kind: type) -> Any:
+    """What makes instances of a class: its own, or that of a class it extends."""
+    for one in kind.__mro__:
+        if one is not object and (made := vars(one).get("__init__") or vars(one).get("__new__")):
+            return made
+    return None
 
 
 def _function(name: Name, actual: Any, text: str, first: str, package: Any) -> list[str]:

@@ -31,7 +31,7 @@ SECTIONS = (
     "Vineyard LLM KV Cache",
 )
 # What comes later, and is absent until then.
-LATER_SECTIONS = ("I/O Drivers", "Streams", "Vineyard LLM KV Cache")
+LATER_SECTIONS = ("Vineyard LLM KV Cache",)
 LATER_PREFIXES = ("vineyard.deploy.kubernetes.",)
 # Named in the text by a sentence or a command line only, where no heading can be found.
 UNHEADED = {
@@ -201,6 +201,8 @@ def _parameters(inside: str) -> Iterator[Parameter]:
         name = name.split()[-1]
         value = _value(default.strip()) if has_default else REQUIRED
         yield Parameter(name, value, stars, keyword_only)
+        # No position is left for what follows.
+        keyword_only = keyword_only or stars == "*"
 
 
 def _split(inside: str) -> list[str]:

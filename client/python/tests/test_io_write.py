@@ -8,11 +8,11 @@ import os
 import stat
 from typing import Any
 
-import fsspec
 import io_servers
 import pyarrow
 import pytest
 import vineyard.io
+from io_stores import BUCKET, Storage, storages
 from io_tables import table_of
 from vineyard.io import _options as options
 from vineyard.io._formats import text
@@ -20,60 +20,15 @@ from vineyard.io._sink import Sink
 from vineyard.io._writers import durable
 from vineyard.io._writers.commit import Output
 
-BUCKET = "bucket"
 BATCH = pyarrow.record_batch({"a": list(range(100_000))})
 OLD = pyarrow.table({"a": [7]})
-
-
-class Storage:
-    """A storage: its URL, its options, and what is in it."""
-
-    def __init__(self, base: str, options_: dict[str, Any]) -> None:
-        self.base, self.options = base, options_
-        self.fs = fsspec.core.url_to_fs(base, **options_)[0]
-        self.root = self.fs._strip_protocol(base)
-
-    def files(self) -> set[str]:
-        """The names of all files, hidden ones too."""
-        self.fs.invalidate_cache()
-        return {path.rpartition("/")[2] for path in self.fs.find(self.root)}
-
-    def uploads(self) -> list[Any]:
-        """The uploads that are neither completed nor aborted."""
-        if not self.base.startswith("s3"):
-            return []
-        return self.fs.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads", [])
-
-    def clear(self) -> None:
-        for path in self.fs.find(self.root):
-            self.fs.rm(path)
 
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
     """Each kind of storage, started when it is first asked for."""
-    with contextlib.ExitStack() as stack:
-        made: dict[str, Storage] = {}
-
-        def get(kind: str) -> Storage:
-            if kind not in made:
-                made[kind] = _start(kind, stack, tmp_path_factory.mktemp(kind))
-            made[kind].clear()
-            return made[kind]
-
+    with storages(tmp_path_factory.mktemp) as get:
         yield get
-
-
-def _start(kind: str, stack: contextlib.ExitStack, folder: Any) -> Storage:
-    if kind == "s3":
-        return Storage(f"s3://{BUCKET}/x", stack.enter_context(io_servers.s3(BUCKET)))
-    if kind == "sftp":
-        return Storage("sftp:///in", stack.enter_context(io_servers.sftp(folder)))
-    if kind == "webhdfs":
-        return Storage("webhdfs:///in", stack.enter_context(io_servers.webhdfs(folder)))
-    if kind == "memory":
-        return Storage("memory://whole", {})
-    return Storage(f"file://{folder}", {})
 
 
 KINDS = ("local", "memory", "s3", "sftp", "webhdfs")
@@ -85,13 +40,11 @@ def storage(request, servers):
 
 
 def write(storage: Storage, name: str, value: Any, **given: Any) -> Any:
-    path = f"{storage.base.rstrip('/')}/{name}"
-    return vineyard.io.write(path, value, storage_options=storage.options, **given)
+    return vineyard.io.write(storage.path(name), value, storage_options=storage.options, **given)
 
 
 def read(storage: Storage, name: str) -> pyarrow.Table:
-    path = f"{storage.base.rstrip('/')}/{name}"
-    return table_of(path, storage_options=storage.options)
+    return table_of(storage.path(name), storage_options=storage.options)
 
 
 def test_what_is_written_is_there_and_nothing_else(storage):
@@ -130,14 +83,14 @@ def test_a_write_that_fails_leaves_what_was_there(point, before, storage, monkey
     names = {f"x.arrow_{number}" for number in range(2)} if before else set()
     assert storage.files() == names
     for name in names:
-        path = f"{storage.base.rstrip('/')}/{name}"
-        assert table_of(path, storage_options=storage.options, format="ipc").equals(OLD)
+        found = table_of(storage.path(name), storage_options=storage.options, format="ipc")
+        assert found.equals(OLD)
     assert storage.uploads() == []
 
 
 def _write_two_parts(storage: Storage, point: Any) -> None:
     asked = options.for_writing({"storage_options": storage.options})
-    path = f"{storage.base.rstrip('/')}/x.arrow"
+    path = storage.path("x.arrow")
     large = BATCH.slice(0, 10)
     if storage.base.startswith("s3"):
         # More than what an upload keeps in memory, so that it is begun.

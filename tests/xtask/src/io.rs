@@ -7,7 +7,7 @@ use vineyard_tests::node::{Node, Plan};
 
 use crate::peer::Peer;
 use crate::python::Environment;
-use crate::{shell, test};
+use crate::{python, shell, test};
 
 /// Moves bytes from one process to another with any package of the name, and judges what each keeps.
 const MUCH: &str = "tests/conformance/much_streamed.py";
@@ -20,12 +20,16 @@ pub(crate) struct Options {
     /// The size of the arena it flows through.
     #[arg(long, default_value = "256M")]
     arena: String,
+    /// At how many points of a write to each storage the writer is killed, and fails.
+    #[arg(long, default_value_t = 20)]
+    points: u32,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     test::build(false)?;
     much_by_rust(options)?;
-    much_by_python(options)
+    much_by_python(options)?;
+    python::dying_writers(options.points)
 }
 
 /// Between two processes, and between two nodes.

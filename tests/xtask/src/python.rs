@@ -33,6 +33,8 @@ const OF_EXAMPLES: [&str; 5] = [
     "client/python/tests/test_restoring.py",
     "client/python/tests/test_wide_properties.py",
 ];
+/// The test whose writers of files die: at `VINEYARD_IO_POINTS` points.
+const OF_DYING_WRITERS: &str = "client/python/tests/test_io_killed.py";
 /// Variables that would lead a client or the tests elsewhere.
 const LEADING_ELSEWHERE: [&str; 4] = [
     "VINEYARD_IPC_SOCKET",
@@ -197,15 +199,26 @@ impl Environment {
 
 /// Tests with `count` random values each, in both environments.
 pub(crate) fn examples(count: u32) -> Result<()> {
+    shell::step("random values in each environment");
+    with_a_number(&OF_EXAMPLES, "VINEYARD_EXAMPLES", count)
+}
+
+/// Writers of files that die at `points` points of a write, in both environments.
+pub(crate) fn dying_writers(points: u32) -> Result<()> {
+    shell::step("writers of files that die, in each environment");
+    with_a_number(&[OF_DYING_WRITERS], "VINEYARD_IO_POINTS", points)
+}
+
+/// These tests with the package as it is now, told a number by a variable.
+fn with_a_number(tests: &[&str], variable: &str, number: u32) -> Result<()> {
     let (oldest, newest) = (Environment::oldest()?, Environment::newest()?);
     oldest.install()?;
     newest.install()?;
-    shell::step("random values in each environment");
     let tests = [&oldest, &newest].map(|environment| {
-        let mut command = environment.pytest(&OF_EXAMPLES);
+        let mut command = environment.pytest(tests);
         // So many take longer than one test may elsewhere.
         command.args(["--timeout", "0"]);
-        command.env("VINEYARD_EXAMPLES", count.to_string());
+        command.env(variable, number.to_string());
         (environment.name, command)
     });
     together(tests.into())

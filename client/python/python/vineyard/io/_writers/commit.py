@@ -33,21 +33,27 @@ class Output:
     """One file that is written: `stream` takes its bytes."""
 
     def __init__(self, place: Place) -> None:
-        """Begins a file at `place` (Place), in a folder that is made if it is not there."""
+        """`place`: the file (Place). Nothing is begun yet."""
         self.place = place
+        self.stream: Any = None
         self._fs = place.fs
         self._path = os.path.realpath(place.path) if place.is_local else place.path
         self._hidden: str | None = None
+        # The file that was there, while it is not removed yet.
+        self._aside: str | None = None
         self._size = 0
+
+    def begin(self) -> None:
+        """Begins the file, in a folder that is made if it is not there."""
         if scheme_of_fs(self._fs) in _UPLOADING:
-            self.stream: Any = self._fs.open(self._path, "wb", autocommit=False)
+            self.stream = self._fs.open(self._path, "wb", autocommit=False)
             return
         folder, _, name = self._path.rpartition("/")
         if folder:
             self._fs.makedirs(folder, exist_ok=True)
         name = f".{name[:_NAME_CHARACTERS_MAX]}.{secrets.token_hex(8)}.tmp"
         self._hidden = f"{folder}/{name}" if "/" in self._path else name
-        if place.is_local:
+        if self.place.is_local:
             self.stream = DurableFile(self._hidden)
         else:
             self.stream = self._fs.open(self._hidden, "wb")
@@ -91,23 +97,34 @@ class Output:
         # The file that is there stands aside meanwhile, and returns after an error.
         aside = f"{hidden}.old"
         self._fs.mv(self._path, aside)
+        self._fs.invalidate_cache()
+        if not self._fs.exists(aside):
+            raise OSError("the file that is there can not be renamed")
         try:
             self._fs.mv(hidden, self._path)
             self._check(self._path)
         except BaseException:
+            with contextlib.suppress(Exception):
+                # Where the new one has the name already, the old one is refused it.
+                self._fs.rm(self._path)
             self._fs.mv(aside, self._path)
             raise
+        self._aside = aside
         self._fs.rm(aside)
+        self._aside = None
 
     def discard(self) -> None:
         """Forgets the file; what fails is not told, because an error is on record already."""
-        with contextlib.suppress(Exception):
-            if self._hidden is None:
-                _abort(self.stream)
-                return
+        if self._hidden is None:
             with contextlib.suppress(Exception):
-                self.stream.close()
-            self._fs.rm(self._hidden)
+                _abort(self.stream)
+            return
+        with contextlib.suppress(Exception):
+            self.stream.close()
+        for left in (self._hidden, self._aside):
+            if left is not None:
+                with contextlib.suppress(Exception):
+                    self._fs.rm(left)
 
 
 def _abort(stream: Any) -> None:
@@ -146,7 +163,9 @@ class Outputs:
             if self._exists == "error" and place.fs.exists(place.path):
                 raise WriteError(place.shown, "exists already")
             made = Output(place)
-        self._made.append(made)
+            # Before it is begun, so that what is begun is discarded after any error.
+            self._made.append(made)
+            made.begin()
         return made
 
     def __enter__(self) -> Self:

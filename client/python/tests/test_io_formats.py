@@ -8,6 +8,7 @@ import io
 
 import fsspec
 import pyarrow
+import pyarrow.orc
 import pyarrow.parquet
 import pytest
 import vineyard.io
@@ -147,24 +148,70 @@ class _Counted(io.BytesIO):
         return data
 
 
-def test_row_groups_that_no_row_is_wanted_of_are_not_fetched():
+COUNTED_ROWS = 200_000
+
+
+@pytest.fixture
+def counted():
+    """A function that stores a file, and says how many bytes of it a read fetches."""
     fsspec.register_implementation("counted", CountingFiles, clobber=True)
-    rows = 200_000
-    table = pyarrow.table({"a": range(rows), "b": [f"{at:020}" for at in range(rows)]})
-    stored = io.BytesIO()
-    pyarrow.parquet.write_table(table, stored, row_group_size=10_000, compression="none")
     fs = fsspec.filesystem("counted")
-    fs.pipe_file("/x.parquet", stored.getvalue())
-    try:
-        found = table_of("counted:///x.parquet", filters=[("a", ">", rows - 5)])
-        assert found.num_rows == 4
-        few = CountingFiles.read_bytes
-        assert few < len(stored.getvalue()) / 5
-        CountingFiles.read_bytes = 0
-        assert table_of("counted:///x.parquet", columns=["a"]).num_rows == rows
-        assert CountingFiles.read_bytes < len(stored.getvalue()) / 2
-    finally:
-        fs.rm("/x.parquet")
+    stored = []
+
+    def store(name, content):
+        fs.pipe_file(f"/{name}", content)
+        stored.append(f"/{name}")
+
+        def fetched(**given):
+            CountingFiles.read_bytes = 0
+            rows = table_of(f"counted:///{name}", **given).num_rows
+            return rows, CountingFiles.read_bytes
+
+        return fetched
+
+    yield store
+    for path in stored:
+        fs.rm(path)
+
+
+def two_columns():
+    texts = [f"{at:020}" for at in range(COUNTED_ROWS)]
+    return pyarrow.table({"a": range(COUNTED_ROWS), "b": texts})
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_row_groups_that_no_row_is_wanted_of_are_not_fetched(counted, compression):
+    stored = io.BytesIO()
+    pyarrow.parquet.write_table(
+        two_columns(), stored, row_group_size=10_000, compression=compression, use_dictionary=False
+    )
+    whole = len(stored.getvalue())
+    fetched = counted("x.parquet", stored.getvalue())
+    rows, few = fetched(filters=[("a", ">", COUNTED_ROWS - 5)])
+    assert rows == 4
+    assert few < whole / 2
+    rows, some = fetched(columns=["a"])
+    assert rows == COUNTED_ROWS
+    assert some < whole * 0.7
+    rows, none = fetched(filters=[("a", "<", 0)])
+    assert rows == 0
+    assert none < few
+
+
+def test_columns_of_orc_that_are_not_wanted_are_not_fetched_and_stripes_are(counted):
+    """pyarrow does not say what a stripe has, so that none is left out."""
+    stored = io.BytesIO()
+    table = two_columns()
+    pyarrow.orc.write_table(table, stored, stripe_size=200_000, compression="uncompressed")
+    whole = len(stored.getvalue())
+    assert pyarrow.orc.ORCFile(io.BytesIO(stored.getvalue())).nstripes > 3
+    fetched = counted("x.orc", stored.getvalue())
+    rows, some = fetched(columns=["a"])
+    assert rows == COUNTED_ROWS
+    assert some < whole / 2
+    rows, filtered = fetched(columns=["a"], filters=[("a", ">", COUNTED_ROWS - 5)])
+    assert rows == 4
+    assert filtered >= some
 
 
 def test_a_stream_of_arrow_is_read_as_well_as_a_file(tmp_path):

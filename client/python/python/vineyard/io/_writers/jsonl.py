@@ -54,7 +54,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, datetime.datetime):
-        return value.isoformat(sep=" ")
+        # Readers of milliseconds take no more digits than these.
+        has_milliseconds = value.microsecond and value.microsecond % 1000 == 0
+        return value.isoformat(" ", "milliseconds" if has_milliseconds else "auto")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, decimal.Decimal | datetime.timedelta):

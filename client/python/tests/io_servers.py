@@ -1,4 +1,6 @@
-"""Storage servers in this process: S3, SFTP and WebHDFS, each on a port that the system picks."""
+"""Storage servers in this process: S3, SFTP, WebHDFS and OSS, each on a port that the system
+picks.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from oss_server import Oss
 
 KEYS = {"key": "testing", "secret": "testing-secret"}
 READY_SECONDS = 20
@@ -184,6 +188,14 @@ def webhdfs(folder: Path) -> Iterator[dict[str, Any]]:
     handler = type("Handler", (_WebHdfs,), {"folder": folder})
     with _serving(handler) as port:
         yield {"host": "127.0.0.1", "port": port}
+
+
+@contextlib.contextmanager
+def oss(bucket: str) -> Iterator[dict[str, Any]]:
+    """Storage options of a server as OSS is one, that has one bucket."""
+    handler = type("Handler", (Oss,), {"bucket": bucket, "objects": {}})
+    with _serving(handler) as port:
+        yield {**KEYS, "endpoint": f"http://127.0.0.1:{port}"}
 
 
 @contextlib.contextmanager

@@ -22,9 +22,10 @@ from vineyard.io._writers.durable import DurableFile
 from vineyard.io.errors import WriteError
 
 # Schemes whose uploads can be kept apart until they are completed.
-_UPLOADING = ("s3", "s3a", "gs", "gcs", "oss")
-# Schemes whose files are renamed over one that is there.
-_RENAMING_OVER = ("memory", "sftp", "ssh")
+_UPLOADING = ("s3", "s3a", "gs", "gcs")
+# Schemes whose files are renamed over one that is there. What ossfs writes is seen at once, so that
+# it is copied when it is whole.
+_RENAMING_OVER = ("memory", "sftp", "ssh", "oss")
 # A hidden name is longer than its target's, and names have at most 255 bytes.
 _NAME_CHARACTERS_MAX = 100
 

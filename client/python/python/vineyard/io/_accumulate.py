@@ -7,20 +7,20 @@ memory, so that at most the pieces in flight are held twice.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from vineyard._C import ObjectID, ObjectMeta
 from vineyard.core.transfers.progress import Progress
 from vineyard.io._ahead import in_order
 from vineyard.io._formats import Piece
-from vineyard.io._hooks import hooked
+from vineyard.io._hooks import NO_HOOK, Hook, hooked
 from vineyard.io._source import Source
 
 Numbered = tuple[int, Piece]
 
 
-def accumulate(
+def put_members(
     client: Any,
     source: Source,
     shares: list[list[Piece]],
@@ -28,10 +28,12 @@ def accumulate(
     *,
     as_arrow: bool,
     index_col: Any = None,
-    chunk_hook: Any = None,
+    hook: Hook = NO_HOOK,
     progress: bool | None = None,
-) -> ObjectMeta:
-    """Reads pieces and makes a global frame of them.
+    first: int = 0,
+    check: Callable[[], None] = lambda: None,
+) -> list[ObjectID]:
+    """Reads pieces and puts what :func:`join_members` makes a global frame of.
 
     Parameters:
         client: Client
@@ -46,29 +48,30 @@ def accumulate(
             Whether members are record batches; else pandas frames.
         index_col: int, str, list of them, or None
             The columns that are the index of frames, by number or name.
-        chunk_hook: callable or None
+        hook: Hook
             Changes each batch.
         progress: bool or None
             Whether to show a bar.
+        first: int
+            The place of the first member in the global frame.
+        check: callable
+            Called for each batch; what it raises ends the reading.
 
     Returns:
-        ObjectMeta: the persisted ``vineyard::GlobalDataFrame``.
+        list of ObjectID: the members in order. They are transient.
 
     Raises:
         ReadError: from the source, or because the hook raised.
         NotEnoughMemoryException: there is no room.
     """
-    from vineyard.data.dataframe import make_global_dataframe
-
     put = functools.partial(put_batch, client, as_arrow, index_col)
     made: list[ObjectID] = []
 
     def work(numbered: Numbered) -> Iterator[ObjectID]:
         number, piece = numbered
         for at, batch in enumerate(source.read(piece)):
-            if chunk_hook is not None:
-                batch = hooked(chunk_hook, batch, piece.file.shown, at, reads=True)
-            object_id = put(batch, number)
+            check()
+            object_id = put(hooked(called, batch, piece.file.shown, at, reads=True), number)
             made.append(object_id)
             yield object_id
         bar.advance(piece.size_bytes)
@@ -76,29 +79,42 @@ def accumulate(
     total = sum(piece.size_bytes for share in shares for piece in share)
     try:
         members: list[ObjectID] = []
-        number = 0
-        with Progress(total, "read", progress) as bar:
+        number = first
+        with hook.opened(threads) as called, Progress(total, "read", progress) as bar:
             for share in shares:
                 before = len(members)
                 members += in_order(list(enumerate(share, number)), work, threads)
                 if len(members) == before:
-                    members.append(_put_empty(source, put, chunk_hook, number, made))
-                number += max(1, len(share))
-        return make_global_dataframe(client, members)
+                    empty = hooked(called, source.empty(), "an empty share", 0, reads=True)
+                    made.append(put(empty, number))
+                    members.append(made[-1])
+                number += places_of(share)
+        return members
     except BaseException:
         client.delete(made, force=True)
         raise
 
 
-def _put_empty(
-    source: Source, put: Any, chunk_hook: Any, number: int, made: list[ObjectID]
-) -> ObjectID:
-    batch = source.empty()
-    if chunk_hook is not None:
-        batch = hooked(chunk_hook, batch, "an empty share", 0, reads=True)
-    object_id: ObjectID = put(batch, number)
-    made.append(object_id)
-    return object_id
+def places_of(share: list[Piece]) -> int:
+    """How many places of the global frame a share has (int)."""
+    return max(1, len(share))
+
+
+def join_members(client: Any, members: list[ObjectID]) -> ObjectMeta:
+    """Makes a global frame of members, which may be on several instances.
+
+    Parameters:
+        client: Client
+            Makes it.
+        members: list of ObjectID
+            In order. They are persisted.
+
+    Returns:
+        ObjectMeta: the persisted ``vineyard::GlobalDataFrame``.
+    """
+    from vineyard.data.dataframe import make_global_dataframe
+
+    return make_global_dataframe(client, members)
 
 
 def put_batch(client: Any, as_arrow: bool, index_col: Any, batch: Any, number: int) -> ObjectID:

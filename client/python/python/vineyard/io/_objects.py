@@ -109,7 +109,7 @@ def write_object(
     made: list[ObjectID] = []
     try:
         for number, batch in enumerate(itertools.chain.from_iterable(partitions)):
-            changed = batch if hook is None else hooked(hook, batch, path, number, reads=False)
+            changed = hooked(hook, batch, path, number, reads=False)
             made.append(put_batch(client, False, None, changed, number))
         if not made:
             raise ValueError(f"nothing to write to {path}: there is no batch")

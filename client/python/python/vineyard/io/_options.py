@@ -174,6 +174,7 @@ CALLS: dict[str, texts.Parser] = {
     "vineyard_endpoint": texts.anything,
     "name": texts.text,
     "threads": texts.count,
+    "workers": texts.one_of("thread", "process"),
     "num_workers": texts.count,
     "rank": texts.count,
     "size": texts.count,

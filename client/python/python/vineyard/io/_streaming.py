@@ -18,8 +18,7 @@ from vineyard._C import ObjectID, VineyardException
 from vineyard.core.transfers.progress import Progress
 from vineyard.io._ahead import in_order
 from vineyard.io._formats import Piece
-from vineyard.io._hooks import hooked
-from vineyard.io.parallel import make_parallel_stream
+from vineyard.io._hooks import NO_HOOK, Hook, hooked
 
 CHUNK_BYTES = 8 << 20
 # Chunks that are written, wait or are being read.
@@ -76,7 +75,7 @@ class Job:
         share: list[Piece],
         stream: Any,
         threads: int,
-        hook: Callable[[Any], Any] | None,
+        hook: Hook,
         advance: Callable[[int], None],
     ) -> None:
         """Opens the stream; `start` begins."""
@@ -85,6 +84,7 @@ class Job:
         self.read_bytes = 0
         self.queued = 0
         self._source, self._share, self._threads, self._hook = source, share, threads, hook
+        self._called: Callable[[Any], Any] | None = None
         self._advance = advance
         self._writer = stream.open_writer()
         self._error: BaseException | None = None
@@ -137,7 +137,8 @@ class Job:
 
     def _run(self) -> None:
         try:
-            self._fill()
+            with self._hook.opened(self._threads) as self._called:
+                self._fill()
             self._writer.finish()
         except BaseException as error:
             self._error = error
@@ -171,7 +172,7 @@ class Job:
         self._has_read(piece.size_bytes)
 
     def _hooked(self, batch: Any, path: str, at: int) -> Any:
-        return batch if self._hook is None else hooked(self._hook, batch, path, at, reads=True)
+        return hooked(self._called, batch, path, at, reads=True)
 
     def _fill_bytes(self) -> None:
         for piece in self._share:
@@ -192,19 +193,17 @@ class Job:
         self._advance(size_bytes)
 
 
-def read_streams(
+def open_jobs(
     client: Any,
     source: Any,
     shares: list[list[Piece]],
     threads: int,
     *,
     params: dict[str, str],
-    chunk_hook: Callable[[Any], Any] | None = None,
-    handlers: Any = None,
-    name: str | None = None,
+    hook: Hook = NO_HOOK,
     progress: bool | None = None,
-) -> ReadStreams:
-    """Starts to read files into streams.
+) -> list[Job]:
+    """Makes streams that files can be read into.
 
     Parameters:
         client: Client
@@ -217,47 +216,56 @@ def read_streams(
             How many pieces to read at once, in all streams together.
         params: dict of str to str
             What readers of the streams may want to know.
-        chunk_hook: callable or None
+        hook: Hook
             Changes each batch.
-        handlers: list, dict or None
-            Gets the :class:`Job` of each stream: appended, or by the number of the partition.
-        name: str or None
-            A name for the parallel stream.
         progress: bool or None
             Whether to show a bar.
 
     Returns:
-        ReadStreams: of the parallel stream, which is persisted.
+        list of Job: for each stream what fills it, which has not begun.
     """
     from vineyard.io.byte import ByteStream
     from vineyard.io.dataframe import DataframeStream
 
     kind: Any = ByteStream if source.schema is None else DataframeStream
     bar = Progress(sum(piece.size_bytes for share in shares for piece in share), "read", progress)
-    each = max(1, threads // len(shares))
+    each = max(1, threads // max(1, len(shares)))
     streams: list[Any] = []
     try:
         for _ in shares:
             window = CHUNKS_WAITING * CHUNK_BYTES
             streams.append(kind.new(client, params, window_bytes_max=window))
-        jobs = [
-            Job(source, share, stream, each, chunk_hook, bar.advance)
+        return [
+            Job(source, share, stream, each, hook, bar.advance)
             for share, stream in zip(shares, streams, strict=True)
         ]
-        made = make_parallel_stream(client, [stream.id for stream in streams])
-        if name is not None:
-            client.put_name(made.id, name)
     except BaseException:
         for stream in streams:
             stream.drop()
         raise
+
+
+def start_jobs(made: ObjectID, jobs: list[Job], handlers: Any = None) -> ReadStreams:
+    """Begins to read.
+
+    Parameters:
+        made: ObjectID
+            Of the parallel stream.
+        jobs: list of Job
+            Of :func:`open_jobs`.
+        handlers: list, dict or None
+            Gets the jobs: appended, or by the number of the partition.
+
+    Returns:
+        ReadStreams
+    """
     for number, job in enumerate(jobs):
         if isinstance(handlers, dict):
             handlers[number] = job
         elif handlers is not None:
             handlers.append(job)
         job.start()
-    return ReadStreams.of(made.id, jobs)
+    return ReadStreams.of(made, jobs)
 
 
 def _cut(batch: Any) -> Iterator[Any]:

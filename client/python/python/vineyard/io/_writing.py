@@ -12,7 +12,7 @@ from vineyard._C import Object, ObjectID, ObjectMeta
 from vineyard.io import _options as options
 from vineyard.io import _paths as paths
 from vineyard.io._clients import client_of
-from vineyard.io._hooks import hooked
+from vineyard.io._hooks import Hook, hooked
 from vineyard.io._needs import needed
 from vineyard.io._objects import SCHEME, write_object
 from vineyard.io._sink import Sink
@@ -44,18 +44,28 @@ def write_files(
     """
     needed("pyarrow")
     asked = options.for_writing(keywords)
+    hook = Hook.of(chunk_hook, asked.call)
     if isinstance(value, ObjectID | ObjectMeta | Object):
         object_id = value if isinstance(value, ObjectID) else value.id
         value = client_of(asked.call).get(object_id)
     streams = _streams_of(value)
     if streams:
         asked = options.for_writing(_with_params(keywords, streams[0].params))
+    with hook.opened(len(streams)) as called:
+        return _write(path, value, streams, asked, called)
+
+
+def _write(
+    path: str | os.PathLike[str], value: Any, streams: list[Any], asked: options.Asked, hook: Any
+) -> list[str] | ObjectID:
     if paths.scheme_of(path) == SCHEME:
         client = client_of(asked.call)
         parts = [stream.reader for stream in streams] or batches_of(value).partitions
-        return write_object(client, os.fspath(path), parts, chunk_hook)
+        return write_object(client, os.fspath(path), parts, hook)
     data = asked.data
     has_columns = _have_columns(streams) if streams else not isinstance(value, _BYTES)
+    if not has_columns and hook is not None:
+        raise ValueError("chunk_hook takes record batches, and bytes have none")
     if not has_columns and data.format is None:
         # Whatever the name says: these bytes are the file.
         data = dataclasses.replace(data, format="bytes")
@@ -63,7 +73,7 @@ def write_files(
     if data.exists == "ignore" and sink.is_there():
         return []
     if streams:
-        _write_streams(sink, streams, chunk_hook)
+        _write_streams(sink, streams, hook)
         return sink.written
     found = batches_of(value)
     partitions = list(found.partitions)
@@ -71,7 +81,7 @@ def write_files(
         partitions = [[batch for partition in partitions for batch in partition]]
     with sink:
         for number, partition in enumerate(partitions):
-            _write_part(sink, number, found.schema, partition, chunk_hook)
+            _write_part(sink, number, found.schema, partition, hook)
     return sink.written
 
 
@@ -141,10 +151,7 @@ def _write_part(
                 part.write(batch)
         return
     # The hook may change the columns: the first batch that it returns says them.
-    changed = (
-        batch if hook is None else hooked(hook, batch, sink.shown, at, reads=False)
-        for at, batch in enumerate(batches)
-    )
+    changed = (hooked(hook, batch, sink.shown, at, reads=False) for at, batch in enumerate(batches))
     first = next(changed, None)
     with sink.part(schema if first is None else first.schema, number) as part:
         if first is not None:

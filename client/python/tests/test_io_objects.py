@@ -53,19 +53,12 @@ def test_record_batches_without_pandas(numbers, client):
 def test_a_name_a_share_and_the_columns_of_the_index(numbers, node, ipc_client):
     socket = {"vineyard_ipc_socket": node.socket, "vineyard_endpoint": node.endpoint}
     found = []
+    given = {"accumulate": True, "index_col": 0, "num_workers": 2, **socket}
     for rank in range(3):
-        meta = vineyard.io.open(
-            f"{numbers}#header_row=1",
-            accumulate=True,
-            index_col=0,
-            rank=rank,
-            size=3,
-            num_workers=2,
-            name=f"numbers {rank}",
-            **socket,
-        )
-        assert ipc_client.get_name(f"numbers {rank}") == meta.id
+        meta = vineyard.io.open(f"{numbers}#header_row=1", rank=rank, size=3, **given)
         found += ipc_client.get(meta.id)
+    meta = vineyard.io.open(f"{numbers}#header_row=1", name="numbers", **given)
+    assert ipc_client.get_name("numbers") == meta.id
     whole = pandas.concat(found)
     assert whole.index.tolist() == list(range(ROWS))
     assert whole.index.name == "a"

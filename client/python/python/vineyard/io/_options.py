@@ -46,7 +46,7 @@ def _chunk_size(name: str, value: Any) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class ReadOptions:
-    """How files are read. Each field is an option of that name."""
+    """How files are read. Each field but the last is an option of that name."""
 
     format: str | None = None
     header_row: bool = False
@@ -64,6 +64,8 @@ class ReadOptions:
     union_by_name: bool = False
     include_path_column: str | None = None
     chunk_size: int = CHUNK_BYTES
+    # How many shares the files are parted into, if several processes read them; else 0.
+    shares: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,9 +181,10 @@ CALLS: dict[str, texts.Parser] = {
     "rank": texts.count,
     "size": texts.count,
     "run_id": texts.text,
+    "rank_timeout": texts.count,
     "progress": texts.flag,
     "index_col": texts.anything,
-    "hosts": texts.anything,
+    "hosts": texts.names,
     "deployment": texts.one_of("ssh", "kubernetes"),
     "type": texts.anything,
 }

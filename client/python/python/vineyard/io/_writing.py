@@ -13,6 +13,7 @@ from vineyard.io import _options as options
 from vineyard.io import _paths as paths
 from vineyard.io._clients import client_of
 from vineyard.io._hooks import Hook, hooked
+from vineyard.io._machines.here import are_elsewhere
 from vineyard.io._needs import needed
 from vineyard.io._objects import SCHEME, write_object
 from vineyard.io._sink import Sink
@@ -45,6 +46,8 @@ def write_files(
     needed("pyarrow")
     asked = options.for_writing(keywords)
     hook = Hook.of(chunk_hook, asked.call)
+    if are_elsewhere(asked.call):
+        raise ValueError("hosts= is for reads: a write runs in this process")
     if isinstance(value, ObjectID | ObjectMeta | Object):
         object_id = value if isinstance(value, ObjectID) else value.id
         value = client_of(asked.call).get(object_id)

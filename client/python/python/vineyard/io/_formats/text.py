@@ -17,6 +17,8 @@ from vineyard.io._paths import File
 
 # A piece of this size is worth a thread.
 PIECE_BYTES_MIN = 8 << 20
+# Of each share, where other processes, whose threads are not known, read other shares.
+PIECES_A_SHARE = 16
 # How far is read at once to find the end of a line.
 LINE_BYTES = 64 << 10
 # What types are guessed from.
@@ -37,7 +39,8 @@ class Block:
 def pieces(files: Sequence[File], options: ReadOptions, threads: int) -> list[Piece]:
     """The pieces of text files: ranges of bytes, or whole files (then `part` is None)."""
     total = sum(file.size_bytes or 0 for file in files)
-    step = max(PIECE_BYTES_MIN, total // max(1, 2 * threads))
+    wanted = PIECES_A_SHARE * options.shares if options.shares else 2 * threads
+    step = max(PIECE_BYTES_MIN, total // max(1, wanted))
     step = min(step, options.chunk_size)
     found: list[Piece] = []
     for file in files:

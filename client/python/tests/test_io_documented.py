@@ -17,7 +17,7 @@ def test_the_code_runs_as_it_is_written(node, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VINEYARD_IPC_SOCKET", node.socket)
     monkeypatch.delenv("VINEYARD_RPC_ENDPOINT", raising=False)
-    assert len(CODE) == 2
+    assert len(CODE) == 3
     for code in CODE:
         exec(compile(code, "docs/python.md", "exec"), {})
 

@@ -24,7 +24,7 @@ ROWS = 3000
 NAMED = "read-by-ranks"
 GONE_SECONDS = 20
 # So that each rank has several pieces.
-CHUNK = {"chunk_size": 4096, "header_row": True}
+CHUNK = {"chunk_size": 8192, "header_row": True}
 
 SCRIPT = """
 import os, sys, time, vineyard, vineyard.io
@@ -40,8 +40,8 @@ def hook(batch):
     return batch
 
 meta = vineyard.io.read(
-    path, accumulate=True, rank=int(rank), size=3, name="read-by-ranks", run_id="a run",
-    chunk_size=4096, header_row=True, chunk_hook=hook, client=vineyard.connect(socket),
+    path, accumulate="arrow", rank=int(rank), size=3, name="read-by-ranks", run_id="a run",
+    chunk_size=8192, header_row=True, chunk_hook=hook, client=vineyard.connect(socket),
 )
 print(repr(meta.id), flush=True)
 """
@@ -156,7 +156,7 @@ def test_three_processes_on_three_nodes_make_what_one_read_makes(clients, cluste
     processes = [process_of(cluster, csv, rank) for rank in range(3)]
     ids = [vineyard.ObjectID(process.communicate()[0]) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
-    assert_one_object(clients, ids, csv, True)
+    assert_one_object(clients, ids, csv, "arrow")
 
 
 def test_a_run_may_be_followed_by_another_of_its_name(clients, csv):

@@ -53,7 +53,8 @@ def read(
             False: streams, which are filled while others read them. True: a global frame of pandas
             frames. ``"arrow"``: of Arrow record batches.
         chunk_hook: callable or None
-            Takes each pyarrow.RecordBatch and returns another. Threads call it.
+            Takes each pyarrow.RecordBatch and returns another. Threads call it, or with
+            ``workers="process"`` other processes.
         client: Client
             The client to put with. Without it, ``vineyard_ipc_socket`` or ``vineyard_endpoint``
             says where to connect to; without these, as :func:`vineyard.connect` does.
@@ -61,6 +62,11 @@ def read(
             Options of the data, which can be keywords as well, and of fsspec's file system.
         name: str
             A name for the result.
+        rank, size: int
+            The share of this process, of how many that each read theirs. With `name`, all ranks of
+            a `run_id` (str) make one object; each waits `rank_timeout` (int, seconds) for others.
+        hosts, deployment: list of str, str
+            Hosts to start processes on that read, each a share; by ``"ssh"`` or ``"kubernetes"``.
         **kwargs:
             See the table in docs/python.md.
 
@@ -71,7 +77,7 @@ def read(
 
     Raises:
         ReadError: a file cannot be read. It says file, line, column and value; for a missing file
-            it is a FileNotFoundError, too.
+            it is a FileNotFoundError, too. Or another rank or host failed, which it names.
         ValueError: an option is unknown or wrong.
         ImportError: a library is not installed.
     """

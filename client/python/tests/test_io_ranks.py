@@ -196,6 +196,18 @@ def test_what_one_rank_fails_of_all_fail_of(rank, clients, csv):
     assert_one_object(clients, [found[rank].id for rank in range(3)], csv, True)
 
 
+def test_what_ranks_tell_each_other_has_no_secret(clients, csv):
+    secret = "MARKER-of-a-secret"
+
+    def fails(batch: Any) -> Any:
+        raise KeyError(secret)
+
+    options = {"storage_options": {"token": secret}}
+    found = Ranks(clients, csv, of_rank={1: {"chunk_hook": fails}}, **options).join()
+    for rank in (0, 2):
+        assert "rank 1: " in str(found[rank]) and secret not in str(found[rank])
+
+
 @pytest.mark.parametrize("rank", [0, 2])
 def test_a_rank_that_is_killed_fails_all_and_leaves_no_name(
     rank, clients, cluster, csv, monkeypatch

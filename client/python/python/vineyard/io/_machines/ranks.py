@@ -157,10 +157,11 @@ class _Run:
         self._ended.set()
         if not self._round or isinstance(error, _Told):
             return
+        who, reason = f"rank {self._rank}", str(error) or repr(error)
         if isinstance(error, _RankError):
-            self._say(FAILED, who=error.path, reason=error.reason)
-        else:
-            self._say(FAILED, who=f"rank {self._rank}", reason=str(error) or repr(error))
+            who, reason = error.path, error.reason
+        # Everybody in the cluster can read a note.
+        self._say(FAILED, who=who, reason=self._reading.storage.secrets.hide(reason))
         self._watcher.join()
         # An interrupt does not wait for others.
         if isinstance(error, Exception):

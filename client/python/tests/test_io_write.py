@@ -246,3 +246,16 @@ def test_a_hook_changes_what_is_written(tmp_path):
     with pytest.raises(vineyard.io.WriteError, match="chunk_hook raised ZeroDivisionError"):
         vineyard.io.write(path, OLD, chunk_hook=lambda batch: 1 / 0)
     assert table_of(path).to_pydict() == {"twice": [14]}
+
+
+def test_a_write_shows_its_progress_if_asked(tmp_path, capsys):
+    pytest.importorskip("tqdm")
+    table = pyarrow.Table.from_batches([BATCH] * 20)
+    vineyard.io.write(tmp_path / "x.parquet", table, progress=True)
+    shown = capsys.readouterr().err
+    assert "write" in shown
+    assert "15.3M" in shown, "what the batches take in memory"
+    vineyard.io.write(tmp_path / "x", b"b" * (2 << 20), progress=True)
+    assert "2.00M" in capsys.readouterr().err
+    vineyard.io.write(tmp_path / "x.csv", table)
+    assert capsys.readouterr().err == ""

@@ -125,6 +125,9 @@ def write(
             writes nothing.
         partition_cols: list of str
             Columns whose values become folders ``column=value``.
+        progress: bool or None
+            Whether a bar shows the bytes that are written (needs tqdm). None: in a notebook, if
+            they are many.
         **kwargs:
             See the table in docs/python.md.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -34,6 +35,7 @@ class Sink:
         options: WriteOptions,
         storage: Storage,
         numbered: bool = False,
+        advance: Callable[[int], None] | None = None,
     ) -> None:
         """Nothing is written yet.
 
@@ -47,6 +49,8 @@ class Sink:
                 The options of the file system.
             numbered: bool
                 Whether a path that has no place for the number gets ``_0`` and so on at its end.
+            advance: callable or None
+                Told the bytes in memory of each batch that was written.
 
         Raises:
             ImportError, ValueError: as for reading.
@@ -56,6 +60,7 @@ class Sink:
         self._is_folder = given.endswith("/") or bool(options.partition_cols)
         self._options = options
         self._numbered = numbered and not options.single_file
+        self._advance = advance
         self._outputs = Outputs(options.exists)
         self._format = format_of(self._base.path, options)
         # The paths of the files, as the caller would name them, in the order they were begun in.
@@ -174,11 +179,15 @@ class _One(Part):
 
     def __init__(self, sink: Sink, schema: Any, place: paths.Place) -> None:
         self._place = place
+        self._advance = sink._advance
         self._writer = sink._open(schema, place)
 
     def write(self, batch: Any) -> None:
         with writing(self._place):
             self._writer.write(batch)
+        if self._advance is not None:
+            is_batch = hasattr(batch, "schema")
+            self._advance(batch.nbytes if is_batch else memoryview(batch).nbytes)
 
     def close(self) -> None:
         with writing(self._place):

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 from vineyard._C import Object, ObjectID, ObjectMeta
+from vineyard.core.transfers.progress import Progress
 from vineyard.io import _options as options
 from vineyard.io import _paths as paths
 from vineyard.io._clients import client_of
@@ -72,12 +73,19 @@ def _write(
     if not has_columns and data.format is None:
         # Whatever the name says: these bytes are the file.
         data = dataclasses.replace(data, format="bytes")
-    sink = Sink(path, data, asked.storage, numbered=bool(streams))
-    if data.exists == "ignore" and sink.is_there():
-        return []
-    if streams:
-        _write_streams(sink, streams, hook)
-        return sink.written
+    # How much it will be shows only while it runs.
+    with Progress(None, "write", asked.call.get("progress")) as bar:
+        sink = Sink(path, data, asked.storage, bool(streams), bar.advance)
+        if data.exists == "ignore" and sink.is_there():
+            return []
+        if streams:
+            _write_streams(sink, streams, hook)
+        else:
+            _write_value(sink, value, hook)
+    return sink.written
+
+
+def _write_value(sink: Sink, value: Any, hook: Any) -> None:
     found = batches_of(value)
     partitions = list(found.partitions)
     if sink.is_one_file:
@@ -85,7 +93,6 @@ def _write(
     with sink:
         for number, partition in enumerate(partitions):
             _write_part(sink, number, found.schema, partition, hook)
-    return sink.written
 
 
 def _streams_of(value: Any) -> list[Any]:

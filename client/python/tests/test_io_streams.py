@@ -235,3 +235,19 @@ def test_a_stream_becomes_a_named_frame_or_nothing(ipc_client, csv, frame) -> No
     assert len(ipc_client.list_metadatas("*", limit=10_000)) == before
     with pytest.raises(vineyard.ObjectNotExistsException):
         ipc_client.get_name("short")
+
+
+def test_a_hook_tells_readers_no_secret(ipc_client) -> None:
+    secret = "MARKER-of-a-secret"
+
+    def hook(batch: pa.RecordBatch) -> pa.RecordBatch:
+        raise LookupError(f"no such key: {secret}")
+
+    options = {"secret": secret}
+    vineyard.io.write("memory://told/x.csv", pa.table({"a": [1]}), storage_options=options)
+    read = vineyard.io.read(
+        "memory://told/x.csv", storage_options=options, chunk_hook=hook, client=ipc_client
+    )
+    with pytest.raises(StreamFailedException, match="no such key") as told:
+        list(read.streams[0].reader)
+    assert secret not in str(told.value)

@@ -63,6 +63,7 @@ class Source:
 
     def __init__(self, files: Sequence[paths.File], options: ReadOptions, threads: int) -> None:
         """As :func:`open_source`."""
+        self._files = files
         self._format: Any = open_format(files, options, threads)
         self._threads = threads
         self._filter: Any = None
@@ -72,6 +73,10 @@ class Source:
         self.pieces: list[Piece] = list(self._format.pieces)
         if self.schema is not None:
             self._shape(files, options)
+
+    def hide(self, text: str) -> str:
+        """`text` without the secrets of the files' storage."""
+        return self._files[0].storage.secrets.hide(text) if self._files else text
 
     def _shape(self, files: Sequence[paths.File], options: ReadOptions) -> None:
         import pyarrow

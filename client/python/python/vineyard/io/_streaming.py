@@ -142,7 +142,8 @@ class Job:
             self._writer.finish()
         except BaseException as error:
             self._error = error
-            self._fail(str(error) or repr(error))
+            # A hook may say anything.
+            self._fail(self._source.hide(str(error) or repr(error)))
         finally:
             _open_jobs.discard(self)
 

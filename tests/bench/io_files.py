@@ -4,8 +4,8 @@ our package does and the libraries that do the same without shared memory.
 
 usage: io_files.py SOCKET ENDPOINT FOLDER [--json FILE] [--quick] [--beside]
        io_files.py --make FOLDER [--quick]
-Each row has milliseconds by what was measured: "vineyard" and the libraries, one after the other. All is done once
-before it is measured, so that files are in the page cache and memory is there.
+Each row has milliseconds by what was measured: "vineyard" and the libraries, one after the other. Each is done once
+just before it is measured, so that files are in the page cache and memory is there.
 """
 
 import argparse
@@ -97,9 +97,12 @@ class Files:
         return took
 
     def measure(self, works):
-        for work in works.values():
+        took = {}
+        for name, work in works.items():
+            # At once before it is measured: the node gives memory back that was free for a while.
             self.took_ms(work)
-        return {name: self.took_ms(work) for name, work in works.items()}
+            took[name] = self.took_ms(work)
+        return took
 
 
 class Beside(Files):

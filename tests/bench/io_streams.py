@@ -128,6 +128,8 @@ class Bench:
         self.there = there
         self.reader = Reader(there or socket)
         self.part = 4 if quick else 1
+        # What a released client has read stays in place as long as there is other memory: all of it shall have pages.
+        self.bytes(8 * MIB, self.client.status.memory_limit // (8 * MIB) // self.part)
 
     def streamed(self, kind, write, count):
         """What `write` and the reader need for `count` chunks."""

@@ -1,5 +1,5 @@
-//! `cargo xtask bench --io`: streams and files. Our package and our Rust client on our node, the released client on both
-//! servers, and the libraries that read and write the same without shared memory, in the same rounds.
+//! `cargo xtask bench --io`: streams and files. Our package and our Rust client on our node, the released client on
+//! both servers, and the libraries that read and write the same without shared memory, in the same rounds.
 //!
 //! A row that is missing, an error instead of a figure and a ratio below the required one all fail.
 

@@ -48,19 +48,27 @@ const REMOTE: &str = "byte stream of another node";
 const SMALL: &str = "open a CSV of 1 KiB";
 const CSV: &str = "CSV, accumulate='arrow'";
 const PARQUET: &str = "Parquet, accumulate='arrow'";
+/// The released package writes 8 MiB into the same kind of memory at nearly the speed of memcpy, so nothing can be much
+/// faster; with chunks of 1 MiB and with batches half of its time is its own.
+const OF_RELEASED_EIGHT_MIB: f64 = 0.8;
+const OF_RELEASED_ONE_MIB: f64 = 1.2;
+const OF_RELEASED_BATCHES: f64 = 1.2;
+/// A released reader does not say when it is done with a chunk: the node leaves the bytes in place as long as there are
+/// others, and uses the oldest again, which no cache has any more.
+const OLDEST_BYTES: f64 = 0.5;
 /// After the package and its libraries were imported.
 const OPEN_MS_MAX: f64 = 20.0;
 
 pub(super) const ROWS: &[Row] = &[
     row(ONE_MIB, OURS, "memcpy", 0.6),
     row(EIGHT_MIB, OURS, "memcpy", 0.8),
-    row(ONE_MIB, OURS, RELEASED, 6.0),
-    row(EIGHT_MIB, OURS, RELEASED, 6.0),
-    row(ONE_MIB, RELEASED_ON_OURS, RELEASED, 1.0),
-    row(EIGHT_MIB, RELEASED_ON_OURS, RELEASED, 1.0),
+    row(ONE_MIB, OURS, RELEASED, OF_RELEASED_ONE_MIB),
+    row(EIGHT_MIB, OURS, RELEASED, OF_RELEASED_EIGHT_MIB),
+    row(ONE_MIB, RELEASED_ON_OURS, RELEASED, OLDEST_BYTES),
+    row(EIGHT_MIB, RELEASED_ON_OURS, RELEASED, OLDEST_BYTES),
     row(ONE_KIB, OURS, RELEASED, 10.0),
     row(ONE_KIB, RUST, RELEASED, 30.0),
-    row(BATCHES, OURS, RELEASED, 5.0),
+    row(BATCHES, OURS, RELEASED, OF_RELEASED_BATCHES),
     row(BATCHES, OURS, "pa.ipc", 0.7),
     row(FRAMES, OURS, RELEASED, 10.0),
     row(REMOTE, OURS, "migrate big", 0.8),

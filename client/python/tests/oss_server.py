@@ -35,9 +35,11 @@ class Oss(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, data: bytes = b"", status: int = 200, **headers: Any) -> None:
         self.send_response(status)
-        found = {"x-oss-request-id": "1", "ETag": "x", "Last-Modified": MODIFIED}
-        for name, value in {**found, "Content-Length": len(data), **headers}.items():
-            self.send_header(name.replace("_", "-"), str(value))
+        found: dict[str, Any] = {"x-oss-request-id": "1", "ETag": "x", "Last-Modified": MODIFIED}
+        found |= {"Content-Length": len(data)}
+        found |= {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in found.items():
+            self.send_header(name, str(value))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)

@@ -29,7 +29,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     test::build(false)?;
     much_by_rust(options)?;
     much_by_python(options)?;
-    python::dying_writers(options.points)
+    python::dying_writers(options.points)?;
+    python::released_io(&Peer::ready(None)?)
 }
 
 /// Between two processes, and between two nodes.

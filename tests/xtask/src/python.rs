@@ -35,6 +35,8 @@ const OF_EXAMPLES: [&str; 5] = [
 ];
 /// The test whose writers of files die: at `VINEYARD_IO_POINTS` points.
 const OF_DYING_WRITERS: &str = "client/python/tests/test_io_killed.py";
+/// The test that the released client also passes, which takes minutes, with `VINEYARD_IO_RELEASED`.
+const OF_RELEASED_IO: &str = "client/python/tests/test_released_io.py";
 /// Variables that would lead a client or the tests elsewhere.
 const LEADING_ELSEWHERE: [&str; 4] = [
     "VINEYARD_IPC_SOCKET",
@@ -207,6 +209,18 @@ pub(crate) fn examples(count: u32) -> Result<()> {
 pub(crate) fn dying_writers(points: u32) -> Result<()> {
     shell::step("writers of files that die, in each environment");
     with_a_number(&[OF_DYING_WRITERS], "VINEYARD_IO_POINTS", points)
+}
+
+/// The released tests of I/O with our package, and with the released client on a node of ours.
+pub(crate) fn released_io(peer: &Peer) -> Result<()> {
+    let environment = Environment::oldest()?;
+    environment.install()?;
+    shell::step("the released tests of I/O with both clients");
+    let mut command = environment.pytest(&[OF_RELEASED_IO]);
+    command.args(["--timeout", "0"]);
+    command.env("VINEYARD_IO_RELEASED", "1");
+    command.env("VINEYARD_PEER", peer.folder());
+    shell::run(&mut command)
 }
 
 /// These tests with the package as it is now, told a number by a variable.

@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ def s3(bucket: str) -> Iterator[dict[str, Any]]:
         s3fs.S3FileSystem(**options).mkdir(bucket)
         yield options
     finally:
+        # All such servers of a process have the same buckets.
+        reset = f"{options['endpoint_url']}/moto-api/reset"
+        urllib.request.urlopen(urllib.request.Request(reset, method="POST")).close()
         server.stop()
 
 

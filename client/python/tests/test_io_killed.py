@@ -123,8 +123,14 @@ def test_at_each_point_the_file_is_the_old_one_or_absent(servers, kind, writer, 
     for at in spread(last):
         storage = prepared(servers, kind, before)
         told = writer.ask(does, at)
-        assert told["end"] == {"kill": "killed", "fail": "failed"}[does], at
         found = contents(storage)
+        if (does, told["end"]) == ("fail", "done"):
+            # A destructor runs there, whose exceptions Python drops.
+            assert all(
+                table.equals(complete) for table, complete in zip(found, new, strict=True)
+            ), at
+            continue
+        assert told["end"] == {"kill": "killed", "fail": "failed"}[does], at
         for table, complete in zip(found, new, strict=True):
             is_old = table.equals(OLD) if before and table is not None else table is None
             # Files are published one after the other, at the end; one that is in the way of the

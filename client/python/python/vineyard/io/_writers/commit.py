@@ -98,21 +98,26 @@ class Output:
         # The file that is there stands aside meanwhile, and returns after an error.
         aside = f"{hidden}.old"
         self._fs.mv(self._path, aside)
-        self._fs.invalidate_cache()
-        if not self._fs.exists(aside):
-            raise OSError("the file that is there can not be renamed")
         try:
+            self._fs.invalidate_cache()
+            if not self._fs.exists(aside):
+                raise OSError("the file that is there can not be renamed")
             self._fs.mv(hidden, self._path)
             self._check(self._path)
         except BaseException:
-            with contextlib.suppress(Exception):
-                # Where the new one has the name already, the old one is refused it.
-                self._fs.rm(self._path)
-            self._fs.mv(aside, self._path)
+            self._return(aside)
             raise
         self._aside = aside
         self._fs.rm(aside)
         self._aside = None
+
+    def _return(self, aside: str) -> None:
+        if not self._fs.exists(aside):
+            return  # It was never moved.
+        with contextlib.suppress(Exception):
+            # Where the new one has the name already, the old one is refused it.
+            self._fs.rm(self._path)
+        self._fs.mv(aside, self._path)
 
     def discard(self) -> None:
         """Forgets the file; what fails is not told, because an error is on record already."""

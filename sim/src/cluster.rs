@@ -229,6 +229,11 @@ impl Cluster {
         if let Some(slot) = self.slots.borrow_mut().get_mut(&number) {
             slot.level = features::LATEST;
         }
+        self.restart_as_it_was(number);
+    }
+
+    /// As `restart`, with the same build.
+    pub fn restart_as_it_was(&self, number: usize) {
         self.world.net.regain_power(&ip(number));
         self.start(number);
     }

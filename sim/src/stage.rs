@@ -230,7 +230,8 @@ impl Stage {
         if chance.happens(FOUNDER_KILLED_PER_MILLE) {
             sleep(Duration::from_millis(chance.below(FOUNDER_LIVES_MS_MAX))).await;
             self.cluster.kill(1, chance.happens(500));
-            self.cluster.restart(1);
+            // Alone it is the cluster: were it the latest, it would refuse those of its old build that still come.
+            self.cluster.restart_as_it_was(1);
         }
         for number in 1..=nodes {
             self.serves(number).await;

@@ -345,6 +345,14 @@ def test_what_copyreg_has_by_number_is_refused(refusing, writer, trap):
 # Only one file calls an unpickler.
 
 
+# What this process gave to one that it started, a hook and its batches; none is of the store.
+OWN_PICKLES = {
+    "io/_hook_processes.py: pickle.loads",
+    "io/_hook_worker.py: pickle.loads",
+    "io/_machines/messages.py: needed('cloudpickle').loads",
+}
+
+
 def test_only_the_door_unpickles():
     found = {
         f"{file.relative_to(PACKAGE)}: {call}"
@@ -352,7 +360,7 @@ def test_only_the_door_unpickles():
         for call in calls_of(ast.parse(file.read_text()))
         if str(file.relative_to(PACKAGE)) != DOOR
     }
-    assert found == set()
+    assert found == OWN_PICKLES
 
 
 def calls_of(tree: ast.AST) -> Iterator[str]:

@@ -186,12 +186,24 @@ class _One(Part):
         with writing(self._place):
             self._writer.write(batch)
         if self._advance is not None:
-            is_batch = hasattr(batch, "schema")
-            self._advance(batch.nbytes if is_batch else memoryview(batch).nbytes)
+            self._advance(_size_of(batch))
 
     def close(self) -> None:
         with writing(self._place):
             self._writer.close()
+
+
+def _size_of(batch: Any) -> int:
+    """The bytes in memory of a batch, or of bytes."""
+    if not hasattr(batch, "schema"):
+        return memoryview(batch).nbytes
+    import pyarrow
+
+    try:
+        return int(batch.nbytes)
+    except pyarrow.ArrowException:
+        # Older libraries cannot tell which part of the buffers of views is the batch's.
+        return int(batch.get_total_buffer_size())
 
 
 class _Folders(Part):

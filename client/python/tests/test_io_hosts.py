@@ -92,17 +92,20 @@ class Hosts:
         self.folder = folder
         server = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
         self._server = server
+        is_there = all((server, shutil.which("ssh"), shutil.which("ssh-keygen")))
         # Why there is no login; empty if there is one, None before it was tried.
-        self._refusal: str | None = None if server else "openssh-server is not installed"
+        self._refusal = None if is_there else "openssh is not installed"
         self._processes: list[subprocess.Popen[bytes]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         # Bound and not listening: connections are refused.
         self._closed = socket.socket()
         self._closed.bind(("127.0.0.1", 0))
-        for name in ("host", "mine", "other"):
+        for name in ("host", "mine", "other") if is_there else ():
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
             subprocess.run(command, check=True)
-        (folder / "known").write_text(f"host {(folder / 'host.pub').read_text()}")
+            key = (folder / f"{name}.pub").read_text()
+            with (folder / "known").open("a") as known:
+                known.write(f"{name} {key}")
         package = Path(vineyard.__file__).parents[1]
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         words = {

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use vineyard_client::stream::{ReaderOptions, StreamOptions, StreamStatus};
+use vineyard_client::blocking::stream::{Reader, Writer};
+use vineyard_client::stream::{ReaderOptions, StreamOptions};
 use vineyard_client::{Code, Draft, ObjectId, StreamTotals, blocking};
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::Plan;
 use vineyard_tests::wait;
 
-use super::{ARENA, CHUNK_BYTES, PATIENCE, connect};
+use super::{ARENA, CHUNK_BYTES, PATIENCE, connect, reached};
 
 /// Silence after which a node is lost for a stream, and what a busy machine adds.
 const NODE_TOLD_WITHIN: Duration = Duration::from_secs(6);
@@ -35,14 +36,18 @@ fn is_empty(client: &blocking::Client) {
     .unwrap();
 }
 
-/// Waits until the stream is in the state that `is_there` wants.
-fn reached(client: &blocking::Client, stream: ObjectId, is_there: impl Fn(&StreamStatus) -> bool) {
-    wait::until("the state of the stream", PATIENCE, || {
-        let status = client.stream_status(stream)?;
-        anyhow::ensure!(is_there(&status), "{status:?}");
-        Ok(Some(()))
-    })
-    .unwrap();
+/// A stream of one node of which another one has read a chunk.
+fn read_elsewhere(
+    owner: &blocking::Client,
+    other: &blocking::Client,
+) -> (ObjectId, Writer, Reader) {
+    let stream = owner.create_stream(StreamOptions::default()).unwrap();
+    let mut writer = owner.open_writer(stream).unwrap();
+    writer.write(&[1; 1000]).unwrap();
+    let reader = other.open_reader(stream, &ReaderOptions::default());
+    let mut reader = reader.unwrap();
+    assert!(reader.next().unwrap().is_some());
+    (stream, writer, reader)
 }
 
 #[test]
@@ -189,13 +194,7 @@ fn streams_are_counted_where_they_are() {
 fn a_reader_is_told_that_the_node_of_its_stream_was_killed() {
     let mut cluster = start(2);
     let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
-    let stream = owner.create_stream(StreamOptions::default()).unwrap();
-    let mut writer = owner.open_writer(stream).unwrap();
-    writer.write(&[1; 1000]).unwrap();
-    let mut reader = other
-        .open_reader(stream, &ReaderOptions::default())
-        .unwrap();
-    assert!(reader.next().unwrap().is_some());
+    let (stream, _writer, mut reader) = read_elsewhere(&owner, &other);
     let (told, took) = std::thread::scope(|scope| {
         let waits = scope.spawn(|| reader.next().map(drop));
         reached(&other, stream, |status| {
@@ -216,13 +215,7 @@ fn a_reader_is_told_that_the_node_of_its_stream_was_killed() {
 fn a_reader_is_told_that_the_node_of_its_stream_began_anew() {
     let mut cluster = start(3);
     let [owner, other] = [0, 1].map(|at| connect(&cluster.nodes[at]));
-    let stream = owner.create_stream(StreamOptions::default()).unwrap();
-    let mut writer = owner.open_writer(stream).unwrap();
-    writer.write(&[1; 1000]).unwrap();
-    let mut reader = other
-        .open_reader(stream, &ReaderOptions::default())
-        .unwrap();
-    assert!(reader.next().unwrap().is_some());
+    let (stream, _writer, mut reader) = read_elsewhere(&owner, &other);
     cluster.nodes[0].kill().unwrap();
     cluster.nodes[0].start_again().unwrap();
     let told = reader.next().unwrap_err().to_string();

@@ -20,7 +20,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as Lock, MutexGuard as LockGuard, OnceLock};
+use std::sync::{Arc, Mutex as Lock, MutexGuard as LockGuard, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
@@ -31,7 +31,7 @@ use self::blobs::check_size;
 pub(crate) use self::holds::Hold;
 use self::holds::Holds;
 pub(crate) use self::streams::Batch;
-use crate::connection::{Call, Connection, Limit, Target, Traces};
+use crate::connection::{Call, Connection, Limit, Mapped, Target, Traces};
 use crate::{Error, Options, Result, World};
 
 pub use metadata::Created;
@@ -48,6 +48,8 @@ struct Inner {
     target: Target,
     registered: Registered,
     traces: Option<Traces>,
+    /// What the connection has mapped, for others to the same node.
+    mapped: Weak<Lock<Mapped>>,
     /// `None` once closed.
     connection: Mutex<Option<Connection>>,
     /// Set by `close` while `holds` keep the connection open.
@@ -116,6 +118,7 @@ impl Client {
             target: target.clone(),
             registered,
             traces: connection.traces(),
+            mapped: connection.mapped(),
             connection: Mutex::new(Some(connection)),
             closed: AtomicBool::new(false),
             holds: Lock::default(),
@@ -236,6 +239,9 @@ impl Client {
             Connection::open(world, &self.inner.target, options).await?;
         // Its requests are this client's: `last_trace` knows them.
         connection.share_traces(&self.inner.traces);
+        if registered.instance_id == self.instance_id() {
+            connection.share_mapped(&self.inner.mapped);
+        }
         let another = Self::with(world, &self.inner.target, options, connection, registered);
         if let Some(keeper) = self.inner.keeper.get() {
             another.keep(keeper.clone());

@@ -10,8 +10,8 @@ mod transfer;
 use std::future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use vineyard_wire::reply::Registered;
 use vineyard_wire::request::Register;
 use vineyard_wire::{Reply, Request, Trace};
 
-pub(crate) use arenas::Arenas;
+pub(crate) use arenas::{Arenas, Mapped};
 pub(crate) use call::{Call, Limit};
 pub(crate) use transfer::data_size;
 
@@ -169,6 +169,16 @@ impl Connection {
         if self.traces.is_some() {
             self.traces.clone_from(traces);
         }
+    }
+
+    /// What it has mapped of the node's memory.
+    pub(crate) fn mapped(&self) -> Weak<Mutex<Mapped>> {
+        self.arenas.mapped()
+    }
+
+    /// Uses what another connection to the same life of the node has mapped.
+    pub(crate) fn share_mapped(&mut self, mapped: &Weak<Mutex<Mapped>>) {
+        self.arenas.share(mapped);
     }
 
     /// Whether the next exchange may begin.

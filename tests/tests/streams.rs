@@ -246,6 +246,55 @@ fn a_writer_that_waits_is_told_that_the_reader_was_killed() {
 }
 
 #[test]
+fn both_sides_are_told_that_their_own_node_was_killed_in_their_waits() {
+    let mut cluster = start(ARENA);
+    let client = connect(&cluster.nodes[0]);
+    // The writers wait for the window and for memory; a reader of a third stream waits for a chunk.
+    let window = StreamOptions::default().window_bytes_max(3 << 20);
+    let kinds = [window, StreamOptions::default(), StreamOptions::default()];
+    let streams = kinds.map(|options| client.create_stream(options).unwrap());
+    let [windowed, unbounded, empty] = streams;
+    let writers = [windowed, unbounded].map(|stream| writer_of_its_own(&cluster, stream));
+    let mut reader = connect(&cluster.nodes[0])
+        .open_reader(empty, &ReaderOptions::default())
+        .unwrap();
+    let (outcomes, killed) = std::thread::scope(|scope| {
+        let mut waits: Vec<_> = writers
+            .into_iter()
+            .map(|mut writer| {
+                scope.spawn(move || {
+                    loop {
+                        if let Err(error) = writer.write(&vec![7; CHUNK_BYTES]) {
+                            break error;
+                        }
+                    }
+                })
+            })
+            .collect();
+        waits.push(scope.spawn(move || reader.next().map(drop).unwrap_err()));
+        for stream in [windowed, unbounded] {
+            reached(&client, stream, |status| status.writer_waits);
+        }
+        reached(&client, empty, |status| {
+            status.cursors.iter().any(|cursor| cursor.waits)
+        });
+        cluster.nodes[0].kill().unwrap();
+        let killed = Instant::now();
+        let outcomes: Vec<_> = waits.into_iter().map(|wait| wait.join().unwrap()).collect();
+        (outcomes, killed.elapsed())
+    });
+    for error in outcomes {
+        assert!(matches!(error, Error::Closed { .. }), "{error}");
+    }
+    assert!(killed < TOLD_WITHIN, "told after {killed:?}");
+}
+
+/// A writer of `stream` whose connection no other thread uses.
+fn writer_of_its_own(cluster: &Cluster, stream: ObjectId) -> blocking::stream::Writer {
+    connect(&cluster.nodes[0]).open_writer(stream).unwrap()
+}
+
+#[test]
 fn nothing_is_left_when_both_sides_are_killed() {
     let cluster = start(ARENA);
     let node = &cluster.nodes[0];

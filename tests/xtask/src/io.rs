@@ -7,6 +7,7 @@ use vineyard_tests::node::{Node, Plan};
 
 use crate::peer::Peer;
 use crate::python::Environment;
+use crate::suite::{self, Served, Tester};
 use crate::{python, shell, test};
 
 /// Moves bytes from one process to another with any package of the name, and judges what each keeps.
@@ -30,7 +31,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     much_by_rust(options)?;
     much_by_python(options)?;
     python::dying_writers(options.points)?;
-    python::released_io(&Peer::ready(None)?)
+    let peer = Peer::ready(None)?;
+    released_streams(&peer)?;
+    python::released_io(&peer)
+}
+
+/// The released test of streams with the released client on our node.
+fn released_streams(peer: &Peer) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
+    let node = Node::start(&folder.path().join("0"), Plan::default())?;
+    let server = Served {
+        socket: &node.socket(),
+        endpoint: node.endpoint(),
+    };
+    let mut command = suite::streams_as_released(&Tester::released(peer), &server)?;
+    shell::run(&mut command)
 }
 
 /// Between two processes, and between two nodes.

@@ -180,17 +180,26 @@ mod tests {
     use super::*;
     use vineyard_raft::disk::SledDisk;
 
+    /// A process that another test is just starting has all descriptors of this one, locked files among them.
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
     async fn start(dir: &Path, moved: bool) -> io::Result<()> {
+        let _alone = ALONE.lock().await;
         let disk = SledDisk::open(&dir.join("meta"))?;
         take(dir, &disk, moved).await
     }
 
     /// Copies all that is in `from`, over what is there.
-    fn copy(from: &Path, to: &Path) {
+    async fn copy(from: &Path, to: &Path) {
         let mut cp = std::process::Command::new("cp");
         cp.arg("-a").arg(from.join(".")).arg(to);
         fs::create_dir_all(to).unwrap();
-        assert!(cp.status().unwrap().success());
+        succeeds(&mut cp).await;
+    }
+
+    async fn succeeds(command: &mut std::process::Command) {
+        let _alone = ALONE.lock().await;
+        assert!(command.status().unwrap().success());
     }
 
     fn is_refused(started: io::Result<()>) {
@@ -223,7 +232,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (dir, other) = (folder.path().join("a"), folder.path().join("b"));
         start(&dir, false).await.unwrap();
-        copy(&dir, &other);
+        copy(&dir, &other).await;
         is_refused(start(&other, false).await);
         start(&dir, false).await.unwrap();
         start(&other, true).await.unwrap();
@@ -235,9 +244,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (dir, saved) = (folder.path().join("a"), folder.path().join("saved"));
         start(&dir, false).await.unwrap();
-        copy(&dir, &saved);
+        copy(&dir, &saved).await;
         start(&dir, false).await.unwrap();
-        copy(&saved, &dir);
+        copy(&saved, &dir).await;
         is_refused(start(&dir, false).await);
     }
 
@@ -246,18 +255,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (dir, saved) = (folder.path().join("a"), folder.path().join("saved"));
         start(&dir, false).await.unwrap();
-        copy(&dir, &saved);
-        copy(&saved, &dir);
+        copy(&dir, &saved).await;
+        copy(&saved, &dir).await;
         is_refused(start(&dir, false).await);
         start(&dir, true).await.unwrap();
-        let tar = |flags: &[&str]| {
+        for flag in ["-cf", "-xf"] {
             let mut tar = std::process::Command::new("tar");
-            tar.args(flags).arg(folder.path().join("saved.tar"));
+            tar.arg(flag).arg(folder.path().join("saved.tar"));
             tar.arg("-C").arg(&dir).arg(".");
-            assert!(tar.status().unwrap().success());
-        };
-        tar(&["-cf"]);
-        tar(&["-xf"]);
+            succeeds(&mut tar).await;
+        }
         is_refused(start(&dir, false).await);
     }
 

@@ -1,9 +1,9 @@
 //! Busy polling: a reader spins for some microseconds before its task sleeps.
 //!
 //! Promise: only after a write, because then the other side's next bytes usually follow within microseconds, and to be
-//! woken for them costs more than they take; only as long as bytes keep coming that soon; and seldom while other threads
-//! need the processor, because one of them may be the other side. Other tasks of the thread run in between. For Unix
-//! sockets: over TCP bulk bytes are written while a read is pending, and the nodes of one machine would take each
+//! woken for them costs more than they take; only as long as bytes keep coming that soon; and seldom while other
+//! threads need the processor, because one of them may be the other side. Other tasks of the thread run in between. For
+//! Unix sockets: over TCP bulk bytes are written while a read is pending, and the nodes of one machine would take each
 //! other's processors. It must never know what the bytes mean.
 
 use std::io;

@@ -58,13 +58,12 @@ const OF_RELEASED_BATCHES: f64 = 1.2;
 const OF_SAFE_REUSE: f64 = 0.6;
 /// pandas 3.1 reads this CSV as fast as pyarrow, on which ours stands.
 const OF_PANDAS: f64 = 0.6;
+/// Dask gives parts of the file to pandas, in threads.
 const OF_DASK: f64 = 1.0;
 /// polars reads this Parquet file in half the time of pyarrow, on which ours stands.
 const OF_POLARS_PARQUET: f64 = 0.3;
 /// pyarrow, then a copy into shared memory, and a persisted frame that other processes get.
 const OF_PYARROW: f64 = 0.7;
-/// A process reads a byte of each page after the copy.
-const OF_READINTO: f64 = 0.65;
 /// As many objects as the file has batches, each of eight columns, and a persisted frame of them.
 const OF_READINTO_TABLES: f64 = 0.45;
 /// After the package and its libraries were imported.
@@ -96,7 +95,7 @@ pub(super) const ROWS: &[Row] = &[
     row(CSV, OURS, "pandas", OF_PANDAS),
     row(PARQUET, OURS, "pyarrow", OF_PYARROW),
     row(PARQUET, OURS, "polars", OF_POLARS_PARQUET),
-    row("bytes in a stream", OURS, "readinto", OF_READINTO),
+    row("bytes in a stream", OURS, "readinto", 0.85),
     row(
         "IPC, accumulate='arrow'",
         OURS,

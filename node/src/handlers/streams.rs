@@ -12,10 +12,11 @@ use vineyard_raft::state::State;
 use vineyard_store::Blob;
 use vineyard_wire::stream::{
     ChunkBatch, CreateStream, GetNextStreamChunk, OpenStream, PullNextStreamChunk, PulledChunks,
-    PushNextStreamChunk, StopStream,
+    PushNextStreamChunk, ReadFrom, StopStream,
 };
 use vineyard_wire::{ObjectId, Reply, Status};
 
+use super::agree::confirm;
 use crate::context::{Counted, call};
 use crate::failure;
 use crate::local::streams::Who;
@@ -33,7 +34,10 @@ pub(super) async fn create_stream(
     create: CreateStream,
 ) -> Result<Reply, Status> {
     match create.source {
-        Some(source) => relay::migrate(&session.node, create.object_id, source).await?,
+        Some(source) => {
+            know_maker(session, source).await?;
+            relay::migrate(&session.node, create.object_id, source).await?;
+        }
         None => {
             let by = session.holder.get();
             let turn = move |local: &mut Local, _: &State| local.create_stream(by, create);
@@ -46,13 +50,34 @@ pub(super) async fn create_stream(
 pub(super) async fn open_stream(session: &Session, mut open: OpenStream) -> Result<Reply, Status> {
     let who = who(session);
     let (id, from) = (open.object_id, open.from);
-    if open.mode == READ && relay::ensure(&session.node, id, open.cursor.as_deref(), from).await? {
+    if open.mode == READ && ensure_here(session, id, open.cursor.as_deref(), from).await? {
         // The relay begins there.
         open.from = None;
     }
     let turn = move |local: &mut Local, state: &State| local.open_stream(state, who, &open);
     session.node.local.ask(turn).await??;
     Ok(Reply::OpenStream)
+}
+
+/// Returns once this node has the stream, or a relay of it, or knows that there is none; true if a relay was opened.
+async fn ensure_here(
+    session: &Session,
+    id: ObjectId,
+    cursor: Option<&str>,
+    from: Option<ReadFrom>,
+) -> Result<bool, Status> {
+    know_maker(session, id).await?;
+    relay::ensure(&session.node, id, cursor, from).await
+}
+
+/// That nobody of this cluster made an id is an answer of the quorum: this node may have started a moment ago.
+async fn know_maker(session: &Session, id: ObjectId) -> Result<(), Status> {
+    let (node, maker) = (&session.node, id.made_by());
+    let is_own = maker.node() == node.instance.node();
+    match is_own || node.meta.state().instance(maker).is_some() {
+        true => Ok(()),
+        false => confirm(node).await,
+    }
 }
 
 pub(super) async fn get_next(session: &Session, get: GetNextStreamChunk) -> Result<Reply, Status> {
@@ -123,7 +148,7 @@ pub(super) async fn pull_next(
     } = pull;
     let who = who(session);
     let maps = session.kind == Kind::Ipc;
-    relay::ensure(&session.node, id, cursor.as_deref(), None).await?;
+    ensure_here(session, id, cursor.as_deref(), None).await?;
     let turn = move || {
         let options = PullOptions {
             cursor: cursor.clone(),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use vineyard_client::blocking::stream::{Reader, Writer};
 use vineyard_client::stream::{ReaderOptions, StreamOptions};
 use vineyard_client::{Code, Draft, ObjectId, StreamTotals, blocking};
@@ -226,6 +227,31 @@ fn a_reader_is_told_that_the_node_of_its_stream_began_anew() {
     assert!(gone.is_not_exists(), "{gone}");
     assert!(gone.to_string().contains("is lost with node"), "{gone}");
     is_empty(&other);
+}
+
+#[test]
+fn a_node_that_has_just_started_asks_the_cluster_before_it_says_that_there_is_no_stream() {
+    let mut cluster = start(2);
+    let owner = connect(&cluster.nodes[0]);
+    let stream = owner.create_stream(StreamOptions::default()).unwrap();
+    cluster.nodes[1].kill().unwrap();
+    // Only it can tell the other node what the cluster knows.
+    let pause = |cluster: &Cluster, signal| {
+        let owner = cluster.nodes[0].process().unwrap();
+        owner.signal(signal).unwrap();
+    };
+    pause(&cluster, Signal::SIGSTOP);
+    cluster.nodes[1].start_again().unwrap();
+    let other = connect(&cluster.nodes[1]);
+    let open = || {
+        other
+            .open_reader(stream, &ReaderOptions::default())
+            .map(drop)
+    };
+    let unknown = open().unwrap_err();
+    assert!(!unknown.is_not_exists(), "{unknown}");
+    pause(&cluster, Signal::SIGCONT);
+    open().unwrap();
 }
 
 #[test]

@@ -27,6 +27,7 @@ pub(crate) use arenas::{Arenas, Mapped};
 pub(crate) use call::{Call, Limit};
 pub(crate) use transfer::data_size;
 
+use crate::error::CONNECTING;
 use crate::{Options, Result, World};
 
 /// The protocol version we speak. Servers never refuse one; clients warn below it.
@@ -43,6 +44,8 @@ pub(crate) const FETCH: &str = "fetch";
 pub(crate) const TRACE: &str = "trace";
 /// We speak our additions to streams.
 pub(crate) const STREAMS: &str = "streams";
+/// A node's state may be `stopped`.
+const STATES: &str = "states";
 /// A reply is read in steps of at most this, so that a false length costs no memory.
 const BODY_STEP_BYTES: usize = 1 << 20;
 
@@ -116,7 +119,7 @@ impl Connection {
     ) -> Result<(Self, Registered)> {
         let limit = Limit::new(target.text(), options.deadline);
         let socket = limit
-            .run("connecting to", async {
+            .run(CONNECTING, async {
                 match target {
                     Target::Ipc(path) => world.local.connect(path).await.map(Socket::Ipc),
                     Target::Rpc(address) => world.network.connect(address).await.map(Socket::Rpc),
@@ -139,11 +142,14 @@ impl Connection {
             username: options.username.clone(),
             password: options.password.clone(),
             features: match options.additions {
-                true => [RELEASES, OBJECTS, FETCH, TRACE, STREAMS]
+                true => [RELEASES, OBJECTS, FETCH, TRACE, STREAMS, STATES]
                     .map(str::to_owned)
                     .to_vec(),
                 false => Vec::new(),
             },
+            deadline_ms: options
+                .additions
+                .then(|| u64::try_from(options.deadline.as_millis()).unwrap_or(u64::MAX)),
         });
         let mut call = Call::begin(&mut connection, limit)?;
         let registered = call

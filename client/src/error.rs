@@ -6,6 +6,9 @@ use std::time::Duration;
 use vineyard_shm::SliceError;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status};
 
+/// What a call waits for until the socket is open, as errors name it.
+pub(crate) const CONNECTING: &str = "connecting to";
+
 /// A call's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -108,6 +111,33 @@ impl Error {
             self.code(),
             Some(Code::ObjectNotExists | Code::MetaTreeSubtreeNotExists)
         )
+    }
+
+    /// Whether an answer did not come in time, to this client or to the node that it asked.
+    pub fn is_deadline(&self) -> bool {
+        match self {
+            Self::Status { code, message } => Status::is_deadline(*code, message),
+            Self::Deadline { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a node was reached that refuses, or that leaves a request without an answer.
+    pub fn has_reached_the_node(&self) -> bool {
+        match self {
+            Self::Deadline { waited_for, .. } => !waited_for.starts_with(CONNECTING),
+            Self::Status { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the object is known, and its bytes are gone or out of reach.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Status { code, message } => Status::is_lost(*code, message),
+            Self::Lost { .. } | Self::OutOfReach { .. } => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn malformed(request: &'static str, reason: impl Into<String>) -> Self {

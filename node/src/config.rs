@@ -30,6 +30,22 @@ pub use resolve::ConfigError;
 
 /// The default TCP port.
 pub const PORT_DEFAULT: u16 = 9600;
+
+/// `host:port` as it was written, or with the default port where a host stands alone; `None` if it is neither.
+pub fn with_port(text: &str) -> Option<String> {
+    let is_bare = match text.strip_prefix('[') {
+        Some(rest) => rest.ends_with(']'),
+        None => !text.contains(':'),
+    };
+    let whole = match is_bare {
+        true => format!("{text}:{PORT_DEFAULT}"),
+        false => text.to_owned(),
+    };
+    let (host, port) = whole.rsplit_once(':')?;
+    let is_whole = !host.is_empty() && port.parse::<u16>().is_ok();
+    is_whole.then_some(whole)
+}
+
 /// The default mode of the Unix socket: its user and group may connect.
 pub const SOCKET_MODE_DEFAULT: u32 = 0o660;
 /// The size of the arena without a setting and without the machine's facts.
@@ -52,6 +68,8 @@ pub struct Config {
     /// Without `join`: a disk without a node founds a cluster. Without both the start is refused, because the disk may
     /// be the wrong one, or may have lost its data.
     pub found: bool,
+    /// What the cluster calls this node; `None`: as its host is called.
+    pub name: Option<String>,
     /// What `instance_status` reports: `local` or `distributed`.
     pub deployment: String,
     /// Compress blobs on RPC connections whose client asks for it.
@@ -79,6 +97,7 @@ impl Config {
             data_dir: data_dir.into(),
             join: None,
             found: true,
+            name: None,
             deployment: "local".to_owned(),
             compression: true,
             rpc: true,

@@ -36,8 +36,10 @@ pub(crate) struct NodeContext {
     pub(crate) identity: Identity,
     pub(crate) instance: InstanceId,
     pub(crate) boot: Arc<Boot>,
+    /// What the cluster calls this node: `--name`, else the name of its host.
     pub(crate) hostname: String,
     pub(crate) started_unix_ms: u64,
+    pub(crate) started: Instant,
     /// The `host:port` that was bound.
     pub(crate) endpoint: String,
     pub(crate) meta: Meta,

@@ -34,24 +34,19 @@ pub(crate) fn lost(state: &State, id: ObjectId, instance: InstanceId) -> Status 
             "are lost: they were only on node {node} (instance {instance}), whose process ended"
         ),
     };
-    Status::not_exists(format!("the bytes of {id}{part} {fate}"))
+    Status::lost(&format!("{id}{part}"), &fate)
 }
 
 /// The error for a wait that reached its deadline.
 pub(crate) fn deadline(waited_for: &str, after: Duration) -> Status {
-    Status::new(
-        Code::IoError,
-        format!(
-            "gave up after {} ms while waiting for {waited_for}",
-            after.as_millis()
-        ),
-    )
+    Status::deadline(waited_for, after)
 }
 
 /// The status for an error of the raft group.
 pub(crate) fn from_raft(error: RaftError) -> Status {
     match error {
         RaftError::Refused(refusal) => from_refusal(&refusal),
+        RaftError::Deadline { waited_for, after } => deadline(&waited_for, after),
         RaftError::TooLarge { .. } => Status::invalid(error.to_string()),
         other => Status::new(Code::IoError, other.to_string()),
     }

@@ -105,7 +105,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
 
         Request::ClusterMeta => status::cluster_meta(node).await,
         Request::InstanceStatus => status::instance_status(node).await,
-        Request::ClusterStatus => status::cluster_status(node).await,
+        Request::ClusterStatus => status::cluster_status(session).await,
         Request::Token => status::token(session),
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod fetch;
 pub(crate) mod frames;
 pub(crate) mod handshake;
 mod introduction;
+pub(crate) mod members;
 #[cfg(test)]
 pub(crate) mod pipe;
 pub(crate) mod relay;

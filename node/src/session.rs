@@ -50,6 +50,10 @@ pub(crate) struct Session {
     pub(crate) releases: Cell<bool>,
     /// Whether the client knows our additions to streams.
     pub(crate) knows_streams: Cell<bool>,
+    /// It knows a node that was stopped from one that fell silent.
+    pub(crate) knows_stopped: Cell<bool>,
+    /// How long a request of this client may wait for the cluster, so that the answer is in time.
+    pub(crate) patience: Cell<Option<Duration>>,
     /// How long the connection has waited in vain for memory for a chunk of a stream, in requests that timed out.
     pub(crate) memory_wait: Cell<Option<(ObjectId, Duration)>>,
     wrong_passwords: Cell<usize>,
@@ -83,6 +87,8 @@ impl Session {
             registered: Cell::new(false),
             releases: Cell::new(false),
             knows_streams: Cell::new(false),
+            knows_stopped: Cell::new(false),
+            patience: Cell::new(None),
             memory_wait: Cell::default(),
             wrong_passwords: Cell::new(0),
             refusal: None,

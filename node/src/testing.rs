@@ -129,6 +129,7 @@ impl Caller {
             username: String::new(),
             password: String::new(),
             features: Vec::new(),
+            deadline_ms: None,
         });
         let reply = self.ask(&register).await;
         assert_eq!(reply["type"], "register_reply", "{reply}");

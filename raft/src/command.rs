@@ -11,7 +11,7 @@ use crate::state::instances::Instance;
 use crate::state::objects::{BlobRow, Record};
 
 /// The newest layout. An entry has the oldest that knows its command, so that members of before read what they can.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// A command as it stands in the log: who asked, under which number (for at-most-once), and what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -140,6 +140,11 @@ pub enum Command {
         endpoint: String,
         level: u8,
     },
+    /// `instance` is being stopped in order: nothing is to be expected of its node before it boots again. What the
+    /// leader's watch sees of it no longer counts. Refused as `Stale` if a later boot has replaced it.
+    Stopped {
+        instance: InstanceId,
+    },
 }
 
 impl Command {
@@ -163,6 +168,7 @@ impl Command {
             Self::Boot { .. } => "Boot",
             Self::Publish { .. } => "Publish",
             Self::AdmitAt { .. } => "AdmitAt",
+            Self::Stopped { .. } => "Stopped",
         }
     }
 
@@ -170,6 +176,7 @@ impl Command {
     pub fn version(&self) -> u8 {
         match features::needed_by(self) {
             features::BASE | features::LIVES => 1,
+            features::PUBLISH | features::RELAY => 2,
             _ => VERSION,
         }
     }
@@ -232,7 +239,10 @@ pub enum Refusal {
     /// One id never yields two contents.
     #[error("object {id} is there already, with another {part}")]
     OtherContent { id: ObjectId, part: String },
-    #[error("the outcome of this request was forgotten")]
+    #[error(
+        "this request was answered long ago and its outcome is no longer kept: look at what it was to change, and ask \
+         anew"
+    )]
     Forgotten,
     #[error("the cluster has not been founded yet")]
     NotFounded,

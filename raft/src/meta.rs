@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
-use vineyard_env::{Detached, Env};
+use vineyard_env::{Detached, Env, Fault};
 use vineyard_wire::limits::PERSIST_BYTES_MAX;
 use vineyard_wire::{InstanceId, NodeId};
 
@@ -97,7 +97,11 @@ impl Meta {
         member: Member,
         dial: Arc<dyn Dial>,
     ) -> Result<Self, Error> {
-        let shared = Arc::new(Published::new(member.node));
+        let quorum_lasts = match env.faults.has(Fault::StatusTrustsTheLastLeader) {
+            true => Duration::MAX,
+            false => options.quorum_lasts(),
+        };
+        let shared = Arc::new(Published::new(member.node, quorum_lasts));
         // Requests never fill the places of other members' connections: votes and heartbeats come through here.
         let (jobs, queue) = mpsc::channel(JOBS_MAX + SERVED_MAX);
         let (ready, started) = oneshot::channel();

@@ -53,6 +53,13 @@ pub(crate) const WHO_LEADS_TIMEOUT: Duration = Duration::from_millis(300);
 pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// How often the leader looks at the membership even if nothing told it to.
 pub(crate) const GROUP_TICK: Duration = Duration::from_millis(500);
+/// How often a node asks the leader whether a majority follows it.
+pub(crate) const STANDING_TICK: Duration = Duration::from_millis(500);
+/// Time the leader has to say so.
+pub(crate) const STANDING_WITHIN: Duration = Duration::from_millis(300);
+/// A majority that gave no sign of following for this many of the longest election times is said to be lost. One alone
+/// may pass while a busy machine is late.
+const QUORUM_LASTS_ELECTIONS: u32 = 2;
 /// The slowest transfer a timeout allows for, bytes per second.
 pub(crate) const SLOWEST_BYTES_PER_SECOND: u64 = 20 << 20;
 
@@ -95,6 +102,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// For how long a majority counts as following after its last sign of it.
+    pub(crate) fn quorum_lasts(&self) -> Duration {
+        Duration::from_millis(self.election_ms_max) * QUORUM_LASTS_ELECTIONS
+    }
+
     pub(crate) fn raft_config(&self) -> Result<Arc<Config>, Error> {
         let config = Config {
             cluster_name: "vineyard".to_owned(),

@@ -1,5 +1,6 @@
 //! What the raft thread tells every other thread without being asked.
 
+pub(crate) mod contact;
 pub(crate) mod feed;
 pub(crate) mod progress;
 pub(crate) mod request;
@@ -7,12 +8,14 @@ pub(crate) mod status;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use vineyard_wire::NodeId;
 
 use crate::error::Error;
+use crate::published::contact::{Contact, Said};
 use crate::published::feed::Feeds;
 use crate::published::progress::Progress;
 use crate::published::request::Sequences;
@@ -28,6 +31,10 @@ pub(crate) struct Published {
     /// Why the machine applies nothing any more, if it has said so.
     pub(crate) ended: OnceLock<Error>,
     pub(crate) view: ArcSwap<View>,
+    pub(crate) contact: Contact,
+    began: Instant,
+    /// For how long a majority counts as following after its last sign of it.
+    quorum_lasts: Duration,
 }
 
 /// The group when openraft last said something about it.
@@ -36,11 +43,22 @@ pub(crate) struct View {
     pub(crate) status: Status,
     /// On the leader: when each member last answered.
     pub(crate) heard: BTreeMap<NodeId, Instant>,
+    /// On the leader: since when it leads, and when a majority last answered it.
+    pub(crate) leads: Option<Leads>,
     pub(crate) endpoints: BTreeMap<NodeId, String>,
 }
 
+/// A term in which this node leads.
+#[derive(Clone, Copy)]
+pub(crate) struct Leads {
+    pub(crate) term: u64,
+    pub(crate) since: Instant,
+    /// It was elected by a majority, so this is not before `since`.
+    pub(crate) quorum: Instant,
+}
+
 impl Published {
-    pub(crate) fn new(me: NodeId) -> Self {
+    pub(crate) fn new(me: NodeId, quorum_lasts: Duration) -> Self {
         let status = Status {
             me,
             ..Status::default()
@@ -55,22 +73,75 @@ impl Published {
                 status,
                 ..View::default()
             }),
+            contact: Contact::default(),
+            began: Instant::now(),
+            quorum_lasts,
         }
     }
 
     pub(crate) fn status(&self) -> Status {
         let view = self.view.load();
         let now = Instant::now();
-        let silent = |at: &Instant| now.duration_since(*at).as_millis() as u64;
+        let silent = |at: &Instant| now.saturating_duration_since(*at).as_millis() as u64;
+        let silences = |heard: &BTreeMap<NodeId, Instant>| {
+            let silence = |(node, at): (&NodeId, &Instant)| (*node, silent(at));
+            heard.iter().map(silence).collect()
+        };
+        let quorum = self.quorum_of(&view, now);
+        let members = self.members_of(&view);
+        let failure = match self.ended.get() {
+            Some(error) => Some(error.to_string()),
+            None => view.status.failure.clone(),
+        };
+        let follows = |at: Instant| now.saturating_duration_since(at) < self.quorum_lasts;
         Status {
             applied_index: self.progress.applied(),
-            silent_ms: view
-                .heard
-                .iter()
-                .map(|(node, at)| (*node, silent(at)))
-                .collect(),
+            silent_ms: silences(&view.heard),
+            has_quorum: failure.is_none()
+                && view.status.leader.is_some()
+                && quorum.is_some_and(follows),
+            quorum_ms: silent(&quorum.unwrap_or(self.began)),
+            members_ms: silences(&members.unwrap_or_default()),
+            failure,
             ..view.status.clone()
         }
+    }
+
+    /// When a majority was last known to follow a leader.
+    fn quorum_of(&self, view: &View, now: Instant) -> Option<Instant> {
+        match &view.leads {
+            Some(_) if view.status.voters == [view.status.me] => Some(now),
+            Some(leads) => Some(leads.quorum),
+            None => self.contact.quorum(),
+        }
+    }
+
+    /// When each other member was heard last, as far as the leader has said.
+    fn members_of(&self, view: &View) -> Option<BTreeMap<NodeId, Instant>> {
+        let Some(leads) = &view.leads else {
+            return self.contact.members(view.status.leader?);
+        };
+        let members = view.status.voters.iter().chain(&view.status.learners);
+        let others = members.filter(|node| **node != view.status.me);
+        // A member that lives answers the first heartbeats of a term; one that died with the leader before is not to
+        // count for long.
+        let unheard = leads.since.checked_sub(self.quorum_lasts);
+        let unheard = unheard.unwrap_or(leads.since);
+        let heard = |node: &NodeId| *view.heard.get(node).unwrap_or(&unheard);
+        Some(others.map(|node| (*node, heard(node))).collect())
+    }
+
+    /// For those who hear this leader: what it knows of its majority and its members. None if it does not lead.
+    pub(crate) fn standing(&self) -> Option<Said> {
+        let status = self.status();
+        let view = self.view.load();
+        view.leads?;
+        Some(Said {
+            by: status.me,
+            quorum: self.quorum_of(&view, Instant::now()),
+            has_quorum: status.has_quorum,
+            members: self.members_of(&view).unwrap_or_default(),
+        })
     }
 
     /// Returns when the entry at `index` has been applied here, or says why that will not happen.

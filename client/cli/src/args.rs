@@ -38,7 +38,9 @@ impl Arguments {
     /// What was asked for by `--format` or `-o`.
     pub(crate) fn format(&self) -> Format {
         let short = match &self.verb {
-            Verb::Status(o) | Verb::Token(o) | Verb::Demo(o) => o.output,
+            Verb::Status(status) => status.output.output,
+            Verb::Wait(wait) => wait.output.output,
+            Verb::Token(o) | Verb::Demo(o) => o.output,
             Verb::Ls(ls) => ls.output.output,
             Verb::Put(put) => put.output.output,
             Verb::Rm(rm) => rm.output.output,
@@ -91,8 +93,11 @@ pub(crate) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// The cluster and each of its nodes
-    Status(Output),
+    /// The cluster and each of its nodes, as the node that is asked knows it now
+    Status(Status),
+    /// Return once the node serves and a majority of its cluster agrees; exit code 5 if that takes longer than
+    /// --timeout (60 s)
+    Wait(Wait),
     /// List objects
     Ls(Ls),
     /// Write the bytes of an object to a file
@@ -119,6 +124,30 @@ pub(crate) struct Output {
     /// table for people, json for programs
     #[arg(short = 'o', long, value_name = "FORMAT")]
     pub(crate) output: Option<Format>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Exit with 0 if the cluster is ready, 1 if it is degraded, 2 if there is no quorum
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) check: bool,
+    /// Look again every second, until interrupted
+    #[arg(long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// Until the node serves and a majority agrees
+    #[arg(long, required = true)]
+    ready: bool,
+    /// And until so many nodes are up
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes: Option<usize>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]

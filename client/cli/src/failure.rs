@@ -1,8 +1,11 @@
 //! What can go wrong, what to say about it, and the exit code that tells a script.
 
 use std::io;
+use std::time::Duration;
 
 use vineyard_client::Error;
+
+use crate::health::Health;
 
 /// Wrong usage; clap ends with the same code.
 pub(crate) const USAGE: u8 = 2;
@@ -18,6 +21,9 @@ pub(crate) enum Failure {
     /// A call to the node failed; `tried` is what it was for.
     #[error("{tried}: {source}")]
     Call { tried: String, source: Error },
+    /// A node was reached and does not answer, or does not let this caller in; no other one answers.
+    #[error("{place}: {}{source}", if source.is_deadline() { "connected, and no answer: " } else { "" })]
+    NotServed { place: String, source: Error },
     /// No node at any of the places that were tried.
     #[error("no node could be reached; tried {tried}")]
     Unreachable { tried: String },
@@ -48,6 +54,11 @@ pub(crate) enum Failure {
     Demo(String),
     #[error("interrupted")]
     Interrupted,
+    /// What `status --check` found.
+    #[error("the cluster is not ready")]
+    Unwell(Health),
+    #[error("not ready after {} s; last: {missing}", after.as_secs_f64())]
+    NotReady { after: Duration, missing: String },
 }
 
 impl Failure {
@@ -61,12 +72,14 @@ impl Failure {
 
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Call { source, .. } => code_of(source),
+            Self::Call { source, .. } | Self::NotServed { source, .. } => code_of(source),
             Self::Unreachable { .. } => UNREACHABLE,
             Self::NotFound(_) => NOT_FOUND,
             Self::Usage(_) => USAGE,
             Self::Some { code, .. } => *code,
             Self::Interrupted => INTERRUPTED,
+            Self::Unwell(health) => *health as u8,
+            Self::NotReady { .. } => DEADLINE,
             Self::NotAFile { .. } | Self::Corrupt { .. } | Self::Local { .. } | Self::Demo(_) => {
                 FAILED
             }
@@ -76,9 +89,11 @@ impl Failure {
 
 fn code_of(error: &Error) -> u8 {
     match error {
-        Error::Deadline { .. } => DEADLINE,
-        Error::Io { .. } | Error::Closed { .. } | Error::NoAddress => UNREACHABLE,
-        Error::Lost { .. } | Error::OutOfReach { .. } => LOST,
+        error if error.is_deadline() && error.has_reached_the_node() => DEADLINE,
+        error if error.is_lost() => LOST,
+        Error::Deadline { .. } | Error::Io { .. } | Error::Closed { .. } | Error::NoAddress => {
+            UNREACHABLE
+        }
         error if error.is_not_exists() => NOT_FOUND,
         _ => FAILED,
     }
@@ -101,7 +116,6 @@ impl<T> Tried<T> for vineyard_client::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use vineyard_wire::Code;
 
     #[test]
@@ -119,13 +133,21 @@ mod tests {
         };
         assert_eq!(call(status(Code::NotEnoughMemory)), FAILED);
         assert_eq!(call(status(Code::ObjectNotExists)), NOT_FOUND);
-        assert_eq!(
-            call(Error::Deadline {
-                waited_for: "x".into(),
-                after: Duration::ZERO
-            }),
-            DEADLINE
-        );
+        let late = |waited_for: &str| Error::Deadline {
+            waited_for: waited_for.into(),
+            after: Duration::ZERO,
+        };
+        assert_eq!(call(late("the reply to status at x")), DEADLINE);
+        assert_eq!(call(late("connecting to x")), UNREACHABLE);
+        let said = |said: vineyard_wire::Status| call(said.into());
+        let second = Duration::from_secs(1);
+        let waited = vineyard_wire::Status::deadline("a majority", second);
+        assert_eq!(said(waited), DEADLINE);
+        assert_eq!(call(status(Code::IoError)), FAILED);
+        let lost = vineyard_wire::Status::lost("o1", "are lost");
+        assert_eq!(said(lost), LOST);
+        let unwell = Failure::Unwell(Health::NoQuorum);
+        assert_eq!(unwell.code(), 2);
         assert_eq!(
             call(Error::Closed {
                 endpoint: "x".into()

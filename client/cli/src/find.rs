@@ -5,6 +5,7 @@ use std::path::Path;
 use vineyard_client::{Client, Options};
 use vineyard_node::config::machine::Machine;
 use vineyard_node::config::resolve::{SOCKET_OF_SERVICE, default_socket};
+use vineyard_node::config::with_port;
 use vineyard_wire::ObjectId;
 
 use crate::args::ConnectArgs;
@@ -32,7 +33,7 @@ pub(crate) async fn connect(place: &ConnectArgs) -> Result<Client, Failure> {
     options.deadline = place.timeout.unwrap_or(options.deadline);
     options.username.clone_from(&place.username);
     options.password.clone_from(&place.password);
-    let mut tried = Vec::new();
+    let (mut tried, mut reached) = (Vec::new(), None);
     for candidate in candidates(place, &Machine::here(), &|path| path.exists()) {
         let (result, what) = match &candidate {
             Candidate::Socket { path, said_by } => (
@@ -46,12 +47,16 @@ pub(crate) async fn connect(place: &ConnectArgs) -> Result<Client, Failure> {
         };
         match result {
             Ok(client) => return Ok(client),
+            Err(source) if source.has_reached_the_node() => {
+                let place = what;
+                reached = reached.or(Some(Failure::NotServed { place, source }));
+            }
             Err(error) => tried.push(format!("{what}: {error}")),
         }
     }
-    Err(Failure::Unreachable {
+    Err(reached.unwrap_or_else(|| Failure::Unreachable {
         tried: tried.join("; "),
-    })
+    }))
 }
 
 /// Where to look, in order. What was said is all that is tried; only nothing said leads to the default sockets.
@@ -65,7 +70,8 @@ fn candidates(
         said_by,
     };
     let endpoint = |address: &str, said_by| Candidate::Endpoint {
-        address: address.to_owned(),
+        // What is no address is told as such by who dials it.
+        address: with_port(address).unwrap_or_else(|| address.to_owned()),
         said_by,
     };
     if let Some(path) = &place.socket {
@@ -191,6 +197,11 @@ mod tests {
         );
         assert_eq!(texts(&place(Some("/x"), None), &machine, user), ["/x"]);
         assert_eq!(texts(&place(None, Some("c:3")), &machine, user), ["c:3"]);
+        assert_eq!(texts(&place(None, Some("c")), &machine, user), ["c:9600"]);
+        assert_eq!(
+            texts(&place(None, Some("[::1]")), &machine, user),
+            ["[::1]:9600"]
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod demo;
 mod failure;
 mod file;
 mod find;
+mod health;
 mod output;
 mod progress;
 mod tree;
@@ -50,7 +51,10 @@ pub fn main_beside(args: Vec<OsString>, node_command: io::Result<Vec<OsString>>)
     match run(arguments, node_command) {
         Ok(()) => 0,
         Err(failure) => {
-            output::complain(&failure.to_string());
+            // What is printed says already how the cluster is.
+            if !matches!(failure, Failure::Unwell(_)) {
+                output::complain(&failure.to_string());
+            }
             failure.code()
         }
     }
@@ -94,7 +98,8 @@ async fn perform(
     node_command: io::Result<Vec<OsString>>,
 ) -> Result<(), Failure> {
     match verb {
-        Verb::Status(_) => verbs::status::run(place, format).await,
+        Verb::Status(status) => verbs::status::run(place, format, status).await,
+        Verb::Wait(wait) => verbs::wait::run(place, format, wait).await,
         Verb::Ls(ls) => verbs::ls::run(place, format, ls).await,
         Verb::Get(get) => verbs::get::run(place, format, get).await,
         Verb::Put(put) => verbs::put::run(place, format, put).await,

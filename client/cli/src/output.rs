@@ -3,7 +3,7 @@
 //! Promise: this is the only door to the terminal, and what leaves by it is harmless there, also where strangers
 //! chose the names and type names in it. Only an object's bytes (`get -o -`) go another way, as they are.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, presets};
 use serde::Serialize;
@@ -58,6 +58,15 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 /// Prints `line` and a line end.
 pub(crate) fn print(line: &str) -> Result<(), Failure> {
     put(&printable(line))
+}
+
+/// Makes room for the next of several looks: a clean screen on a terminal, nothing elsewhere.
+pub(crate) fn clear() -> Result<(), Failure> {
+    const HOME_AND_CLEAR: &str = "\u{1b}[H\u{1b}[2J";
+    match io::stdout().is_terminal() {
+        true => put(HOME_AND_CLEAR),
+        false => Ok(()),
+    }
 }
 
 /// A reader that went away (`| head`) is no failure.

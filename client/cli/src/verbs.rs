@@ -12,3 +12,4 @@ pub(crate) mod rm;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod token;
+pub(crate) mod wait;

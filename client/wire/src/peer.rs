@@ -133,6 +133,19 @@ pub enum Ask {
     },
     /// As `MemoryStats`, with the streams.
     StreamStats,
+    /// As `StreamStats`, with what the node says of itself. Only asked of nodes at feature level 4 or above.
+    About,
+}
+
+/// What a node says of itself besides its figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    pub version: String,
+    pub uptime_ms: u64,
+    pub commit_index: u64,
+    pub applied_index: u64,
+    /// Why it takes no part in the cluster any more.
+    pub failure: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,6 +246,14 @@ pub enum Answer {
     /// To `StreamStats`.
     StreamStats {
         instance: InstanceId,
+        stats: NodeStats,
+        pieces: MemoryPieces,
+        streams: StreamTotals,
+    },
+    /// To `About`.
+    About {
+        instance: InstanceId,
+        about: About,
         stats: NodeStats,
         pieces: MemoryPieces,
         streams: StreamTotals,

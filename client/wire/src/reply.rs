@@ -272,12 +272,25 @@ pub struct ClusterStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupStatus {
     pub id: String,
-    /// Instance id of the leader; absent while there is none.
+    /// Instance id of the leader; absent while a majority of the voters is not known to follow one.
     pub leader: Option<InstanceId>,
     pub voters: u64,
     /// Reachable voters minus a majority, now; 0 when the quorum is just met or lost.
     pub tolerates: u64,
     pub commit_index: u64,
+    /// Absent for nodes of earlier builds.
+    #[serde(flatten)]
+    pub quorum: Option<Quorum>,
+}
+
+/// Whether a majority of the voters agrees, as the node that was asked knows it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    pub quorum: bool,
+    /// Milliseconds since a majority was last known to follow a leader; without one since the node began.
+    pub quorum_ms: u64,
+    pub voters_answering: u64,
+    pub voters_needed: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,7 +301,7 @@ pub enum Role {
     Learner,
 }
 
-/// What the leader's watch says of an instance.
+/// What is known of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Liveness {
@@ -296,6 +309,9 @@ pub enum Liveness {
     Unreachable,
     /// Replaced by a later boot of its node.
     Gone,
+    /// Stopped in order, and not started since. Said to clients with the feature `states`; to others it is
+    /// `Unreachable`.
+    Stopped,
 }
 
 /// One node. The stats are absent when the node did not answer in time.
@@ -307,6 +323,8 @@ pub struct NodeStatus {
     pub endpoint: String,
     pub ipc_socket: String,
     #[serde(flatten)]
+    pub about: NodeAbout,
+    #[serde(flatten)]
     pub stats: Option<NodeStats>,
     /// Absent for nodes of earlier builds, too.
     #[serde(flatten)]
@@ -314,6 +332,27 @@ pub struct NodeStatus {
     /// Absent for nodes of earlier builds, too.
     #[serde(flatten)]
     pub streams: Option<StreamTotals>,
+}
+
+/// What is known of a node besides its figures; what is not known is absent, for nodes of earlier builds too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeAbout {
+    /// As `--name` says, else the name of its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
+    /// Entries of the log that are committed, as far as is known, and not applied there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<u64>,
+    /// Milliseconds since the leader last heard the node, or the node that was asked the leader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_ms: Option<u64>,
+    /// Why the node takes no part in the cluster any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// All streams of a node, those included that it reads from other nodes.

@@ -179,6 +179,10 @@ pub struct Register {
         deserialize_with = "items"
     )]
     pub features: Vec<String>,
+    /// Ours: for so many milliseconds the client waits for an answer that moves no bytes. The node answers before, with
+    /// what it waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
 }
 
 /// Ours: seals, creates, persists and names in one message.

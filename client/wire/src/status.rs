@@ -1,5 +1,7 @@
 //! Status codes of the client protocol, and the error that carries one.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// What a reply's `code` says. The numbers are the protocol's and must be kept.
@@ -155,6 +157,10 @@ pub struct Status {
     pub message: String,
 }
 
+/// How the messages begin that say so.
+const LATE: &str = "no answer within";
+const LOST: &str = "the bytes of";
+
 impl Status {
     /// A status that says `message`.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
@@ -167,6 +173,30 @@ impl Status {
     /// A status of code `Invalid`.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Code::Invalid, message)
+    }
+
+    /// A status for an answer that did not come in time: what it waited for, and how long.
+    pub fn deadline(waited_for: &str, after: Duration) -> Self {
+        let ms = after.as_millis();
+        Self::new(
+            Code::IoError,
+            format!("{LATE} {ms} ms; was waiting for {waited_for}"),
+        )
+    }
+
+    /// Whether it says that an answer did not come in time. The protocol has no code of its own for that.
+    pub fn is_deadline(code: Code, message: &str) -> bool {
+        code == Code::IoError && message.starts_with(LATE)
+    }
+
+    /// A status for the bytes of an object that is known: `which` they are, and what became of them.
+    pub fn lost(which: &str, fate: &str) -> Self {
+        Self::not_exists(format!("{LOST} {which} {fate}"))
+    }
+
+    /// Whether it says that bytes of an object that is known are gone.
+    pub fn is_lost(code: Code, message: &str) -> bool {
+        code == Code::ObjectNotExists && message.starts_with(LOST)
     }
 
     /// A status of code `ObjectNotExists`.

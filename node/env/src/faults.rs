@@ -11,6 +11,7 @@ pub enum Fault {
     PutNameIgnoresCondition,
     RetryAppliesAgain,
     AckBeforeDurable,
+    StatusTrustsTheLastLeader,
 }
 
 pub trait Faults: Send + Sync {

@@ -6,8 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use vineyard_env::{Access, Env, Listener, LocalListener};
-use vineyard_raft::{Founding, Member, Meta};
+use vineyard_raft::command::Command;
+use vineyard_raft::{Founding, Member, Meta, features};
 use vineyard_store::Store;
 use vineyard_wire::id::IdMaker;
 use vineyard_wire::{InstanceId, NodeId};
@@ -26,7 +28,7 @@ use crate::front;
 use crate::local::Local;
 use crate::local::catalog::Catalog;
 use crate::peer::dial::{Dialer, RaftDialer};
-use crate::peer::stats;
+use crate::peer::members::Members;
 use crate::session::logins::Logins;
 use crate::session::tcp_access::TcpAccess;
 
@@ -147,7 +149,7 @@ impl Node {
 
     /// How many more voters may fail before the cluster can agree on nothing, as far as this node knows.
     pub fn tolerates(&self) -> usize {
-        stats::tolerates(&self.context)
+        Members::known(&self.context).tolerates()
     }
 
     /// Stops the listeners, lets each connection finish its current reply, then stops the raft group.
@@ -168,6 +170,7 @@ impl Node {
         {
             tracing::warn!("connections were left open");
         }
+        self.say_goodbye().await;
         if tokio::time::timeout(deadline, node.meta.stop())
             .await
             .is_err()
@@ -182,6 +185,23 @@ impl Node {
             slow = counters.slow.get(),
             "stopped"
         );
+    }
+
+    /// Lets the others know that this node leaves in order. Without a majority they find out by its silence.
+    async fn say_goodbye(&self) {
+        let node = &self.context;
+        let knows = node.meta.feature_level() >= features::MEMBERS;
+        if !knows || !node.meta.status().has_quorum {
+            return;
+        }
+        let instance = node.instance;
+        let within = node.config.limits.parting_deadline;
+        let goodbye = node
+            .meta
+            .submit(instance, Command::Stopped { instance }, within);
+        if let Err(error) = goodbye.await {
+            tracing::debug!(%error, "the others were not told that this node stops");
+        }
     }
 
     /// Registers this boot with the cluster. A node that cannot reach a quorum yet serves local clients while it
@@ -308,8 +328,9 @@ async fn assemble(
     let limits = &config.limits;
     Ok(Rc::new(NodeContext {
         instance,
-        hostname: env.host.hostname(),
+        hostname: config.name.clone().unwrap_or_else(|| env.host.hostname()),
         started_unix_ms: env.clock.unix_ms(),
+        started: Instant::now(),
         endpoint,
         local: LocalHandle::start(
             local,

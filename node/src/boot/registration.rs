@@ -122,8 +122,9 @@ impl Boot {
 
     /// The time left for a command once the cluster has registered this boot. Fails as `registered` does.
     pub(crate) async fn left_of(&self, limits: &Limits) -> Result<Duration, RaftError> {
-        let until = Instant::now() + limits.metadata_deadline;
-        self.registered(limits.metadata_deadline).await?;
+        let patience = call::patience(limits.metadata_deadline);
+        let until = Instant::now() + patience;
+        self.registered(patience).await?;
         Ok(until.saturating_duration_since(Instant::now()))
     }
 

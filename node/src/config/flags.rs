@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use vineyard_raft::features::LATEST;
 
-use crate::config::size;
+use crate::config::{size, with_port};
 
 mod table;
 
@@ -38,6 +38,7 @@ pub struct Flags {
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
     pub slow_request_ms: Option<u64>,
+    pub name: Option<String>,
     pub stream_threshold_percent: Option<u8>,
     pub deployment: Option<String>,
     pub compression: Option<bool>,
@@ -196,6 +197,7 @@ impl Flags {
             Ours::TokenFile => self.token_file = text().map(PathBuf::from),
             Ours::Log => self.log = text(),
             Ours::LogFormat => self.log_format = Some(log_format(value).map_err(bad)?),
+            Ours::Name => self.name = Some(node_name(value).map_err(bad)?),
             Ours::SlowRequestMs => {
                 let ms = value
                     .parse()
@@ -246,6 +248,8 @@ fn feature_level(value: &str) -> Result<u8, String> {
 
 /// Other users can see the arguments of a process.
 const TOKEN_IS_SEEN: &str = "--token: other users of this machine can read it in the process list; use --token-file or VINEYARD_TOKEN";
+/// As many as a host name may have.
+const NAME_CHARS_MAX: usize = 253;
 pub(crate) const NOT_A_SWITCH: &str = "write true or false";
 
 /// The flag called `name` in any of its spellings, and whether it was `--noname`.
@@ -303,6 +307,17 @@ fn port(value: &str) -> Result<u16, String> {
         .map_err(|_| "write a port from 0 (any free one) to 65535".to_owned())
 }
 
+/// A node's name stands in tables, logs and texts for people: one word.
+fn node_name(value: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_alphanumeric() || ".-_".contains(c);
+    match (1..=NAME_CHARS_MAX).contains(&value.chars().count()) && value.chars().all(is_plain) {
+        true => Ok(value.to_owned()),
+        false => Err(format!(
+            "write 1 to {NAME_CHARS_MAX} letters, digits, dots, hyphens or underscores"
+        )),
+    }
+}
+
 fn deployment(value: &str) -> Result<String, String> {
     match value {
         "local" | "distributed" => Ok(value.to_owned()),
@@ -310,22 +325,14 @@ fn deployment(value: &str) -> Result<String, String> {
     }
 }
 
-/// `host:port,host:port`, each checked.
+/// `host:port,host`, each checked and with a port.
 pub(crate) fn endpoints(value: &str) -> Result<Vec<String>, String> {
     let list: Vec<String> = value
         .split(',')
         .map(str::trim)
         .filter(|e| !e.is_empty())
-        .map(str::to_owned)
-        .collect();
-    for endpoint in &list {
-        let port = endpoint
-            .rsplit_once(':')
-            .filter(|(host, _)| !host.is_empty());
-        if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
-            return Err(format!("{endpoint:?} is not host:port"));
-        }
-    }
+        .map(|endpoint| with_port(endpoint).ok_or(format!("{endpoint:?} is not host:port")))
+        .collect::<Result<_, _>>()?;
     if list.is_empty() {
         return Err("write host:port of a node of the cluster".to_owned());
     }

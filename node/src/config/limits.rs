@@ -13,6 +13,8 @@ const STREAM_THRESHOLD_PERCENT: u8 = 80;
 pub struct Limits {
     /// Deadline of an answer that needs the cluster's agreement and moves no bytes.
     pub metadata_deadline: Duration,
+    /// A client that says how long it waits is answered by so much before.
+    pub answer_before: Duration,
     /// Deadline of a client's request to catch up with the cluster, which is answered even without a quorum.
     pub sync_deadline: Duration,
     /// The fixed part of a transfer's deadline; see [`Limits::transfer_deadline`].
@@ -109,6 +111,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             metadata_deadline: Duration::from_secs(5),
+            answer_before: Duration::from_millis(500),
             sync_deadline: Duration::from_secs(1),
             transfer_deadline_base: Duration::from_secs(30),
             transfer_bytes_per_second_min: 50_000_000,

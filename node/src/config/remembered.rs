@@ -31,6 +31,9 @@ pub struct Remembered {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
     pub deployment: String,
+    /// What the node is called, if not as its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     pub compression: bool,
     pub rpc: bool,
     #[serde(default)]
@@ -83,6 +86,7 @@ impl Remembered {
                 (None, Listen::Auto { .. }) => None,
             },
             deployment: config.deployment.clone(),
+            name: config.name.clone(),
             compression: config.compression,
             rpc: config.rpc,
             rpc_open_to_anyone: config.rpc_open_to_anyone,
@@ -170,6 +174,7 @@ mod tests {
 
     fn some() -> Remembered {
         let mut config = Config::new("unused", "/tmp/v.sock");
+        config.name = Some("blue".into());
         config.join = Some(Join {
             endpoints: vec!["10.0.0.1:9600".into()],
             token: "vy1.x".into(),

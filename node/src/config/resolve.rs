@@ -167,6 +167,10 @@ pub fn config(
         .clone()
         .or(remembered.map(|r| r.deployment.clone()));
     config.deployment = deployment.unwrap_or(config.deployment);
+    config.name = flags
+        .name
+        .clone()
+        .or(remembered.and_then(|known| known.name.clone()));
     if let Some(ms) = flags.slow_request_ms {
         config.limits.slow_request = Duration::from_millis(ms);
     }

@@ -25,12 +25,15 @@ pub(crate) struct Call {
     asked: Cell<Duration>,
     /// The caller's own deadline passed.
     timed_out: Cell<bool>,
+    /// How long the caller lets the cluster decide, if it has said so.
+    patience: Option<Duration>,
 }
 
 impl Call {
-    pub(crate) fn new(trace: Trace) -> Rc<Self> {
+    pub(crate) fn new(trace: Trace, patience: Option<Duration>) -> Rc<Self> {
         Rc::new(Self {
             trace,
+            patience,
             waits: RefCell::default(),
             asked: Cell::default(),
             timed_out: Cell::default(),
@@ -90,6 +93,12 @@ impl fmt::Display for Waits {
 /// The trace of the request that this task serves, if it serves one.
 pub(crate) fn trace() -> Option<Trace> {
     CALL.try_with(|call| call.trace).ok()
+}
+
+/// How long this request may wait for the cluster: `at_most`, or less if its caller waits for less.
+pub(crate) fn patience(at_most: Duration) -> Duration {
+    let said = CALL.try_with(|call| call.patience).ok().flatten();
+    said.map_or(at_most, |said| said.min(at_most))
 }
 
 /// Notes for the log that the request waited for `what`.
@@ -159,16 +168,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waits_are_added_up_and_what_was_asked_for_counts_apart() {
-        let call = Call::new(Trace(7));
+        let call = Call::new(Trace(7), Some(Duration::from_secs(1)));
         let sleep = |ms| tokio::time::sleep(Duration::from_millis(ms));
         let work = async {
             waiting_for("one", sleep(5)).await;
             waiting_for("other", sleep(20)).await;
             carried(waiting_for("one", sleep(10))).await;
             as_asked(sleep(1000)).await;
+            let second = Duration::from_secs(1);
+            assert_eq!(patience(5 * second), second);
+            assert_eq!(patience(second / 2), second / 2);
             trace()
         };
         assert_eq!(call.clone().run(work).await, Some(Trace(7)));
+        assert_eq!(patience(Duration::from_secs(5)), Duration::from_secs(5));
         assert_eq!(call.waits().to_string(), "other 20 ms, one 15 ms");
         assert_eq!(call.asked(), Duration::from_secs(1));
         // A wait that is given up counts too.

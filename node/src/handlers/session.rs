@@ -1,5 +1,7 @@
 //! `register`.
 
+use std::time::Duration;
+
 use vineyard_wire::reply::Registered;
 use vineyard_wire::request::Register;
 use vineyard_wire::{Code, Reply, Status};
@@ -12,13 +14,15 @@ const PROTOCOL_VERSION: &str = "0.24.2";
 /// A client with this feature releases what it no longer reads, so its references are never ended by the node.
 const RELEASES: &str = "release";
 /// Features of this node. A client is told those that it asked for, so old clients see none.
-const FEATURES: [&str; 5] = [RELEASES, "objects", FETCH, TRACE, STREAMS];
+const FEATURES: [&str; 6] = [RELEASES, "objects", FETCH, TRACE, STREAMS, STATES];
 /// `get_object` with `fetch`.
 const FETCH: &str = "fetch";
 /// A request has its `trace`.
 const TRACE: &str = "trace";
 /// What we added to streams.
 const STREAMS: &str = "streams";
+/// A node's `state` may be `stopped`.
+const STATES: &str = "states";
 /// `store_type` of a plasma client, which this node does not serve.
 const PLASMA: u64 = 2;
 
@@ -44,6 +48,14 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     session
         .knows_streams
         .set(features.iter().any(|feature| feature == STREAMS));
+    session
+        .knows_stopped
+        .set(features.iter().any(|feature| feature == STATES));
+    session.patience.set(register.deadline_ms.map(|ms| {
+        let deadline = Duration::from_millis(ms);
+        let earlier = deadline.saturating_sub(node.config.limits.answer_before);
+        earlier.max(deadline / 2)
+    }));
     let fetch_ms_max = match features.iter().any(|feature| feature == FETCH) {
         true => {
             let deadline = get_object::fetch_deadline(node);

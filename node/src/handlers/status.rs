@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::future::join_all;
-use vineyard_raft::state::instances::{Instance, Liveness};
+use vineyard_raft::state::instances::{Instance, Liveness as Recorded};
 use vineyard_wire::reply::{
-    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, NodeStatus, Role,
+    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeAbout, NodeStatus, Role,
 };
-use vineyard_wire::{NodeId, Reply, Status, reply};
+use vineyard_wire::{Reply, Status};
 
 use crate::context::NodeContext;
+use crate::peer::members::Members;
 use crate::peer::stats::{self, Told};
 use crate::session::{Kind, Session};
 
@@ -19,7 +20,7 @@ pub(super) async fn cluster_meta(node: &Rc<NodeContext>) -> Result<Reply, Status
     let state = node.meta.state();
     let mut meta: BTreeMap<_, _> = state
         .instances()
-        .filter(|instance| instance.liveness == Liveness::Up || instance.id == node.instance)
+        .filter(|instance| instance.liveness == Recorded::Up || instance.id == node.instance)
         .map(|instance| (instance.id, info(instance)))
         .collect();
     // This node is listed even before the cluster has registered it.
@@ -53,32 +54,57 @@ pub(super) async fn instance_status(node: &Rc<NodeContext>) -> Result<Reply, Sta
     }))
 }
 
-/// Asks all nodes for their statistics concurrently; a node that does not answer in time is listed without them.
-pub(super) async fn cluster_status(node: &Rc<NodeContext>) -> Result<Reply, Status> {
-    let state = node.meta.state();
-    let group = node.meta.status();
-    let current = |id: &NodeId| state.current_instance_of(*id);
-    let members = group.voters.iter().chain(&group.learners);
-    let instances: Vec<Instance> = members.filter_map(current).cloned().collect();
-    let nodes = join_all(instances.iter().map(|instance| describe(node, instance))).await;
-    let leader = group
-        .leader
-        .and_then(|leader| current(&leader))
-        .map(|instance| instance.id);
+/// What this node knows now. Asks those that may answer for what they tell of themselves, concurrently; a node that
+/// does not answer in time is listed without it.
+pub(super) async fn cluster_status(session: &Session) -> Result<Reply, Status> {
+    let node = &session.node;
+    let mut members = Members::known(node);
+    let instances = members.instances();
+    let asked = join_all(instances.iter().map(|instance| async {
+        match members.may_answer(instance) {
+            true => stats::of(node, instance).await,
+            false => None,
+        }
+    }));
+    let told = asked.await;
+    // It has taken a while: what is known of the group is read after the answers.
+    members = Members::known(node);
+    let pairs = instances.iter().zip(&told);
+    members.answered(pairs.filter_map(|(one, told)| told.as_ref().map(|_| one.id.node())));
+    let leader = members.group.leader_now();
+    let leader = leader.and_then(|leader| members.state.current_instance_of(leader));
+    let committed = told.iter().flatten().filter_map(|told| told.about.as_ref());
+    let committed = committed.map(|about| about.commit_index);
+    let commit_index = committed.fold(members.group.commit_index, u64::max);
     let cluster = GroupStatus {
         id: node.identity.cluster.clone(),
-        leader,
-        voters: group.voters.len() as u64,
-        tolerates: stats::tolerates(node) as u64,
-        commit_index: group.commit_index,
+        leader: leader.map(|instance| instance.id),
+        voters: members.group.voters.len() as u64,
+        tolerates: members.tolerates() as u64,
+        commit_index: members.group.commit_index,
+        quorum: Some(members.quorum()),
     };
+    let nodes = instances.iter().zip(told).map(|(instance, told)| {
+        let told = told.unwrap_or_default();
+        let described = describe(&members, instance, told, commit_index);
+        known_to(session, described)
+    });
+    let nodes = nodes.collect();
     Ok(Reply::ClusterStatus(ClusterStatus { cluster, nodes }))
 }
 
-async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
-    let group = node.meta.status();
+/// In words that the client knows.
+fn known_to(session: &Session, mut status: NodeStatus) -> NodeStatus {
+    if status.state == Liveness::Stopped && !session.knows_stopped.get() {
+        status.state = Liveness::Unreachable;
+    }
+    status
+}
+
+fn describe(members: &Members, instance: &Instance, told: Told, commit_index: u64) -> NodeStatus {
+    let group = &members.group;
     let id = instance.id.node();
-    let role = if group.leader == Some(id) {
+    let role = if group.leader_now() == Some(id) {
         Role::Leader
     } else if group.voters.contains(&id) {
         Role::Voter
@@ -86,16 +112,30 @@ async fn describe(node: &Rc<NodeContext>, instance: &Instance) -> NodeStatus {
         Role::Learner
     };
     let Told {
+        about,
         stats,
         pieces,
         streams,
-    } = stats::of(node, instance).await;
+    } = told;
+    let silent_ms = group.members_ms.get(&id).copied();
+    let about = NodeAbout {
+        name: Some(instance.hostname.clone()),
+        silent_ms: silent_ms.filter(|_| group.has_quorum),
+        ..about.map_or_else(NodeAbout::default, |about| NodeAbout {
+            lag: Some(commit_index.saturating_sub(about.applied_index)),
+            version: Some(about.version),
+            uptime_ms: Some(about.uptime_ms),
+            failure: about.failure,
+            ..NodeAbout::default()
+        })
+    };
     NodeStatus {
         instance_id: instance.id,
         role,
-        state: shown(instance.liveness),
+        state: members.shown(instance),
         endpoint: instance.endpoint.clone(),
         ipc_socket: instance.ipc_socket.clone(),
+        about,
         stats,
         pieces,
         streams,
@@ -111,13 +151,5 @@ pub(super) fn token(session: &Session) -> Result<Reply, Status> {
         Kind::Rpc => Err(Status::invalid(
             "the token is only told over the Unix socket",
         )),
-    }
-}
-
-fn shown(liveness: Liveness) -> reply::Liveness {
-    match liveness {
-        Liveness::Up => reply::Liveness::Up,
-        Liveness::Unreachable => reply::Liveness::Unreachable,
-        Liveness::Gone => reply::Liveness::Gone,
     }
 }

@@ -93,6 +93,7 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
             }),
             Ask::MemoryStats => stats::with_memory(node).await,
             Ask::StreamStats => stats::with_streams(node).await,
+            Ask::About => stats::with_about(node).await,
             Ask::OpenRelay(open) => relay::serve::open(node, open).await,
             Ask::PullRelay(pull) => relay::serve::pull(node, pull).await,
             Ask::LeaveRelay {

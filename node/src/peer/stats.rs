@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use vineyard_raft::features;
 use vineyard_raft::state::State;
-use vineyard_raft::state::instances::{Instance, Liveness};
-use vineyard_wire::peer::{Answer, Ask};
+use vineyard_raft::state::instances::Instance;
+use vineyard_wire::peer::{About, Answer, Ask};
 use vineyard_wire::reply::{MemoryPieces, NodeStats, StreamTotals};
-use vineyard_wire::{InstanceId, NodeId, Status};
+use vineyard_wire::{InstanceId, Status};
 
 use crate::context::NodeContext;
 use crate::local::Local;
@@ -16,33 +16,35 @@ use crate::local::Local;
 /// What a node tells of itself: what its build does not know, it does not tell.
 #[derive(Default)]
 pub(crate) struct Told {
+    pub(crate) about: Option<About>,
     pub(crate) stats: Option<NodeStats>,
     pub(crate) pieces: Option<MemoryPieces>,
     pub(crate) streams: Option<StreamTotals>,
 }
 
-/// The statistics of `instance`; none if it does not answer in time.
-pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Told {
-    if instance.id == node.instance {
-        return Told {
+/// What `instance` tells now; `None` if it does not answer in time.
+pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<Told> {
+    if instance.id.node() == node.instance.node() {
+        return Some(Told {
+            about: Some(about(node)),
             stats: here(node).await.ok(),
             pieces: pieces(node).await.ok(),
             streams: streams(node).await.ok(),
-        };
+        });
     }
-    if instance.liveness != Liveness::Up {
-        return Told::default();
-    }
-    let knows_streams = node.meta.state().level_of(instance.id.node()) >= features::RELAY;
+    let level = node.meta.state().level_of(instance.id.node());
     let asked = async {
-        match knows_streams {
-            true => ask_one(node, &instance.endpoint, &Ask::StreamStats).await,
-            false => ask_earlier(node, &instance.endpoint).await,
+        match level {
+            features::MEMBERS.. => ask_one(node, &instance.endpoint, &Ask::About).await,
+            features::RELAY => ask_one(node, &instance.endpoint, &Ask::StreamStats).await,
+            _ => ask_earlier(node, &instance.endpoint).await,
         }
     };
     match tokio::time::timeout(node.config.limits.stats_deadline, asked).await {
-        Ok(Ok(Some((id, told)))) if id == instance.id => told,
-        _ => Told::default(),
+        Ok(Ok(Some((id, told)))) if id == instance.id => Some(told),
+        // A later boot that is not registered yet: the node is there, its figures are not this instance's.
+        Ok(Ok(Some((id, _)))) if id.node() == instance.id.node() => Some(Told::default()),
+        _ => None,
     }
 }
 
@@ -61,25 +63,52 @@ async fn ask_one(
     endpoint: &str,
     ask: &Ask,
 ) -> io::Result<Option<(InstanceId, Told)>> {
-    let (instance, stats, pieces, streams) = match node.dialer.ask(endpoint, ask).await?.1 {
+    let earlier = |stats| Told {
+        stats: Some(stats),
+        ..Told::default()
+    };
+    let (instance, told) = match node.dialer.ask(endpoint, ask).await?.1 {
+        Answer::About {
+            instance,
+            about,
+            stats,
+            pieces,
+            streams,
+        } => {
+            let told = Told {
+                about: Some(about),
+                stats: Some(stats),
+                pieces: Some(pieces),
+                streams: Some(streams),
+            };
+            (instance, told)
+        }
         Answer::StreamStats {
             instance,
             stats,
             pieces,
             streams,
-        } => (instance, stats, Some(pieces), Some(streams)),
+        } => {
+            let told = Told {
+                pieces: Some(pieces),
+                streams: Some(streams),
+                ..earlier(stats)
+            };
+            (instance, told)
+        }
         Answer::MemoryStats {
             instance,
             stats,
             pieces,
-        } => (instance, stats, Some(pieces), None),
-        Answer::Stats { instance, stats } => (instance, stats, None, None),
+        } => {
+            let told = Told {
+                pieces: Some(pieces),
+                ..earlier(stats)
+            };
+            (instance, told)
+        }
+        Answer::Stats { instance, stats } => (instance, earlier(stats)),
         _ => return Ok(None),
-    };
-    let told = Told {
-        stats: Some(stats),
-        pieces,
-        streams,
     };
     Ok(Some((instance, told)))
 }
@@ -103,22 +132,32 @@ pub(super) async fn with_streams(node: &NodeContext) -> Result<Answer, Status> {
     })
 }
 
+/// The answer to `About`.
+pub(super) async fn with_about(node: &NodeContext) -> Result<Answer, Status> {
+    Ok(Answer::About {
+        instance: node.instance,
+        about: about(node),
+        stats: here(node).await?,
+        pieces: pieces(node).await?,
+        streams: streams(node).await?,
+    })
+}
+
+fn about(node: &NodeContext) -> About {
+    let group = node.meta.status();
+    About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_ms: node.started.elapsed().as_millis() as u64,
+        commit_index: group.commit_index,
+        applied_index: group.applied_index,
+        failure: group.failure,
+    }
+}
+
 /// The streams of this node.
 async fn streams(node: &NodeContext) -> Result<StreamTotals, Status> {
     let totals = |local: &mut Local, _: &State| local.streams.totals();
     node.local.ask(totals).await
-}
-
-/// Voters that are up now, minus a majority.
-pub(crate) fn tolerates(node: &NodeContext) -> usize {
-    let (state, group) = (node.meta.state(), node.meta.status());
-    let is_up = |id: &&NodeId| {
-        let current = state.current_instance_of(**id);
-        current.is_some_and(|instance| instance.liveness == Liveness::Up)
-    };
-    let majority = group.voters.len() / 2 + 1;
-    let reachable = group.voters.iter().filter(is_up).count();
-    reachable.saturating_sub(majority)
 }
 
 /// The memory of this node: what deleted blobs hold, and what fits.

@@ -54,7 +54,7 @@ impl Record {
             %trace,
         );
         Self {
-            call: Call::new(trace),
+            call: Call::new(trace, session.patience.get()),
             span,
             begun: Instant::now(),
             verb,

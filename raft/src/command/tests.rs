@@ -149,6 +149,9 @@ fn later_commands() -> Vec<Command> {
             endpoint: text("e:1"),
             level: 2,
         },
+        Command::Stopped {
+            instance: InstanceId(1),
+        },
     ]
 }
 

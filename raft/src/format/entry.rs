@@ -162,6 +162,9 @@ enum Command<'a> {
         endpoint: Cow<'a, str>,
         level: u8,
     },
+    Stopped {
+        instance: u64,
+    },
 }
 
 impl<'a> From<&'a command::Command> for Command<'a> {
@@ -268,6 +271,9 @@ impl<'a> From<&'a command::Command> for Command<'a> {
                 key: *key,
                 endpoint: endpoint.into(),
                 level: *level,
+            },
+            command::Command::Stopped { instance } => Self::Stopped {
+                instance: instance.0,
             },
         }
     }
@@ -379,6 +385,9 @@ impl From<Command<'_>> for command::Command {
                 key,
                 endpoint: endpoint.into_owned(),
                 level,
+            },
+            Command::Stopped { instance } => Self::Stopped {
+                instance: InstanceId(instance),
             },
         }
     }

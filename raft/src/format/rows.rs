@@ -244,6 +244,8 @@ enum Liveness {
     Up,
     Unreachable,
     Gone,
+    /// From feature level 4 on.
+    Stopped,
 }
 
 impl From<Seen> for Liveness {
@@ -252,6 +254,7 @@ impl From<Seen> for Liveness {
             Seen::Up => Self::Up,
             Seen::Unreachable => Self::Unreachable,
             Seen::Gone => Self::Gone,
+            Seen::Stopped => Self::Stopped,
         }
     }
 }
@@ -262,6 +265,7 @@ impl From<Liveness> for Seen {
             Liveness::Up => Self::Up,
             Liveness::Unreachable => Self::Unreachable,
             Liveness::Gone => Self::Gone,
+            Liveness::Stopped => Self::Stopped,
         }
     }
 }

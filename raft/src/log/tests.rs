@@ -9,6 +9,7 @@ use vineyard_wire::NodeId;
 use super::*;
 use crate::disk::{MemoryDisk, SledDisk};
 use crate::machine::Machine;
+use crate::options::Options;
 use crate::published::Published;
 use crate::testing::LocalThreads;
 
@@ -23,7 +24,7 @@ where
     async fn build(&self) -> Result<(G, Log, Machine), StorageError<TypeConfig>> {
         let (guard, disk) = (self.0)();
         let log = Log::load(disk.clone(), Arc::new(NoFaults)).unwrap();
-        let shared = Arc::new(Published::new(NodeId(0)));
+        let shared = Arc::new(Published::new(NodeId(0), Options::default().quorum_lasts()));
         let machine =
             Machine::load(disk, Arc::new(LocalThreads), shared, Arc::new(NoFaults)).unwrap();
         Ok((guard, log, machine))

@@ -28,7 +28,7 @@ use crate::peers::Dial;
 use crate::peers::link::Links;
 use crate::peers::network::Network;
 use crate::peers::serve::{self, Arriving};
-use crate::published::{Published, View};
+use crate::published::{Leads, Published, View};
 use crate::types::runtime;
 use crate::types::{Address, Raft};
 
@@ -37,6 +37,7 @@ mod confirm;
 mod group;
 mod hand_over;
 mod propose;
+mod standing;
 
 /// What other threads ask of the raft thread. A job keeps its permit until it is answered, also when its caller is
 /// gone.
@@ -136,6 +137,7 @@ async fn run_here(parts: Parts, shared: Arc<Published>) {
     runtime::spawn_into(&mut desk.tasks, follow_metrics(driver.clone()));
     runtime::spawn_into(&mut desk.tasks, group::keep(driver.clone()));
     runtime::spawn_into(&mut desk.tasks, compact::keep(driver.clone()));
+    runtime::spawn_into(&mut desk.tasks, standing::keep(driver.clone()));
     let founded = match &member.found {
         Some(founding) => driver.founded(founding, &member.endpoint).await,
         None => Ok(()),
@@ -308,6 +310,9 @@ async fn follow_metrics(driver: Rc<Driver>) {
     let mut metrics = driver.raft.metrics();
     loop {
         let view = view(&driver, &metrics.borrow_watched());
+        if let (Some(led), None) = (driver.shared.view.load().leads, view.leads) {
+            driver.shared.contact.led_until(led.quorum);
+        }
         driver.shared.view.store(Arc::new(view));
         driver.group_changed.notify_one();
         if metrics.changed().await.is_err() {
@@ -326,20 +331,36 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
         .into_iter()
         .flatten()
         .filter(|(node, _)| **node != driver.me);
+    let failure = match &metrics.running_state {
+        Ok(()) => None,
+        Err(fatal) => Some(failure_of(fatal).to_string()),
+    };
     // openraft's metrics stop changing after a fatal error.
-    let leader = metrics
-        .current_leader
-        .filter(|_| metrics.running_state.is_ok());
+    let leader = metrics.current_leader.filter(|_| failure.is_none());
+    let is_leader = leader == Some(driver.me) && metrics.state.is_leader();
+    let leads = is_leader.then(|| {
+        let term = metrics.current_term;
+        let before = driver.shared.view.load().leads;
+        let since = before.filter(|leads| leads.term == term);
+        let since = since.map_or(now, |leads| leads.since);
+        let answered = metrics.last_quorum_acked.map(|at| now - at.elapsed());
+        Leads {
+            term,
+            since,
+            quorum: answered.map_or(since, |at| at.max(since)),
+        }
+    });
     let status = Status {
         leader,
         me: driver.me,
-        is_leader: leader == Some(driver.me) && metrics.state.is_leader(),
+        is_leader,
         voters: membership.voter_ids().collect(),
         learners: membership.learner_ids().collect(),
         term: metrics.current_term,
         commit_index: metrics
             .local_committed
             .map_or(0, |committed| committed.index),
+        failure,
         ..Status::default()
     };
     View {
@@ -347,10 +368,18 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
         heard: heard
             .filter_map(|(node, at)| Some((*node, now - (*at)?.elapsed())))
             .collect(),
+        leads,
         endpoints: membership
             .nodes()
             .map(|(node, at)| (*node, at.endpoint.clone()))
             .collect(),
+    }
+}
+
+fn failure_of(fatal: &Fatal<crate::types::TypeConfig>) -> Error {
+    match fatal {
+        Fatal::StorageError(error) => Error::Disk(error.to_string()),
+        _ => Error::Stopped,
     }
 }
 
@@ -385,8 +414,7 @@ impl Driver {
         let metrics = metrics.borrow_watched();
         match &metrics.running_state {
             Ok(()) => None,
-            Err(Fatal::StorageError(error)) => Some(Error::Disk(error.to_string())),
-            Err(_) => Some(Error::Stopped),
+            Err(fatal) => Some(failure_of(fatal)),
         }
     }
 

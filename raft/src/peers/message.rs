@@ -50,6 +50,18 @@ pub(crate) enum Question {
         key: Option<RequestKey>,
         command: Arc<Command>,
     },
+    /// What the leader knows of its majority and its members. Only asked of nodes at feature level `MEMBERS` or above.
+    Standing,
+}
+
+/// What a leader knows of its majority and its members, in milliseconds before the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    /// Since a majority last answered.
+    pub(crate) quorum_ms: Option<u64>,
+    pub(crate) has_quorum: bool,
+    /// Since each other member last answered.
+    pub(crate) members_ms: Vec<(NodeId, u64)>,
 }
 
 /// A piece of a snapshot. Pieces of one snapshot come in order on one connection.
@@ -95,4 +107,6 @@ pub(crate) enum Answer {
         cluster: u8,
         node: u8,
     },
+    /// To `Standing`.
+    Standing(Standing),
 }

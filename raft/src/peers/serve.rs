@@ -5,8 +5,9 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use openraft::raft::AppendEntriesResponse;
 use openraft::storage::Snapshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use vineyard_env::Stream;
 
 use super::link;
@@ -40,11 +41,18 @@ pub(crate) async fn serve(driver: Rc<Driver>, mut stream: Box<dyn Stream>) -> io
 async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
     let failed = |error: &dyn std::fmt::Display| Answer::Failed(error.to_string());
     match question {
-        Question::Append(rpc) => driver
-            .raft
-            .append_entries(rpc)
-            .await
-            .map_or_else(|e| failed(&e), Answer::Append),
+        Question::Append(rpc) => {
+            let leader = rpc.vote.leader_id().voted_for;
+            match driver.raft.append_entries(rpc).await {
+                Ok(answer) => {
+                    if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+                        driver.shared.contact.hear(leader, Instant::now());
+                    }
+                    Answer::Append(answer)
+                }
+                Err(error) => failed(&error),
+            }
+        }
         Question::Vote(rpc) => driver
             .raft
             .vote(rpc)
@@ -77,6 +85,7 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
             .handle_transfer_leader(rpc)
             .await
             .map_or_else(|e| failed(&e), Answer::TakenOver),
+        Question::Standing => driver.standing_here(),
     }
 }
 

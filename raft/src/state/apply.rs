@@ -141,6 +141,7 @@ impl State {
                 endpoint,
                 level,
             } => self.admit_at(*key, endpoint, *level),
+            Command::Stopped { instance } => self.stop(*instance, events),
         }
     }
 
@@ -237,6 +238,13 @@ impl State {
 
     fn watch(&mut self, instance: InstanceId, reachable: bool, events: &mut Vec<Event>) -> Outcome {
         if self.instances.watch(instance, reachable)? {
+            events.push(Event::InstanceChanged(instance));
+        }
+        Ok(Applied::Done)
+    }
+
+    fn stop(&mut self, instance: InstanceId, events: &mut Vec<Event>) -> Outcome {
+        if self.instances.stop(instance)? {
             events.push(Event::InstanceChanged(instance));
         }
         Ok(Applied::Done)

@@ -8,13 +8,15 @@ use vineyard_wire::{InstanceId, NodeId};
 
 use crate::command::Refusal;
 
-/// What the leader's watch says of an instance.
+/// What the leader's watch says of an instance, or the instance of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Liveness {
     Up,
     Unreachable,
     /// Replaced by a later boot of its node.
     Gone,
+    /// It was stopped in order; its node has not booted since.
+    Stopped,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,6 +92,9 @@ impl Instances {
         let Some(row) = self.rows.get_mut(&id) else {
             return Err(Refusal::NoNode { node: id.node() });
         };
+        if row.liveness == Liveness::Stopped {
+            return Ok(false);
+        }
         let seen = if reachable {
             Liveness::Up
         } else {
@@ -97,6 +102,19 @@ impl Instances {
         };
         let news = row.liveness != seen;
         row.liveness = seen;
+        Ok(news)
+    }
+
+    /// Notes that it is being stopped in order. True if that is news.
+    pub(super) fn stop(&mut self, id: InstanceId) -> Result<bool, Refusal> {
+        if self.is_replaced(id) {
+            return Err(Refusal::Stale { instance: id });
+        }
+        let Some(row) = self.rows.get_mut(&id) else {
+            return Err(Refusal::NoNode { node: id.node() });
+        };
+        let news = row.liveness != Liveness::Stopped;
+        row.liveness = Liveness::Stopped;
         Ok(news)
     }
 

@@ -42,7 +42,7 @@ impl State {
             _ if at == prefer => 0,
             Some(Liveness::Up) => 1,
             Some(Liveness::Unreachable) => 2,
-            None => 3,
+            None | Some(Liveness::Stopped) => 3,
             Some(Liveness::Gone) => 4,
         };
         let found = self.root().objects.of_signature(signature);

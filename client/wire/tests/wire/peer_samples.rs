@@ -1,8 +1,8 @@
 //! One example of each peer message. A new variant does not compile until it is listed here.
 
 use vineyard_wire::peer::{
-    Answer, Ask, Challenge, Hello, Introduced, Join, Life, OpenRelay, PROOF_BYTES, PullRelay,
-    Purpose, Range, RelayFrom, RelayedChunk, Response, VERSION, Welcome,
+    About, Answer, Ask, Challenge, Hello, Introduced, Join, Life, OpenRelay, PROOF_BYTES,
+    PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, VERSION, Welcome,
 };
 use vineyard_wire::stream::{OnReaderGone, ReadersKind};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
@@ -78,6 +78,7 @@ names! { ASKS ask_name(Ask) {
     Ask::PullRelay(_) => "ask.pull_relay",
     Ask::LeaveRelay { .. } => "ask.leave_relay",
     Ask::StreamStats => "ask.stream_stats",
+    Ask::About => "ask.about",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -90,6 +91,7 @@ names! { ANSWERS answer_name(Answer) {
     Answer::Relayed { .. } => "answer.relayed",
     Answer::RelayLeft => "answer.relay_left",
     Answer::StreamStats { .. } => "answer.stream_stats",
+    Answer::About { .. } => "answer.about",
 } }
 
 pub(crate) fn hellos() -> Vec<Hello> {
@@ -194,6 +196,7 @@ pub(crate) fn asks() -> Vec<Ask> {
             stream: ObjectId(7),
         },
         Ask::StreamStats,
+        Ask::About,
     ]
 }
 
@@ -239,6 +242,19 @@ pub(crate) fn answers() -> Vec<Answer> {
         Answer::RelayLeft,
         Answer::StreamStats {
             instance: InstanceId(65_537),
+            stats: stats(),
+            pieces: pieces(),
+            streams: streams(),
+        },
+        Answer::About {
+            instance: InstanceId(65_537),
+            about: About {
+                version: "0.1.0".into(),
+                uptime_ms: 300_000,
+                commit_index: 300,
+                applied_index: 299,
+                failure: Some("the disk failed".into()),
+            },
             stats: stats(),
             pieces: pieces(),
             streams: streams(),

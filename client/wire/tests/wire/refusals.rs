@@ -171,6 +171,7 @@ fn absent_fields_have_the_servers_defaults() {
         username: String::new(),
         password: String::new(),
         features: vec![],
+        deadline_ms: None,
     };
     let decoded = decode_request(br#"{"type":"register_request"}"#);
     assert_eq!(decoded, Ok(Request::Register(register.clone())));

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    MemoryPieces, NodeStats, NodeStatus, Payload, PutDone, Registered, Role, StreamTotals,
+    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Registered, Role,
+    StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -254,6 +255,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             "streams",
             Reply::ClusterStatus(with_streams(cluster_status())),
         ),
+        ("known", Reply::ClusterStatus(known(cluster_status()))),
         (
             "",
             Reply::Token {
@@ -284,6 +286,7 @@ pub(crate) fn cluster_status() -> ClusterStatus {
         state,
         endpoint: format!("127.0.0.1:{}", 9_600 + number),
         ipc_socket: format!("run/{number}.sock"),
+        about: NodeAbout::default(),
         stats,
         pieces: None,
         streams: None,
@@ -295,12 +298,33 @@ pub(crate) fn cluster_status() -> ClusterStatus {
             voters: 1,
             tolerates: 0,
             commit_index: 42,
+            quorum: None,
         },
         nodes: vec![
             node(0, Role::Leader, Liveness::Up, Some(stats())),
             node(1, Role::Learner, Liveness::Unreachable, None),
         ],
     }
+}
+
+/// Without a quorum, and with all that is known of a node.
+fn known(mut status: ClusterStatus) -> ClusterStatus {
+    status.cluster.leader = None;
+    status.cluster.quorum = Some(Quorum {
+        quorum: false,
+        quorum_ms: 43_000,
+        voters_answering: 1,
+        voters_needed: 2,
+    });
+    status.nodes[0].about = NodeAbout {
+        name: Some("blue".into()),
+        version: Some("0.1.0".into()),
+        uptime_ms: Some(300_000),
+        lag: Some(3),
+        silent_ms: Some(45),
+        failure: Some("the disk failed".into()),
+    };
+    status
 }
 
 fn with_pieces(mut status: ClusterStatus) -> ClusterStatus {

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    MemoryPieces, NodeStats, NodeStatus, Payload, PutDone, Registered, Role, StreamTotals,
+    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Registered, Role,
+    StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -261,13 +262,24 @@ pub(crate) fn pieces() -> impl Strategy<Value = MemoryPieces> {
 }
 
 fn cluster_status() -> impl Strategy<Value = ClusterStatus> {
-    let group = (text(), proptest::option::of(instance()), any::<[u64; 3]>()).prop_map(
-        |(id, leader, [voters, tolerates, commit_index])| GroupStatus {
+    let quorum = (any::<bool>(), any::<[u64; 3]>()).prop_map(
+        |(quorum, [quorum_ms, voters_answering, voters_needed])| Quorum {
+            quorum,
+            quorum_ms,
+            voters_answering,
+            voters_needed,
+        },
+    );
+    let quorum = proptest::option::of(quorum);
+    let leader = proptest::option::of(instance());
+    let group = (text(), leader, any::<[u64; 3]>(), quorum).prop_map(
+        |(id, leader, [voters, tolerates, commit_index], quorum)| GroupStatus {
             id,
             leader,
             voters,
             tolerates,
             commit_index,
+            quorum,
         },
     );
     (group, vec(node_status(), 0..4)).prop_map(|(cluster, nodes)| ClusterStatus { cluster, nodes })
@@ -284,29 +296,51 @@ pub(crate) fn streams() -> impl Strategy<Value = StreamTotals> {
     })
 }
 
+fn about() -> impl Strategy<Value = NodeAbout> {
+    let text = || proptest::option::of(text());
+    let number = || proptest::option::of(any::<u64>());
+    (text(), text(), number(), number(), number(), text()).prop_map(
+        |(name, version, uptime_ms, lag, silent_ms, failure)| NodeAbout {
+            name,
+            version,
+            uptime_ms,
+            lag,
+            silent_ms,
+            failure,
+        },
+    )
+}
+
 fn node_status() -> impl Strategy<Value = NodeStatus> {
     let role = proptest::sample::select(&[Role::Leader, Role::Voter, Role::Learner]);
-    let state = proptest::sample::select(&[Liveness::Up, Liveness::Unreachable, Liveness::Gone]);
+    let state = proptest::sample::select(&[
+        Liveness::Up,
+        Liveness::Unreachable,
+        Liveness::Gone,
+        Liveness::Stopped,
+    ]);
     (
         instance(),
         role,
         state,
-        text(),
-        text(),
+        (text(), text(), about()),
         proptest::option::of(stats()),
         proptest::option::of(pieces()),
         proptest::option::of(streams()),
     )
         .prop_map(
-            |(instance_id, role, state, endpoint, ipc_socket, stats, pieces, streams)| NodeStatus {
-                instance_id,
-                role,
-                state,
-                endpoint,
-                ipc_socket,
-                stats,
-                pieces,
-                streams,
+            |(instance_id, role, state, (endpoint, ipc_socket, about), stats, pieces, streams)| {
+                NodeStatus {
+                    instance_id,
+                    role,
+                    state,
+                    endpoint,
+                    ipc_socket,
+                    about,
+                    stats,
+                    pieces,
+                    streams,
+                }
             },
         )
 }

@@ -10,8 +10,8 @@ use vineyard_wire::json::{
     decode_reply, decode_request, encode_reply, encode_request, encode_status,
 };
 use vineyard_wire::peer::{
-    self, Answer, Ask, Challenge, Hello, Introduced, Join, Life, OpenRelay, PROOF_BYTES, PullRelay,
-    Purpose, Range, RelayFrom, RelayedChunk, Response, Welcome,
+    self, About, Answer, Ask, Challenge, Hello, Introduced, Join, Life, OpenRelay, PROOF_BYTES,
+    PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, Welcome,
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
@@ -50,6 +50,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         Just(Ask::Stats),
         Just(Ask::MemoryStats),
         Just(Ask::StreamStats),
+        Just(Ask::About),
         (any::<[u64; 3]>(), any::<String>()).prop_map(|([reader, stream, number], cursor)| {
             Ask::OpenRelay(OpenRelay {
                 reader: InstanceId(reader),
@@ -83,6 +84,20 @@ fn relayed() -> impl Strategy<Value = RelayedChunk> {
     })
 }
 
+fn about() -> impl Strategy<Value = About> {
+    let texts = (any::<String>(), any::<Option<String>>());
+    (texts, any::<[u64; 3]>()).prop_map(|((version, failure), numbers)| {
+        let [uptime_ms, commit_index, applied_index] = numbers;
+        About {
+            version,
+            uptime_ms,
+            commit_index,
+            applied_index,
+            failure,
+        }
+    })
+}
+
 fn answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         (any::<[u64; 2]>(), any::<String>()).prop_map(|([node, epoch], cluster)| {
@@ -106,6 +121,15 @@ fn answer() -> impl Strategy<Value = Answer> {
         (any::<u64>(), stats(), pieces(), streams()).prop_map(
             |(instance, stats, pieces, streams)| Answer::StreamStats {
                 instance: InstanceId(instance),
+                stats,
+                pieces,
+                streams,
+            }
+        ),
+        (any::<u64>(), about(), stats(), pieces(), streams()).prop_map(
+            |(instance, about, stats, pieces, streams)| Answer::About {
+                instance: InstanceId(instance),
+                about,
                 stats,
                 pieces,
                 streams,

@@ -47,14 +47,20 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
         username: String::new(),
         password: String::new(),
         features: vec![],
+        deadline_ms: None,
     };
     let ours = Register {
         features: vec!["persist_many".into()],
         ..register.clone()
     };
+    let hasty = Register {
+        deadline_ms: Some(5000),
+        ..ours.clone()
+    };
     vec![
         ("", Request::Register(register)),
         ("features", Request::Register(ours)),
+        ("deadline", Request::Register(hasty)),
         ("", Request::Exit),
         ("", Request::DebugCommand),
         ("", Request::ClusterMeta),

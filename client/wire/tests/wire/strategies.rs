@@ -206,15 +206,19 @@ fn register() -> impl Strategy<Value = Register> {
         text(),
         text(),
         vec(text(), 0..3),
+        any::<Option<u64>>(),
     )
         .prop_map(
-            |(version, store_type, session_id, username, password, features)| Register {
-                version,
-                store_type,
-                session_id,
-                username,
-                password,
-                features,
+            |(version, store_type, session_id, username, password, features, deadline_ms)| {
+                Register {
+                    version,
+                    store_type,
+                    session_id,
+                    username,
+                    password,
+                    features,
+                    deadline_ms,
+                }
             },
         )
 }

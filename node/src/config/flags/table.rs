@@ -41,6 +41,7 @@ pub(super) enum Ours {
     TokenFile,
     Log,
     LogFormat,
+    Name,
     SlowRequestMs,
     StreamThreshold,
     Deployment,
@@ -85,7 +86,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 64] = [
+static TABLE: [Spec; 65] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -163,6 +164,12 @@ static TABLE: [Spec; 64] = [
         Takes::Value("FORMAT"),
         Ours::LogFormat,
         "text or json, one line an event [text]",
+    ),
+    ours(
+        "name",
+        Takes::Value("NAME"),
+        Ours::Name,
+        "what status calls this node [the name of its host]",
     ),
     ours(
         "slow-request-ms",

@@ -329,6 +329,28 @@ fn an_instance_that_was_unreachable_comes_back_with_all_it_had() {
 }
 
 #[test]
+fn an_instance_that_was_stopped_is_so_until_its_node_boots_again() {
+    let mut replica = with_blob(&[i(1)]);
+    let stopped = Command::Stopped { instance: i(1) };
+    let news = [Event::InstanceChanged(i(1))];
+    assert_eq!(replica.done(stopped.clone()), news);
+    assert_eq!(replica.done(stopped.clone()), [], "no news");
+    for reachable in [true, false] {
+        let instance = i(1);
+        replica.done(Command::Watch {
+            instance,
+            reachable,
+        });
+        assert_eq!(liveness(&replica, i(1)), Some(Liveness::Stopped));
+    }
+    replica.register(boot(1, 1));
+    assert_eq!(liveness(&replica, i(1)), Some(Liveness::Gone));
+    assert_eq!(liveness(&replica, boot(1, 1)), Some(Liveness::Up));
+    let (late, _) = replica.run(stopped);
+    assert_eq!(late, Err(Refusal::Stale { instance: i(1) }));
+}
+
+#[test]
 fn registering_again_keeps_the_time_of_the_first_registration() {
     let mut replica = Replica::of_three();
     let again = Instance {

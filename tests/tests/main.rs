@@ -23,6 +23,7 @@ mod planted_files;
 mod recorded;
 mod restart;
 mod rolling;
+mod rough_edges;
 mod status;
 mod streams;
 mod text;

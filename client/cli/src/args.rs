@@ -156,10 +156,26 @@ pub(crate) struct Ls {
     #[arg(default_value = "*")]
     pub(crate) pattern: String,
     /// At most this many
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, conflicts_with = "all")]
     pub(crate) limit: u64,
+    /// However many there are
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Only objects without a name, and that are no part of another one that is listed
+    #[arg(long)]
+    pub(crate) unnamed: bool,
+    /// The largest first, or by the name of the type; else by id
+    #[arg(long, value_name = "WHAT", default_value = "id")]
+    pub(crate) sort: Sort,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sort {
+    Id,
+    Size,
+    Type,
 }
 
 #[derive(Debug, Args)]
@@ -173,6 +189,7 @@ pub(crate) struct Get {
 
 #[derive(Debug, Args)]
 pub(crate) struct Put {
+    /// What to store; `-` is the standard input
     pub(crate) file: PathBuf,
     /// Persist it and give it this name
     #[arg(long)]

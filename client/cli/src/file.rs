@@ -26,14 +26,14 @@ const CHUNK_BYTES: usize = 64 << 20;
 /// How often the progress bar moves.
 const STEP_BYTES: usize = 1 << 20;
 
-/// Stores `file`, of `length` bytes, as an object on `client`'s node.
+/// Stores what `file` has, of `length` bytes or until its end, as an object on `client`'s node. Its id and length.
 pub(crate) async fn store(
     client: &Client,
     path: &Path,
     file: &mut File,
-    length: u64,
+    length: Option<u64>,
     bar: &ProgressBar,
-) -> Result<ObjectId, Failure> {
+) -> Result<(ObjectId, u64), Failure> {
     let mut sealed = Vec::new();
     let stored = store_chunks(client, path, file, length, bar, &mut sealed).await;
     if stored.is_err() && !sealed.is_empty() {
@@ -50,21 +50,38 @@ async fn store_chunks(
     client: &Client,
     path: &Path,
     file: &mut File,
-    length: u64,
+    length: Option<u64>,
     bar: &ProgressBar,
     sealed: &mut Vec<Part>,
-) -> Result<ObjectId, Failure> {
+) -> Result<(ObjectId, u64), Failure> {
+    let fault = |e| Failure::local(format!("read {}", path.display()), e);
     let mut checksum = Xxh3::new();
     let mut filled: Vec<BlobWriter> = Vec::new();
-    let mut left = length;
-    while left > 0 {
-        let bytes = left.min(CHUNK_BYTES as u64);
-        left -= bytes;
+    let mut stored = 0;
+    // Of what has no length, like a pipe, a chunk is read before there is room for it.
+    let mut ahead = Vec::new();
+    loop {
+        let bytes = match length {
+            Some(length) => (length - stored).min(CHUNK_BYTES as u64),
+            None => {
+                ahead.clear();
+                let mut chunk = Read::by_ref(file).take(CHUNK_BYTES as u64);
+                chunk.read_to_end(&mut ahead).map_err(fault)? as u64
+            }
+        };
+        if bytes == 0 {
+            break;
+        }
+        stored += bytes;
         let writer = client.create_blob(bytes as usize).await;
         let mut writer = writer.tried(|| format!("make room for {bytes} bytes"))?;
+        let mut from_ahead = ahead.as_slice();
         for step in writer.as_mut_slice().chunks_mut(STEP_BYTES) {
-            let read = file.read_exact(step);
-            read.map_err(|e| Failure::local(format!("read {}", path.display()), e))?;
+            let read = match length {
+                Some(_) => file.read_exact(step),
+                None => from_ahead.read_exact(step),
+            };
+            read.map_err(fault)?;
             checksum.update(step);
             bar.inc(step.len() as u64);
         }
@@ -85,10 +102,11 @@ async fn store_chunks(
         .to_string_lossy()
         .into_owned();
     tree.insert(FILENAME.to_owned(), name.into());
-    tree.insert(FILE_BYTES.to_owned(), length.into());
+    tree.insert(FILE_BYTES.to_owned(), stored.into());
     tree.insert(CHECKSUM.to_owned(), hex(&checksum).into());
     let made = client.create_metadata(tree).await;
-    Ok(made.tried(|| format!("store {}", path.display()))?.id)
+    let made = made.tried(|| format!("store {}", path.display()))?;
+    Ok((made.id, stored))
 }
 
 async fn seal(filled: &mut Vec<BlobWriter>, sealed: &mut Vec<Part>) -> Result<(), Failure> {

@@ -1,23 +1,27 @@
 //! `ls`: the objects that this node knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use vineyard_node::config::size;
 use vineyard_wire::meta::key;
 use vineyard_wire::{InstanceId, ObjectId, Tree};
 
-use crate::args::{ConnectArgs, Format, Ls};
+use crate::args::{ConnectArgs, Format, Ls, Sort};
 use crate::failure::{Failure, Tried};
 use crate::{find, output, tree};
 
 /// Names that are asked for, to show which objects have one.
 const NAMES_MAX: u64 = 1 << 20;
+/// Objects that are counted to say how many are not shown.
+const COUNTED_MAX: u64 = 10_000;
 
 pub(crate) async fn run(place: &ConnectArgs, format: Format, ls: &Ls) -> Result<(), Failure> {
     let client = find::connect(place).await?;
-    let found = client.list_metadatas(&ls.pattern, false, ls.limit).await;
-    let found = found.tried(|| format!("list the objects like {:?}", ls.pattern))?;
+    let limit = if ls.all { u64::MAX } else { ls.limit };
+    let listed = |limit| client.list_metadatas(&ls.pattern, false, limit);
+    let tried = || format!("list the objects like {:?}", ls.pattern);
+    let found = listed(limit).await.tried(tried)?;
     // Names need the cluster's agreement; without it objects can be listed all the same.
     let names = client.list_names("*", false, NAMES_MAX).await;
     if let Err(error) = &names {
@@ -27,19 +31,70 @@ pub(crate) async fn run(place: &ConnectArgs, format: Format, ls: &Ls) -> Result<
     for (name, id) in names.unwrap_or_default() {
         by_object.entry(id).or_default().push(name);
     }
-    let rows = found
-        .iter()
-        .map(|(id, tree)| Row::of(*id, tree, by_object.remove(id)));
-    let rows: Vec<Row> = rows.collect();
+    let parts = parts(&found);
+    let rows = found.iter().map(|(id, tree)| Row {
+        part: parts.contains(id),
+        ..Row::of(*id, tree, by_object.remove(id))
+    });
+    let wanted = |row: &Row| !ls.unnamed || (row.names.is_empty() && !row.part);
+    let mut rows: Vec<Row> = rows.filter(wanted).collect();
+    match ls.sort {
+        Sort::Id => {}
+        Sort::Size => rows.sort_by_key(|row| std::cmp::Reverse(row.nbytes)),
+        Sort::Type => rows.sort_by(|one, other| one.typename.cmp(&other.typename)),
+    }
+    show(format, &rows)?;
+    if found.len() as u64 >= limit {
+        let counted = listed(COUNTED_MAX.max(limit.saturating_add(1))).await;
+        let counted = counted.tried(tried)?.len() as u64;
+        if counted > limit {
+            output::complain(&cut_short(limit, counted));
+        }
+    }
+    Ok(())
+}
+
+fn cut_short(shown: u64, counted: u64) -> String {
+    let all = match counted >= COUNTED_MAX {
+        true => format!("at least {counted}"),
+        false => counted.to_string(),
+    };
+    format!("{shown} of {all} objects were listed; --limit N lists more, --all lists all")
+}
+
+/// The ids that are a part of another object of the list.
+fn parts(found: &BTreeMap<ObjectId, Tree>) -> BTreeSet<ObjectId> {
+    fn collect(tree: &Tree, into: &mut BTreeSet<ObjectId>) {
+        for member in tree.values().filter_map(Value::as_object) {
+            into.extend(tree::text(member, key::ID).parse::<ObjectId>().ok());
+            collect(member, into);
+        }
+    }
+    let mut parts = BTreeSet::new();
+    found.values().for_each(|tree| collect(tree, &mut parts));
+    parts
+}
+
+/// How many objects, and their bytes; those of a part are those of its whole.
+fn sum(rows: &[Row]) -> String {
+    let wholes = rows.iter().filter(|row| !row.part);
+    let bytes = wholes.filter_map(|row| row.nbytes).sum();
+    let objects = if rows.len() == 1 { "object" } else { "objects" };
+    format!("{} {objects}, {}", rows.len(), size::show(bytes))
+}
+
+fn show(format: Format, rows: &[Row]) -> Result<(), Failure> {
     match format {
         Format::Json => output::print_json(&rows.iter().map(Row::json).collect::<Vec<Value>>()),
         Format::Table => {
             let mut table =
                 output::Table::new(&["ID", "TYPE", "SIZE", "NODE", "PERSISTED", "NAMES"], &[2]);
-            for row in &rows {
+            for row in rows {
                 table.row(row.cells());
             }
-            output::print_table(&table)
+            output::print_table(&table)?;
+            output::print("")?;
+            output::print(&sum(rows))
         }
     }
 }
@@ -53,6 +108,8 @@ struct Row {
     instance: Option<InstanceId>,
     persisted: bool,
     names: Vec<String>,
+    /// It is a part of another object of the list, whose size has its bytes.
+    part: bool,
 }
 
 impl Row {
@@ -69,6 +126,7 @@ impl Row {
             instance: instance.filter(|one| !global && *one != InstanceId::UNSPECIFIED),
             persisted: tree.get(key::TRANSIENT).and_then(Value::as_bool) == Some(false),
             names: names.unwrap_or_default(),
+            part: false,
         }
     }
 
@@ -80,6 +138,7 @@ impl Row {
             "instance_id": self.instance,
             "persisted": self.persisted,
             "names": self.names,
+            "part": self.part,
         })
     }
 
@@ -99,6 +158,33 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_a_part_of_another_object_is_not_counted_again() {
+        let part = tree::Part {
+            id: ObjectId(2),
+            bytes: 3 << 20,
+        };
+        let whole = tree::object("demo::Bytes", InstanceId(0), &[("a".into(), part)]);
+        let blob = tree::object("vineyard::Blob", InstanceId(0), &[]);
+        let found = BTreeMap::from([(ObjectId(1), whole), (ObjectId(2), blob)]);
+        let parts = parts(&found);
+        assert_eq!(parts, BTreeSet::from([ObjectId(2)]));
+        let rows = found.iter().map(|(id, tree)| Row {
+            part: parts.contains(id),
+            nbytes: Some(3 << 20),
+            ..Row::of(*id, tree, None)
+        });
+        assert_eq!(sum(&rows.collect::<Vec<_>>()), "2 objects, 3 MiB");
+    }
+
+    #[test]
+    fn a_list_that_is_cut_short_says_so() {
+        let text = cut_short(1000, 1005);
+        assert!(text.starts_with("1000 of 1005 objects"), "{text}");
+        let text = cut_short(1000, COUNTED_MAX);
+        assert!(text.contains("at least 10000"), "{text}");
+    }
 
     #[test]
     fn a_row_says_what_people_ask() {

@@ -1,6 +1,9 @@
 //! `put`: a file becomes an object.
 
 use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -11,17 +14,22 @@ use crate::{file, find, output, progress};
 pub(crate) async fn run(place: &ConnectArgs, format: Format, put: &Put) -> Result<(), Failure> {
     let path = &put.file;
     let fault = |e| Failure::local(format!("read {}", path.display()), e);
-    let mut input = File::open(path).map_err(fault)?;
+    let mut input = match path == Path::new("-") {
+        true => standard_input().map_err(fault)?,
+        false => File::open(path).map_err(fault)?,
+    };
     let about = input.metadata().map_err(fault)?;
-    if !about.is_file() {
-        return Err(Failure::Usage(format!(
-            "{} is not a regular file",
-            path.display()
-        )));
+    if about.is_dir() {
+        return Err(Failure::Usage(format!("{} is a folder", path.display())));
     }
+    let is_whole = about.is_file() && path != Path::new("-");
+    let length = is_whole.then_some(about.len());
     let client = find::connect(place).await?;
-    let bar = progress::bytes("put", about.len());
-    let id = file::store(&client, path, &mut input, about.len(), &bar).await?;
+    let bar = match length {
+        Some(length) => progress::bytes("put", length),
+        None => indicatif::ProgressBar::hidden(),
+    };
+    let (id, bytes) = file::store(&client, path, &mut input, length, &bar).await?;
     bar.finish_and_clear();
     if put.persist || put.name.is_some() {
         client.persist(id).await.tried(|| format!("persist {id}"))?;
@@ -36,9 +44,14 @@ pub(crate) async fn run(place: &ConnectArgs, format: Format, put: &Put) -> Resul
         Format::Json => output::print_json(&json!({
             "id": id.to_string(),
             "name": put.name,
-            "bytes": about.len(),
+            "bytes": bytes,
             "persisted": put.persist || put.name.is_some(),
         })),
         Format::Table => output::print(&id.to_string()),
     }
+}
+
+/// A descriptor of its own: what is read ahead of it is lost to nobody.
+fn standard_input() -> io::Result<File> {
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }

@@ -40,6 +40,12 @@ pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
     })
 }
 
+/// Makes the folder above the one of the default socket, which a new user's home may lack.
+pub(crate) fn make_place_of_default(socket: &Path) -> io::Result<()> {
+    let above = socket.parent().and_then(Path::parent);
+    above.map_or(Ok(()), std::fs::create_dir_all)
+}
+
 /// Files that this process creates are for its user alone, unless created with another mode.
 pub(crate) fn keep_files_private() {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));

@@ -170,7 +170,7 @@ impl Node {
         {
             tracing::warn!("connections were left open");
         }
-        self.say_goodbye().await;
+        self.say_that_it_stops().await;
         if tokio::time::timeout(deadline, node.meta.stop())
             .await
             .is_err()
@@ -188,7 +188,7 @@ impl Node {
     }
 
     /// Lets the others know that this node leaves in order. Without a majority they find out by its silence.
-    async fn say_goodbye(&self) {
+    async fn say_that_it_stops(&self) {
         let node = &self.context;
         let knows = node.meta.feature_level() >= features::MEMBERS;
         if !knows || !node.meta.status().has_quorum {
@@ -196,10 +196,10 @@ impl Node {
         }
         let instance = node.instance;
         let within = node.config.limits.parting_deadline;
-        let goodbye = node
+        let said = node
             .meta
             .submit(instance, Command::Stopped { instance }, within);
-        if let Err(error) = goodbye.await {
+        if let Err(error) = said.await {
             tracing::debug!(%error, "the others were not told that this node stops");
         }
     }

@@ -10,6 +10,7 @@ use vineyard_env::Env;
 
 use super::log;
 use crate::boot::identity::Identity;
+use crate::config::resolve::default_socket;
 use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
 use crate::system::{data_dir, ownership, place};
 use crate::{Error, Node, system};
@@ -51,14 +52,14 @@ pub fn run(args: Vec<String>) -> u8 {
 /// Why a node's process ended early.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error("cannot open the data directory: {0}")]
-    Disk(io::Error),
+    #[error("cannot open the data directory {}: {source}", dir.display())]
+    Disk { dir: PathBuf, source: io::Error },
     #[error("cannot set up the process: {0}")]
     Process(io::Error),
     #[error("the folder of the socket is not safe: {0}")]
     Socket(io::Error),
-    #[error("cannot use the data directory: {0}")]
-    DataDir(io::Error),
+    #[error("cannot use the data directory {}: {source}", dir.display())]
+    DataDir { dir: PathBuf, source: io::Error },
     #[error(
         "a part of {} is missing: {missing}; if the node cannot be brought back, start a new one elsewhere",
         dir.display()
@@ -86,8 +87,16 @@ fn serve(startup: Startup) -> Result<(), ServeError> {
         // Checked before anything is created: the folder may be the mount point of a disk that is not mounted.
         return Err(Error::NoNode(config.data_dir.clone()).into());
     }
-    ownership::check_above(Path::new(&config.ipc_socket)).map_err(ServeError::Socket)?;
-    let env = system::env(&config.data_dir).map_err(ServeError::Disk)?;
+    let socket = Path::new(&config.ipc_socket);
+    if socket == default_socket(&Machine::here()) {
+        system::make_place_of_default(socket).map_err(ServeError::Socket)?;
+    }
+    ownership::check_above(socket).map_err(ServeError::Socket)?;
+    let unopened = |source| ServeError::Disk {
+        dir: config.data_dir.clone(),
+        source,
+    };
+    let env = system::env(&config.data_dir).map_err(unopened)?;
     let runtime = system::runtime().map_err(ServeError::Process)?;
     LocalSet::new().block_on(&runtime, until_stopped(startup, env))
 }
@@ -97,10 +106,18 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
     let config = startup.config.clone();
     let data_dir = startup.config.data_dir.clone();
-    let identity = Identity::load(env.disk.as_ref()).map_err(ServeError::Disk)?;
+    let unread = |source| ServeError::Disk {
+        dir: data_dir.clone(),
+        source,
+    };
+    let identity = Identity::load(env.disk.as_ref()).map_err(unread)?;
     is_whole(&startup, identity.as_ref())?;
     let taken = place::take(&data_dir, env.disk.as_ref(), startup.moved);
-    taken.await.map_err(ServeError::DataDir)?;
+    let unusable = |source| ServeError::DataDir {
+        dir: data_dir.clone(),
+        source,
+    };
+    taken.await.map_err(unusable)?;
     // Written before the node serves, because it may be killed right after its first answer, and a restart may name the
     // data directory alone. A restart in the middle of a join must continue the join, not found a cluster of its own.
     let settings = Remembered::of(&config, None).of_node(identity.and_then(|known| known.name()));
@@ -161,7 +178,9 @@ fn announce(node: &Node, config: &crate::Config) {
         leader = group.leader.map(tracing::field::display),
         voters = group.voters.len(),
         tolerates = node.tolerates(),
-        "ready; to add a node: VINEYARD_TOKEN=$(vineyardctl token) vineyardd --join {}",
+        "ready; to add a node: (umask 077; vineyardctl --socket {} token > token), copy that file, and there: \
+         vineyardd --join {} --token-file token",
+        config.ipc_socket,
         node.endpoint(),
     );
 }

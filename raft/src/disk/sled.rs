@@ -18,7 +18,9 @@ mod queue;
 mod tests;
 mod writer;
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -55,7 +57,9 @@ impl SledDisk {
             .path(path)
             .flush_every_ms(None)
             .cache_capacity(CACHE_BYTES);
-        let db = config.open().map_err(|error| in_use(into_io(error)))?;
+        let db = config
+            .open()
+            .map_err(|error| in_use(path, into_io(error)))?;
         let closing = Arc::<AtomicBool>::default();
         let spares = Spares::new(take, closing.clone());
         let writer = Writer::recover(db.clone(), path, sync, spares)?;
@@ -117,14 +121,34 @@ impl Drop for SledDisk {
 }
 
 /// sled says only in words that another process has the database open.
-fn in_use(error: io::Error) -> io::Error {
-    match error.to_string().contains("could not acquire lock") {
-        true => io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            "another process has it open; a node that runs keeps its data directory to itself",
-        ),
-        false => error,
+fn in_use(path: &Path, error: io::Error) -> io::Error {
+    if !error.to_string().contains("could not acquire lock") {
+        return error;
     }
+    let who = holder(&path.join(LOCKED)).unwrap_or_else(|| "another process".to_owned());
+    let text = format!("{who} uses it; a node that runs keeps its data directory to itself");
+    io::Error::new(io::ErrorKind::ResourceBusy, text)
+}
+
+/// The file of a database that sled locks.
+const LOCKED: &str = "db";
+
+/// The process that has locked the file, as the kernel tells: `pid 123 (vineyardd)`. None if it runs where this process
+/// cannot see it.
+fn holder(file: &Path) -> Option<String> {
+    let inode = fs::metadata(file).ok()?.ino().to_string();
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let pid = locks.lines().find_map(|line| holder_in(line, &inode))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(format!("pid {pid} ({})", name.trim_end()))
+}
+
+/// The process of a line like `1: FLOCK  ADVISORY  WRITE 123 fe:00:4711 0 EOF`, if it locks this inode.
+fn holder_in(line: &str, inode: &str) -> Option<u32> {
+    let mut words = line.split_whitespace().skip_while(|word| *word != "WRITE");
+    let (pid, place) = (words.nth(1)?, words.next()?);
+    let is_it = place.rsplit(':').next() == Some(inode);
+    pid.parse().ok().filter(|_| is_it)
 }
 
 fn into_io(error: sled::Error) -> io::Error {

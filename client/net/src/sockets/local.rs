@@ -69,15 +69,22 @@ impl Local for SystemLocal {
     }
 }
 
-/// Makes a folder, and those above it that are missing, in which other users find a socket: who may connect is said by
-/// the socket's mode, whatever the umask of this process is.
+/// Makes a folder in which other users find a socket: who may connect is said by the socket's mode, whatever the umask
+/// of this process is. No more than one: a path of which more is missing was mistyped, most likely.
 fn make_folder(folder: &Path) -> io::Result<()> {
     const SEARCHABLE: u32 = 0o755;
     if folder.try_exists()? {
         return Ok(());
     }
-    if let Some(above) = folder.parent() {
-        make_folder(above)?;
+    let above = folder.parent().unwrap_or(Path::new("/"));
+    if !above.as_os_str().is_empty() && !above.try_exists()? {
+        return Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!(
+                "there is no folder {}; one is made at most, so make it if that is the place",
+                above.display()
+            ),
+        ));
     }
     match fs::create_dir(folder) {
         Ok(()) => fs::set_permissions(folder, fs::Permissions::from_mode(SEARCHABLE)),

@@ -127,7 +127,14 @@ impl Published {
         // count for long.
         let unheard = leads.since.checked_sub(self.quorum_lasts);
         let unheard = unheard.unwrap_or(leads.since);
-        let heard = |node: &NodeId| *view.heard.get(node).unwrap_or(&unheard);
+        let heard = |node: &NodeId| match view.heard.get(node) {
+            Some(at) => *at,
+            None => self
+                .contact
+                .last_heard(*node)
+                .unwrap_or(unheard)
+                .min(unheard),
+        };
         Some(others.map(|node| (*node, heard(node))).collect())
     }
 

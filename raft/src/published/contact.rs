@@ -77,6 +77,14 @@ impl Contact {
         Some(members)
     }
 
+    /// When `node` was heard last by a leader of before, or by this node as the leader.
+    pub(crate) fn last_heard(&self, node: NodeId) -> Option<Instant> {
+        let heard = self.lock();
+        let as_leader = heard.leader.filter(|(leader, _)| *leader == node);
+        let as_member = heard.said.as_ref().and_then(|said| said.members.get(&node));
+        as_leader.map(|(_, at)| at).max(as_member.copied())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Heard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,5 +136,7 @@ mod tests {
             BTreeMap::from([(LEADER, later), (NodeId(2), start)])
         );
         assert_eq!(contact.members(NodeId(1)), None);
+        assert_eq!(contact.last_heard(LEADER), Some(later));
+        assert_eq!(contact.last_heard(NodeId(2)), Some(start));
     }
 }

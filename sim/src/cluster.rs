@@ -12,9 +12,10 @@ use tokio::time::sleep;
 use vineyard_node::config::{Config, Join, Limits, Listen};
 use vineyard_node::{Node, Token};
 use vineyard_raft::features;
-use vineyard_wire::InstanceId;
+use vineyard_wire::{InstanceId, NodeId};
 
 use crate::disk::Durable;
+use crate::invariants::status_tells_the_truth::{Says, Truth};
 use crate::trace::Kind;
 use crate::world::{Machine, World};
 
@@ -36,6 +37,8 @@ pub struct Board {
     pub term: u64,
     /// What every member understands, as far as it knows.
     pub feature_level: u8,
+    /// What it says of its group, and when.
+    pub says: Option<(u64, Says)>,
     /// Entries applied, and the digest of the state after them.
     pub digest: Option<(u64, u64)>,
     /// Digests since the checks last looked.
@@ -48,6 +51,9 @@ struct Slot {
     name: String,
     machine: Machine,
     life: u64,
+    paused: bool,
+    /// Which node it is, once it has said so; a data directory is the same node for ever.
+    node: Option<NodeId>,
     join: Option<Join>,
     level: u8,
     board: Rc<RefCell<Board>>,
@@ -164,6 +170,8 @@ impl Cluster {
             name: self.name(number),
             machine: self.machine(number),
             life: 0,
+            paused: false,
+            node: None,
             join,
             level,
             board: Rc::default(),
@@ -190,13 +198,15 @@ impl Cluster {
         };
         let (platter, board) = (slot.machine.platter.clone(), Rc::clone(&slot.board));
         let (trace, name) = (self.world.trace.clone(), slot.name.clone());
+        let cluster = self.clone();
+        slot.paused = false;
         self.world.schedule.start(&slot.name, async move {
             tokio::task::spawn_local(platter.write());
             match Node::start(config, env).await {
                 Ok(node) => {
                     tokio::select! {
                         biased;
-                        () = show(&node, &board) => {}
+                        () = show(&node, &board, &cluster) => {}
                         error = node.failed() => {
                             trace.note(Kind::Event, &name, format_args!("cannot go on: {error}"));
                             board.borrow_mut().failure = Some(error.to_string());
@@ -240,7 +250,67 @@ impl Cluster {
 
     /// Stops or continues the process, as SIGSTOP and SIGCONT do.
     pub fn pause(&self, number: usize, paused: bool) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&number) {
+            slot.paused = paused;
+        }
         self.world.schedule.pause(&self.name(number), paused);
+    }
+
+    /// Who runs now, and whose bytes reach whom.
+    pub fn truth(&self) -> Truth {
+        let slots = self.slots.borrow();
+        let is_well = |(number, slot): &(&usize, &Slot)| {
+            self.runs(**number) && !slot.paused && !slot.machine.platter.is_poisoned()
+        };
+        let well = slots.iter().filter(is_well);
+        let well: BTreeSet<usize> = well.map(|(number, _)| *number).collect();
+        let pairs = well
+            .iter()
+            .flat_map(|one| well.iter().map(|other| (*one, *other)));
+        let net = &self.world.net;
+        let cuts = pairs.filter(|(one, other)| net.is_cut(&ip(*one), &ip(*other)));
+        Truth {
+            now_ms: self.world.now_ms(),
+            cuts: cuts.collect(),
+            well,
+        }
+    }
+
+    /// What nodes say of their group, each with when it said so; of those that go on, and whose builds know it.
+    pub fn says(&self) -> Vec<(usize, u64, Says)> {
+        let slots = self.slots.borrow();
+        if slots.values().any(|slot| slot.level < features::MEMBERS) {
+            return Vec::new();
+        }
+        let is_live = |(number, slot): &(&usize, &Slot)| self.runs(**number) && !slot.paused;
+        let says = |(number, slot): (&usize, &Slot)| {
+            let (at_ms, says) = slot.board.borrow().says.clone()?;
+            Some((*number, at_ms, says))
+        };
+        slots.iter().filter(is_live).filter_map(says).collect()
+    }
+
+    /// The number of the machine that the node id belongs to, as far as one has shown it.
+    fn number_of(&self, node: NodeId) -> Option<usize> {
+        let slots = self.slots.borrow();
+        let is_it = |slot: &Slot| slot.node == Some(node);
+        let found = slots.iter().find(|(_, slot)| is_it(slot));
+        found.map(|(number, _)| *number)
+    }
+
+    /// What `node` says of its group, in numbers; `None` before each voter has shown who it is.
+    fn in_numbers(&self, node: &Node) -> Option<Says> {
+        let group = node.group();
+        let voters = group.voters.iter().map(|voter| self.number_of(*voter));
+        let leader = match group.leader_now() {
+            Some(leader) => Some(self.number_of(leader)?),
+            None => None,
+        };
+        Some(Says {
+            voters: voters.collect::<Option<_>>()?,
+            leader,
+            tolerates: node.tolerates(),
+        })
     }
 
     /// What each node has shown since the last call: (node, entries, digest).
@@ -278,13 +348,20 @@ fn config(number: usize, size_bytes: u64, join: Option<Join>) -> Config {
 }
 
 /// Keeps the board up to date for as long as the process lives.
-async fn show(node: &Node, board: &RefCell<Board>) {
+async fn show(node: &Node, board: &RefCell<Board>, cluster: &Cluster) {
+    let instance = node.instance_id();
     {
         let mut board = board.borrow_mut();
         board.serves = true;
-        board.instance = Some(node.instance_id());
+        board.instance = Some(instance);
+    }
+    for slot in cluster.slots.borrow_mut().values_mut() {
+        if slot.board.as_ptr() == board.as_ptr() {
+            slot.node = Some(instance.node());
+        }
     }
     loop {
+        let says = cluster.in_numbers(node);
         let status = node.group();
         let digest = node.state_digest();
         {
@@ -292,6 +369,7 @@ async fn show(node: &Node, board: &RefCell<Board>) {
             board.leads = status.is_leader;
             board.term = status.term;
             board.feature_level = node.feature_level();
+            board.says = says.map(|says| (cluster.world.now_ms(), says));
             if board.digest != Some(digest) {
                 board.digest = Some(digest);
                 board.digests.push(digest);

@@ -30,7 +30,7 @@ enum Effect {
 }
 
 /// Every fault that can be injected.
-static ALL: [Known; 6] = [
+static ALL: [Known; 7] = [
     Known {
         name: "stale_name_read",
         what: "handler: get_name answers from the local state, without the quorum",
@@ -60,6 +60,11 @@ static ALL: [Known; 6] = [
         name: "ack_before_durable",
         what: "log: entries count as durable before the disk synced them",
         effect: Effect::Asked(Fault::AckBeforeDurable),
+    },
+    Known {
+        name: "status_trusts_the_last_leader",
+        what: "status: a majority counts as following for as long as a leader is believed in",
+        effect: Effect::Asked(Fault::StatusTrustsTheLastLeader),
     },
 ];
 

@@ -11,6 +11,7 @@ pub mod nothing_panics;
 pub mod one_content_per_id;
 pub mod references_are_zero_at_rest;
 pub mod replicas_agree;
+pub mod status_tells_the_truth;
 
 /// What an invariant says of an observation; the text carries the facts.
 pub type Judged = Result<(), String>;

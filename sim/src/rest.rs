@@ -13,6 +13,7 @@ use crate::content;
 use crate::history::{Ask, Told};
 use crate::invariants::everything_finishes::{self, RECOVERY_MS_MAX};
 use crate::invariants::nothing_acknowledged_is_lost::{self as lost, Certainty};
+use crate::invariants::status_tells_the_truth::Says;
 use crate::invariants::{names_are_linearizable, references_are_zero_at_rest};
 use crate::oracle::Oracle;
 use crate::workload::{Workload, members, recognize};
@@ -101,10 +102,15 @@ impl Rest {
                 Some(_) => {}
             }
         }
-        self.cluster
-            .leader()
-            .is_none()
-            .then(|| "nobody leads".to_owned())
+        if self.cluster.leader().is_none() {
+            return Some("nobody leads".to_owned());
+        }
+        let lies = |(number, _, says): &(usize, u64, Says)| {
+            let all_may = says.voters.len() - (says.voters.len() / 2 + 1);
+            let true_now = says.leader == self.cluster.leader() && says.tolerates == all_may;
+            (!true_now).then(|| format!("{} says {says:?}", self.cluster.name(*number)))
+        };
+        self.cluster.says().iter().find_map(lies)
     }
 
     /// Runs `check` as a process of its own, and waits for it in bounded time.

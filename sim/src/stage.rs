@@ -22,6 +22,7 @@ use crate::invariants::everything_finishes::{self, RECOVERY_MS_MAX};
 use crate::invariants::ids_are_unique::{self, IdsAreUnique};
 use crate::invariants::nothing_panics;
 use crate::invariants::replicas_agree::{self, ReplicasAgree};
+use crate::invariants::status_tells_the_truth::{self, StatusTellsTheTruth};
 use crate::oracle::{Oracle, Tally};
 use crate::trace::{Detail, Kind, Trace};
 use crate::violation::Violation;
@@ -29,6 +30,8 @@ use crate::world::World;
 
 /// How often the checks look at what nodes show.
 const LOOK: Duration = Duration::from_millis(50);
+/// How old what a node has shown may be, simulated milliseconds.
+const SAID_MS_MAX: u64 = 100;
 /// How often, in a thousand clusters, the disk of the founder is slow while the cluster forms.
 const SLOW_FOUNDER_PER_MILLE: u64 = 500;
 /// How often, in a thousand clusters, the founder is killed while the cluster forms.
@@ -164,6 +167,7 @@ async fn watch(stage: Stage, director: impl Future<Output = ()>) {
 struct Seen {
     agree: ReplicasAgree,
     ids: IdsAreUnique,
+    status: StatusTellsTheTruth,
     leader: Option<usize>,
 }
 
@@ -178,6 +182,15 @@ impl Stage {
         for (node, life, instance) in self.cluster.lives() {
             let judged = seen.ids.observe(&self.cluster.name(node), life, instance);
             oracle.hold(ids_are_unique::NAME, judged);
+        }
+        let truth = self.cluster.truth();
+        seen.status.pass(&truth);
+        for (node, at_ms, says) in self.cluster.says() {
+            let judged = seen.status.observe(node, &says, &truth);
+            // What a process said before it stood still is no answer of today.
+            if truth.now_ms - at_ms <= SAID_MS_MAX {
+                oracle.hold(status_tells_the_truth::NAME, judged);
+            }
         }
         let now = self.cluster.leader();
         if now.is_some() && now != seen.leader {

@@ -68,3 +68,8 @@ fn a_fault_in_apply_is_found() {
 fn a_fault_in_the_codec_is_found() {
     found("codec_rounds_integers");
 }
+
+#[test]
+fn a_fault_in_what_status_says_is_found() {
+    found("status_trusts_the_last_leader");
+}

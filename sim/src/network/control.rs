@@ -14,6 +14,11 @@ impl Net {
         self.lock().cuts.insert((from.to_owned(), to.to_owned()));
     }
 
+    /// Whether what `from` sends does not reach `to`.
+    pub fn is_cut(&self, from: &str, to: &str) -> bool {
+        self.lock().cut(from, to)
+    }
+
     /// Ends every cut; what was stalled arrives after a retransmission timeout.
     pub fn heal(&self) {
         let mut inner = self.lock();

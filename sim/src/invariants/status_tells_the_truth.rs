@@ -1,0 +1,182 @@
+//! What a node says of leader, majority and failures to come is what it can know: at most a few seconds old.
+//!
+//! The truth is who runs, and whose bytes reach whom. A majority that could not have agreed for longer than the lag may
+//! not be claimed, nor more failures be tolerated than voters were there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Judged;
+
+pub const NAME: &str = "status_tells_the_truth";
+
+/// How old may be what a node says.
+pub const LAG_MS_MAX: u64 = 3_000;
+
+/// What is true at a moment. Nodes are numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    pub now_ms: u64,
+    /// Nodes that run, and are neither paused nor without a disk.
+    pub well: BTreeSet<usize>,
+    /// Directed: what the first sends does not reach the second.
+    pub cuts: BTreeSet<(usize, usize)>,
+}
+
+/// What a node says at that moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Says {
+    pub voters: Vec<usize>,
+    /// The leader that a majority follows.
+    pub leader: Option<usize>,
+    pub tolerates: usize,
+}
+
+/// When what could be claimed was last true.
+#[derive(Default)]
+pub struct StatusTellsTheTruth {
+    well: BTreeMap<usize, u64>,
+    majority: BTreeMap<usize, u64>,
+    /// As a node said them last.
+    voters: Vec<usize>,
+}
+
+impl StatusTellsTheTruth {
+    /// This is the truth now, whether or not anybody says anything.
+    pub fn pass(&mut self, truth: &Truth) {
+        let now = truth.now_ms;
+        self.well.extend(truth.well.iter().map(|well| (*well, now)));
+        let may = truth.well.iter();
+        let may = may.filter(|number| may_agree(**number, &self.voters, truth));
+        self.majority.extend(may.map(|number| (*number, now)));
+    }
+
+    /// Node `number` says `says`, and this is the truth.
+    pub fn observe(&mut self, number: usize, says: &Says, truth: &Truth) -> Judged {
+        let now = truth.now_ms;
+        self.voters.clone_from(&says.voters);
+        self.pass(truth);
+        let recent = |at: Option<&u64>| at.is_some_and(|at| now - at <= LAG_MS_MAX);
+        let Some(leader) = says.leader else {
+            return match says.tolerates {
+                0 => Ok(()),
+                some => Err(format!(
+                    "n{number} tolerates {some} failures without a majority"
+                )),
+            };
+        };
+        if !recent(self.majority.get(&number)) {
+            return Err(format!(
+                "n{number} says that n{leader} leads, and can have heard of no majority for {LAG_MS_MAX} ms"
+            ));
+        }
+        if !recent(self.well.get(&leader)) {
+            return Err(format!(
+                "n{number} says that n{leader} leads, which has ended long ago"
+            ));
+        }
+        let there = says
+            .voters
+            .iter()
+            .filter(|voter| recent(self.well.get(voter)));
+        let (there, majority) = (there.count(), says.voters.len() / 2 + 1);
+        if says.tolerates > there.saturating_sub(majority) {
+            return Err(format!(
+                "n{number} tolerates {} failures of {}, of which {there} have been there",
+                says.tolerates,
+                says.voters.len()
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `number` may follow a leader that a majority of the voters may follow, itself included.
+fn may_agree(number: usize, voters: &[usize], truth: &Truth) -> bool {
+    if !truth.well.contains(&number) {
+        return false;
+    }
+    let hear_each_other = |one: usize, other: usize| {
+        let both = truth.well.contains(&one) && truth.well.contains(&other);
+        let cut = truth.cuts.contains(&(one, other)) || truth.cuts.contains(&(other, one));
+        one == other || (both && !cut)
+    };
+    let leads_a_majority = |leader: &usize| {
+        let followers = voters
+            .iter()
+            .filter(|voter| hear_each_other(*leader, **voter));
+        truth.well.contains(leader) && followers.count() > voters.len() / 2
+    };
+    let leaders = voters.iter().filter(|voter| leads_a_majority(voter));
+    leaders
+        .into_iter()
+        .any(|leader| hear_each_other(*leader, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn truth(now_ms: u64, well: &[usize], cuts: &[(usize, usize)]) -> Truth {
+        Truth {
+            now_ms,
+            well: well.iter().copied().collect(),
+            cuts: cuts.iter().copied().collect(),
+        }
+    }
+
+    fn says(leader: Option<usize>, tolerates: usize) -> Says {
+        Says {
+            voters: vec![1, 2, 3],
+            leader,
+            tolerates,
+        }
+    }
+
+    #[test]
+    fn a_leader_of_long_ago_is_a_lie() {
+        let mut judge = StatusTellsTheTruth::default();
+        let led = says(Some(1), 1);
+        judge.observe(1, &led, &truth(0, &[1, 2, 3], &[])).unwrap();
+        judge.observe(1, &led, &truth(3_000, &[1], &[])).unwrap();
+        let lie = judge
+            .observe(1, &led, &truth(3_001, &[1], &[]))
+            .unwrap_err();
+        assert!(lie.contains("n1 says that n1 leads"), "{lie}");
+        judge
+            .observe(1, &says(None, 0), &truth(3_001, &[1], &[]))
+            .unwrap();
+        judge
+            .observe(1, &says(None, 1), &truth(3_001, &[1], &[]))
+            .unwrap_err();
+    }
+
+    #[test]
+    fn one_that_hears_and_is_not_heard_is_alone() {
+        let mut judge = StatusTellsTheTruth::default();
+        let all = [1, 2, 3];
+        let mute = [(1, 2), (1, 3)];
+        let led = says(Some(1), 0);
+        judge.observe(1, &led, &truth(0, &all, &[])).unwrap();
+        judge
+            .observe(1, &led, &truth(4_000, &all, &mute))
+            .unwrap_err();
+        let other = says(Some(2), 1);
+        judge
+            .observe(3, &other, &truth(4_000, &all, &mute))
+            .unwrap();
+    }
+
+    #[test]
+    fn voters_that_are_gone_are_not_tolerated_again() {
+        let mut judge = StatusTellsTheTruth::default();
+        judge
+            .observe(1, &says(Some(1), 1), &truth(0, &[1, 2, 3], &[]))
+            .unwrap();
+        let two_left = truth(4_000, &[1, 2], &[]);
+        judge.observe(1, &says(Some(1), 0), &two_left).unwrap();
+        let boast = judge.observe(1, &says(Some(1), 1), &two_left).unwrap_err();
+        assert!(boast.contains("of which 2 have been there"), "{boast}");
+        let dead = judge.observe(1, &says(Some(3), 0), &two_left).unwrap_err();
+        assert!(dead.contains("n3 leads, which has ended"), "{dead}");
+    }
+}

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
-use vineyard_wire::{InstanceId, ObjectId, Trace, Tree};
+use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus, RemovedNode};
+use vineyard_wire::{InstanceId, NodeId, ObjectId, Trace, Tree};
 
 use crate::stream::{StreamOptions, StreamStatus};
 use crate::{
@@ -204,6 +204,7 @@ verbs! {
     cluster_meta() -> Result<BTreeMap<InstanceId, InstanceInfo>>;
     instance_status() -> Result<InstanceStatus>;
     cluster_status() -> Result<ClusterStatus>;
+    remove_node(node: NodeId, lose_objects: bool, dry_run: bool) -> Result<RemovedNode>;
     token() -> Result<String>;
     sync_meta() -> Result<()>;
     debug() -> Result<()>;

@@ -12,3 +12,4 @@ pub(crate) mod liveness;
 pub(crate) mod local;
 pub(crate) mod migrator;
 pub(crate) mod owner;
+pub(crate) mod places;

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +52,17 @@ pub const SOCKET_MODE_DEFAULT: u32 = 0o660;
 /// The size of the arena without a setting and without the machine's facts.
 pub const SIZE_BYTES_DEFAULT: u64 = 256 << 20;
 
+/// How long a voter may be dead before another node votes in its place.
+pub const REPLACE_AFTER_DEFAULT: Duration = Duration::from_secs(10 * 60);
+
 /// One node's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// The TCP address to listen on, for clients and other nodes.
     pub listen: Listen,
+    /// Where others dial this node, as `host` or `host:port`: a name, or another address than the one that is bound.
+    /// Without a port it is the one that is bound.
+    pub advertise: Option<String>,
     /// Path of the Unix socket for processes of this machine.
     pub ipc_socket: String,
     pub ipc_socket_mode: u32,
@@ -65,11 +72,15 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// If present, the node joins that cluster and never founds one. Ignored once the disk has a cluster.
     pub join: Option<Join>,
+    /// `host:port` of nodes that are asked where the others are if no leader can be reached.
+    pub seeds: Vec<String>,
     /// Without `join`: a disk without a node founds a cluster. Without both the start is refused, because the disk may
     /// be the wrong one, or may have lost its data.
     pub found: bool,
     /// What the cluster calls this node; `None`: as its host is called.
     pub name: Option<String>,
+    /// The token of the cluster that is to be founded, as `vineyardctl token new` prints it; one is drawn without it.
+    pub founding_token: Option<String>,
     /// What `instance_status` reports: `local` or `distributed`.
     pub deployment: String,
     /// Compress blobs on RPC connections whose client asks for it.
@@ -81,6 +92,8 @@ pub struct Config {
     pub rpc_open_to_anyone: bool,
     /// Present: only these users may register, on the Unix socket and over TCP.
     pub passwords: Option<Arc<Passwords>>,
+    /// While this node leads: a voter that has not answered for so long loses its vote to a learner that answers.
+    pub replace_after: Duration,
     /// The highest feature level that the node announces, for upgrades that may have to be reverted.
     pub feature_level: u8,
     pub limits: Limits,
@@ -91,18 +104,22 @@ impl Config {
     pub fn new(data_dir: impl Into<PathBuf>, ipc_socket: impl Into<String>) -> Self {
         Self {
             listen: Listen::Auto { port: PORT_DEFAULT },
+            advertise: None,
             ipc_socket: ipc_socket.into(),
             ipc_socket_mode: SOCKET_MODE_DEFAULT,
             size_bytes: SIZE_BYTES_DEFAULT,
             data_dir: data_dir.into(),
             join: None,
+            seeds: Vec::new(),
             found: true,
             name: None,
+            founding_token: None,
             deployment: "local".to_owned(),
             compression: true,
             rpc: true,
             rpc_open_to_anyone: false,
             passwords: None,
+            replace_after: REPLACE_AFTER_DEFAULT,
             feature_level: vineyard_raft::features::LATEST,
             limits: Limits::default(),
         }

@@ -9,6 +9,7 @@
 
 mod ipc;
 mod limit;
+pub(crate) mod lobby;
 pub(crate) mod rpc;
 
 use std::io;

@@ -6,6 +6,7 @@ mod agree;
 mod blobs;
 mod delete;
 mod get_object;
+mod members;
 mod metadata;
 mod names;
 mod persist;
@@ -107,6 +108,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::InstanceStatus => status::instance_status(node).await,
         Request::ClusterStatus => status::cluster_status(session).await,
         Request::Token => status::token(session),
+        Request::RemoveNode(remove) => members::remove_node(session, remove).await,
     }
 }
 

@@ -9,6 +9,7 @@ mod introduction;
 pub(crate) mod members;
 #[cfg(test)]
 pub(crate) mod pipe;
+pub(crate) mod places;
 pub(crate) mod relay;
 pub(crate) mod serve;
 pub(crate) mod stats;

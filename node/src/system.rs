@@ -9,7 +9,7 @@ pub(crate) mod data_dir;
 mod host;
 pub(crate) mod ownership;
 pub(crate) mod place;
-mod random;
+pub(crate) mod random;
 mod rights;
 mod threads;
 mod users;

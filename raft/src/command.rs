@@ -145,6 +145,11 @@ pub enum Command {
     Stopped {
         instance: InstanceId,
     },
+    /// Takes a node out of the cluster for good: its instance is gone, bytes that only it held are lost, its id and its
+    /// data directory are never admitted again. It may be said twice.
+    Remove {
+        node: NodeId,
+    },
 }
 
 impl Command {
@@ -169,6 +174,7 @@ impl Command {
             Self::Publish { .. } => "Publish",
             Self::AdmitAt { .. } => "AdmitAt",
             Self::Stopped { .. } => "Stopped",
+            Self::Remove { .. } => "Remove",
         }
     }
 
@@ -269,6 +275,8 @@ pub enum Refusal {
     /// A copy of the node's data directory, or an older state of it, was started.
     #[error("the cluster has seen another process that was instance {instance}")]
     BootSeen { instance: InstanceId },
+    #[error("node {node} was removed from this cluster")]
+    Removed { node: NodeId },
 }
 
 #[cfg(test)]

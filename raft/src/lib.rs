@@ -21,7 +21,7 @@ pub mod testing;
 mod types;
 
 pub use error::Error;
-pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status};
+pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status, Whereabouts};
 pub use options::Options;
 pub use peers::Dial;
 pub use published::feed::{Feed, Update};

@@ -23,6 +23,7 @@ use crate::options::{JOBS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
 use crate::published::Published;
 use crate::published::feed::Feed;
+pub use crate::published::places::Whereabouts;
 pub use crate::published::request::Request;
 pub use crate::published::status::Status;
 use crate::state::State;
@@ -101,7 +102,8 @@ impl Meta {
             true => Duration::MAX,
             false => options.quorum_lasts(),
         };
-        let shared = Arc::new(Published::new(member.node, quorum_lasts));
+        let faults = env.faults.clone();
+        let shared = Arc::new(Published::new(member.node, quorum_lasts, faults));
         // Requests never fill the places of other members' connections: votes and heartbeats come through here.
         let (jobs, queue) = mpsc::channel(JOBS_MAX + SERVED_MAX);
         let (ready, started) = oneshot::channel();
@@ -281,6 +283,24 @@ impl Meta {
     /// A cheap snapshot of the group.
     pub fn status(&self) -> Status {
         self.shared.status()
+    }
+
+    /// For how long this node has heard of no leader; on the leader, for how long no majority has answered.
+    pub fn leaderless(&self) -> Duration {
+        self.shared.leaderless()
+    }
+
+    /// Notes where a process of another node listens, until the log says so too.
+    ///
+    /// # Errors
+    /// A later boot of that node, if one is known: the process has been replaced.
+    pub fn learn(&self, place: Whereabouts) -> Result<(), InstanceId> {
+        self.shared.places.say(&self.state(), place)
+    }
+
+    /// Where this node dials each node of which a boot is known.
+    pub fn places(&self) -> Vec<Whereabouts> {
+        self.shared.places.all(&self.state())
     }
 
     /// Gives the data directory `key`, whose node knows feature level `level`, a node id and adds it to the group;

@@ -81,6 +81,8 @@ pub struct Options {
     /// Bytes of commands that the leader has taken and that are not yet committed and on its disk, and on every node of
     /// those that its raft thread has and has not answered; others wait.
     pub proposals_bytes_max: u64,
+    /// A voter that has not answered for so long loses its vote to a learner that answers.
+    pub replace_after: Duration,
     /// The highest feature level that this node says to know; see `features`.
     pub feature_level: u8,
 }
@@ -96,6 +98,7 @@ impl Default for Options {
             entries_kept: 500,
             append_entries_max: 512,
             proposals_bytes_max: 256 << 20,
+            replace_after: Duration::from_secs(10 * 60),
             feature_level: crate::features::LATEST,
         }
     }

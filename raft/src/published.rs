@@ -2,21 +2,24 @@
 
 pub(crate) mod contact;
 pub(crate) mod feed;
+pub(crate) mod places;
 pub(crate) mod progress;
 pub(crate) mod request;
 pub(crate) mod status;
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
+use vineyard_env::Faults;
 use vineyard_wire::NodeId;
 
 use crate::error::Error;
 use crate::published::contact::{Contact, Said};
 use crate::published::feed::Feeds;
+use crate::published::places::Places;
 use crate::published::progress::Progress;
 use crate::published::request::Sequences;
 use crate::published::status::Status;
@@ -35,6 +38,7 @@ pub(crate) struct Published {
     began: Instant,
     /// For how long a majority counts as following after its last sign of it.
     quorum_lasts: Duration,
+    pub(crate) places: Places,
 }
 
 /// The group when openraft last said something about it.
@@ -58,7 +62,7 @@ pub(crate) struct Leads {
 }
 
 impl Published {
-    pub(crate) fn new(me: NodeId, quorum_lasts: Duration) -> Self {
+    pub(crate) fn new(me: NodeId, quorum_lasts: Duration, faults: Arc<dyn Faults>) -> Self {
         let status = Status {
             me,
             ..Status::default()
@@ -76,6 +80,7 @@ impl Published {
             contact: Contact::default(),
             began: Instant::now(),
             quorum_lasts,
+            places: Places::new(faults),
         }
     }
 
@@ -151,6 +156,13 @@ impl Published {
         })
     }
 
+    /// For how long this node has known of no leader that a majority follows.
+    pub(crate) fn leaderless(&self) -> Duration {
+        let now = Instant::now();
+        let followed = self.quorum_of(&self.view.load(), now);
+        now.saturating_duration_since(followed.unwrap_or(self.began))
+    }
+
     /// Returns when the entry at `index` has been applied here, or says why that will not happen.
     pub(crate) async fn applied(&self, index: u64) -> Result<(), Error> {
         if self.progress.reached(index).await {
@@ -165,16 +177,14 @@ impl Published {
         Some((leader, self.endpoint_of(leader)?))
     }
 
-    /// Where `node` listens: what its current boot registered, else what it was admitted with, else what the membership
-    /// says.
+    /// Where `node` listens, as far as this node knows.
     pub(crate) fn endpoint_of(&self, node: NodeId) -> Option<String> {
-        let state = self.state.load();
-        let registered = state
-            .current_instance_of(node)
-            .map(|instance| instance.endpoint.clone());
-        let admitted = || state.node(node).map(|node| node.endpoint.clone());
-        registered
-            .or_else(admitted)
-            .or_else(|| self.view.load().endpoints.get(&node).cloned())
+        self.endpoints_of(node).into_iter().next()
+    }
+
+    /// Where to dial `node`, the best first.
+    pub(crate) fn endpoints_of(&self, node: NodeId) -> Vec<String> {
+        let elsewhere = self.view.load().endpoints.get(&node).cloned();
+        self.places.of(&self.state.load(), elsewhere, node)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use vineyard_node::config::{Config, Join, Limits, Listen};
 use vineyard_node::{Node, Token};
-use vineyard_raft::features;
+use vineyard_raft::{Whereabouts, features};
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::disk::Durable;
@@ -19,6 +19,8 @@ use crate::invariants::status_tells_the_truth::{Says, Truth};
 use crate::trace::Kind;
 use crate::world::{Machine, World};
 
+/// Longer than a fault lasts, and short enough that a run sees votes pass on.
+const REPLACE_AFTER: Duration = Duration::from_secs(8);
 /// Bytes of a simulated node's arena, unless memory is to be scarce.
 const ARENA_BYTES: u64 = 64 << 20;
 /// Few enough that a run fills it.
@@ -35,6 +37,8 @@ pub struct Board {
     pub instance: Option<InstanceId>,
     pub leads: bool,
     pub term: u64,
+    /// Who votes, as far as it knows.
+    pub voters: Vec<NodeId>,
     /// What every member understands, as far as it knows.
     pub feature_level: u8,
     /// What it says of its group, and when.
@@ -43,6 +47,8 @@ pub struct Board {
     pub digest: Option<(u64, u64)>,
     /// Digests since the checks last looked.
     pub digests: Vec<(u64, u64)>,
+    /// Where it dials the other nodes.
+    pub places: Vec<Whereabouts>,
     /// Why it did not start.
     pub failure: Option<String>,
 }
@@ -55,6 +61,7 @@ struct Slot {
     /// Which node it is, once it has said so; a data directory is the same node for ever.
     node: Option<NodeId>,
     join: Option<Join>,
+    seeds: Vec<String>,
     level: u8,
     board: Rc<RefCell<Board>>,
 }
@@ -64,12 +71,23 @@ struct Slot {
 pub struct Cluster {
     world: World,
     arena_bytes: Rc<Cell<u64>>,
+    /// How long a voter is dead before another node votes in its place.
+    replace_after: Rc<Cell<Duration>>,
+    /// Nodes advertise names.
+    named: Rc<Cell<bool>>,
+    /// Where the machines are that are not where they were first.
+    moved: Rc<RefCell<BTreeMap<usize, String>>>,
     slots: Rc<RefCell<BTreeMap<usize, Slot>>>,
 }
 
-/// The address of node `number`'s machine.
+/// The first address of node `number`'s machine.
 pub fn ip(number: usize) -> String {
     format!("10.0.0.{number}")
+}
+
+/// The name of node `number`'s machine.
+fn host(number: usize) -> String {
+    format!("n{number}.sim")
 }
 
 /// The path of node `number`'s socket.
@@ -77,16 +95,14 @@ pub fn socket(number: usize) -> String {
     format!("/run/n{number}.sock")
 }
 
-/// Where node `number` serves the network.
-pub fn endpoint(number: usize) -> String {
-    format!("{}:{PORT}", ip(number))
-}
-
 impl Cluster {
     pub fn new(world: World) -> Self {
         Self {
             world,
             arena_bytes: Rc::new(Cell::new(ARENA_BYTES)),
+            replace_after: Rc::new(Cell::new(REPLACE_AFTER)),
+            named: Rc::default(),
+            moved: Rc::default(),
             slots: Rc::default(),
         }
     }
@@ -94,6 +110,37 @@ impl Cluster {
     /// Nodes that start from now on have so little memory that puts and migrations are refused.
     pub fn make_memory_scarce(&self) {
         self.arena_bytes.set(SCARCE_ARENA_BYTES);
+    }
+
+    /// Nodes that start from now on take the vote of one that is dead for so long.
+    pub fn replace_voters_after(&self, after: Duration) {
+        self.replace_after.set(after);
+    }
+
+    /// Nodes that start from now on are dialled by names.
+    pub fn name_nodes(&self) {
+        self.named.set(true);
+    }
+
+    /// The machines of nodes that do not run get other addresses, all at once. The operator names the nodes `seeds` to
+    /// each that moved; names stand for the new addresses.
+    pub fn readdress(&self, moves: &[(usize, String)], seeds: &[usize]) {
+        let from_to = |(number, to): &(usize, String)| (self.ip(*number), to.clone());
+        let machines: Vec<_> = moves.iter().map(from_to).collect();
+        self.world.readdress(&machines);
+        self.moved.borrow_mut().extend(moves.iter().cloned());
+        let seeds: Vec<String> = seeds.iter().map(|seed| self.endpoint(*seed)).collect();
+        for (number, to) in moves {
+            self.world.net.name(&host(*number), to);
+            let machine = self.machine(*number);
+            if let Some(slot) = self.slots.borrow_mut().get_mut(number) {
+                slot.machine = machine;
+                slot.seeds.clone_from(&seeds);
+                if let Some(join) = &mut slot.join {
+                    join.endpoints.clone_from(&seeds);
+                }
+            }
+        }
     }
 
     /// The numbers of all nodes there have been.
@@ -105,8 +152,27 @@ impl Cluster {
         format!("n{number}")
     }
 
+    /// The address of node `number`'s machine now.
+    pub fn ip(&self, number: usize) -> String {
+        let moved = self.moved.borrow().get(&number).cloned();
+        moved.unwrap_or_else(|| ip(number))
+    }
+
+    /// Where node `number` is dialled.
+    pub fn endpoint(&self, number: usize) -> String {
+        match self.named.get() {
+            true => format!("{}:{PORT}", host(number)),
+            false => self.bound(number),
+        }
+    }
+
+    /// Where node `number` listens.
+    fn bound(&self, number: usize) -> String {
+        format!("{}:{PORT}", self.ip(number))
+    }
+
     pub fn machine(&self, number: usize) -> Machine {
-        self.world.machine(&ip(number), &self.name(number))
+        self.world.machine(&self.ip(number), &self.name(number))
     }
 
     pub fn runs(&self, number: usize) -> bool {
@@ -166,12 +232,17 @@ impl Cluster {
 
     /// Starts a node on a new machine; with `join`, as part of that cluster. It understands what builds of `level` do.
     pub fn add(&self, number: usize, join: Option<Join>, level: u8) {
+        self.world.net.name(&host(number), &self.ip(number));
         let slot = Slot {
             name: self.name(number),
             machine: self.machine(number),
             life: 0,
             paused: false,
             node: None,
+            seeds: join
+                .iter()
+                .flat_map(|join| join.endpoints.clone())
+                .collect(),
             join,
             level,
             board: Rc::default(),
@@ -194,6 +265,10 @@ impl Cluster {
         let env = self.world.env(&slot.machine, &slot.name, slot.life);
         let config = Config {
             feature_level: slot.level,
+            replace_after: self.replace_after.get(),
+            listen: Listen::At(self.bound(number)),
+            advertise: Some(self.endpoint(number)),
+            seeds: slot.seeds.clone(),
             ..config(number, self.arena_bytes.get(), slot.join.clone())
         };
         let (platter, board) = (slot.machine.platter.clone(), Rc::clone(&slot.board));
@@ -244,7 +319,7 @@ impl Cluster {
 
     /// As `restart`, with the same build.
     pub fn restart_as_it_was(&self, number: usize) {
-        self.world.net.regain_power(&ip(number));
+        self.world.net.regain_power(&self.ip(number));
         self.start(number);
     }
 
@@ -313,6 +388,17 @@ impl Cluster {
         })
     }
 
+    /// Each node that serves, with the number of its life and the boots of the others whose addresses it dials.
+    pub fn dialled(&self) -> Vec<(usize, u64, Vec<InstanceId>)> {
+        let slots = self.slots.borrow();
+        let dialled = |(number, slot): (&usize, &Slot)| {
+            let board = slot.board.borrow();
+            let boots = board.places.iter().map(|place| place.instance).collect();
+            (*number, slot.life, boots)
+        };
+        slots.iter().map(dialled).collect()
+    }
+
     /// What each node has shown since the last call: (node, entries, digest).
     pub fn take_digests(&self) -> Vec<(usize, u64, u64)> {
         let slots = self.slots.borrow();
@@ -334,7 +420,6 @@ fn config(number: usize, size_bytes: u64, join: Option<Join>) -> Config {
         ..Limits::default()
     };
     Config {
-        listen: Listen::At(endpoint(number)),
         size_bytes,
         join,
         // Clients over TCP are on machines of their own.
@@ -368,8 +453,10 @@ async fn show(node: &Node, board: &RefCell<Board>, cluster: &Cluster) {
             let mut board = board.borrow_mut();
             board.leads = status.is_leader;
             board.term = status.term;
+            board.voters.clone_from(&status.voters);
             board.feature_level = node.feature_level();
             board.says = says.map(|says| (cluster.world.now_ms(), says));
+            board.places = node.places();
             if board.digest != Some(digest) {
                 board.digest = Some(digest);
                 board.digests.push(digest);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::chance::Chance;
-use crate::cluster::{Cluster, ip};
+use crate::cluster::Cluster;
 use crate::disk::Health;
 use crate::network::Link;
 use crate::trace::Kind as Line;
@@ -38,10 +38,12 @@ pub enum Kind {
     DiskFails,
     ClockJumped,
     ClientKilled,
+    NodeMoved,
+    AllMoved,
 }
 
 /// Each kind with its weight: the leader's troubles come most, what ends every process comes least.
-const KINDS: [(Kind, u64); 17] = [
+const KINDS: [(Kind, u64); 19] = [
     (Kind::LeaderKilled, 16),
     (Kind::NodeKilled, 8),
     (Kind::PowerLost, 6),
@@ -59,6 +61,8 @@ const KINDS: [(Kind, u64); 17] = [
     (Kind::DiskFails, 4),
     (Kind::ClockJumped, 4),
     (Kind::ClientKilled, 10),
+    (Kind::NodeMoved, 4),
+    (Kind::AllMoved, 2),
 ];
 
 /// How often each kind happened.
@@ -232,6 +236,8 @@ impl Faults {
                     .trace
                     .note(Line::Fault, &name, format_args!("is killed and replaced"));
             }
+            Kind::NodeMoved => self.move_away(&[subject], until).await,
+            Kind::AllMoved => self.move_away(&self.cluster.numbers(), until).await,
             Kind::ClockJumped => {
                 let by = self.between(0, 20_000) as i64 - 10_000;
                 self.cluster.machine(subject).clock.jump(by);
@@ -255,6 +261,33 @@ impl Faults {
         }
     }
 
+    /// Nodes end and are started at other addresses: new ones, or those that others of them had. The operator names
+    /// one of them, or all that there are.
+    async fn move_away(&self, numbers: &[usize], until: Instant) {
+        let power = self.chance.borrow_mut().happens(500);
+        for number in numbers {
+            self.cluster.kill(*number, power);
+        }
+        self.last(200, 3000, until).await;
+        let exchanged = numbers.len() > 1 && self.chance.borrow_mut().happens(300);
+        let nth = self.counts.borrow().values().sum::<u64>();
+        let to = |(index, number): (usize, &usize)| match exchanged {
+            true => self.cluster.ip(numbers[(index + 1) % numbers.len()]),
+            false => format!("10.{}.{}.{number}", 1 + nth / 250, nth % 250),
+        };
+        let addresses: Vec<String> = numbers.iter().enumerate().map(to).collect();
+        let moves: Vec<_> = numbers.iter().copied().zip(addresses).collect();
+        let all = self.cluster.numbers();
+        let seeds = match self.chance.borrow_mut().happens(500) {
+            true => all,
+            false => all[..1].to_vec(),
+        };
+        self.cluster.readdress(&moves, &seeds);
+        for number in numbers {
+            self.cluster.restart(*number);
+        }
+    }
+
     async fn cut(&self, kind: Kind, subject: usize, until: Instant) {
         let apart = |one: usize, other: usize| match kind {
             Kind::CutInTwo => (one < subject) != (other < subject),
@@ -272,7 +305,9 @@ impl Faults {
                     let (from, to) = if inward { (one, other) } else { (other, one) };
                     let one_way = kind == Kind::CutOneWay && to != subject;
                     if one != other && apart(one, other) && !one_way {
-                        self.world.net.cut(&ip(from), &ip(to));
+                        self.world
+                            .net
+                            .cut(&self.cluster.ip(from), &self.cluster.ip(to));
                     }
                 }
             }
@@ -301,8 +336,9 @@ impl Faults {
             },
         };
         for other in self.cluster.numbers() {
-            self.world.net.set_link(&ip(subject), &ip(other), link);
-            self.world.net.set_link(&ip(other), &ip(subject), link);
+            let (here, there) = (self.cluster.ip(subject), self.cluster.ip(other));
+            self.world.net.set_link(&here, &there, link);
+            self.world.net.set_link(&there, &here, link);
         }
         self.last(1000, 6000, until).await;
         self.world.net.heal();

@@ -30,7 +30,7 @@ enum Effect {
 }
 
 /// Every fault that can be injected.
-static ALL: [Known; 7] = [
+static ALL: [Known; 8] = [
     Known {
         name: "stale_name_read",
         what: "handler: get_name answers from the local state, without the quorum",
@@ -65,6 +65,11 @@ static ALL: [Known; 7] = [
         name: "status_trusts_the_last_leader",
         what: "status: a majority counts as following for as long as a leader is believed in",
         effect: Effect::Asked(Fault::StatusTrustsTheLastLeader),
+    },
+    Known {
+        name: "older_boot_accepted",
+        what: "addresses: the last word counts, also of an older boot of a node that moved",
+        effect: Effect::Asked(Fault::OlderBootAccepted),
     },
 ];
 

@@ -8,6 +8,7 @@ pub mod ids_are_unique;
 pub mod names_are_linearizable;
 pub mod nothing_acknowledged_is_lost;
 pub mod nothing_panics;
+pub mod older_boots_are_refused;
 pub mod one_content_per_id;
 pub mod references_are_zero_at_rest;
 pub mod replicas_agree;

@@ -74,6 +74,8 @@ struct Inner {
     links: BTreeMap<(String, String), Link>,
     /// Machines without power.
     dark: BTreeSet<String>,
+    /// What names stand for now.
+    names: BTreeMap<String, String>,
 }
 
 struct Waiting {
@@ -127,6 +129,7 @@ impl Net {
             cuts: BTreeSet::new(),
             links: BTreeMap::new(),
             dark: BTreeSet::new(),
+            names: BTreeMap::new(),
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -205,6 +208,16 @@ impl Net {
         Ok(near)
     }
 
+    /// `address` with the address of a machine in the place of its name.
+    fn resolve(&self, address: &str) -> String {
+        let inner = self.lock();
+        let meant = inner.names.get(ip_of(address));
+        match (meant, address.rsplit_once(':')) {
+            (Some(ip), Some((_, port))) => format!("{ip}:{port}"),
+            _ => address.to_owned(),
+        }
+    }
+
     /// Starts to accept at `key`.
     pub(crate) fn bind(&self, host: &Host, key: String) -> io::Result<SimListener> {
         let mut inner = self.lock();
@@ -246,6 +259,8 @@ pub struct SimNetwork {
 impl Network for SimNetwork {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
+            let address = self.net.resolve(address);
+            let address = address.as_str();
             let (here, there) = (self.host.ip.as_str(), ip_of(address));
             for attempt in 0..CONNECT_TRIES_MAX {
                 let reachable = {

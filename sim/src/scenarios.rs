@@ -3,12 +3,16 @@
 //! A scenario is directed by hand, so it may demand more than the invariants: not only that nothing broke, but that the
 //! thing came about. Every bug that a seed found becomes one, named for what happened.
 
+pub mod a_dead_voter_is_replaced;
 pub mod a_delete_after_an_undecided_persist;
 pub mod a_delete_through_a_node_that_lags;
 pub mod a_paused_node_returns;
 pub mod a_side_of_a_stream_dies;
 pub mod a_sync_fails;
+pub mod all_nodes_move_at_once;
 pub mod an_old_copy_returns;
+pub mod an_older_boot_says_where_it_is;
+pub mod dead_nodes_are_removed;
 pub mod the_cluster_is_cut_in_two;
 pub mod the_disk_forgets;
 pub mod the_leader_dies;

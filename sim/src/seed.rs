@@ -22,6 +22,9 @@ const CLIENTS: usize = 6;
 /// How often, in a thousand seeds, the nodes' memory runs out.
 const SCARCE_PER_MILLE: u64 = 120;
 
+/// How often, in a thousand seeds, nodes are dialled by names.
+const NAMED_PER_MILLE: u64 = 300;
+
 /// Runs one seed.
 pub fn run_seed(settings: Settings) -> Outcome {
     run(settings, direct)
@@ -44,6 +47,9 @@ async fn direct(stage: Stage) {
     if chance.happens(SCARCE_PER_MILLE) {
         stage.cluster.make_memory_scarce();
         stage.count_faults(Counts::from([("MemoryScarce".to_owned(), 1)]));
+    }
+    if chance.happens(NAMED_PER_MILLE) {
+        stage.cluster.name_nodes();
     }
     stage.form(nodes).await;
     if !stage.oracle.borrow().violations.is_empty() {

@@ -14,13 +14,14 @@ use vineyard_node::config::Join;
 use vineyard_raft::features;
 
 use crate::chance::Chance;
-use crate::cluster::{Cluster, endpoint};
+use crate::cluster::Cluster;
 use crate::disk::Health;
 use crate::faults::Counts;
 use crate::injected::InjectedFault;
 use crate::invariants::everything_finishes::{self, RECOVERY_MS_MAX};
 use crate::invariants::ids_are_unique::{self, IdsAreUnique};
 use crate::invariants::nothing_panics;
+use crate::invariants::older_boots_are_refused::{self, OlderBootsAreRefused};
 use crate::invariants::replicas_agree::{self, ReplicasAgree};
 use crate::invariants::status_tells_the_truth::{self, StatusTellsTheTruth};
 use crate::oracle::{Oracle, Tally};
@@ -168,6 +169,7 @@ struct Seen {
     agree: ReplicasAgree,
     ids: IdsAreUnique,
     status: StatusTellsTheTruth,
+    boots: OlderBootsAreRefused,
     leader: Option<usize>,
 }
 
@@ -190,6 +192,12 @@ impl Stage {
             // What a process said before it stood still is no answer of today.
             if truth.now_ms - at_ms <= SAID_MS_MAX {
                 oracle.hold(status_tells_the_truth::NAME, judged);
+            }
+        }
+        for (node, life, boots) in self.cluster.dialled() {
+            for boot in boots {
+                let judged = seen.boots.observe(&self.cluster.name(node), life, boot);
+                oracle.hold(older_boots_are_refused::NAME, judged);
             }
         }
         let now = self.cluster.leader();
@@ -270,7 +278,8 @@ impl Stage {
 
     /// As `join`, with a build that understands what builds of `level` do.
     pub fn join_at(&self, number: usize, level: u8) {
-        let endpoints = self.cluster.numbers().into_iter().map(endpoint).collect();
+        let numbers = self.cluster.numbers().into_iter();
+        let endpoints = numbers.map(|other| self.cluster.endpoint(other)).collect();
         let token = self.token.borrow().clone();
         let token = token.expect("a cluster that was founded has a token");
         self.cluster

@@ -20,7 +20,7 @@ pub(crate) use globals::members;
 pub(crate) use names::recognize;
 
 use crate::chance::Chance;
-use crate::cluster::{Cluster, endpoint, socket};
+use crate::cluster::{Cluster, socket};
 use crate::invariants::everything_finishes;
 use crate::oracle::Oracle;
 use crate::trace::Kind;
@@ -160,7 +160,8 @@ impl Worker {
             .world
             .machine(&format!("10.0.1.{}", self.number), &self.name);
         let world = self.world.client(&machine, &self.name);
-        world.connect_rpc(&endpoint(node), &options).await
+        let endpoint = self.cluster.endpoint(node);
+        world.connect_rpc(&endpoint, &options).await
     }
 
     /// Some operations over one connection; until one leaves it unusable.

@@ -83,6 +83,21 @@ impl World {
             .clone()
     }
 
+    /// Machines get other addresses, all at once: from the first to the second of each pair.
+    pub fn readdress(&self, moves: &[(String, String)]) {
+        let mut machines = self.machines.borrow_mut();
+        let taken: Vec<Option<Machine>> = moves
+            .iter()
+            .map(|(from, _)| machines.remove(from))
+            .collect();
+        for ((_, to), machine) in moves.iter().zip(taken) {
+            if let Some(machine) = machine {
+                let ip = to.clone();
+                machines.insert(to.clone(), Machine { ip, ..machine });
+            }
+        }
+    }
+
     /// What the process `name`, in its life number `life`, may touch on `machine`.
     pub fn env(&self, machine: &Machine, name: &str, life: u64) -> Env {
         let host = Host {

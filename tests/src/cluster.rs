@@ -40,6 +40,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Nodes that were started one by one, in `folder`.
+    pub fn of(nodes: Vec<Node>, folder: TempDir) -> Self {
+        Self { nodes, folder }
+    }
+
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }

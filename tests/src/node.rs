@@ -137,7 +137,10 @@ impl Node {
         let name = process.name().to_owned();
         let registered = wait::until(&format!("{name} to serve"), READY_WITHIN, || {
             process.check_running()?;
-            Raw::unix(&socket)?.register().map(Some)
+            let registered = Raw::unix(&socket)?.register()?;
+            // A node that joins answers what it waits for.
+            ensure!(registered["rpc_endpoint"].is_string(), "{registered}");
+            Ok(Some(registered))
         });
         let registered =
             registered.with_context(|| format!("log of {name}:\n{}", process.log_end()))?;
@@ -181,6 +184,16 @@ impl Node {
 
     pub fn runs(&self) -> bool {
         self.process.is_some()
+    }
+
+    /// How the process ended, if it has ended by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let process = self.process.as_mut().context("does not run")?;
+        let ended = process.ended()?;
+        if ended.is_some() {
+            self.process = None;
+        }
+        Ok(ended)
     }
 
     /// As `kill -9`.

@@ -5,6 +5,7 @@
     reason = "tests run real processes on the real clock, and fail by panicking"
 )]
 
+mod addresses;
 mod client;
 mod data_dir;
 mod descriptors;
@@ -18,6 +19,7 @@ mod founding;
 mod hostile;
 mod kill_leader;
 mod ledger;
+mod members;
 mod other_users;
 mod planted_files;
 mod recorded;

@@ -40,10 +40,12 @@ impl Arguments {
         let short = match &self.verb {
             Verb::Status(status) => status.output.output,
             Verb::Wait(wait) => wait.output.output,
-            Verb::Token(o) | Verb::Demo(o) => o.output,
+            Verb::Demo(o) => o.output,
+            Verb::Token(token) => token.output.output,
             Verb::Ls(ls) => ls.output.output,
             Verb::Put(put) => put.output.output,
             Verb::Rm(rm) => rm.output.output,
+            Verb::Remove(remove) => remove.output.output,
             Verb::Name(name) => name.output.output,
             Verb::Stream(stream) => stream.output.output,
             Verb::Get(_) | Verb::Node => None,
@@ -110,8 +112,10 @@ pub(crate) enum Verb {
     Name(Name),
     /// Streams of this node
     Stream(Stream),
+    /// Forget a node that is dead for good
+    Remove(Remove),
     /// Print what `vineyardd --join` needs
-    Token(Output),
+    Token(Token),
     /// Start three nodes and show what they do, step by step
     Demo(Output),
     /// Run a node in this process; takes the flags of vineyardd
@@ -176,6 +180,36 @@ pub(crate) enum Sort {
     Id,
     Size,
     Type,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    pub(crate) verb: Option<TokenVerb>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenVerb {
+    /// The token of the node's cluster
+    Show,
+    /// A token for a cluster that is yet to be founded, with `vineyardd --found --token-file`; asks no node
+    New,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// The node: n2, an instance as `status` prints it, or an endpoint
+    pub(crate) node: String,
+    /// Also if persisted objects lose bytes that only this node had
+    #[arg(long)]
+    pub(crate) lose_objects: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]

@@ -103,10 +103,11 @@ async fn perform(
         Verb::Ls(ls) => verbs::ls::run(place, format, ls).await,
         Verb::Get(get) => verbs::get::run(place, format, get).await,
         Verb::Put(put) => verbs::put::run(place, format, put).await,
+        Verb::Remove(remove) => verbs::remove::run(place, remove, format).await,
         Verb::Rm(rm) => verbs::rm::run(place, format, rm).await,
         Verb::Name(name) => verbs::name::run(place, format, name).await,
         Verb::Stream(stream) => verbs::stream::run(place, format, stream).await,
-        Verb::Token(_) => verbs::token::run(place, format).await,
+        Verb::Token(token) => verbs::token::run(place, token.verb.as_ref(), format).await,
         Verb::Demo(_) => {
             let command = node_command.map_err(|e| Failure::local("find this program", e))?;
             demo::run(format, command).await

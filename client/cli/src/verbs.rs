@@ -8,6 +8,7 @@ pub(crate) mod get;
 pub(crate) mod ls;
 pub(crate) mod name;
 pub(crate) mod put;
+pub(crate) mod remove;
 pub(crate) mod rm;
 pub(crate) mod status;
 pub(crate) mod stream;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus};
-use vineyard_wire::{InstanceId, ObjectId, Reply, Request};
+use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus, RemovedNode};
+use vineyard_wire::request::RemoveNode;
+use vineyard_wire::{InstanceId, NodeId, ObjectId, Reply, Request};
 
 use super::{Client, only};
 use crate::{Error, Result};
@@ -31,6 +32,25 @@ impl Client {
             only!(Reply::ClusterStatus(status) => status),
         )
         .await
+    }
+
+    /// Takes a node that is dead out of the cluster for good, or says with `dry_run` what would be lost. Refused while
+    /// the node answers, and if persisted objects lose bytes, unless `lose_objects`. Over the Unix socket only.
+    pub async fn remove_node(
+        &self,
+        node: NodeId,
+        lose_objects: bool,
+        dry_run: bool,
+    ) -> Result<RemovedNode> {
+        let request = Request::RemoveNode(RemoveNode {
+            node,
+            lose_objects,
+            dry_run,
+        });
+        // The node asks a majority, then looks whether the other one answers, then asks a majority again.
+        let within = 4 * self.options().deadline;
+        let pick = only!(Reply::RemoveNode(removed) => removed);
+        self.ask_within(within, request, pick).await
     }
 
     /// What another node needs to join the cluster. Told over the Unix socket only.

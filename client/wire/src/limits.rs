@@ -12,6 +12,8 @@ pub const ZSTD_CHUNK_BYTES_MAX: usize = 131_591;
 pub const ITEMS_MAX: usize = 1 << 20;
 /// Most blobs that one request makes or gets: its reply, which tells of each twice, fits a frame.
 pub const BUFFERS_MAX: usize = 1 << 18;
+/// Longest address of a node, `host:port`, bytes.
+pub const ENDPOINT_BYTES_MAX: usize = 512;
 /// Longest name of an object, bytes. Every node keeps all names in memory and in the log. Longer names that an earlier
 /// build took stay, and can be read and dropped.
 pub const NAME_BYTES_MAX: usize = 64 << 10;

@@ -93,6 +93,8 @@ pub enum Introduced {
     /// The cluster has seen a later boot of the caller's node, or another process of the same boot: its data
     /// directory is a copy, or an older state.
     Outlived,
+    /// The caller's node was removed from the cluster. Sent at feature level 4 and above.
+    Removed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +137,8 @@ pub enum Ask {
     StreamStats,
     /// As `StreamStats`, with what the node says of itself. Only asked of nodes at feature level 4 or above.
     About,
+    /// A node says where it listens, and asks where the others do. A node that does not know this question hangs up.
+    Moved(Moved),
 }
 
 /// What a node says of itself besides its figures.
@@ -146,6 +150,21 @@ pub struct About {
     pub applied_index: u64,
     /// Why it takes no part in the cluster any more.
     pub failure: Option<String>,
+}
+
+/// Where a process listens that the cluster has not registered there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    pub life: Life,
+    /// `host:port`; the host may be a name.
+    pub endpoint: String,
+}
+
+/// Where a process of a node listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whereabouts {
+    pub instance: InstanceId,
+    pub endpoint: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,6 +277,15 @@ pub enum Answer {
         pieces: MemoryPieces,
         streams: StreamTotals,
     },
+    /// To `Moved`: where the nodes listen of which this one knows, itself among them.
+    Places {
+        #[serde(deserialize_with = "items")]
+        places: Vec<Whereabouts>,
+    },
+    /// To `Moved`: the cluster has seen a later boot of the caller's node, or another process of the same boot.
+    Outlived,
+    /// To `Moved`: the caller's node was removed from the cluster.
+    Removed,
 }
 
 /// A frame that is not what it should be.

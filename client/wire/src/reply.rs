@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{InstanceId, ObjectId, Signature};
+use crate::id::{InstanceId, NodeId, ObjectId, Signature};
 use crate::json::items;
 use crate::meta::TreeText;
 use crate::stream::{PulledChunks, StreamStatus};
@@ -167,6 +167,17 @@ pub enum Reply {
     Token {
         token: String,
     },
+    RemoveNode(RemovedNode),
+}
+
+/// A node that was taken out, or would be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedNode {
+    pub node: NodeId,
+    /// Where it listened.
+    pub endpoint: String,
+    /// Persisted objects of which only this node had bytes.
+    pub objects_lost: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::id::ObjectId;
+use crate::id::{NodeId, ObjectId};
 use crate::json::items;
 use crate::meta::Tree;
 use crate::reply::no_version;
@@ -157,6 +157,19 @@ pub enum Request {
     ClusterStatus,
     /// Ours: the join token. Answered on the Unix socket only.
     Token,
+    /// Ours: takes a dead node out of the cluster. Answered on the Unix socket only.
+    RemoveNode(RemoveNode),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveNode {
+    pub node: NodeId,
+    /// Also if persisted objects lose bytes that only this node had.
+    #[serde(default)]
+    pub lose_objects: bool,
+    /// Changes nothing: answers what would be lost, or the refusal.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ pub enum Fault {
     RetryAppliesAgain,
     AckBeforeDurable,
     StatusTrustsTheLastLeader,
+    OlderBootAccepted,
 }
 
 pub trait Faults: Send + Sync {

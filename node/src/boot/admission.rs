@@ -3,6 +3,7 @@
 //! Promise: a data directory gets one node id, which never changes and is never the id of the node that answers the
 //! join.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use vineyard_env::Env;
@@ -12,7 +13,9 @@ use vineyard_wire::peer::{Answer, Ask, Join as JoinAsk};
 
 use crate::boot::identity::Identity;
 use crate::boot::node::Error;
+use crate::boot::token::Token;
 use crate::config::{Config, Join};
+use crate::front::lobby::WaitsFor;
 use crate::peer::dial::Dialer;
 
 /// The identity on the disk, or a new one that was saved when this returns.
@@ -31,7 +34,13 @@ pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Resul
             return Ok(known);
         }
         (None, Some(join)) => Identity::join(env, &join.token.parse()?),
-        (None, None) if config.found => Identity::found(env),
+        (None, None) if config.found => {
+            let token = match &config.founding_token {
+                Some(token) => token.parse()?,
+                None => Token::draw(env.random.as_ref()),
+            };
+            Identity::found(env, token)
+        }
         (None, None) => return Err(Error::NoNode(config.data_dir.clone())),
     };
     let data_dir = config.data_dir.display();
@@ -45,13 +54,14 @@ pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Resul
     Ok(identity)
 }
 
-/// Asks the cluster for a node id and retries until it gets one. Ends with an error at a refusal that a retry cannot
-/// change.
+/// Asks the cluster for a node id and retries until it gets one; `waits_for` says why it has none yet. Ends with an
+/// error at a refusal that a retry cannot change.
 pub(crate) async fn join(
     config: &Config,
     env: &Env,
     identity: &mut Identity,
     endpoint: &str,
+    waits_for: &WaitsFor,
 ) -> Result<NodeId, Error> {
     let Some(Join { endpoints, .. }) = &config.join else {
         let reason =
@@ -67,13 +77,15 @@ pub(crate) async fn join(
         key: identity.key,
         endpoint: endpoint.to_owned(),
     };
+    let mut said = BTreeMap::new();
     loop {
+        let mut reasons = Vec::new();
         for at in endpoints {
-            match tokio::time::timeout(deadline, ask_at(&dialer, at, &ask, config.feature_level))
-                .await
-            {
+            let asked = ask_at(&dialer, at, &ask, config.feature_level);
+            let mut is_reached = true;
+            let reason = match tokio::time::timeout(deadline, asked).await {
                 Ok(Ok((answerer, Answer::Joined { node, .. }))) if answerer == node => {
-                    tracing::warn!(%at, %node, "not admitted: the node that answered gave its own id");
+                    format!("the node that answered gave its own id {node}")
                 }
                 Ok(Ok((_, Answer::Joined { node, epoch, .. }))) => {
                     identity.node = Some(node);
@@ -81,21 +93,43 @@ pub(crate) async fn join(
                     save(identity, env).await?;
                     return Ok(node);
                 }
-                Ok(Ok((_, Answer::Refused(status)))) => {
-                    tracing::warn!(%at, %status, "not admitted yet");
-                }
-                Ok(Ok((_, other))) => tracing::warn!(%at, ?other, "not an answer to a join"),
+                Ok(Ok((_, Answer::Refused(status)))) => format!("does not admit it yet: {status}"),
+                Ok(Ok((_, other))) => format!("not an answer to a join: {other:?}"),
                 Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
                     return Err(Error::Refused {
                         endpoint: at.clone(),
                         reason: error.to_string(),
                     });
                 }
-                Ok(Err(error)) => tracing::warn!(%at, %error, "cannot reach the cluster"),
-                Err(_) => tracing::warn!(%at, "the cluster did not answer in time"),
+                Ok(Err(error)) => {
+                    is_reached = false;
+                    why_unreachable(&error)
+                }
+                Err(_) => {
+                    is_reached = false;
+                    "did not answer in time".to_owned()
+                }
+            };
+            // It tries twice a second; the same reason is worth one line.
+            if said.insert(at.clone(), reason.clone()).as_ref() != Some(&reason) {
+                match is_reached {
+                    true => tracing::warn!(%at, reason, "not admitted yet"),
+                    false => tracing::warn!(%at, reason, "cannot reach the cluster"),
+                }
             }
+            reasons.push(format!("{at} {reason}"));
+            waits_for.set(reasons.join("; "));
         }
         tokio::time::sleep(config.limits.join_retry).await;
+    }
+}
+
+/// In words that follow an address.
+fn why_unreachable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refused the connection".to_owned(),
+        io::ErrorKind::UnexpectedEof => "closed the connection: it may be joining too".to_owned(),
+        _ => format!("cannot be reached: {error}"),
     }
 }
 

@@ -46,6 +46,9 @@ pub(crate) struct Identity {
     /// this disk lacks what the node's other process acknowledged, so it must not start either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<String>,
+    /// The refusal was that the cluster has taken this node out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) removed: bool,
 }
 
 impl Identity {
@@ -68,11 +71,9 @@ impl Identity {
         }
     }
 
-    /// The first node of a new cluster.
-    pub(crate) fn found(env: &Env) -> Self {
-        let mut secret = [0; SECRET_BYTES];
-        env.random.fill(&mut secret);
-        let cluster = format!("{:012x}", env.random.next_u64() >> 16);
+    /// The first node of the cluster of `token`.
+    pub(crate) fn found(env: &Env, token: Token) -> Self {
+        let Token { cluster, secret } = token;
         Self {
             key: random_key(env.random.as_ref()),
             node: Some(NodeId(0)),
@@ -83,6 +84,7 @@ impl Identity {
             boots: 0,
             lives: Vec::new(),
             refused: None,
+            removed: false,
         }
     }
 
@@ -99,6 +101,7 @@ impl Identity {
             boots: 0,
             lives: Vec::new(),
             refused: None,
+            removed: false,
         }
     }
 

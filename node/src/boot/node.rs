@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use vineyard_env::{Access, Env, Listener, LocalListener};
-use vineyard_raft::command::Command;
+use vineyard_raft::command::{Command, Refusal};
 use vineyard_raft::{Founding, Member, Meta, features};
 use vineyard_store::Store;
 use vineyard_wire::id::IdMaker;
@@ -17,14 +17,15 @@ use vineyard_wire::{InstanceId, NodeId};
 use crate::actors::bulk::Bulk;
 use crate::actors::local::LocalHandle;
 use crate::actors::migrator::Migrator;
-use crate::actors::{discards, follow, liveness};
+use crate::actors::{discards, follow, liveness, places};
 use crate::boot::admission;
 use crate::boot::identity::{BOOTS_MAX, Identity};
 use crate::boot::registration::{self, Boot};
 use crate::boot::token::{ParseTokenError, Token};
-use crate::config::{Config, Listen, TooFewDescriptors};
+use crate::config::{Config, Listen, TooFewDescriptors, flags};
 use crate::context::{ClosedSessions, Counters, NodeContext, SharedArena, Stopping, reap};
 use crate::front;
+use crate::front::lobby::{self, WaitsFor};
 use crate::local::Local;
 use crate::local::catalog::Catalog;
 use crate::peer::dial::{Dialer, RaftDialer};
@@ -35,6 +36,8 @@ use crate::session::tcp_access::TcpAccess;
 /// A running node. Dropping it ends its tasks at once; `stop` ends it in order.
 pub struct Node {
     pub(crate) context: Rc<NodeContext>,
+    /// The address that is bound; others may dial another one.
+    bound: String,
     listeners: Vec<JoinHandle<()>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -70,13 +73,19 @@ pub enum Error {
          never restored; replace it: start with an empty --data-dir and with --join"
     )]
     Copied { reason: String },
+    #[error(
+        "{reason}, and its data directory is of no use any more: for a new node start with an empty --data-dir and with \
+         --join"
+    )]
+    Removed { reason: String },
     #[error(transparent)]
     Raft(#[from] vineyard_raft::Error),
 }
 
 impl Node {
     /// Starts a node; call it inside a `LocalSet`. The node serves clients of this machine when this returns. A joining
-    /// node retries until the cluster admits it; it never forms a cluster of its own.
+    /// node retries until the cluster admits it, and tells its clients what it waits for; it never forms a cluster of
+    /// its own.
     pub async fn start(config: Config, env: Env) -> Result<Self, Error> {
         let (descriptors, open) = (env.host.open_fds_max(), env.host.open_fds());
         let config = Config {
@@ -85,13 +94,22 @@ impl Node {
         };
         let mut identity = admission::load_or_create_identity(&config, &env).await?;
         if let Some(reason) = identity.refused {
-            return Err(Error::Copied { reason });
+            return Err(over(reason, identity.removed));
         }
-        let network = bind_network(&config, &env).await?;
-        let endpoint = network.address();
+        let mut network = bind_network(&config, &env).await?;
+        let mut local = bind_local(&config, &env).await?;
+        let bound = network.address();
+        let endpoint = advertised(&config, &bound);
         let node = match identity.node {
             Some(node) => node,
-            None => admission::join(&config, &env, &mut identity, &endpoint).await?,
+            None => {
+                let waits_for = WaitsFor::default();
+                tokio::select! {
+                    biased;
+                    joined = admission::join(&config, &env, &mut identity, &endpoint, &waits_for) => joined?,
+                    never = lobby::keep(&mut *network, &mut *local, &config.limits, &waits_for) => match never {},
+                }
+            }
         };
         let identity = identity
             .reborn(env.random.as_ref())
@@ -100,12 +118,12 @@ impl Node {
             .save(env.disk.as_ref())
             .await
             .map_err(Error::Disk)?;
-        let local = bind_local(&config, &env).await?;
         let context = assemble(config, env, identity, node, endpoint).await?;
         let started = Self {
             tasks: tend(&context),
             listeners: start_listeners(&context, network, local),
             context,
+            bound,
         };
         started.register().await?;
         Ok(started)
@@ -114,6 +132,16 @@ impl Node {
     /// `host:port` that clients and nodes dial.
     pub fn endpoint(&self) -> &str {
         &self.context.endpoint
+    }
+
+    /// `host:port` that is bound.
+    pub fn bound(&self) -> &str {
+        &self.bound
+    }
+
+    /// Which boot of each other node this one would dial, and where.
+    pub fn places(&self) -> Vec<vineyard_raft::Whereabouts> {
+        self.context.meta.places()
     }
 
     /// This boot's instance id.
@@ -224,10 +252,14 @@ impl Node {
     }
 
     /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or
-    /// a later boot of this node. The caller ends the process.
+    /// a later boot of this node, or has removed it. The caller ends the process.
     pub async fn failed(&self) -> Error {
-        let reason = registration::ended(&self.context).await.to_string();
-        Error::Copied { reason }
+        let error = registration::ended(&self.context).await;
+        let is_removed = matches!(
+            error,
+            vineyard_raft::Error::Refused(Refusal::Removed { .. })
+        );
+        over(error.to_string(), is_removed)
     }
 }
 
@@ -235,6 +267,14 @@ impl Drop for Node {
     fn drop(&mut self) {
         let tasks = self.listeners.iter().chain(&self.tasks);
         tasks.for_each(JoinHandle::abort);
+    }
+}
+
+/// Why this node's data directory is used no more.
+fn over(reason: String, is_removed: bool) -> Error {
+    match is_removed {
+        true => Error::Removed { reason },
+        false => Error::Copied { reason },
     }
 }
 
@@ -256,6 +296,16 @@ async fn bind_network(config: &Config, env: &Env) -> Result<Box<dyn Listener>, E
     };
     let listening = env.network.listen(&address).await;
     listening.map_err(|source| Error::Listen { address, source })
+}
+
+/// `host:port` that others dial.
+fn advertised(config: &Config, bound: &str) -> String {
+    let port = bound.rsplit_once(':').map_or("", |(_, port)| port);
+    match &config.advertise {
+        None => bound.to_owned(),
+        Some(told) if flags::has_port(told) => told.clone(),
+        Some(host) => format!("{host}:{port}"),
+    }
 }
 
 /// The local address of the route to the cluster this node joins; loopback if there is none.
@@ -377,6 +427,7 @@ fn raft_options(config: &Config) -> vineyard_raft::Options {
         election_ms_max: limits.raft_election_max.as_millis() as u64,
         snapshot_after_entries: limits.raft_snapshot_entries,
         feature_level: config.feature_level,
+        replace_after: config.replace_after,
         ..vineyard_raft::Options::default()
     }
 }
@@ -388,6 +439,7 @@ fn tend(context: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
         tokio::task::spawn_local(liveness::watch(context.clone())),
         tokio::task::spawn_local(reap(context.clone())),
         tokio::task::spawn_local(discards::discard(context.clone())),
+        tokio::task::spawn_local(places::keep(context.clone())),
     ]
 }
 

@@ -94,6 +94,18 @@ impl Boot {
         })
     }
 
+    /// Whether the cluster has taken `node` out, as far as this node knows.
+    pub(crate) fn has_removed(&self, node: NodeId) -> bool {
+        let known = self.known.get().map(Reader::state);
+        known.is_some_and(|state| state.is_removed(node))
+    }
+
+    /// The cluster has taken this node out.
+    pub(crate) fn is_removed(&self) {
+        let node = self.life.instance.node();
+        self.refuse(Refusal::Removed { node }.into());
+    }
+
     /// Another member has seen a later boot of this node, or another process of this boot.
     pub(crate) fn is_outlived(&self) {
         let instance = self.life.instance;
@@ -188,9 +200,12 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
 }
 
 /// Checks whether a later boot of this node has registered, which means that a copy of its data directory runs
-/// somewhere else.
+/// somewhere else, or whether the node was removed.
 pub(crate) fn heed_successor(node: &NodeContext) {
     let state = node.meta.state();
+    if state.is_removed(node.instance.node()) {
+        node.boot.is_removed();
+    }
     let current = state.current_instance_of(node.instance.node());
     if current.is_some_and(|current| current.id.boot() > node.instance.boot()) {
         let instance = node.instance;
@@ -204,6 +219,7 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
     let error = node.boot.refused().await;
     let refused = Identity {
         refused: Some(error.to_string()),
+        removed: matches!(error, RaftError::Refused(Refusal::Removed { .. })),
         ..node.identity.clone()
     };
     if let Err(error) = refused.save(node.env.disk.as_ref()).await {

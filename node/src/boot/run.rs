@@ -142,7 +142,7 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
 }
 
 fn remember(data_dir: &Path, config: &crate::Config, node: &Node) -> Result<(), ServeError> {
-    let settings = Remembered::of(config, Some(node.endpoint())).of_node(node.name());
+    let settings = Remembered::of(config, Some(node.bound())).of_node(node.name());
     remembered::save(data_dir, &settings)?;
     Ok(())
 }

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-use vineyard_env::Disk;
+use vineyard_env::{Disk, Random};
 
 use crate::boot::identity::Identity;
+use crate::system::random::SystemRandom;
 
 /// Bytes of a cluster's secret.
 pub(crate) const SECRET_BYTES: usize = 32;
@@ -21,6 +22,20 @@ pub struct Token {
 }
 
 impl Token {
+    /// A token for a cluster that is yet to be founded, drawn by this machine.
+    pub fn of_new_cluster() -> Self {
+        Self::draw(&SystemRandom)
+    }
+
+    pub(crate) fn draw(random: &dyn Random) -> Self {
+        let mut secret = [0; SECRET_BYTES];
+        random.fill(&mut secret);
+        Self {
+            cluster: format!("{:012x}", random.next_u64() >> 16),
+            secret,
+        }
+    }
+
     /// The token of the cluster in the identity on a node's disk; `None` before the disk has one.
     ///
     /// # Errors

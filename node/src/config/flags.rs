@@ -6,8 +6,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use vineyard_raft::features::LATEST;
+use vineyard_wire::limits::ENDPOINT_BYTES_MAX;
 
 use crate::config::{size, with_port};
 
@@ -29,6 +31,7 @@ pub struct Flags {
     pub size_bytes: Option<u64>,
     pub data_dir: Option<PathBuf>,
     pub listen: Option<String>,
+    pub advertise: Option<String>,
     pub rpc_socket_port: Option<u16>,
     pub join: Vec<String>,
     pub found: bool,
@@ -45,6 +48,7 @@ pub struct Flags {
     pub rpc: Option<bool>,
     pub rpc_open_to_anyone: Option<bool>,
     pub htpasswd: Option<PathBuf>,
+    pub replace_after: Option<Duration>,
     pub feature_level: Option<u8>,
     /// Lines for the operator about flags that were accepted and have no effect.
     pub notices: Vec<String>,
@@ -182,6 +186,8 @@ impl Flags {
             Ours::Size => self.size_bytes = size::parse(value).map_err(|e| bad(e.to_string()))?,
             Ours::DataDir => self.data_dir = text().map(PathBuf::from),
             Ours::Listen => self.listen = text(),
+            // An empty value differs from no flag: a data directory may remember one.
+            Ours::Advertise => self.advertise = Some(advertise(value).map_err(bad)?),
             Ours::RpcSocketPort => self.rpc_socket_port = Some(port(value).map_err(bad)?),
             Ours::Join => self.join = endpoints(value).map_err(bad)?,
             Ours::Found => {
@@ -227,6 +233,7 @@ impl Flags {
             // An empty value differs from no flag: a data directory may remember one.
             Ours::Htpasswd => self.htpasswd = Some(PathBuf::from(value)),
             Ours::FeatureLevel => self.feature_level = Some(feature_level(value).map_err(bad)?),
+            Ours::ReplaceAfter => self.replace_after = Some(duration(value).map_err(bad)?),
             Ours::FlagFile => unreachable!("flag files are read before values are set"),
         }
         Ok(())
@@ -244,6 +251,21 @@ fn log_format(value: &str) -> Result<LogFormat, String> {
 fn feature_level(value: &str) -> Result<u8, String> {
     let level = value.parse().ok().filter(|level| *level <= LATEST);
     level.ok_or_else(|| format!("write a level from 0 to {LATEST}"))
+}
+
+/// As in `90s`, `10m` or `2h`; at least a second.
+fn duration(value: &str) -> Result<Duration, String> {
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &value[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        _ => 0,
+    };
+    let seconds = digits.parse::<u32>().ok().map(|n| u64::from(n) * factor);
+    let seconds = seconds.filter(|seconds| *seconds > 0);
+    let duration = seconds.map(Duration::from_secs);
+    duration.ok_or_else(|| "write a time as in 90s, 10m or 2h".to_owned())
 }
 
 /// Other users can see the arguments of a process.
@@ -323,6 +345,33 @@ fn deployment(value: &str) -> Result<String, String> {
         "local" | "distributed" => Ok(value.to_owned()),
         _ => Err("write local or distributed".to_owned()),
     }
+}
+
+/// `host` or `host:port`, or nothing.
+pub(crate) fn advertise(value: &str) -> Result<String, String> {
+    let (host, port) = match has_port(value) {
+        true => value.rsplit_once(':').unwrap_or((value, "")),
+        false => (value, "1"),
+    };
+    let is_bracketed = host.starts_with('[') && host.ends_with(']');
+    let is_host = !host.chars().any(char::is_whitespace) && (is_bracketed || !host.contains(':'));
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_whole = !host.is_empty() || value.is_empty();
+    if !(is_host && is_port && is_whole) {
+        return Err("write host or host:port, as others dial this node".to_owned());
+    }
+    if value.len() + ":65535".len() > ENDPOINT_BYTES_MAX {
+        return Err(format!(
+            "a host and its port have at most {ENDPOINT_BYTES_MAX} bytes"
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+/// Whether a port follows the host.
+pub(crate) fn has_port(value: &str) -> bool {
+    let is_bracketed = value.starts_with('[') && value.ends_with(']');
+    value.contains(':') && !is_bracketed
 }
 
 /// `host:port,host`, each checked and with a port.

@@ -43,6 +43,10 @@ pub struct Limits {
     pub full_said_every: Duration,
     /// Pause between two rounds of a `--join` that no node answered.
     pub join_retry: Duration,
+    /// A node that has heard of no leader for so long asks other nodes where the members are.
+    pub leaderless_after: Duration,
+    /// The longest pause between two such rounds; the first is `join_retry`, and each is twice the one before.
+    pub places_retry_max: Duration,
 
     /// A request that took longer is logged, with what it waited for. Time that the caller asked to wait does not
     /// count.
@@ -126,6 +130,8 @@ impl Default for Limits {
             accept_pause: Duration::from_millis(50),
             full_said_every: Duration::from_secs(60),
             join_retry: Duration::from_millis(500),
+            leaderless_after: Duration::from_secs(3),
+            places_retry_max: Duration::from_secs(4),
 
             slow_request: Duration::from_secs(1),
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Join, Listen};
+use crate::config::{Config, Join, Listen, REPLACE_AFTER_DEFAULT};
 
 const FILE: &str = "node.json";
 const VERSION: u32 = 1;
@@ -30,12 +30,21 @@ pub struct Remembered {
     /// The address that was bound, so that others find the node again. Absent before the first start succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// Where others dial the node, if it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advertise: Option<String>,
+    /// Nodes to ask where the others are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<String>,
     pub deployment: String,
     /// What the node is called, if not as its host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub compression: bool,
     pub rpc: bool,
+    /// Absent for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replace_after_ms: Option<u64>,
     #[serde(default)]
     pub rpc_open_to_anyone: bool,
     /// The users' file, so that a restart still asks for passwords.
@@ -47,6 +56,9 @@ pub struct Remembered {
     /// A founding that was begun, so that a restart goes on with it.
     #[serde(default)]
     pub found: bool,
+    /// The token of a founding that was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub founding_token: Option<String>,
     /// The name of the node of this directory: a database without a node does not belong to this directory. Absent
     /// before the first start succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,10 +97,15 @@ impl Remembered {
                 (None, Listen::At(told)) => Some(told.clone()),
                 (None, Listen::Auto { .. }) => None,
             },
+            advertise: config.advertise.clone(),
+            seeds: config.seeds.clone(),
             deployment: config.deployment.clone(),
             name: config.name.clone(),
             compression: config.compression,
             rpc: config.rpc,
+            replace_after_ms: Some(config.replace_after)
+                .filter(|told| *told != REPLACE_AFTER_DEFAULT)
+                .map(|told| told.as_millis() as u64),
             rpc_open_to_anyone: config.rpc_open_to_anyone,
             htpasswd: config
                 .passwords
@@ -96,13 +113,19 @@ impl Remembered {
                 .map(|users| users.path().to_owned()),
             join: config.join.clone(),
             found: config.found,
+            founding_token: config.founding_token.clone(),
             node: None,
         }
     }
 
     /// The same, of the node that a cluster has admitted.
     pub fn of_node(self, node: Option<String>) -> Self {
-        Self { node, ..self }
+        let founding_token = self.founding_token.filter(|_| node.is_none());
+        Self {
+            node,
+            founding_token,
+            ..self
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::flags::{Flags, NOT_A_SWITCH, endpoints, mode, switch};
+use crate::config::flags::{Flags, NOT_A_SWITCH, advertise, endpoints, mode, switch};
 use crate::config::size::{self, SizeError};
 use crate::config::{Config, Join, Listen, Machine, PORT_DEFAULT, Remembered};
 
@@ -24,7 +24,7 @@ pub enum ConfigError {
     BadListen { listen: String },
     #[error(
         "--listen {listen}: others are told the address that is bound, and nobody can dial this one; name the \
-         address of one interface"
+         address of one interface, or say with --advertise where others dial this node"
     )]
     ListenEverywhere { listen: String },
     #[error(
@@ -36,7 +36,9 @@ pub enum ConfigError {
          cluster"
     )]
     NoToken,
-    #[error("a token without --join: name a node of the cluster it belongs to")]
+    #[error(
+        "a token without --join: name a node of the cluster it belongs to, or found that cluster with --found"
+    )]
     NoJoin,
     #[error("--token and --token-file: give one of them")]
     TwoTokens,
@@ -78,6 +80,12 @@ pub fn with_variables(mut flags: Flags, machine: &Machine) -> Result<Flags, Conf
         flags.listen = variable("VINEYARD_LISTEN");
     }
     // A token without a cluster may stand in the environment of every node; it is used by those that join.
+    if flags.advertise.is_none()
+        && let Some(value) = variable("VINEYARD_ADVERTISE")
+    {
+        let told = advertise(&value);
+        flags.advertise = Some(told.map_err(|reason| bad("VINEYARD_ADVERTISE", reason))?);
+    }
     if flags.join.is_empty()
         && let Some(value) = variable("VINEYARD_JOIN")
     {
@@ -140,9 +148,19 @@ pub fn config(
         });
     }
     let mut config = Config::new(data_dir(flags, machine), socket);
-    config.listen = listen(flags, remembered)?;
+    config.advertise = match &flags.advertise {
+        Some(told) => Some(told.clone()).filter(|told| !told.is_empty()),
+        None => remembered.and_then(|r| r.advertise.clone()),
+    };
+    config.listen = listen(flags, remembered, config.advertise.is_some())?;
     config.join = join(flags, remembered)?;
+    config.seeds = seeds(flags, remembered);
     config.found = founds(flags, remembered);
+    config.founding_token = match flags.found {
+        true => flags.token.clone(),
+        false => None,
+    }
+    .or_else(|| remembered.and_then(|r| r.founding_token.clone()));
     config.size_bytes = flags
         .size_bytes
         .or(remembered.map(|r| r.size_bytes))
@@ -158,6 +176,9 @@ pub fn config(
         .rpc_open_to_anyone
         .or(remembered.map(|r| r.rpc_open_to_anyone))
         .unwrap_or(config.rpc_open_to_anyone);
+    let known = remembered.and_then(|r| r.replace_after_ms);
+    let replace_after = flags.replace_after.or(known.map(Duration::from_millis));
+    config.replace_after = replace_after.unwrap_or(config.replace_after);
     // Not remembered, so that an upgrade ends with a restart without the flag.
     config.feature_level = flags.feature_level.unwrap_or(config.feature_level);
     let compression = flags.compression.or(remembered.map(|r| r.compression));
@@ -214,7 +235,11 @@ fn join(flags: &Flags, remembered: Option<&Remembered>) -> Result<Option<Join>, 
     }
     match (flags.join.is_empty(), &flags.token) {
         (true, None) => Ok(remembered.and_then(|r| r.join.clone())),
+        // The founder of a cluster whose token was made before it.
+        (true, Some(_)) if flags.found => Ok(None),
         (true, Some(_)) => Err(ConfigError::NoJoin),
+        // A node that a cluster has admitted needs no token: `seeds` has what it asks.
+        (false, None) if remembered.is_some_and(|r| r.node.is_some()) => Ok(None),
         (false, None) => match remembered.and_then(|r| r.join.clone()) {
             Some(old) => Ok(Some(Join {
                 endpoints: flags.join.clone(),
@@ -229,10 +254,33 @@ fn join(flags: &Flags, remembered: Option<&Remembered>) -> Result<Option<Join>, 
     }
 }
 
-fn listen(flags: &Flags, remembered: Option<&Remembered>) -> Result<Listen, ConfigError> {
+/// Whom a node asks where the others are: what it was told last.
+fn seeds(flags: &Flags, remembered: Option<&Remembered>) -> Vec<String> {
+    if !flags.join.is_empty() {
+        return flags.join.clone();
+    }
+    let Some(remembered) = remembered else {
+        return Vec::new();
+    };
+    // Earlier builds remembered the join alone.
+    let joined = remembered.join.iter().flat_map(|join| &join.endpoints);
+    match remembered.seeds.is_empty() {
+        true => joined.cloned().collect(),
+        false => remembered.seeds.clone(),
+    }
+}
+
+fn listen(
+    flags: &Flags,
+    remembered: Option<&Remembered>,
+    is_advertised: bool,
+) -> Result<Listen, ConfigError> {
     let remembered = remembered.and_then(|r| r.listen.clone());
+    let everywhere = |listen: &str| ConfigError::ListenEverywhere {
+        listen: listen.to_owned(),
+    };
     let Some(told) = &flags.listen else {
-        return Ok(match (flags.rpc_socket_port, remembered) {
+        let known = match (flags.rpc_socket_port, remembered) {
             (None, Some(bound)) => Listen::At(bound),
             (Some(port), Some(bound)) => match bound.rsplit_once(':') {
                 Some((host, _)) => Listen::At(format!("{host}:{port}")),
@@ -241,20 +289,24 @@ fn listen(flags: &Flags, remembered: Option<&Remembered>) -> Result<Listen, Conf
             (port, None) => Listen::Auto {
                 port: port.unwrap_or(PORT_DEFAULT),
             },
-        });
+        };
+        return match &known {
+            Listen::At(bound) if !is_advertised && is_everywhere(host_of(bound)) => {
+                Err(everywhere(bound))
+            }
+            _ => Ok(known),
+        };
     };
     let bad = || ConfigError::BadListen {
         listen: told.clone(),
     };
-    let everywhere = || ConfigError::ListenEverywhere {
-        listen: told.clone(),
-    };
-    if is_everywhere(told) {
-        return Err(everywhere());
+    let host = host_of(told);
+    if is_everywhere(host) && !is_advertised {
+        return Err(everywhere(told));
     }
-    let (host, port) = match told.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port.parse::<u16>().map_err(|_| bad())?)),
-        None => (told.as_str(), None),
+    let port = match told[host.len()..].strip_prefix(':') {
+        Some(port) => Some(port.parse::<u16>().map_err(|_| bad())?),
+        None => None,
     };
     let port = match (port, flags.rpc_socket_port) {
         (Some(listen), Some(rpc_socket_port)) if listen != rpc_socket_port => {
@@ -265,23 +317,39 @@ fn listen(flags: &Flags, remembered: Option<&Remembered>) -> Result<Listen, Conf
         }
         (one, other) => one.or(other).unwrap_or(PORT_DEFAULT),
     };
-    if is_everywhere(host) {
-        return Err(everywhere());
-    }
-    if host.contains(':') || host.chars().any(char::is_whitespace) {
+    let bare = bare(host);
+    let is_address = bare.parse::<IpAddr>().is_ok();
+    if (host.contains(':') && !is_address) || host.chars().any(char::is_whitespace) {
         return Err(bad());
     }
     Ok(if host.is_empty() {
         Listen::Auto { port }
+    } else if bare.contains(':') {
+        Listen::At(format!("[{bare}]:{port}"))
     } else {
         Listen::At(format!("{host}:{port}"))
     })
 }
 
+/// The part before the port. An address of IP version 6 stands in brackets if a port follows.
+fn host_of(listen: &str) -> &str {
+    let is_address = bare(listen).parse::<IpAddr>().is_ok();
+    match listen.rsplit_once(':') {
+        Some((host, _)) if !is_address => host,
+        _ => listen,
+    }
+}
+
+/// `host` without brackets.
+fn bare(host: &str) -> &str {
+    let inner = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    inner.unwrap_or(host)
+}
+
 /// Whether `host` is the address that stands for every interface.
 fn is_everywhere(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.parse()
+    bare(host)
+        .parse()
         .is_ok_and(|address: IpAddr| address.is_unspecified())
 }
 

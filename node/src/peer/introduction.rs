@@ -21,6 +21,10 @@ pub(crate) async fn introduce(stream: &mut dyn Stream, boot: &Boot) -> io::Resul
     match frames::read(stream, INTRODUCTION_BYTES_MAX).await? {
         Introduced::Welcome(theirs) if boot.knows_better(&theirs) => Err(outlived(&theirs)),
         Introduced::Welcome(_) => Ok(()),
+        Introduced::Removed => {
+            boot.is_removed();
+            Err(removed(boot.life()))
+        }
         Introduced::Outlived => {
             boot.is_outlived();
             Err(outlived(boot.life()))
@@ -31,11 +35,20 @@ pub(crate) async fn introduce(stream: &mut dyn Stream, boot: &Boot) -> io::Resul
 /// The side that was dialled.
 pub(crate) async fn meet(stream: &mut dyn Stream, boot: &Boot) -> io::Result<()> {
     let theirs: Life = frames::read(stream, INTRODUCTION_BYTES_MAX).await?;
+    if boot.has_removed(theirs.instance.node()) {
+        frames::write(stream, &Introduced::Removed).await?;
+        return Err(removed(&theirs));
+    }
     if boot.knows_better(&theirs) {
         frames::write(stream, &Introduced::Outlived).await?;
         return Err(outlived(&theirs));
     }
     frames::write(stream, &Introduced::Welcome(boot.life().clone())).await
+}
+
+fn removed(life: &Life) -> io::Error {
+    let reason = format!("{} was removed from the cluster", life.instance.node());
+    io::Error::new(io::ErrorKind::PermissionDenied, reason)
 }
 
 fn outlived(life: &Life) -> io::Error {

@@ -17,8 +17,8 @@ use super::{frames, handshake, introduction};
 use crate::boot::registration::Boot;
 use crate::context::{Counted, NodeContext};
 use crate::failure;
-use crate::peer::relay;
 use crate::peer::stats;
+use crate::peer::{places, relay};
 
 /// Serves a connection whose `MAGIC` has been read, until the other side leaves. `unregistered` counts the connection
 /// until the handshake is done; until then it is closed when `displaced` returns.
@@ -94,6 +94,7 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
             Ask::MemoryStats => stats::with_memory(node).await,
             Ask::StreamStats => stats::with_streams(node).await,
             Ask::About => stats::with_about(node).await,
+            Ask::Moved(moved) => places::take(node, moved),
             Ask::OpenRelay(open) => relay::serve::open(node, open).await,
             Ask::PullRelay(pull) => relay::serve::pull(node, pull).await,
             Ask::LeaveRelay {

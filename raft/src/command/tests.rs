@@ -152,6 +152,7 @@ fn later_commands() -> Vec<Command> {
         Command::Stopped {
             instance: InstanceId(1),
         },
+        Command::Remove { node: NodeId(5) },
     ]
 }
 

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use vineyard_wire::{InstanceId, ObjectId};
+use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use super::codec::Writer;
 use super::rows::{BlobRow, Instance, Pairs, Record, map, pairs};
@@ -165,6 +165,9 @@ enum Command<'a> {
     Stopped {
         instance: u64,
     },
+    Remove {
+        node: u64,
+    },
 }
 
 impl<'a> From<&'a command::Command> for Command<'a> {
@@ -275,6 +278,7 @@ impl<'a> From<&'a command::Command> for Command<'a> {
             command::Command::Stopped { instance } => Self::Stopped {
                 instance: instance.0,
             },
+            command::Command::Remove { node } => Self::Remove { node: node.0 },
         }
     }
 }
@@ -389,6 +393,7 @@ impl From<Command<'_>> for command::Command {
             Command::Stopped { instance } => Self::Stopped {
                 instance: InstanceId(instance),
             },
+            Command::Remove { node } => Self::Remove { node: NodeId(node) },
         }
     }
 }

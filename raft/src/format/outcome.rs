@@ -94,6 +94,7 @@ pub(super) enum Refusal {
     ReservedKey { id: u64, key: String },
     NodeTaken { node: u64 },
     BootSeen { instance: u64 },
+    Removed { node: u64 },
 }
 
 impl From<&command::Refusal> for Refusal {
@@ -155,6 +156,7 @@ impl From<&command::Refusal> for Refusal {
             command::Refusal::BootSeen { instance } => Self::BootSeen {
                 instance: instance.0,
             },
+            command::Refusal::Removed { node } => Self::Removed { node: node.0 },
         }
     }
 }
@@ -210,6 +212,7 @@ impl From<Refusal> for command::Refusal {
             Refusal::BootSeen { instance } => Self::BootSeen {
                 instance: InstanceId(instance),
             },
+            Refusal::Removed { node } => Self::Removed { node: NodeId(node) },
         }
     }
 }

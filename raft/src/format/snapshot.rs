@@ -4,9 +4,11 @@
 //! |---|---|
 //! | 1 | all up to `edited`; one that was written between the builds of feature levels 0 and 2 ends after `lives` |
 //! | 2 | `lives` and `levels` as well |
+//! | 3 | the nodes that were removed as well |
 //!
 //! A state is written in the lowest version that holds it: until every member knows feature level 1 there are no
-//! lives, and so members of the oldest builds can read what they are sent.
+//! lives, and until a node is removed nothing that needs level 4, so members of older builds can read what they are
+//! sent.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use crate::state::objects::{self, Objects};
 use crate::state::{Namespace, Space, State};
 
 /// The newest version.
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
 
 /// Which snapshot is current.
 #[derive(Serialize, Deserialize)]
@@ -54,9 +56,13 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         lives,
         levels,
     } = state;
-    let version = match lives.is_empty() && levels.is_empty() {
-        true => 1,
-        false => VERSION,
+    let version = match (
+        lives.is_empty() && levels.is_empty(),
+        instances.removed.is_empty(),
+    ) {
+        (true, true) => 1,
+        (false, true) => 2,
+        (_, false) => VERSION,
     };
     let mut out = Writer::new(version);
     out.put(applied);
@@ -85,6 +91,10 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
             levels.iter().map(|(node, level)| (node.0, *level)),
         );
     }
+    if version > 2 {
+        let removed = &instances.removed;
+        out.rows(removed.len(), removed.iter().map(|node| node.0));
+    }
     out.end()
 }
 
@@ -105,6 +115,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<State, Malformed> {
     }
     if version > 1 {
         state.levels = input.rows(|(node, level): (u64, u8)| (NodeId(node), level))?;
+    }
+    if version > 2 {
+        state.instances.removed = input.rows(NodeId)?;
     }
     input.end()?;
     Ok(state)
@@ -148,7 +161,11 @@ fn take_nodes(input: &mut Reader) -> Result<Nodes, Malformed> {
 }
 
 fn put_instances(out: &mut Writer, instances: &Instances) {
-    let Instances { rows, current } = instances;
+    let Instances {
+        rows,
+        current,
+        removed: _,
+    } = instances;
     out.rows(
         rows.len(),
         rows.iter().map(|(id, row)| (id.0, Instance::from(row))),
@@ -164,6 +181,7 @@ fn take_instances(input: &mut Reader) -> Result<Instances, Malformed> {
         rows: input
             .rows(|(id, row): (u64, Instance)| (InstanceId(id), instances::Instance::from(row)))?,
         current: input.rows(|(node, id)| (NodeId(node), InstanceId(id)))?,
+        removed: OrdSet::new(),
     })
 }
 

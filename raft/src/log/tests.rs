@@ -24,7 +24,8 @@ where
     async fn build(&self) -> Result<(G, Log, Machine), StorageError<TypeConfig>> {
         let (guard, disk) = (self.0)();
         let log = Log::load(disk.clone(), Arc::new(NoFaults)).unwrap();
-        let shared = Arc::new(Published::new(NodeId(0), Options::default().quorum_lasts()));
+        let quorum_lasts = Options::default().quorum_lasts();
+        let shared = Arc::new(Published::new(NodeId(0), quorum_lasts, Arc::new(NoFaults)));
         let machine =
             Machine::load(disk, Arc::new(LocalThreads), shared, Arc::new(NoFaults)).unwrap();
         Ok((guard, log, machine))

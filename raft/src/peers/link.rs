@@ -32,8 +32,6 @@ pub(crate) struct Links {
     idle: Arc<Mutex<Idle>>,
     /// One that was idle for longer is about to be closed by the other side.
     idle_max: Duration,
-    /// Where others said that a member listens.
-    told: Arc<Mutex<BTreeMap<NodeId, String>>>,
 }
 
 /// Each with when it was used last, ascending.
@@ -46,7 +44,6 @@ impl Links {
             shared,
             idle: Arc::default(),
             idle_max,
-            told: Arc::default(),
         }
     }
 
@@ -89,22 +86,11 @@ impl Links {
         }
     }
 
-    /// Notes where another member says that `node` listens: this node may have been away when that changed.
-    pub(crate) fn told(&self, node: NodeId, endpoint: String) {
-        self.lock_told().insert(node, endpoint);
-    }
-
-    /// Dials where the state says that `node` is, then where others said so.
+    /// Dials where this node knows that `node` listens, or has listened.
     async fn dial(&self, node: NodeId) -> io::Result<Box<dyn Stream>> {
-        let known = self.shared.endpoint_of(node);
-        let told = self
-            .lock_told()
-            .get(&node)
-            .cloned()
-            .filter(|told| known.as_ref() != Some(told));
         let nowhere = format!("nobody knows where {node} is");
         let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, nowhere));
-        for endpoint in known.into_iter().chain(told) {
+        for endpoint in self.shared.endpoints_of(node) {
             outcome = self.dial_at(node, endpoint).await;
             if outcome.is_ok() {
                 break;
@@ -149,10 +135,6 @@ impl Links {
     /// Drops what was idle for too long.
     fn drop_old(&self, kept: &mut Vec<(Instant, Box<dyn Stream>)>) {
         kept.retain(|(used, _)| used.elapsed() < self.idle_max);
-    }
-
-    fn lock_told(&self) -> MutexGuard<'_, BTreeMap<NodeId, String>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {

@@ -142,6 +142,7 @@ impl State {
                 level,
             } => self.admit_at(*key, endpoint, *level),
             Command::Stopped { instance } => self.stop(*instance, events),
+            Command::Remove { node } => self.remove(*node, events),
         }
     }
 
@@ -172,6 +173,10 @@ impl State {
 
     fn admit(&mut self, key: u128, endpoint: &str) -> Outcome {
         let cluster = self.cluster.clone().ok_or(Refusal::NotFounded)?;
+        let known = self.nodes.of_key(key).map(|node| node.id);
+        if let Some(node) = known.filter(|node| self.instances.is_removed(*node)) {
+            return Err(Refusal::Removed { node });
+        }
         let node = self.nodes.admit(key, endpoint)?;
         Ok(Applied::Admitted { node, cluster })
     }
@@ -212,6 +217,9 @@ impl State {
         events: &mut Vec<Event>,
     ) -> Outcome {
         let id = instance.id;
+        if self.is_removed(id.node()) {
+            return Err(Refusal::Removed { node: id.node() });
+        }
         if self.instances.is_replaced(id) {
             return Err(Refusal::Stale { instance: id });
         }
@@ -221,6 +229,18 @@ impl State {
         let outcome = self.register(instance, events)?;
         self.lives.insert(id.node(), life);
         Ok(outcome)
+    }
+
+    fn remove(&mut self, node: NodeId, events: &mut Vec<Event>) -> Outcome {
+        if self.nodes.get(node).is_none() {
+            return Err(Refusal::NoNode { node });
+        }
+        if let Some(instance) = self.instances.remove(node) {
+            self.bury(instance, events);
+        }
+        self.lives.remove(&node);
+        self.levels.remove(&node);
+        Ok(Applied::Done)
     }
 
     /// Takes from an instance that is gone what only a living one can have.

@@ -1,8 +1,9 @@
 //! Instances: the boots of the cluster's nodes, and what the leader's watch says of them.
 //!
-//! Promise: of each node exactly the latest boot that registered is current, and every earlier one is gone for good.
+//! Promise: of each node exactly the latest boot that registered is current, and every earlier one is gone for good. Of
+//! a node that was removed every boot is gone, and none comes.
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, NodeId};
 
@@ -13,7 +14,7 @@ use crate::command::Refusal;
 pub enum Liveness {
     Up,
     Unreachable,
-    /// Replaced by a later boot of its node.
+    /// Replaced by a later boot of its node, or its node was removed.
     Gone,
     /// It was stopped in order; its node has not booted since.
     Stopped,
@@ -36,6 +37,8 @@ pub struct Instance {
 pub(crate) struct Instances {
     pub(crate) rows: OrdMap<InstanceId, Instance>,
     pub(crate) current: OrdMap<NodeId, InstanceId>,
+    /// Nodes that are no members any more.
+    pub(crate) removed: OrdSet<NodeId>,
 }
 
 impl Instances {
@@ -52,8 +55,25 @@ impl Instances {
         self.current.get(&node).and_then(|id| self.rows.get(id))
     }
 
-    /// True if a later boot of its node has registered.
+    pub(super) fn is_removed(&self, node: NodeId) -> bool {
+        self.removed.contains(&node)
+    }
+
+    /// Takes the node out. Returns its instance, if it had one, which is now gone.
+    pub(super) fn remove(&mut self, node: NodeId) -> Option<InstanceId> {
+        self.removed.insert(node);
+        let last = self.current.remove(&node)?;
+        if let Some(row) = self.rows.get_mut(&last) {
+            row.liveness = Liveness::Gone;
+        }
+        Some(last)
+    }
+
+    /// True if the cluster has taken its node out, or a later boot of the node has registered.
     pub(super) fn is_replaced(&self, id: InstanceId) -> bool {
+        if self.is_removed(id.node()) {
+            return true;
+        }
         self.current
             .get(&id.node())
             .is_some_and(|current| current.boot() > id.boot())
@@ -62,6 +82,9 @@ impl Instances {
     /// Makes `instance` its node's current one and up. Returns the instance this replaced, if any, which is now gone.
     pub(super) fn register(&mut self, instance: &Instance) -> Result<Option<InstanceId>, Refusal> {
         let id = instance.id;
+        if self.is_removed(id.node()) {
+            return Err(Refusal::Removed { node: id.node() });
+        }
         if self.is_replaced(id) {
             return Err(Refusal::Stale { instance: id });
         }

@@ -1,5 +1,6 @@
 //! What a node may ask of the state: lookups and ordered walks, none of which copies a table.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
@@ -8,7 +9,7 @@ use super::State;
 use super::instances::{Instance, Liveness};
 use super::locks::Lock;
 use super::nodes::Node;
-use super::objects::{BlobRow, Record};
+use super::objects::{BlobRow, Record, members_of};
 use crate::features;
 
 impl State {
@@ -177,9 +178,47 @@ impl State {
         self.nodes.of_key(key)
     }
 
-    /// In ascending order of ids.
+    /// The members in ascending order of ids, without those that were removed.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.iter()
+        let is_member = |node: &&Node| !self.is_removed(node.id);
+        self.nodes.iter().filter(is_member)
+    }
+
+    /// Whether a node was a member and is none any more.
+    pub fn is_removed(&self, node: NodeId) -> bool {
+        self.instances.is_removed(node)
+    }
+
+    /// How many persistent objects lose bytes if `node` does not come back: those that refer to a blob of which nobody
+    /// else has the bytes, and that have no copy with bytes elsewhere.
+    pub fn objects_only_on(&self, node: NodeId) -> usize {
+        let Some(instance) = self.current_instance_of(node).map(|current| current.id) else {
+            return 0;
+        };
+        let objects = &self.root().objects;
+        let is_alone = |blob: &ObjectId| {
+            let row = objects.blob(*blob);
+            row.is_some_and(|row| row.locations.iter().eq([&instance]))
+        };
+        let blobs = objects.held_by(instance).filter(is_alone);
+        let parents: BTreeSet<ObjectId> = blobs.flat_map(|blob| objects.parents(blob)).collect();
+        let has_bytes = |blob: ObjectId| {
+            let row = objects.blob(blob);
+            row.is_some_and(|row| !row.locations.is_empty())
+        };
+        let is_whole = |id: ObjectId| {
+            let members = objects.get(id).map(|record| members_of(record));
+            let blobs = members.into_iter().flatten().filter(|id| id.is_blob());
+            blobs.into_iter().all(has_bytes)
+        };
+        let has_copy = |id: &ObjectId| {
+            let signature = objects.get(*id).map(|record| record.signature);
+            signature.is_some_and(|signature| {
+                let mut copies = objects.of_signature(signature);
+                copies.any(|(_, copy)| !parents.contains(&copy) && is_whole(copy))
+            })
+        };
+        parents.iter().filter(|id| !has_copy(id)).count()
     }
 
     pub fn lock(&self, name: &str) -> Option<&Lock> {

@@ -33,6 +33,11 @@ impl Net {
             .insert((from.to_owned(), to.to_owned()), link);
     }
 
+    /// From now on `name` stands for the machine `ip`.
+    pub fn name(&self, name: &str, ip: &str) {
+        self.lock().names.insert(name.to_owned(), ip.to_owned());
+    }
+
     /// The machine `ip` loses its power: nobody hears from it, and what it had open is forgotten.
     pub fn lose_power(&self, ip: &str) {
         self.lock().dark.insert(ip.to_owned());

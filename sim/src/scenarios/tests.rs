@@ -56,6 +56,30 @@ fn an_old_copy_returns_and_is_refused() {
 }
 
 #[test]
+fn all_nodes_move_at_once_and_find_each_other() {
+    play(all_nodes_move_at_once::play);
+}
+
+#[test]
+fn an_older_boot_says_where_it_is_and_is_refused() {
+    play(an_older_boot_says_where_it_is::play);
+}
+
+/// The check finds the fault, so what it does not find is not there.
+#[test]
+fn an_older_boot_that_is_believed_is_found() {
+    let settings = Settings {
+        injected: Some("older_boot_accepted".parse().unwrap()),
+        ..Settings::default()
+    };
+    let outcome = an_older_boot_says_where_it_is::play(settings);
+    let found = |violation: &crate::violation::Violation| {
+        violation.invariant == crate::invariants::older_boots_are_refused::NAME
+    };
+    assert!(outcome.violations.iter().any(found), "{outcome:?}");
+}
+
+#[test]
 fn a_paused_node_returns_as_itself() {
     play(a_paused_node_returns::play);
 }
@@ -73,4 +97,14 @@ fn a_delete_through_a_node_that_lags_deletes_or_says_that_it_did_not() {
 #[test]
 fn the_nodes_are_replaced_one_by_one_and_the_level_rises() {
     play(the_nodes_are_replaced_one_by_one::play);
+}
+
+#[test]
+fn a_dead_voter_is_replaced_by_a_live_learner() {
+    play(a_dead_voter_is_replaced::play);
+}
+
+#[test]
+fn dead_nodes_are_removed_and_do_not_come_back() {
+    play(dead_nodes_are_removed::play);
 }

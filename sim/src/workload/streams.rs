@@ -11,7 +11,6 @@ use vineyard_wire::ObjectId;
 
 use super::{End, Worker, ending};
 use crate::chance::Chance;
-use crate::cluster::endpoint;
 use crate::invariants::chunks_come_in_order::{self as in_order, Got};
 use crate::trace::Kind;
 
@@ -90,7 +89,7 @@ impl Worker {
         let address = format!("10.0.2.{}", self.number);
         let machine = self.world.machine(&address, &self.name);
         let world = self.world.client(&machine, &self.name);
-        let (endpoint, options) = (endpoint(node), Options::default());
+        let (endpoint, options) = (self.cluster.endpoint(node), Options::default());
         world.connect_rpc(&endpoint, &options).await.ok()
     }
 

@@ -101,6 +101,7 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         Reply::PullNextStreamChunk(pulled) => stream::encode(body, pulled),
         Reply::StreamStatus(status) => body.fields(status),
         Reply::ClusterMeta { meta } => body.field("meta", &ByText(meta)),
+        Reply::RemoveNode(removed) => body.fields(removed),
         Reply::Token { token } => body.field("token", token),
     }
 }
@@ -127,6 +128,7 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::GetNextStreamChunk => stream::next_chunk(all(text)?),
         Kind::PullNextStreamChunk => stream::pulled(all(text)?),
         Kind::StreamStatus => Reply::StreamStatus(all(text)?),
+        Kind::RemoveNode => Reply::RemoveNode(all(text)?),
         Kind::DebugCommand => Reply::DebugCommand,
         Kind::Register => Reply::Register(all(text)?),
         Kind::InstanceStatus => Reply::InstanceStatus(one(text, "meta")?),

@@ -93,6 +93,7 @@ table! {
         InstanceStatus = "instance_status_request",
         ClusterStatus = "cluster_status_request",
         Token = "token_request",
+        RemoveNode = "remove_node_request",
     }
 }
 
@@ -142,6 +143,7 @@ table! {
         InstanceStatus = "instance_status_reply",
         ClusterStatus = "cluster_status_reply",
         Token = "token_reply",
+        RemoveNode = "remove_node_reply",
     }
 }
 

@@ -1,8 +1,8 @@
 //! One example of each peer message. A new variant does not compile until it is listed here.
 
 use vineyard_wire::peer::{
-    About, Answer, Ask, Challenge, Hello, Introduced, Join, Life, OpenRelay, PROOF_BYTES,
-    PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, VERSION, Welcome,
+    About, Answer, Ask, Challenge, Hello, Introduced, Join, Life, Moved, OpenRelay, PROOF_BYTES,
+    PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, VERSION, Welcome, Whereabouts,
 };
 use vineyard_wire::stream::{OnReaderGone, ReadersKind};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
@@ -65,6 +65,7 @@ names! { WELCOMES welcome_name(Welcome) {
 names! { INTRODUCTIONS introduced_name(Introduced) {
     Introduced::Welcome(_) => "introduced.welcome",
     Introduced::Outlived => "introduced.outlived",
+    Introduced::Removed => "introduced.removed",
 } }
 
 names! { ASKS ask_name(Ask) {
@@ -79,6 +80,7 @@ names! { ASKS ask_name(Ask) {
     Ask::LeaveRelay { .. } => "ask.leave_relay",
     Ask::StreamStats => "ask.stream_stats",
     Ask::About => "ask.about",
+    Ask::Moved(_) => "ask.moved",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -92,6 +94,9 @@ names! { ANSWERS answer_name(Answer) {
     Answer::RelayLeft => "answer.relay_left",
     Answer::StreamStats { .. } => "answer.stream_stats",
     Answer::About { .. } => "answer.about",
+    Answer::Places { .. } => "answer.places",
+    Answer::Outlived => "answer.outlived",
+    Answer::Removed => "answer.removed",
 } }
 
 pub(crate) fn hellos() -> Vec<Hello> {
@@ -145,7 +150,11 @@ pub(crate) fn life() -> Life {
 }
 
 pub(crate) fn introductions() -> Vec<Introduced> {
-    vec![Introduced::Welcome(life()), Introduced::Outlived]
+    vec![
+        Introduced::Welcome(life()),
+        Introduced::Outlived,
+        Introduced::Removed,
+    ]
 }
 
 fn range(offset: u64, len: u64) -> Range {
@@ -197,6 +206,10 @@ pub(crate) fn asks() -> Vec<Ask> {
         },
         Ask::StreamStats,
         Ask::About,
+        Ask::Moved(Moved {
+            life: life(),
+            endpoint: "n1.test:9600".into(),
+        }),
     ]
 }
 
@@ -259,5 +272,13 @@ pub(crate) fn answers() -> Vec<Answer> {
             pieces: pieces(),
             streams: streams(),
         },
+        Answer::Places {
+            places: vec![Whereabouts {
+                instance: InstanceId(65_537),
+                endpoint: "n1.test:9600".into(),
+            }],
+        },
+        Answer::Outlived,
+        Answer::Removed,
     ]
 }

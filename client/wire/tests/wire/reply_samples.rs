@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Registered, Role,
-    StreamTotals,
+    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Registered,
+    RemovedNode, Role, StreamTotals,
 };
-use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
+use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
 use crate::samples::{BLOB, OBJECT, OTHER_BLOB, OTHER_OBJECT, content};
 
@@ -246,6 +246,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             "pieces",
             Reply::InstanceStatus(instance_status(Some(pieces()))),
         ),
+        ("", Reply::RemoveNode(removed_node())),
         ("", Reply::ClusterStatus(cluster_status())),
         (
             "pieces",
@@ -279,6 +280,14 @@ fn instance_status(pieces: Option<MemoryPieces>) -> InstanceStatus {
 }
 
 /// A leader with its stats, and a node that did not answer.
+fn removed_node() -> RemovedNode {
+    RemovedNode {
+        node: NodeId(3),
+        endpoint: "n3.test:9600".into(),
+        objects_lost: 12,
+    }
+}
+
 pub(crate) fn cluster_status() -> ClusterStatus {
     let node = |number, role, state, stats| NodeStatus {
         instance_id: InstanceId(number),

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
     ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Registered, Role,
-    StreamTotals,
+    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Registered,
+    RemovedNode, Role, StreamTotals,
 };
-use vineyard_wire::{Code, InstanceId, ObjectId, Reply, Signature, Status, TreeText};
+use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
 use crate::strategies::{id, ids, text, tree};
 use crate::stream_samples;
@@ -85,6 +85,7 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
             .prop_map(|meta| Reply::ClusterMeta { meta })
             .boxed(),
         Kind::InstanceStatus => instance_status().prop_map(Reply::InstanceStatus).boxed(),
+        Kind::RemoveNode => removed_node().prop_map(Reply::RemoveNode).boxed(),
         Kind::ClusterStatus => cluster_status().prop_map(Reply::ClusterStatus).boxed(),
         Kind::Token => text().prop_map(|token| Reply::Token { token }).boxed(),
     }
@@ -258,6 +259,14 @@ pub(crate) fn pieces() -> impl Strategy<Value = MemoryPieces> {
     any::<[u64; 2]>().prop_map(|[deleted_bytes, largest_free_bytes]| MemoryPieces {
         deleted_bytes,
         largest_free_bytes,
+    })
+}
+
+fn removed_node() -> impl Strategy<Value = RemovedNode> {
+    (any::<[u64; 2]>(), text()).prop_map(|([node, objects_lost], endpoint)| RemovedNode {
+        node: NodeId(node),
+        endpoint,
+        objects_lost,
     })
 }
 

@@ -10,8 +10,9 @@ use vineyard_wire::json::{
     decode_reply, decode_request, encode_reply, encode_request, encode_status,
 };
 use vineyard_wire::peer::{
-    self, About, Answer, Ask, Challenge, Hello, Introduced, Join, Life, OpenRelay, PROOF_BYTES,
-    PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, Welcome,
+    self, About, Answer, Ask, Challenge, Hello, Introduced, Join, Life, Moved, OpenRelay,
+    PROOF_BYTES, PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, Welcome,
+    Whereabouts,
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
@@ -51,6 +52,14 @@ fn ask() -> impl Strategy<Value = Ask> {
         Just(Ask::MemoryStats),
         Just(Ask::StreamStats),
         Just(Ask::About),
+        (any::<u64>(), any::<u128>(), any::<String>()).prop_map(|(instance, key, endpoint)| {
+            let life = Life {
+                instance: InstanceId(instance),
+                key,
+                before: vec![key],
+            };
+            Ask::Moved(Moved { life, endpoint })
+        }),
         (any::<[u64; 3]>(), any::<String>()).prop_map(|([reader, stream, number], cursor)| {
             Ask::OpenRelay(OpenRelay {
                 reader: InstanceId(reader),
@@ -136,6 +145,15 @@ fn answer() -> impl Strategy<Value = Answer> {
             }
         ),
         any::<u64>().prop_map(|len| Answer::Bytes { len }),
+        vec((any::<u64>(), any::<String>()), 0..4).prop_map(|places| Answer::Places {
+            places: places
+                .into_iter()
+                .map(|(instance, endpoint)| Whereabouts {
+                    instance: InstanceId(instance),
+                    endpoint,
+                })
+                .collect(),
+        }),
         (vec(relayed(), 0..4), any::<bool>())
             .prop_map(|(chunks, is_last)| Answer::Relayed { chunks, is_last }),
         status().prop_map(Answer::Refused),

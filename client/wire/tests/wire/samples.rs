@@ -1,8 +1,10 @@
 //! One example of each request. Where the original's traffic was captured, the example is that message.
 
 use serde_json::{Value, json};
-use vineyard_wire::request::{DelData, GetName, GetObject, PutName, PutObject, Register};
-use vineyard_wire::{ObjectId, Request, Tree};
+use vineyard_wire::request::{
+    DelData, GetName, GetObject, PutName, PutObject, Register, RemoveNode,
+};
+use vineyard_wire::{NodeId, ObjectId, Request, Tree};
 
 pub(crate) const BLOB: ObjectId = ObjectId(16_753_639_578_027_425_792);
 pub(crate) const OTHER_BLOB: ObjectId = ObjectId(16_753_639_579_315_077_123);
@@ -66,6 +68,14 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
         ("", Request::ClusterMeta),
         ("", Request::InstanceStatus),
         ("", Request::ClusterStatus),
+        (
+            "",
+            Request::RemoveNode(RemoveNode {
+                node: NodeId(3),
+                lose_objects: true,
+                dry_run: false,
+            }),
+        ),
         ("", Request::Token),
         ("", Request::Clear),
         ("", Request::MemoryTrim),

@@ -4,8 +4,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Number, Value};
 use vineyard_wire::json::RequestType;
-use vineyard_wire::request::{DelData, GetName, GetObject, PutName, PutObject, Register};
-use vineyard_wire::{ObjectId, Request, Tree};
+use vineyard_wire::request::{
+    DelData, GetName, GetObject, PutName, PutObject, Register, RemoveNode,
+};
+use vineyard_wire::{NodeId, ObjectId, Request, Tree};
 
 use crate::stream_samples;
 
@@ -58,6 +60,15 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         Verb::ClusterMeta => Just(Request::ClusterMeta).boxed(),
         Verb::InstanceStatus => Just(Request::InstanceStatus).boxed(),
         Verb::ClusterStatus => Just(Request::ClusterStatus).boxed(),
+        Verb::RemoveNode => (any::<u64>(), any::<[bool; 2]>())
+            .prop_map(|(node, [lose_objects, dry_run])| {
+                Request::RemoveNode(RemoveNode {
+                    node: NodeId(node),
+                    lose_objects,
+                    dry_run,
+                })
+            })
+            .boxed(),
         Verb::Token => Just(Request::Token).boxed(),
         Verb::CreateBuffer
         | Verb::CreateBuffers

@@ -16,6 +16,7 @@ fn identity() -> Identity {
         boots: 2,
         lives: vec![5],
         refused: None,
+        removed: false,
     }
 }
 

@@ -33,6 +33,7 @@ pub(super) enum Ours {
     Size,
     DataDir,
     Listen,
+    Advertise,
     RpcSocketPort,
     Join,
     Found,
@@ -50,6 +51,7 @@ pub(super) enum Ours {
     RpcOpenToAnyone,
     Htpasswd,
     FeatureLevel,
+    ReplaceAfter,
 }
 
 const fn ours(name: &'static str, takes: Takes, ours: Ours, about: &'static str) -> Spec {
@@ -86,7 +88,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 65] = [
+static TABLE: [Spec; 67] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -118,6 +120,12 @@ static TABLE: [Spec; 65] = [
         "TCP address for clients and nodes [127.0.0.1:9600]",
     ),
     ours(
+        "advertise",
+        Takes::Value("HOST[:PORT]"),
+        Ours::Advertise,
+        "where others dial this node: a name, or an address of its machine [what is bound]",
+    ),
+    ours(
         "rpc-socket-port",
         Takes::Value("PORT"),
         Ours::RpcSocketPort,
@@ -127,7 +135,7 @@ static TABLE: [Spec; 65] = [
         "join",
         Takes::Value("HOST:PORT,..."),
         Ours::Join,
-        "become part of the cluster of these nodes; needs --token-file or VINEYARD_TOKEN",
+        "nodes of the cluster to become part of, and to ask for the others later on; at first with --token-file",
     ),
     ours(
         "found",
@@ -212,6 +220,12 @@ static TABLE: [Spec; 65] = [
         Takes::Value("FILE"),
         Ours::Htpasswd,
         "let in only these users, as `htpasswd -B` writes them",
+    ),
+    ours(
+        "replace-after",
+        Takes::Value("TIME"),
+        Ours::ReplaceAfter,
+        "while this node leads: a voter dead for so long loses its vote to a live learner [10m]",
     ),
     ours(
         "feature-level",
@@ -310,8 +324,8 @@ pub fn help() -> String {
         "vineyardd: a node of a vineyard cluster.\n\n\
          Alone it is a cluster of one. `vineyardd --join HOST:PORT --token-file FILE` adds a node; the\n\
          file has what `vineyardctl token` prints. A restart needs only --data-dir. --socket,\n\
-         --socket-mode, --size, --data-dir, --listen, --rpc-open-to-anyone, --join, --token-file and --log\n\
-         may also be given in the environment, as in VINEYARD_DATA_DIR; a flag wins.\n\nFlags:\n",
+         --socket-mode, --size, --data-dir, --listen, --advertise, --rpc-open-to-anyone, --join, --token-file\n\
+         and --log may also be given in the environment, as in VINEYARD_DATA_DIR; a flag wins.\n\nFlags:\n",
     );
     let mut released = String::from("\nFlags of the released server, accepted with a notice:\n");
     for spec in TABLE.iter().filter(|spec| !spec.about.is_empty()) {

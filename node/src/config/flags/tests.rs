@@ -225,3 +225,49 @@ fn a_flag_file_is_read_in_place() {
     assert!(matches!(error("loop"), FlagError::FlagFileDepth { .. }));
     assert!(matches!(error("absent"), FlagError::FlagFile { .. }));
 }
+
+#[test]
+fn what_others_dial_is_a_host_with_or_without_a_port() {
+    let advertise = |value: &str| parse(&["--advertise", value]).map(|flags| flags.advertise);
+    for good in [
+        "",
+        "a",
+        "a.b:1",
+        "10.0.0.1",
+        "10.0.0.1:65535",
+        "[::1]",
+        "[::1]:2",
+    ] {
+        assert_eq!(advertise(good).unwrap().as_deref(), Some(good));
+    }
+    let long = "x".repeat(600);
+    for bad in [
+        ":1",
+        "a:0",
+        "a:x",
+        "a:65536",
+        "::1",
+        "a b",
+        "a:1:2",
+        long.as_str(),
+    ] {
+        assert!(
+            matches!(advertise(bad), Err(FlagError::BadValue { .. })),
+            "{bad}"
+        );
+    }
+}
+
+#[test]
+fn a_time_has_a_unit() {
+    let told = |value: &str| parse(&["--replace-after", value]).map(|flags| flags.replace_after);
+    for (value, seconds) in [("90s", 90), ("10m", 600), ("2h", 7200)] {
+        assert_eq!(told(value).unwrap(), Some(Duration::from_secs(seconds)));
+    }
+    for bad in ["", "10", "0s", "m", "-1s", "1d", "1.5h", "99999999999h"] {
+        assert!(
+            matches!(told(bad), Err(FlagError::BadValue { .. })),
+            "{bad}"
+        );
+    }
+}

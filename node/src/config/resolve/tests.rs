@@ -193,6 +193,14 @@ fn joining_needs_a_token_and_a_token_a_cluster() {
         resolve(&["--token=t"], &machine(), None),
         Err(ConfigError::NoJoin)
     );
+    let founder = ["--data-dir=/d", "--found", "--token=t"];
+    let founder = resolve(&founder, &machine(), None).unwrap();
+    assert_eq!(founder.founding_token.as_deref(), Some("t"));
+    let begun = Remembered::of(&founder, None);
+    let again = resolve(&["--data-dir=/d"], &machine(), Some(&begun)).unwrap();
+    assert_eq!(again.founding_token.as_deref(), Some("t"));
+    let done = begun.of_node(Some("n0".to_owned()));
+    assert_eq!(done.founding_token, None, "the identity has it");
     let config = resolve(&["--join=a:1,b:2", "--token=t"], &machine(), None).unwrap();
     let join = Join {
         endpoints: vec!["a:1".into(), "b:2".into()],
@@ -211,6 +219,66 @@ fn joining_needs_a_token_and_a_token_a_cluster() {
         .variables
         .insert("VINEYARD_TOKEN".into(), "t".into());
     assert_eq!(resolve(&[], &machine, None).unwrap().join, None);
+}
+
+#[test]
+fn a_node_that_is_told_where_others_dial_it_may_listen_everywhere() {
+    let told = |args: &[&str], old: Option<&Remembered>| {
+        let config = resolve(args, &machine(), old)?;
+        Ok((config.listen, config.advertise))
+    };
+    let at =
+        |listen: &str, advertise: &str| Ok((Listen::At(listen.into()), Some(advertise.to_owned())));
+    for (listen, bound) in [
+        ("0.0.0.0", "0.0.0.0:9600"),
+        ("0.0.0.0:0", "0.0.0.0:0"),
+        ("[::]", "[::]:9600"),
+        ("::", "[::]:9600"),
+        ("[::]:1", "[::]:1"),
+        ("[::1]:1", "[::1]:1"),
+    ] {
+        let args = ["--listen", listen, "--advertise=a.b:7"];
+        assert_eq!(told(&args, None), at(bound, "a.b:7"), "{listen}");
+    }
+    let args = ["--data-dir=/d", "--listen=0.0.0.0", "--advertise=a"];
+    let config = resolve(&args, &machine(), None).unwrap();
+    let old = Remembered::of(&config, Some("0.0.0.0:9600"));
+    let restarted = told(&["--data-dir=/d"], Some(&old));
+    assert_eq!(restarted, at("0.0.0.0:9600", "a"));
+    let refused = told(&["--data-dir=/d", "--advertise="], Some(&old));
+    let everywhere = ConfigError::ListenEverywhere {
+        listen: "0.0.0.0:9600".into(),
+    };
+    assert_eq!(refused, Err(everywhere));
+    let mut machine = machine();
+    machine
+        .variables
+        .insert("VINEYARD_ADVERTISE".into(), "c:1".into());
+    let config = resolve(&[], &machine, None).unwrap();
+    assert_eq!(config.advertise.as_deref(), Some("c:1"));
+}
+
+#[test]
+fn what_join_names_is_remembered_until_another_join_replaces_it() {
+    let config = resolve(&["--join=a:1,b:2", "--token=t"], &machine(), None).unwrap();
+    assert_eq!(config.seeds, ["a:1", "b:2"]);
+    let node = Some("n1 of cluster c".to_owned());
+    let joined = Remembered::of(&config, Some("h:1")).of_node(node);
+    let seeds = |args: &[&str], old: &Remembered| {
+        let mut all = vec!["--data-dir=/d"];
+        all.extend(args);
+        resolve(&all, &machine(), Some(old)).map(|config| config.seeds)
+    };
+    assert_eq!(seeds(&[], &joined), Ok(config.seeds.clone()));
+    // A member needs no token to be told other seeds, also if it founded the cluster.
+    let replaced = vec!["c:3".to_owned()];
+    assert_eq!(seeds(&["--join=c:3"], &joined), Ok(replaced.clone()));
+    let mut founder = joined.clone();
+    founder.join = None;
+    assert_eq!(seeds(&["--join=c:3"], &founder), Ok(replaced));
+    let mut earlier_build = joined;
+    earlier_build.seeds = Vec::new();
+    assert_eq!(seeds(&[], &earlier_build), Ok(config.seeds));
 }
 
 #[test]

@@ -79,8 +79,10 @@ fn a_snapshot_has_the_bytes_it_always_had() {
     let first = hex(&encode(&later));
     later.lives.insert(NodeId(0), 1 << 100);
     let second = hex(&encode(&later));
+    later.instances.removed.insert(NodeId(1));
+    let third = hex(&encode(&later));
     assert_eq!(
-        format!("1 {first}\n2 {second}\n"),
+        format!("1 {first}\n2 {second}\n3 {third}\n"),
         include_str!("../snapshots.txt")
     );
 }
@@ -91,6 +93,8 @@ fn a_state_is_written_in_the_lowest_version_that_holds_it() {
     assert_eq!(encode(&state)[0], 1);
     state.levels.insert(NodeId(0), 2);
     assert_eq!(encode(&state)[0], 2);
+    state.instances.removed.insert(NodeId(1));
+    assert_eq!(encode(&state)[0], 3);
     let read = decode(&encode(&state)).unwrap();
     assert_eq!(read.digest(), state.digest());
 }
@@ -121,10 +125,10 @@ fn what_a_version_does_not_have_is_an_error() {
     second.extend([0, 0, 0]);
     assert_eq!(decode(&second).err(), Some(Malformed::Trailing(1)));
     let mut newer = bytes;
-    newer[0] = 3;
+    newer[0] = VERSION + 1;
     let expected = Malformed::Newer {
-        found: 3,
-        understood: 2,
+        found: VERSION + 1,
+        understood: VERSION,
     };
     assert_eq!(decode(&newer).err(), Some(expected));
 }

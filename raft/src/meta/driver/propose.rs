@@ -251,7 +251,7 @@ impl Driver {
                 .ask(*member, &Question::WhoLeads, WHO_LEADS_TIMEOUT)
                 .await;
             if let Ok(Answer::Leads(Some((leader, endpoint)))) = asked {
-                self.links.told(leader, endpoint);
+                self.shared.places.hear(leader, endpoint);
                 return Some(leader);
             }
         }

@@ -121,3 +121,13 @@ fn a_registration_without_a_life_forgets_the_life_of_before() {
     replica.register(boot(1, 2));
     assert!(!replica.state.is_outlived(boot(1, 2), 6, &[5]));
 }
+
+#[test]
+fn a_node_that_was_removed_holds_no_level_back() {
+    let mut replica = Replica::of_three();
+    replica.says(i(0), LATEST);
+    replica.says(i(1), LATEST);
+    assert_eq!(replica.level(), BASE);
+    replica.done(Command::Remove { node: NodeId(2) });
+    assert_eq!(replica.level(), LATEST);
+}

@@ -362,3 +362,83 @@ fn registering_again_keeps_the_time_of_the_first_registration() {
     let row = replica.state.instance(i(1)).expect("registered");
     assert_eq!((row.since_unix_ms, row.hostname.as_str()), (0, "new"));
 }
+
+#[test]
+fn a_node_that_was_removed_never_comes_back() {
+    let mut replica = with_blob(&[i(2)]);
+    let node = NodeId(2);
+    assert_eq!(replica.state.objects_only_on(node), 1);
+    assert_eq!(replica.state.objects_only_on(NodeId(1)), 0);
+    let events = replica.done(Command::Remove { node });
+    let lost = Event::BlobsLost {
+        instance: i(2),
+        blobs: vec![b(1)],
+    };
+    assert!(events.contains(&lost), "{events:?}");
+    assert_eq!(liveness(&replica, i(2)), Some(Liveness::Gone));
+    let members: Vec<NodeId> = replica.state.nodes().map(|node| node.id).collect();
+    assert_eq!(members, [NodeId(0), NodeId(1)]);
+    assert_eq!(replica.state.objects_only_on(node), 0, "they are lost now");
+    let removed = Err(Refusal::Removed { node });
+    let endpoint = String::new;
+    for command in [
+        Command::Register {
+            instance: instance(boot(2, 1)),
+        },
+        Command::Boot {
+            instance: instance(boot(2, 1)),
+            life: 1,
+            before: Vec::new(),
+        },
+        Command::Admit {
+            key: 102,
+            endpoint: endpoint(),
+        },
+        Command::AdmitAt {
+            key: 102,
+            endpoint: endpoint(),
+            level: 9,
+        },
+    ] {
+        assert_eq!(replica.run(command.clone()).0, removed, "{command:?}");
+    }
+    let write = replica.entry(Some(key(i(2), 0, 0)), persist(&[record(2, &[])]));
+    assert_eq!(write.0, Err(Refusal::Stale { instance: i(2) }));
+    assert_eq!(replica.done(Command::Remove { node }), []);
+    let (unknown, _) = replica.run(Command::Remove { node: NodeId(7) });
+    assert_eq!(unknown, Err(Refusal::NoNode { node: NodeId(7) }));
+    let (admitted, _) = replica.run(Command::Admit {
+        key: 200,
+        endpoint: endpoint(),
+    });
+    let fresh = matches!(
+        admitted,
+        Ok(Applied::Admitted {
+            node: NodeId(3),
+            ..
+        })
+    );
+    assert!(fresh, "an id is never given again: {admitted:?}");
+}
+
+#[test]
+fn an_object_with_a_copy_elsewhere_loses_nothing() {
+    let mut replica = with_blob(&[i(2)]);
+    let copy = Record {
+        signature: record(1, &[]).signature,
+        instance: i(1),
+        ..record(2, &[b(2)])
+    };
+    replica.done(Command::Persist {
+        records: vec![copy],
+        blobs: vec![row(b(2), 8, &[i(1)])],
+    });
+    assert_eq!(replica.state.objects_only_on(NodeId(2)), 0);
+    assert_eq!(replica.state.objects_only_on(NodeId(1)), 0);
+    replica.done(Command::Remove { node: NodeId(2) });
+    assert_eq!(
+        replica.state.objects_only_on(NodeId(1)),
+        1,
+        "the other copy has no bytes any more"
+    );
+}

@@ -99,6 +99,7 @@ fn command() -> impl Strategy<Value = Command> {
             endpoint: String::new(),
             level,
         }),
+        1 => (0..5u64).prop_map(|node| Command::Remove { node: NodeId(node) }),
         2 => (boot(), 0..4u8).prop_map(|(by, level)| crate::features::announcement(by, level)),
         1 => (name(), boot(), 0..50u64)
             .prop_map(|(name, owner, lease_ms)| Command::AcquireLock { name, owner, lease_ms }),

@@ -24,6 +24,8 @@ use vineyard_net::{SystemLocal, SystemNetwork};
 use vineyard_raft::disk::SledDisk;
 use vineyard_shm::MemfdMemory;
 
+pub(crate) use threads::start_plain as start_plain_thread;
+
 /// Everything a node may touch, with its disk under `data_dir`.
 pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
     data_dir::prepare(data_dir)?;

@@ -25,6 +25,8 @@ pub(crate) const SERVE_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) const COMPACT_TICK: Duration = Duration::from_millis(250);
 /// Updates a subscriber may fall behind before they are replaced by one reset.
 pub(crate) const FEED_UPDATES_MAX: usize = 4096;
+/// A member all of whose questions have failed for so long is logged as one that does not answer.
+pub(crate) const AWAY_AFTER: Duration = Duration::from_secs(2);
 /// Time to connect to a peer and shake hands.
 pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_millis(1500);
 /// Connections to one peer that are kept while nobody uses them.

@@ -1,5 +1,6 @@
 //! How members reach each other: one question and one answer at a time on an authenticated stream.
 
+mod absences;
 pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod network;

@@ -83,7 +83,12 @@ impl Process {
     }
 
     pub fn log_end(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        // A log that is a pipe has no end while the process runs.
+        let is_file = fs::metadata(&self.log).is_ok_and(|found| found.is_file());
+        let text = match is_file {
+            true => fs::read_to_string(&self.log).unwrap_or_default(),
+            false => String::new(),
+        };
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
     }

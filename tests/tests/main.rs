@@ -20,6 +20,7 @@ mod hostile;
 mod kill_leader;
 mod ledger;
 mod members;
+mod log;
 mod other_users;
 mod planted_files;
 mod recorded;

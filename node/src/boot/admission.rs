@@ -78,6 +78,7 @@ pub(crate) async fn join(
         endpoint: endpoint.to_owned(),
     };
     let mut said = BTreeMap::new();
+    let mut pause = config.limits.join_retry;
     loop {
         let mut reasons = Vec::new();
         for at in endpoints {
@@ -110,7 +111,7 @@ pub(crate) async fn join(
                     "did not answer in time".to_owned()
                 }
             };
-            // It tries twice a second; the same reason is worth one line.
+            // It tries again and again; the same reason is worth one line.
             if said.insert(at.clone(), reason.clone()).as_ref() != Some(&reason) {
                 match is_reached {
                     true => tracing::warn!(%at, reason, "not admitted yet"),
@@ -120,7 +121,8 @@ pub(crate) async fn join(
             reasons.push(format!("{at} {reason}"));
             waits_for.set(reasons.join("; "));
         }
-        tokio::time::sleep(config.limits.join_retry).await;
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(config.limits.join_retry_max);
     }
 }
 

@@ -39,14 +39,16 @@ pub fn run(args: Vec<String>) -> u8 {
             return USAGE;
         }
     };
-    log::start(filter, startup.log_format);
-    match serve(*startup) {
+    let started = log::start(filter, startup.log_format).map_err(ServeError::Process);
+    let code = match started.and_then(|()| serve(*startup)) {
         Ok(()) => 0,
         Err(error) => {
             log::complain(&error.to_string());
             FAILED
         }
-    }
+    };
+    log::finish();
+    code
 }
 
 /// Why a node's process ended early.

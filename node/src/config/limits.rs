@@ -41,8 +41,9 @@ pub struct Limits {
     pub accept_pause: Duration,
     /// Pause between two log lines about too many connections of one kind.
     pub full_said_every: Duration,
-    /// Pause between two rounds of a `--join` that no node answered.
+    /// Pause between the first two rounds of a `--join` that no node answered. It doubles with each round.
     pub join_retry: Duration,
+    pub join_retry_max: Duration,
     /// A node that has heard of no leader for so long asks other nodes where the members are.
     pub leaderless_after: Duration,
     /// The longest pause between two such rounds; the first is `join_retry`, and each is twice the one before.
@@ -132,6 +133,7 @@ impl Default for Limits {
             join_retry: Duration::from_millis(500),
             leaderless_after: Duration::from_secs(3),
             places_retry_max: Duration::from_secs(4),
+            join_retry_max: Duration::from_secs(4),
 
             slow_request: Duration::from_secs(1),
 

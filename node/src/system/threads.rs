@@ -25,6 +25,14 @@ impl vineyard_env::Threads for SystemThreads {
     }
 }
 
+/// Starts a thread without a runtime, which may wait for the machine as long as it likes.
+pub(crate) fn start_plain(name: &str, main: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let started = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(main);
+    started.map(drop)
+}
+
 /// A runtime takes some descriptors. A lack of them passes, so the thread retries rather than fail, for example, a
 /// snapshot.
 fn patient_runtime() -> io::Result<tokio::runtime::Runtime> {

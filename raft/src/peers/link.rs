@@ -1,7 +1,7 @@
 //! Connections to one member, kept between questions.
 //!
 //! Each connection carries one question at a time, so one that was given up halfway is closed, never used again; as
-//! many are open as there are questions at once.
+//! many are open as there are questions at once. That a member no longer answers, or answers again, is logged once.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +19,7 @@ use vineyard_wire::limits::PEER_FRAME_BYTES_MAX;
 use vineyard_wire::{NodeId, peer};
 
 use super::Dial;
+use super::absences::Absences;
 use super::message::{Answer, Question};
 use crate::options::{DIAL_TIMEOUT, LINKS_IDLE_MAX, SLOWEST_BYTES_PER_SECOND};
 use crate::published::Published;
@@ -32,6 +33,7 @@ pub(crate) struct Links {
     idle: Arc<Mutex<Idle>>,
     /// One that was idle for longer is about to be closed by the other side.
     idle_max: Duration,
+    absences: Arc<Mutex<Absences>>,
 }
 
 /// Each with when it was used last, ascending.
@@ -44,6 +46,7 @@ impl Links {
             shared,
             idle: Arc::default(),
             idle_max,
+            absences: Arc::default(),
         }
     }
 
@@ -72,7 +75,7 @@ impl Links {
             self.keep(node, stream);
             Ok(answer)
         };
-        match tokio::time::timeout(within, asking).await {
+        let answer = match tokio::time::timeout(within, asking).await {
             Ok(answer) => answer,
             Err(_) => {
                 // The kept ones lead to the same silence: the next question finds out by dialling.
@@ -82,6 +85,26 @@ impl Links {
                     io::ErrorKind::TimedOut,
                     format!("{node} did not answer within {waited} ms"),
                 ))
+            }
+        };
+        self.note(node, answer.as_ref().err());
+        answer
+    }
+
+    /// Logs when `node` has begun or ceased to be away.
+    fn note(&self, node: NodeId, error: Option<&io::Error>) {
+        let absences = || self.absences.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoint = || self.shared.endpoint_of(node).unwrap_or_default();
+        match error {
+            Some(error) if absences().fails(node, Instant::now()) => {
+                tracing::warn!(%node, endpoint = endpoint(), %error, "a node does not answer");
+            }
+            Some(_) => {}
+            None => {
+                if let Some(away) = absences().answers(node, Instant::now()) {
+                    let away_ms = away.as_millis();
+                    tracing::info!(%node, endpoint = endpoint(), away_ms, "a node answers again");
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What every session and handler of one node can reach: handles of owners, and facts that do not change while the node
 //! runs. State that has an owner is not kept here.
 
+pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod proposal;
 

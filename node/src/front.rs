@@ -23,6 +23,7 @@ use vineyard_wire::peer::MAGIC;
 use self::ipc::IpcSession;
 use self::limit::{ConnectionLimit, Displaced, Silent};
 use self::rpc::RpcSession;
+use crate::context::audit;
 use crate::context::{Counted, NodeContext};
 use crate::peer;
 use crate::session::writer;
@@ -167,7 +168,10 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, limits: Rc<ClientLimits>
         tokio::select! {
             biased;
             () = node.stopping.begun() => {}
-            Err(error) = served => tracing::debug!(%caller, %error, "a peer connection ended"),
+            Err(error) = served => match error.kind() {
+                io::ErrorKind::PermissionDenied => audit::refused_node(&caller, &error),
+                _ => tracing::debug!(%caller, %error, "a peer connection ended"),
+            },
             else => {}
         }
     } else if first[4..] == [0; 4] && node.config.rpc {

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
 pub(crate) struct Session {
     pub(crate) node: Rc<NodeContext>,
     pub(crate) kind: Kind,
+    /// The other side, for messages.
+    pub(crate) caller: String,
     /// Number in the log; counted up as sessions open.
     pub(crate) number: u64,
     /// Number of requests so far.
@@ -71,6 +73,7 @@ impl Session {
     pub(crate) async fn open(
         node: Rc<NodeContext>,
         kind: Kind,
+        caller: String,
         unregistered: Option<Counted>,
     ) -> Result<Self, Status> {
         let holder = node
@@ -83,6 +86,7 @@ impl Session {
             requests: Cell::new(0),
             node,
             kind,
+            caller,
             holder: Cell::new(holder),
             registered: Cell::new(false),
             releases: Cell::new(false),

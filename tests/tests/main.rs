@@ -6,6 +6,7 @@
 )]
 
 mod addresses;
+mod audit;
 mod client;
 mod data_dir;
 mod descriptors;

@@ -35,7 +35,8 @@ impl Actor for IpcSession {
 
 async fn run(stream: Box<dyn LocalStream>, counted: Counted) {
     let node = counted.node().clone();
-    match Session::open(node, Kind::Ipc, None).await {
+    let caller = stream.peer_address();
+    match Session::open(node, Kind::Ipc, caller, None).await {
         Ok(session) => serve::serve(&session, Connection::unix(stream)).await,
         Err(status) => tracing::warn!(%status, "refused a connection"),
     }

@@ -83,7 +83,8 @@ async fn run(parts: Parts) {
             return refuse_register(&node, Connection::tcp(stream, reader), refusal).await;
         }
     }
-    match Session::open(node, Kind::Rpc, Some(unregistered)).await {
+    let caller = stream.peer_address();
+    match Session::open(node, Kind::Rpc, caller, Some(unregistered)).await {
         Ok(session) => serve::serve(&session, Connection::tcp(stream, reader)).await,
         Err(status) => tracing::warn!(%status, "refused a connection"),
     }
@@ -91,11 +92,12 @@ async fn run(parts: Parts) {
 
 /// Answers the register request of a refused client with the refusal, if the request comes soon. The connection is not
 /// counted among the clients.
-async fn refuse_register(node: &Rc<NodeContext>, connection: Connection, refusal: Status) {
+async fn refuse_register(node: &Rc<NodeContext>, mut connection: Connection, refusal: Status) {
     let Some(_counted) = Counted::refusal(node) else {
         return;
     };
-    let mut session = match Session::open(node.clone(), Kind::Rpc, None).await {
+    let caller = connection.caller();
+    let mut session = match Session::open(node.clone(), Kind::Rpc, caller, None).await {
         Ok(session) => session,
         Err(status) => return tracing::warn!(%status, "refused a connection"),
     };

@@ -7,6 +7,7 @@ use vineyard_wire::request::Register;
 use vineyard_wire::{Code, Reply, Status};
 
 use super::get_object;
+use crate::context::audit::{self, Source};
 use crate::session::{Kind, Session};
 
 /// The version of vineyard whose protocol this is.
@@ -95,6 +96,11 @@ async fn admit(session: &Session, register: &Register) -> Result<(), Status> {
         return Ok(());
     }
     session.note_wrong_password();
+    let source = match session.kind {
+        Kind::Ipc => Source::UnixSocket,
+        Kind::Rpc => Source::Machine,
+    };
+    audit::refused_login(source, &session.caller, &register.username);
     Err(Status::new(
         Code::ConnectionError,
         "IOError: Incorrect username or password; this node lets in the users of its --htpasswd file only",

@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::fetch::HASH_BYTES;
 use super::{frames, handshake, introduction};
 use crate::boot::registration::Boot;
+use crate::context::audit;
 use crate::context::{Counted, NodeContext};
 use crate::failure;
 use crate::peer::stats;
@@ -75,6 +76,7 @@ fn serves(boot: &Boot, purpose: Purpose) -> Result<(), &'static str> {
 }
 
 async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+    let caller = stream.peer_address();
     while let Some(ask) = next_ask(node, stream.as_mut()).await? {
         let answer = match ask {
             Ask::Read { ranges } => {
@@ -85,8 +87,8 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
                 stream = read(node, stream, ranges, Some(trace)).await?;
                 continue;
             }
-            Ask::Join(join) => admit(node, join, features::BASE).await,
-            Ask::JoinAt { join, level } => admit(node, join, level).await,
+            Ask::Join(join) => admit(node, &caller, join, features::BASE).await,
+            Ask::JoinAt { join, level } => admit(node, &caller, join, level).await,
             Ask::Stats => stats::here(node).await.map(|stats| Answer::Stats {
                 instance: node.instance,
                 stats,
@@ -122,11 +124,23 @@ async fn next_ask(node: &NodeContext, stream: &mut dyn Stream) -> io::Result<Opt
     }
 }
 
-async fn admit(node: &Rc<NodeContext>, join: Join, level: u8) -> Result<Answer, Status> {
+async fn admit(
+    node: &Rc<NodeContext>,
+    caller: &str,
+    join: Join,
+    level: u8,
+) -> Result<Answer, Status> {
     let deadline = node.config.limits.metadata_deadline;
     let Join { key, endpoint } = join;
-    let admitted = node.meta.admit(key, endpoint, level, deadline);
-    let (id, cluster): (NodeId, String) = admitted.await.map_err(failure::from_raft)?;
+    let admitted = node.meta.admit(key, endpoint.clone(), level, deadline);
+    let (id, cluster): (NodeId, String) = match admitted.await {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            audit::refused_join(caller, &endpoint, &error);
+            return Err(failure::from_raft(error));
+        }
+    };
+    tracing::info!(node = %id, endpoint, caller, "admitted a node");
     Ok(Answer::Joined {
         node: id,
         cluster,

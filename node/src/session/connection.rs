@@ -38,6 +38,11 @@ impl Connection {
         Self { socket, reader }
     }
 
+    /// The other side, for messages.
+    pub(crate) fn caller(&mut self) -> String {
+        self.parts().0.peer_address()
+    }
+
     /// The parts of a TCP connection, to move bytes on another thread.
     pub(crate) fn into_tcp(self) -> (Box<dyn Stream>, FrameReader) {
         match self.socket {

@@ -34,7 +34,17 @@ pub(crate) async fn accept_local(node: Rc<NodeContext>, mut listener: Box<dyn Lo
     let limit = ConnectionLimit::new(&node, "connections on the Unix socket", connections_max);
     let mut failing = false;
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            () = tokio::time::sleep(node.config.limits.socket_check) => {
+                if !listener.is_in_place() && let Some(again) = listen_again(&node).await {
+                    listener = again;
+                }
+                continue;
+            }
+        };
+        match accepted {
             Ok(stream) => {
                 failing = false;
                 match limit.acquire(|counters| &counters.ipc_connections) {
@@ -43,6 +53,29 @@ pub(crate) async fn accept_local(node: Rc<NodeContext>, mut listener: Box<dyn Lo
                 }
             }
             Err(error) => pause(&node, error, &mut failing).await,
+        }
+    }
+}
+
+/// Listens once more on the Unix socket whose file was removed or replaced; `None` if that is not possible now.
+async fn listen_again(node: &NodeContext) -> Option<Box<dyn LocalListener>> {
+    let (socket, mode) = (&node.config.ipc_socket, node.config.ipc_socket_mode);
+    let listening = async {
+        // The folder may have been removed as well, and made by another user since.
+        node.env.host.check_above(socket)?;
+        node.env.local.listen(socket, mode).await
+    };
+    match listening.await {
+        Ok(listener) => {
+            tracing::warn!(
+                socket,
+                "the socket's file was removed; listening there again"
+            );
+            Some(listener)
+        }
+        Err(error) => {
+            tracing::warn!(socket, %error, "the socket's file was removed or replaced; no new client can connect");
+            None
         }
     }
 }

@@ -44,4 +44,8 @@ impl LocalListener for SimListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn LocalStream>>> {
         Box::pin(async move { Ok(Box::new(self.next().await?) as Box<dyn LocalStream>) })
     }
+
+    fn is_in_place(&self) -> bool {
+        true
+    }
 }

@@ -29,6 +29,7 @@ mod restart;
 mod rolling;
 mod rough_edges;
 mod status;
+mod signals;
 mod streams;
 mod text;
 mod tracing;

@@ -21,6 +21,9 @@ pub trait Host: Send + Sync {
     /// It may block: a user's groups are in a database.
     fn may_connect(&self, user: User, path: &str) -> io::Result<bool>;
 
+    /// Fails if another user could point `path` somewhere else: by the owners and modes of the folders above it.
+    fn check_above(&self, path: &str) -> io::Result<()>;
+
     /// The name of `user`, for messages. It may block as well.
     fn user_name(&self, user: User) -> Option<String>;
 }

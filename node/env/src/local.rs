@@ -18,7 +18,11 @@ pub trait Local: Send + Sync {
 }
 
 pub trait LocalListener: Send {
+    /// The next connection. Cancel safe.
     fn accept(&mut self) -> BoxFuture<'_, io::Result<Box<dyn LocalStream>>>;
+
+    /// Whether its socket is still at its path: the file may have been removed or replaced.
+    fn is_in_place(&self) -> bool;
 }
 
 pub trait LocalStream: Stream {

@@ -103,7 +103,29 @@ fn serve(startup: Startup) -> Result<(), ServeError> {
     LocalSet::new().block_on(&runtime, until_stopped(startup, env))
 }
 
+/// Signals that end a process by default, and that a node does not act on: a terminal that closes, and mistakes.
+fn outlive_signals() -> io::Result<()> {
+    let kinds = [
+        ("SIGHUP", SignalKind::hangup()),
+        ("SIGUSR1", SignalKind::user_defined1()),
+        ("SIGUSR2", SignalKind::user_defined2()),
+    ];
+    for (name, kind) in kinds {
+        let mut signals = signal(kind)?;
+        tokio::task::spawn_local(async move {
+            while signals.recv().await.is_some() {
+                tracing::warn!(
+                    signal = name,
+                    "a signal without a meaning here; the node goes on"
+                );
+            }
+        });
+    }
+    Ok(())
+}
+
 async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
+    outlive_signals().map_err(ServeError::Process)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Process)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Process)?;
     let config = startup.config.clone();

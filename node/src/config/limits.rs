@@ -39,6 +39,8 @@ pub struct Limits {
     pub peer_idle_deadline: Duration,
     /// Pause after an accept that failed, for example because the process has no descriptors left.
     pub accept_pause: Duration,
+    /// Pause between two looks whether the Unix socket's file is still there.
+    pub socket_check: Duration,
     /// Pause between two log lines about too many connections of one kind.
     pub full_said_every: Duration,
     /// Pause between the first two rounds of a `--join` that no node answered. It doubles with each round.
@@ -129,6 +131,7 @@ impl Default for Limits {
             stats_deadline: Duration::from_secs(1),
             peer_idle_deadline: Duration::from_secs(60),
             accept_pause: Duration::from_millis(50),
+            socket_check: Duration::from_secs(2),
             full_said_every: Duration::from_secs(60),
             join_retry: Duration::from_millis(500),
             leaderless_after: Duration::from_secs(3),

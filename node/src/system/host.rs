@@ -1,10 +1,11 @@
 //! This machine, its users and this process, as the kernel describes them.
 
 use std::io;
+use std::path::Path;
 
 use vineyard_env::User;
 
-use super::users;
+use super::{ownership, users};
 
 pub(crate) struct SystemHost;
 
@@ -35,6 +36,10 @@ impl vineyard_env::Host for SystemHost {
 
     fn may_connect(&self, user: User, path: &str) -> io::Result<bool> {
         users::may_connect(user, path)
+    }
+
+    fn check_above(&self, path: &str) -> io::Result<()> {
+        ownership::check_above(Path::new(path))
     }
 
     fn user_name(&self, user: User) -> Option<String> {

@@ -26,6 +26,7 @@ pub async fn local(local: &dyn Local, memory: &dyn Memory, path: &str) {
         .listen(path, 0o600)
         .await
         .expect("a listener in a new directory");
+    assert!(listener.is_in_place());
     let (one, other) = pair(local, &mut listener, path).await;
     assert_eq!(one.peer_address(), path);
     assert_eq!(one.local_address(), "");

@@ -58,12 +58,12 @@ impl Local for SystemLocal {
             socket.bind(&path)?;
             // Between bind and listen nobody can connect, so nobody sees the mode the umask gave.
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
-            let inode = fs::symlink_metadata(&path)?.ino();
+            let file = identity(&path)?;
             let listener = socket.listen(BACKLOG)?;
             Ok(Box::new(UnixDoor {
                 listener,
                 path,
-                inode,
+                file,
             }) as Box<dyn LocalListener>)
         })
     }
@@ -118,7 +118,14 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
 struct UnixDoor {
     listener: UnixListener,
     path: PathBuf,
-    inode: u64,
+    /// Of the socket's file. The kernel keeps the inode while the socket is open, so no other file gets its number.
+    file: (u64, u64),
+}
+
+/// The device and the inode of a file.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl LocalListener for UnixDoor {
@@ -130,12 +137,15 @@ impl LocalListener for UnixDoor {
             Ok(Box::new(UnixLink::new(stream, peer)) as Box<dyn LocalStream>)
         })
     }
+
+    fn is_in_place(&self) -> bool {
+        identity(&self.path).is_ok_and(|found| found == self.file)
+    }
 }
 
 impl Drop for UnixDoor {
     fn drop(&mut self) {
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode);
-        if ours {
+        if self.is_in_place() {
             // A path that cannot be removed now is replaced as stale by the next listener.
             fs::remove_file(&self.path).ok();
         }

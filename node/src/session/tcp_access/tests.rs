@@ -46,6 +46,10 @@ impl Host for Says {
         }
     }
 
+    fn check_above(&self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     fn user_name(&self, _: User) -> Option<String> {
         Some("eve\u{1b}".to_owned())
     }

@@ -1,6 +1,6 @@
 //! Whatever a client sends, and however it ends, the node answers or closes, and keeps nothing of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -18,6 +18,9 @@ const FIGURES: [&str; 6] = [
     "open_fds",
 ];
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(5);
+/// The node's limit, and time for it to be noticed.
+const STALL_MAX: Duration = Duration::from_secs(30);
+const STALLED_WITHIN: Duration = Duration::from_secs(60);
 const CONNECTIONS: usize = 10_000;
 /// Connections open at the same time; below what one process may have.
 const AT_ONCE: usize = 200;
@@ -134,6 +137,42 @@ fn closed_at_last(raw: &mut Raw) -> Result<()> {
             Answer::Reply(reply) => ensure!(reply["code"].is_u64(), "accepted: {reply}"),
         }
     }
+}
+
+#[test]
+fn a_request_that_stops_half_way_ends_its_session() {
+    let (_folder, node) = start();
+    let before = at_rest(&node);
+    let whole = frame(br#"{"type":"instance_status_request"}"#);
+    let half = |(_, dial): &(&str, Dial)| {
+        let mut raw = dial(&node).unwrap();
+        raw.register().unwrap();
+        raw.send(&whole[..whole.len() / 2]).unwrap();
+        raw
+    };
+    let begun = Instant::now();
+    let halves: Vec<Raw> = DIALS.iter().map(half).collect();
+    // One that is idle between two requests stays.
+    let mut idle = Raw::unix(&node.socket()).unwrap();
+    idle.register().unwrap();
+    for mut raw in halves {
+        let told = wait::until("why it is closed", STALLED_WITHIN, || {
+            raw.answer().map(Some)
+        });
+        match told.unwrap() {
+            Answer::Reply(reply) => {
+                let message = reply["message"].as_str().unwrap_or_default();
+                assert!(message.contains("nothing more of a request"), "{reply}");
+            }
+            Answer::Closed => panic!("it was closed without a reason"),
+        }
+        closed_at_last(&mut raw).unwrap();
+    }
+    assert!(begun.elapsed() >= STALL_MAX, "{:?}", begun.elapsed());
+    idle.ask(&json!({"type": "instance_status_request"}))
+        .unwrap();
+    drop(idle);
+    forgets_all(&node, &before);
 }
 
 fn nonsense() -> Vec<Vec<u8>> {

@@ -25,6 +25,8 @@ pub struct Limits {
     pub connect_deadline: Duration,
     /// Deadline for the first whole request of a new connection.
     pub register_deadline: Duration,
+    /// Longest pause within a request that has begun to arrive, after which its connection is closed.
+    pub frame_stall_max: Duration,
     /// How long a login waits until its password is checked: less than clients wait, so that they receive the reason.
     pub login_deadline: Duration,
     /// Wrong passwords after which a connection is closed.
@@ -124,6 +126,7 @@ impl Default for Limits {
             transfer_bytes_per_second_min: 50_000_000,
             connect_deadline: Duration::from_secs(2),
             register_deadline: Duration::from_secs(10),
+            frame_stall_max: Duration::from_secs(30),
             login_deadline: Duration::from_secs(4),
             wrong_passwords_max: 3,
             parting_deadline: Duration::from_secs(1),

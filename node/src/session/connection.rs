@@ -65,6 +65,9 @@ impl Connection {
         };
         let reason = match &read {
             Err(FrameError::TooLong(error)) => Status::invalid(error.to_string()),
+            Err(error @ FrameError::Stalled { .. }) => {
+                Status::new(Code::IoError, error.to_string())
+            }
             Err(FrameError::Late { .. }) => {
                 Status::new(Code::IoError, "no register_request in time")
             }
@@ -75,12 +78,14 @@ impl Connection {
     }
 
     async fn read(&mut self, session: &Session) -> Result<Option<Vec<u8>>, FrameError> {
+        let own = &session.node.config.limits;
         let (stream, reader) = self.parts();
         if session.registered.get() {
-            return reader.frame(stream, limits::CLIENT_FRAME_BYTES_MAX).await;
+            let (bytes_max, stall_max) = (limits::CLIENT_FRAME_BYTES_MAX, own.frame_stall_max);
+            return reader.frame(stream, bytes_max, stall_max).await;
         }
-        let own = &session.node.config.limits;
-        let frame = reader.frame(stream, own.unregistered_frame_bytes_max);
+        let bytes_max = own.unregistered_frame_bytes_max;
+        let frame = reader.frame(stream, bytes_max, own.frame_stall_max);
         let late = |_| FrameError::Late {
             after: own.register_deadline,
         };

@@ -23,6 +23,8 @@ pub(crate) struct FrameReader {
 pub(crate) enum FrameError {
     #[error(transparent)]
     TooLong(#[from] TooLong),
+    #[error("nothing more of a request that had begun came for {} ms", after.as_millis())]
+    Stalled { after: Duration },
     #[error("not registered within {} ms", after.as_millis())]
     Late { after: Duration },
     #[error(transparent)]
@@ -35,20 +37,23 @@ impl FrameReader {
         Self { bytes, used: 0 }
     }
 
-    /// The next frame's body, or `None` at the end of the stream.
+    /// The next frame's body, or `None` at the end of the stream. It may begin whenever the other side likes; once it
+    /// has begun, some of it must come within each `stall_max`.
     pub(crate) async fn frame<S: AsyncRead + Unpin + ?Sized>(
         &mut self,
         stream: &mut S,
         bytes_max: usize,
+        stall_max: Duration,
     ) -> Result<Option<Vec<u8>>, FrameError> {
-        if !self.fill(stream, HEADER_BYTES).await? {
+        if !self.fill(stream, HEADER_BYTES, stall_max).await? {
             return Ok(None);
         }
         let header = self.unused()[..HEADER_BYTES]
             .try_into()
             .expect("HEADER_BYTES bytes");
         let body_bytes = frame::body_bytes(header, bytes_max)?;
-        if !self.fill(stream, HEADER_BYTES + body_bytes).await? {
+        let frame_bytes = HEADER_BYTES + body_bytes;
+        if !self.fill(stream, frame_bytes, stall_max).await? {
             return Ok(None);
         }
         self.used += HEADER_BYTES;
@@ -93,9 +98,16 @@ impl FrameReader {
         &mut self,
         stream: &mut S,
         len: usize,
-    ) -> io::Result<bool> {
+        stall_max: Duration,
+    ) -> Result<bool, FrameError> {
         while self.unused().len() < len {
-            if self.read_some(stream).await? == 0 {
+            let read = match self.unused().is_empty() {
+                true => self.read_some(stream).await,
+                false => tokio::time::timeout(stall_max, self.read_some(stream))
+                    .await
+                    .map_err(|_| FrameError::Stalled { after: stall_max })?,
+            };
+            if read? == 0 {
                 return Ok(false);
             }
         }

@@ -5,6 +5,7 @@ use tokio::io::{AsyncWriteExt, duplex};
 use super::*;
 
 const BYTES_MAX: usize = 1 << 20;
+const STALL_MAX: Duration = Duration::from_secs(30);
 const AHEAD_BYTES_MAX: usize = 256 << 10;
 
 #[tokio::test]
@@ -13,7 +14,7 @@ async fn an_absurd_length_is_refused_before_anything_is_reserved() {
         let (mut near, mut far) = duplex(64);
         far.write_all(&announced.to_le_bytes()).await.unwrap();
         let mut reader = FrameReader::default();
-        match reader.frame(&mut near, BYTES_MAX).await {
+        match reader.frame(&mut near, BYTES_MAX, STALL_MAX).await {
             Err(FrameError::TooLong(error)) => assert_eq!(error.announced, announced),
             other => panic!("{other:?}"),
         }
@@ -30,7 +31,13 @@ async fn memory_grows_with_what_arrived_not_with_what_was_announced() {
     far.write_all(b"only this").await.unwrap();
     drop(far);
     let mut reader = FrameReader::default();
-    assert!(reader.frame(&mut near, BYTES_MAX).await.unwrap().is_none());
+    assert!(
+        reader
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(reader.bytes.capacity() <= 2 * READ_BYTES);
 }
 
@@ -48,7 +55,7 @@ async fn a_frame_may_be_split_anywhere() {
         far.write_all(&sent[..cut]).await.unwrap();
         let mut bodies = Vec::new();
         let read_all = async {
-            while let Some(body) = reader.frame(&mut near, BYTES_MAX).await.unwrap() {
+            while let Some(body) = reader.frame(&mut near, BYTES_MAX, STALL_MAX).await.unwrap() {
                 bodies.push(body);
             }
         };
@@ -77,10 +84,20 @@ async fn frames_that_arrive_together_are_given_out_one_by_one() {
     drop(far);
     let mut reader = FrameReader::default();
     for index in 0..1000_u32 {
-        let body = reader.frame(&mut near, BYTES_MAX).await.unwrap().unwrap();
+        let body = reader
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(body, index.to_le_bytes());
     }
-    assert!(reader.frame(&mut near, BYTES_MAX).await.unwrap().is_none());
+    assert!(
+        reader
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -90,7 +107,11 @@ async fn bytes_read_before_the_session_come_first() {
     let mut reader = FrameReader::new(sent[..HEADER_BYTES].to_vec());
     far.write_all(&sent[HEADER_BYTES..]).await.unwrap();
     assert_eq!(
-        reader.frame(&mut near, BYTES_MAX).await.unwrap().unwrap(),
+        reader
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
+            .await
+            .unwrap()
+            .unwrap(),
         b"hello"
     );
 }
@@ -102,7 +123,11 @@ async fn raw_bytes_after_a_frame_can_be_taken() {
     far.write_all(b"raw bytes").await.unwrap();
     let mut reader = FrameReader::default();
     assert_eq!(
-        reader.frame(&mut near, BYTES_MAX).await.unwrap().unwrap(),
+        reader
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
+            .await
+            .unwrap()
+            .unwrap(),
         b"frame"
     );
     assert_eq!(reader.take(3), b"raw");
@@ -118,7 +143,11 @@ async fn a_close_is_noticed_and_bytes_before_it_are_kept() {
     drop(far);
     reader.until_closed(&mut near, AHEAD_BYTES_MAX).await;
     assert_eq!(
-        reader.frame(&mut near, BYTES_MAX).await.unwrap().unwrap(),
+        reader
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
+            .await
+            .unwrap()
+            .unwrap(),
         b"next"
     );
 }
@@ -139,7 +168,11 @@ async fn a_wait_for_the_close_is_cancel_safe() {
         );
     }
     assert_eq!(
-        reader.frame(&mut near, BYTES_MAX).await.unwrap().unwrap(),
+        reader
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
+            .await
+            .unwrap()
+            .unwrap(),
         body
     );
 }
@@ -168,7 +201,7 @@ async fn a_large_frame_leaves_no_large_buffer() {
     let mut reader = FrameReader::default();
     assert_eq!(
         reader
-            .frame(&mut near, BYTES_MAX)
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
             .await
             .unwrap()
             .unwrap()
@@ -176,4 +209,33 @@ async fn a_large_frame_leaves_no_large_buffer() {
         BYTES_MAX
     );
     assert!(reader.bytes.capacity() <= 2 * READ_BYTES);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_stops_in_the_middle_is_given_up_and_a_slow_one_is_not() {
+    let pause = STALL_MAX - Duration::from_secs(1);
+    let frame = frame::with_header(b"slow");
+    let (mut near, mut far) = duplex(64);
+    let mut reader = FrameReader::default();
+    let slow = async {
+        // No frame has begun: a client may say nothing for as long as it likes.
+        tokio::time::sleep(10 * STALL_MAX).await;
+        for byte in &frame {
+            far.write_all(&[*byte]).await.unwrap();
+            tokio::time::sleep(pause).await;
+        }
+    };
+    let (body, ()) = tokio::join!(reader.frame(&mut near, BYTES_MAX, STALL_MAX), slow);
+    assert_eq!(body.unwrap().as_deref(), Some(b"slow".as_slice()));
+    for begun in [1, HEADER_BYTES, HEADER_BYTES + 1] {
+        let (mut near, mut far) = duplex(64);
+        far.write_all(&frame[..begun]).await.unwrap();
+        let read = FrameReader::default()
+            .frame(&mut near, BYTES_MAX, STALL_MAX)
+            .await;
+        assert!(
+            matches!(read, Err(FrameError::Stalled { .. })),
+            "{begun}: {read:?}"
+        );
+    }
 }

@@ -90,6 +90,10 @@ pub struct Config {
     /// Without passwords, serve also TCP clients whose user may not open the Unix socket, and clients on other
     /// machines.
     pub rpc_open_to_anyone: bool,
+    /// Serve probes over HTTP on the TCP port.
+    pub http: bool,
+    /// Names of this node that HTTP requests may use, beside addresses, `localhost` and the name in `listen`.
+    pub http_hosts: Vec<String>,
     /// Present: only these users may register, on the Unix socket and over TCP.
     pub passwords: Option<Arc<Passwords>>,
     /// While this node leads: a voter that has not answered for so long loses its vote to a learner that answers.
@@ -118,6 +122,8 @@ impl Config {
             compression: true,
             rpc: true,
             rpc_open_to_anyone: false,
+            http: true,
+            http_hosts: Vec::new(),
             passwords: None,
             replace_after: REPLACE_AFTER_DEFAULT,
             feature_level: vineyard_raft::features::LATEST,

@@ -1,12 +1,12 @@
 //! The listeners: accept connections and tell clients from nodes.
 //!
-//! One TCP port serves vineyard clients and other nodes; their first bytes tell them apart. A vineyard client's first
-//! frame is shorter than 4 GiB, so bytes 4 to 7 are zero; the peer magic, TLS and HTTP never start like that. Each kind
-//! of connection has a limit of its own, so that too many of one kind do not exclude the others, and all limits
-//! together leave descriptors for the disk and the members (`config::descriptors`). At the limit of unregistered TCP
+//! One TCP port serves vineyard clients, other nodes and HTTP; their first bytes tell them apart. Each kind of
+//! connection has a limit of its own, so that too many of one kind do not exclude the others, and all limits together
+//! leave descriptors for the disk and the members (`config::descriptors`). At the limit of unregistered TCP
 //! connections, the oldest one that has sent nothing, or has not finished the handshake of a node, is closed for the
 //! next one. Clients and nodes send their first bytes at once, so they are served even then.
 
+mod http;
 mod ipc;
 mod limit;
 pub(crate) mod lobby;
@@ -18,13 +18,13 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use vineyard_env::{Listener, LocalListener, Stream};
 use vineyard_wire::Status;
-use vineyard_wire::peer::MAGIC;
+use vineyard_wire::opening::{OPENING_BYTES, Opening};
 
+use self::http::Http;
 use self::ipc::IpcSession;
 use self::limit::{ConnectionLimit, Displaced, Silent};
 use self::rpc::RpcSession;
-use crate::context::audit;
-use crate::context::{Counted, NodeContext};
+use crate::context::{Counted, NodeContext, audit};
 use crate::peer;
 use crate::session::writer;
 
@@ -87,7 +87,10 @@ pub(crate) async fn accept_network(node: Rc<NodeContext>, mut listener: Box<dyn 
         "unregistered connections",
         node.config.limits.unregistered_max,
     );
-    let client_limits = Rc::new(ClientLimits::new(&node));
+    let protocols = Rc::new(Protocols {
+        limits: ClientLimits::new(&node),
+        http: Http::start(&node),
+    });
     let mut silent = Silent::default();
     let mut failing = false;
     loop {
@@ -102,11 +105,7 @@ pub(crate) async fn accept_network(node: Rc<NodeContext>, mut listener: Box<dyn 
                             counted,
                             displaced: silent.add(),
                         };
-                        tokio::task::spawn_local(greet(
-                            node.clone(),
-                            arrival,
-                            client_limits.clone(),
-                        ));
+                        tokio::task::spawn_local(greet(node.clone(), arrival, protocols.clone()));
                     }
                     Err(status) => refuse(&node, stream, status),
                 }
@@ -114,6 +113,13 @@ pub(crate) async fn accept_network(node: Rc<NodeContext>, mut listener: Box<dyn 
             Err(error) => pause(&node, error, &mut failing).await,
         }
     }
+}
+
+/// Where connections of clients and of HTTP go on.
+struct Protocols {
+    limits: ClientLimits,
+    /// `None` if the node serves no HTTP.
+    http: Option<Http>,
 }
 
 /// The limits for TCP connections of clients.
@@ -133,6 +139,15 @@ impl ClientLimits {
                 limits.unregistered_max,
             ),
         }
+    }
+
+    /// Counts a client that has not registered.
+    fn acquire(&self) -> Result<(Counted, Counted), Status> {
+        let unregistered = self
+            .unregistered
+            .acquire(|counters| &counters.unregistered_clients)?;
+        let counted = self.clients.acquire(|counters| &counters.rpc_connections)?;
+        Ok((counted, unregistered))
     }
 }
 
@@ -173,14 +188,14 @@ async fn pause(node: &NodeContext, error: io::Error, failing: &mut bool) {
     tokio::time::sleep(node.config.limits.accept_pause).await;
 }
 
-async fn greet(node: Rc<NodeContext>, arrival: Arrival, limits: Rc<ClientLimits>) {
+async fn greet(node: Rc<NodeContext>, arrival: Arrival, protocols: Rc<Protocols>) {
     let Arrival {
         mut stream,
         counted: unregistered,
         mut displaced,
     } = arrival;
     let caller = stream.peer_address();
-    let mut first = [0; MAGIC.len()];
+    let mut first = [0; OPENING_BYTES];
     let deadline = node.config.limits.register_deadline;
     let read = tokio::select! {
         biased;
@@ -194,37 +209,37 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, limits: Rc<ClientLimits>
         tracing::debug!(%caller, "a connection closed before its first bytes");
         return;
     }
-    if first == MAGIC {
-        let served = peer::serve::serve(node.clone(), stream, unregistered, async move {
-            displaced.told().await;
-        });
-        tokio::select! {
-            biased;
-            () = node.stopping.begun() => {}
-            Err(error) = served => match error.kind() {
-                io::ErrorKind::PermissionDenied => audit::refused_node(&caller, &error),
-                _ => tracing::debug!(%caller, %error, "a peer connection ended"),
-            },
-            else => {}
-        }
-    } else if first[4..] == [0; 4] && node.config.rpc {
-        drop(unregistered);
-        let acquired = limits
-            .unregistered
-            .acquire(|counters| &counters.unregistered_clients);
-        let acquired = acquired.and_then(|unregistered| {
-            let counted = limits
-                .clients
-                .acquire(|counters| &counters.rpc_connections)?;
-            Ok((counted, unregistered))
-        });
-        match acquired {
-            Ok((counted, unregistered)) => {
-                RpcSession::start(stream, first.to_vec(), counted, unregistered);
+    match (Opening::of(&first), &protocols.http) {
+        (Opening::Node, _) => {
+            let served = peer::serve::serve(node.clone(), stream, unregistered, async move {
+                displaced.told().await;
+            });
+            tokio::select! {
+                biased;
+                () = node.stopping.begun() => {}
+                Err(error) = served => match error.kind() {
+                    io::ErrorKind::PermissionDenied => audit::refused_node(&caller, &error),
+                    _ => tracing::debug!(%caller, %error, "a peer connection ended"),
+                },
+                else => {}
             }
-            Err(status) => refuse(&node, stream, status),
         }
-    } else {
-        tracing::debug!(%caller, "closed a connection that speaks neither protocol of this port");
+        (Opening::Client, _) if node.config.rpc => {
+            drop(unregistered);
+            match protocols.limits.acquire() {
+                Ok((counted, unregistered)) => {
+                    RpcSession::start(stream, first.to_vec(), counted, unregistered);
+                }
+                Err(status) => refuse(&node, stream, status),
+            }
+        }
+        (Opening::Http, Some(http)) => {
+            if let Err(error) = http.take(stream, first, unregistered) {
+                tracing::debug!(%caller, %error, "an HTTP connection was not served");
+            }
+        }
+        _ => {
+            tracing::debug!(%caller, "closed a connection that speaks no protocol of this port");
+        }
     }
 }

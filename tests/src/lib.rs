@@ -9,6 +9,7 @@
 
 pub mod binaries;
 pub mod cluster;
+pub mod http;
 pub mod node;
 pub mod preload;
 pub mod process;

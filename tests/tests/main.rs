@@ -18,6 +18,7 @@ mod fetch;
 mod files;
 mod founding;
 mod hostile;
+mod http;
 mod kill_leader;
 mod ledger;
 mod members;

@@ -10,6 +10,7 @@ pub mod id;
 pub mod json;
 pub mod limits;
 pub mod meta;
+pub mod opening;
 pub mod peer;
 pub mod reply;
 pub mod request;

@@ -140,6 +140,11 @@ impl Boot {
         Ok(until.saturating_duration_since(Instant::now()))
     }
 
+    /// Whether the cluster has registered this boot.
+    pub(crate) fn is_registered(&self) -> bool {
+        *self.stage.borrow() == Stage::Registered
+    }
+
     /// Returns when the cluster refuses this boot, with the reason.
     pub(crate) async fn refused(&self) -> RaftError {
         let mut stages = self.stage.subscribe();

@@ -47,6 +47,8 @@ pub struct Flags {
     pub compression: Option<bool>,
     pub rpc: Option<bool>,
     pub rpc_open_to_anyone: Option<bool>,
+    pub http: Option<bool>,
+    pub http_hosts: Option<Vec<String>>,
     pub htpasswd: Option<PathBuf>,
     pub replace_after: Option<Duration>,
     pub feature_level: Option<u8>,
@@ -230,6 +232,11 @@ impl Flags {
                 self.rpc_open_to_anyone =
                     Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?);
             }
+            Ours::Http => self.http = Some(on_or_off(value).map_err(bad)?),
+            Ours::HttpHost => {
+                let names = value.split(',').filter(|name| !name.is_empty());
+                self.http_hosts = Some(names.map(str::to_owned).collect());
+            }
             // An empty value differs from no flag: a data directory may remember one.
             Ours::Htpasswd => self.htpasswd = Some(PathBuf::from(value)),
             Ours::FeatureLevel => self.feature_level = Some(feature_level(value).map_err(bad)?),
@@ -245,6 +252,14 @@ fn log_format(value: &str) -> Result<LogFormat, String> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("write text or json".to_owned()),
+    }
+}
+
+fn on_or_off(value: &str) -> Result<bool, String> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write on or off".to_owned()),
     }
 }
 

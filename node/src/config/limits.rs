@@ -33,6 +33,17 @@ pub struct Limits {
     pub wrong_passwords_max: usize,
     /// How long a closing connection is given to read why it is closed.
     pub parting_deadline: Duration,
+    /// HTTP connections, also at most half of `unregistered_max`. At the limit, the oldest one is closed for the next.
+    pub http_connections_max: usize,
+    /// Deadline for the head of an HTTP request, and its longest.
+    pub http_header_deadline: Duration,
+    pub http_header_bytes_max: usize,
+    /// How long the actor thread has to answer an HTTP request.
+    pub http_answer_deadline: Duration,
+    /// A node whose disk does not answer for this long is not ready.
+    pub disk_answer_deadline: Duration,
+    /// Entries of the log that a node may be behind and still be ready.
+    pub ready_behind_max: u64,
     /// How long a stop waits for replies in progress.
     pub stop_deadline: Duration,
     /// How long `cluster_status` waits for another node's statistics.
@@ -130,6 +141,12 @@ impl Default for Limits {
             login_deadline: Duration::from_secs(4),
             wrong_passwords_max: 3,
             parting_deadline: Duration::from_secs(1),
+            http_connections_max: 64,
+            http_header_deadline: Duration::from_secs(5),
+            http_header_bytes_max: 16 << 10,
+            http_answer_deadline: Duration::from_secs(5),
+            disk_answer_deadline: Duration::from_secs(2),
+            ready_behind_max: 100,
             stop_deadline: Duration::from_secs(5),
             stats_deadline: Duration::from_secs(1),
             peer_idle_deadline: Duration::from_secs(60),

@@ -47,6 +47,10 @@ pub struct Remembered {
     pub replace_after_ms: Option<u64>,
     #[serde(default)]
     pub rpc_open_to_anyone: bool,
+    #[serde(default = "on")]
+    pub http: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub http_hosts: Vec<String>,
     /// The users' file, so that a restart still asks for passwords.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub htpasswd: Option<PathBuf>,
@@ -63,6 +67,11 @@ pub struct Remembered {
     /// before the first start succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+}
+
+/// Of a file that an earlier build wrote.
+fn on() -> bool {
+    true
 }
 
 /// `node.json` cannot be used.
@@ -107,6 +116,8 @@ impl Remembered {
                 .filter(|told| *told != REPLACE_AFTER_DEFAULT)
                 .map(|told| told.as_millis() as u64),
             rpc_open_to_anyone: config.rpc_open_to_anyone,
+            http: config.http,
+            http_hosts: config.http_hosts.clone(),
             htpasswd: config
                 .passwords
                 .as_ref()

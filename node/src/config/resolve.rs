@@ -179,6 +179,15 @@ pub fn config(
     let known = remembered.and_then(|r| r.replace_after_ms);
     let replace_after = flags.replace_after.or(known.map(Duration::from_millis));
     config.replace_after = replace_after.unwrap_or(config.replace_after);
+    config.http = flags
+        .http
+        .or(remembered.map(|r| r.http))
+        .unwrap_or(config.http);
+    let hosts = flags
+        .http_hosts
+        .clone()
+        .or(remembered.map(|r| r.http_hosts.clone()));
+    config.http_hosts = hosts.unwrap_or_default();
     // Not remembered, so that an upgrade ends with a restart without the flag.
     config.feature_level = flags.feature_level.unwrap_or(config.feature_level);
     let compression = flags.compression.or(remembered.map(|r| r.compression));

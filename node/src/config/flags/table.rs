@@ -49,6 +49,8 @@ pub(super) enum Ours {
     Compression,
     Rpc,
     RpcOpenToAnyone,
+    Http,
+    HttpHost,
     Htpasswd,
     FeatureLevel,
     ReplaceAfter,
@@ -88,7 +90,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 67] = [
+static TABLE: [Spec; 69] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -214,6 +216,18 @@ static TABLE: [Spec; 67] = [
         Takes::Switch,
         Ours::RpcOpenToAnyone,
         "over TCP, serve those whom the Unix socket refuses as well [false]",
+    ),
+    ours(
+        "http",
+        Takes::Value("on|off"),
+        Ours::Http,
+        "answer HTTP probes on the TCP port, /healthz and /readyz [on]",
+    ),
+    ours(
+        "http-host",
+        Takes::Value("NAME,..."),
+        Ours::HttpHost,
+        "names by which HTTP requests may ask, beside addresses and localhost",
     ),
     ours(
         "htpasswd",

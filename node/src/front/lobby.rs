@@ -116,7 +116,8 @@ async fn refuse<S>(
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + ?Sized,
 {
-    if matches!(reader.frame(stream, bytes_max).await, Ok(None)) {
+    // A request that stops half way is given no longer than the parting.
+    if matches!(reader.frame(stream, bytes_max, parting).await, Ok(None)) {
         return Ok(());
     }
     writer::write(stream, &Err(waits_for.refusal())).await?;

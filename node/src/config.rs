@@ -15,6 +15,7 @@ pub mod flags;
 pub mod limits;
 mod load;
 pub mod machine;
+pub mod memory;
 pub mod passwords;
 pub mod remembered;
 pub mod resolve;

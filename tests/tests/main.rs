@@ -23,6 +23,7 @@ mod kill_leader;
 mod ledger;
 mod log;
 mod members;
+mod memory_limits;
 mod other_users;
 mod planted_files;
 mod recorded;

@@ -83,7 +83,7 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
         config.passwords = Some(Arc::new(passwords(path)?));
     }
     let mut notices = std::mem::take(&mut flags.notices);
-    notices.extend(beyond_memory(config.size_bytes, machine.memory_bytes));
+    notices.extend(resolve::check_size(config.size_bytes, &machine.memory)?);
     let log_format = flags.log_format.unwrap_or_default();
     let log = flags.log.unwrap_or_else(|| LOG_DEFAULT.to_owned());
     Ok(Loaded::Run(Box::new(Startup {
@@ -94,16 +94,6 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
         remembered,
         moved: flags.moved,
     })))
-}
-
-/// What is said of an arena that is larger than all memory. Pages are taken when they are first written, so the node
-/// starts, and as long as less is stored, nothing is wrong.
-fn beyond_memory(size_bytes: u64, memory_bytes: Option<u64>) -> Option<String> {
-    let memory_bytes = memory_bytes.filter(|memory_bytes| size_bytes > *memory_bytes)?;
-    Some(format!(
-        "--size: the arena of {size_bytes} bytes is larger than the memory that this process may use, {memory_bytes} \
-         bytes; the system may end the node, or a client, that writes beyond that"
-    ))
 }
 
 fn token(path: PathBuf) -> Result<String, LoadError> {
@@ -124,6 +114,7 @@ fn passwords(path: PathBuf) -> Result<Passwords, LoadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::memory::{Group, Memory};
     use crate::config::{Listen, Remembered};
 
     fn load_here(args: &[&str]) -> Result<Loaded, LoadError> {
@@ -144,26 +135,42 @@ mod tests {
     }
 
     #[test]
-    fn an_arena_beyond_the_memory_is_a_notice_that_names_both() {
+    fn an_arena_beyond_the_memory_is_refused_and_one_beyond_the_group_a_notice() {
         let start = |size: &str| {
+            let memory = Memory {
+                machine_bytes: Some(24 << 30),
+                group: Some(Group {
+                    limit_bytes: 2 << 30,
+                    file: "/groups/job".to_owned(),
+                }),
+            };
             let machine = Machine {
-                memory_bytes: Some(24 << 30),
+                memory,
                 variables: Default::default(),
                 ..Machine::here()
             };
             let dir = tempfile::tempdir().unwrap();
             let data_dir = format!("--data-dir={}", dir.path().join("data").display());
             match load(vec![data_dir, format!("--size={size}")], &machine) {
-                Ok(Loaded::Run(startup)) => startup.notices,
-                other => panic!("{other:?}"),
+                Ok(Loaded::Run(startup)) => Ok(startup.notices),
+                Ok(Loaded::Print(text)) => panic!("{text}"),
+                Err(error) => Err(error.to_string()),
             }
         };
-        let said = start("1T");
+        let said = start("10T").unwrap_err();
+        assert!(said.contains("10 TiB") && said.contains("24 GiB"), "{said}");
+        let said = start("2G").unwrap();
+        let names = ["2 GiB", "2.3 GiB", "/groups/job"];
         assert!(
-            said.len() == 1 && said[0].contains("1099511627776") && said[0].contains("25769803776"),
+            said.len() == 1 && names.iter().all(|name| said[0].contains(name)),
             "{said:?}"
         );
-        assert_eq!(start("24G"), Vec::<String>::new());
+        assert_eq!(start("1G").unwrap(), Vec::<String>::new());
+        assert_eq!(
+            start("0").unwrap(),
+            Vec::<String>::new(),
+            "half of the group's"
+        );
     }
 
     #[test]

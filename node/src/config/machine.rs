@@ -9,11 +9,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::config::memory::Memory;
+
 /// What `resolve` may know of the world.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// What this process may use: the smallest of its control group's limit and the physical memory.
-    pub memory_bytes: Option<u64>,
+    pub memory: Memory,
     pub current_dir: PathBuf,
     pub temp_dir: PathBuf,
     pub home: Option<PathBuf>,
@@ -37,7 +38,7 @@ impl Machine {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         Self {
-            memory_bytes: memory_bytes(),
+            memory: Memory::read(&|path| std::fs::read_to_string(path).ok()),
             current_dir: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             temp_dir: std::env::temp_dir(),
             home: path("HOME"),
@@ -55,44 +56,14 @@ fn writable(dir: &Path) -> bool {
     nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK).is_ok()
 }
 
-fn memory_bytes() -> Option<u64> {
-    let read = |path: &str| std::fs::read_to_string(path).ok();
-    let group = read("/sys/fs/cgroup/memory.max")
-        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-        .and_then(|text| text.trim().parse::<u64>().ok());
-    let physical = read("/proc/meminfo").and_then(|text| total_bytes(&text));
-    match (group, physical) {
-        (Some(group), Some(physical)) => Some(group.min(physical)),
-        (group, physical) => group.or(physical),
-    }
-}
-
-/// `MemTotal` of `/proc/meminfo`, in bytes.
-fn total_bytes(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
-    kib.checked_mul(1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn total_memory_is_read_from_meminfo() {
-        assert_eq!(
-            total_bytes("MemTotal:       24689764 kB\nMemFree: 1 kB\n"),
-            Some(24_689_764 << 10)
-        );
-        assert_eq!(total_bytes("nothing"), None);
-    }
-
-    #[test]
     fn this_machine_has_memory_and_a_place_to_work() {
         let machine = Machine::here();
-        assert!(machine.memory_bytes.is_some_and(|bytes| bytes > 1 << 20));
+        assert!(machine.memory.usable_bytes() > Some(1 << 20));
         assert!(machine.current_dir.is_absolute() && machine.temp_dir.is_absolute());
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::flags::{Flags, NOT_A_SWITCH, advertise, endpoints, mode, switch};
+use crate::config::memory::Memory;
 use crate::config::size::{self, SizeError};
 use crate::config::{Config, Join, Listen, Machine, PORT_DEFAULT, Remembered};
 
@@ -48,6 +49,12 @@ pub enum ConfigError {
         "the socket path {path:?} has {bytes} bytes; the system allows {SOCKET_PATH_BYTES_MAX}"
     )]
     SocketPath { path: String, bytes: usize },
+    #[error(
+        "--size {}: the machine has {} of memory; give it less",
+        size::show(*size_bytes),
+        size::show(*machine_bytes)
+    )]
+    BeyondMachine { size_bytes: u64, machine_bytes: u64 },
 }
 
 /// What fits into `sockaddr_un`, less its final zero.
@@ -164,7 +171,7 @@ pub fn config(
     config.size_bytes = flags
         .size_bytes
         .or(remembered.map(|r| r.size_bytes))
-        .or(machine.memory_bytes.map(default_size_bytes))
+        .or(machine.memory.usable_bytes().map(default_size_bytes))
         .unwrap_or(config.size_bytes);
     let mode = flags.socket_mode.or(remembered.map(|r| r.socket_mode));
     config.ipc_socket_mode = mode.unwrap_or(config.ipc_socket_mode);
@@ -360,6 +367,33 @@ fn is_everywhere(host: &str) -> bool {
     bare(host)
         .parse()
         .is_ok_and(|address: IpAddr| address.is_unspecified())
+}
+
+/// What is said of an arena of `size_bytes` in this much memory. Beyond the machine's it is refused: what the kernel
+/// ends for it is not this node alone. Beyond the limit of a control group it is a notice: pages are taken when they are
+/// first written, and by the group of the process that writes.
+pub fn check_size(size_bytes: u64, memory: &Memory) -> Result<Option<String>, ConfigError> {
+    if let Some(machine_bytes) = memory.machine_bytes.filter(|bytes| size_bytes > *bytes) {
+        return Err(ConfigError::BeyondMachine {
+            size_bytes,
+            machine_bytes,
+        });
+    }
+    let needed = Memory::needed_bytes(size_bytes);
+    let short = memory
+        .group
+        .as_ref()
+        .filter(|group| needed > group.limit_bytes);
+    Ok(short.map(|group| {
+        format!(
+            "--size {}: with what else a node needs that is {}, and the control group of this process allows {} ({}); \
+             the kernel ends the node, or a client of the same group, that writes beyond that",
+            size::show(size_bytes),
+            size::show(needed),
+            size::show(group.limit_bytes),
+            group.file
+        )
+    }))
 }
 
 /// Half of the memory: the arena is allocated page by page, and the processes that use it need memory as well.

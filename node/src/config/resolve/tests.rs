@@ -2,7 +2,10 @@ use super::*;
 
 fn machine() -> Machine {
     Machine {
-        memory_bytes: Some(16 << 30),
+        memory: Memory {
+            machine_bytes: Some(16 << 30),
+            group: None,
+        },
         current_dir: "/work".into(),
         temp_dir: "/scratch".into(),
         home: Some("/home/u".into()),

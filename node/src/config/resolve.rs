@@ -370,8 +370,8 @@ fn is_everywhere(host: &str) -> bool {
 }
 
 /// What is said of an arena of `size_bytes` in this much memory. Beyond the machine's it is refused: what the kernel
-/// ends for it is not this node alone. Beyond the limit of a control group it is a notice: pages are taken when they are
-/// first written, and by the group of the process that writes.
+/// ends for it is not this node alone. Beyond the limit of a control group it is a notice: pages are taken when they
+/// are first written, and by the group of the process that writes.
 pub fn check_size(size_bytes: u64, memory: &Memory) -> Result<Option<String>, ConfigError> {
     if let Some(machine_bytes) = memory.machine_bytes.filter(|bytes| size_bytes > *bytes) {
         return Err(ConfigError::BeyondMachine {

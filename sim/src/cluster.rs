@@ -339,11 +339,11 @@ impl Cluster {
         };
         let well = slots.iter().filter(is_well);
         let well: BTreeSet<usize> = well.map(|(number, _)| *number).collect();
-        let pairs = well
-            .iter()
-            .flat_map(|one| well.iter().map(|other| (*one, *other)));
+        let pairs = slots
+            .keys()
+            .flat_map(|one| slots.keys().map(|other| (*one, *other)));
         let net = &self.world.net;
-        let cuts = pairs.filter(|(one, other)| net.is_cut(&ip(*one), &ip(*other)));
+        let cuts = pairs.filter(|(one, other)| net.is_cut(&self.ip(*one), &self.ip(*other)));
         Truth {
             now_ms: self.world.now_ms(),
             cuts: cuts.collect(),

@@ -17,7 +17,7 @@ use vineyard_client::{
 use vineyard_tests::binaries::root;
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
-use vineyard_wire::{InstanceId, ObjectId};
+use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use self::place::{Place, partly_elsewhere, runtime};
 
@@ -25,6 +25,8 @@ const BLOB_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_millis(300);
 /// A call may connect once more and ask twice, each within its deadline; and a busy machine is late.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// No node of these clusters.
+const STRANGER: NodeId = NodeId(7);
 /// No node makes this id: its node would be the last there can be.
 const NOTHING: ObjectId = ObjectId(u64::MAX >> 1);
 /// No instance of these clusters.
@@ -187,6 +189,7 @@ macro_rules! use_every_verb {
         assert!($wait!(client.cluster_meta()).unwrap().contains_key(&client.instance_id()));
         assert!($wait!(client.instance_status()).unwrap().memory_limit > 0);
         assert_eq!($wait!(client.cluster_status()).unwrap().cluster.voters, 1);
+        assert!($wait!(client.remove_node(STRANGER, false, true)).is_err());
         assert_eq!($wait!(client.token()).is_ok(), client.is_ipc());
         $wait!(client.sync_meta()).unwrap();
         $wait!(client.debug()).unwrap();
@@ -205,7 +208,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 63] = [
+const VERBS: [&str; 64] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -244,6 +247,7 @@ const VERBS: [&str; 63] = [
     "cluster_meta",
     "instance_status",
     "cluster_status",
+    "remove_node",
     "token",
     "sync_meta",
     "debug",
@@ -322,6 +326,7 @@ macro_rules! call_one {
             "cluster_meta" => $wait!(client.cluster_meta()).map(drop),
             "instance_status" => $wait!(client.instance_status()).map(drop),
             "cluster_status" => $wait!(client.cluster_status()).map(drop),
+            "remove_node" => $wait!(client.remove_node(STRANGER, false, true)).map(drop),
             "token" => $wait!(client.token()).map(drop),
             "sync_meta" => $wait!(client.sync_meta()),
             "debug" => $wait!(client.debug()),

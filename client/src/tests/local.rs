@@ -22,7 +22,7 @@ async fn a_frame_is_a_length_and_json() {
     let (client, ()) = tokio::join!(connect, async {
         let mut peer = Peer(node.listener.accept().await.unwrap());
         let body = peer.body().await;
-        let expected: &[u8] = br#"{"features":["release","objects","fetch","trace","streams"],"password":"","session_id":0,"store_type":1,"type":"register_request","username":"","version":"0.24.2"}"#;
+        let expected: &[u8] = br#"{"deadline_ms":5000,"features":["release","objects","fetch","trace","streams","states"],"password":"","session_id":0,"store_type":1,"type":"register_request","username":"","version":"0.24.2"}"#;
         let parse = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).unwrap();
         assert_eq!(parse(&body), parse(expected));
         // Byte by byte: a reply need not arrive in one piece.

@@ -6,11 +6,18 @@
 
 use std::rc::Rc;
 
+use vineyard_raft::features;
+
 use crate::context::NodeContext;
 use crate::peer::places;
 
-/// Runs until the node stops; idle while a leader is heard of and the log has this node where it is.
+/// Runs until the node stops; idle while a leader is heard of and the log has this node where it is. A node that is
+/// kept at an earlier level says nothing: others would take it for a copy, because builds of that level do not know the
+/// message.
 pub(crate) async fn keep(node: Rc<NodeContext>) {
+    if node.config.feature_level < features::MEMBERS {
+        return;
+    }
     let limits = &node.config.limits;
     let mut pause = limits.join_retry;
     let mut rounds = 0u64;

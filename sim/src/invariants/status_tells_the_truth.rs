@@ -18,7 +18,7 @@ pub struct Truth {
     pub now_ms: u64,
     /// Nodes that run, and are neither paused nor without a disk.
     pub well: BTreeSet<usize>,
-    /// Directed: what the first sends does not reach the second.
+    /// Directed, of all machines: what the first sends does not reach the second before the cut ends.
     pub cuts: BTreeSet<(usize, usize)>,
 }
 
@@ -36,6 +36,9 @@ pub struct Says {
 pub struct StatusTellsTheTruth {
     well: BTreeMap<usize, u64>,
     majority: BTreeMap<usize, u64>,
+    /// When bytes arrived last that a cut had held back, by sender and receiver. The sender may have ended since.
+    held_back: BTreeMap<(usize, usize), u64>,
+    cuts: BTreeSet<(usize, usize)>,
     /// As a node said them last.
     voters: Vec<usize>,
 }
@@ -45,6 +48,9 @@ impl StatusTellsTheTruth {
     pub fn pass(&mut self, truth: &Truth) {
         let now = truth.now_ms;
         self.well.extend(truth.well.iter().map(|well| (*well, now)));
+        let healed = self.cuts.difference(&truth.cuts);
+        self.held_back.extend(healed.map(|cut| (*cut, now)));
+        self.cuts.clone_from(&truth.cuts);
         let may = truth.well.iter();
         let may = may.filter(|number| may_agree(**number, &self.voters, truth));
         self.majority.extend(may.map(|number| (*number, now)));
@@ -64,6 +70,9 @@ impl StatusTellsTheTruth {
                 )),
             };
         };
+        if recent(self.held_back.get(&(leader, number))) {
+            return Ok(());
+        }
         if !recent(self.majority.get(&number)) {
             return Err(format!(
                 "n{number} says that n{leader} leads, and can have heard of no majority for {LAG_MS_MAX} ms"
@@ -130,6 +139,20 @@ mod tests {
             leader,
             tolerates,
         }
+    }
+
+    #[test]
+    fn what_a_cut_held_back_is_told_when_it_ends() {
+        let led = says(Some(1), 0);
+        let told = |cut_until: u64| {
+            let mut judge = StatusTellsTheTruth::default();
+            judge.observe(2, &led, &truth(0, &[1, 2], &[])).unwrap();
+            judge.pass(&truth(100, &[1, 2], &[(1, 2)]));
+            judge.pass(&truth(cut_until, &[2], &[]));
+            judge.observe(2, &led, &truth(4_000, &[2], &[]))
+        };
+        told(2_000).unwrap();
+        assert!(told(500).is_err());
     }
 
     #[test]

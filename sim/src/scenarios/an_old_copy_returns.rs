@@ -15,7 +15,8 @@ pub fn play(settings: Settings) -> Outcome {
 }
 
 async fn direct(stage: Stage) {
-    stage.form(3).await;
+    // Builds that know no lives cannot tell a copy.
+    stage.form_of(3, 0, vineyard_raft::features::LATEST).await;
     stage.cluster.kill(RESTORED, true);
     let old = stage.cluster.machine(RESTORED).platter.copy();
     stage.cluster.restart(RESTORED);

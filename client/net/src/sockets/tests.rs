@@ -26,7 +26,7 @@ async fn the_network_of_the_machine_conforms() {
 #[tokio::test]
 async fn the_local_sockets_of_the_machine_conform() {
     let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("new/folder/node.sock");
+    let path = directory.path().join("new/node.sock");
     conformance::local(&SystemLocal, &MemfdMemory, path.to_str().unwrap()).await;
     assert!(!path.exists());
 }
@@ -94,4 +94,15 @@ async fn small_sends_of_a_peer_with_nagle_do_not_stall() {
         "{:?}",
         begin.elapsed()
     );
+}
+
+#[tokio::test]
+async fn of_the_folders_above_a_socket_one_at_most_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mistyped/folder/node.sock");
+    let refused = SystemLocal.listen(path.to_str().unwrap(), 0o660).await;
+    let error = refused.err().expect("it was mistyped, most likely");
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert!(error.to_string().contains("there is no folder"), "{error}");
+    assert!(!directory.path().join("mistyped").exists());
 }

@@ -196,7 +196,7 @@ fn bad_values_are_errors_that_say_what_to_write() {
         "--size=lots",
         "--socket-mode=999",
         "--rpc_socket_port=70000",
-        "--join=host",
+        "--join=host:x",
         "--deployment=x",
     ] {
         assert!(

@@ -55,6 +55,11 @@ fn replace(node: &mut Node) {
     node.start_again().unwrap();
 }
 
+/// What a node logs when all nodes of its cluster know what this build does.
+fn latest() -> String {
+    format!("level={}", vineyard_raft::features::LATEST)
+}
+
 fn log(node: &Node) -> String {
     std::fs::read_to_string(node.folder().join("log")).unwrap()
 }
@@ -67,7 +72,7 @@ fn nodes_of_before_are_replaced_one_by_one_while_clients_go_on() {
     let writers = Writers::start("rolling", &sockets);
     writers.wait_for(WRITES, WRITES_WITHIN).unwrap();
     for index in [1, 0] {
-        assert!(!log(&cluster.nodes[2]).contains("level=3"), "too early");
+        assert!(!log(&cluster.nodes[2]).contains(&latest()), "too early");
         replace(&mut cluster.nodes[index]);
         cluster.wait_settled().unwrap();
         let so_far = writers.acknowledged();
@@ -76,7 +81,7 @@ fn nodes_of_before_are_replaced_one_by_one_while_clients_go_on() {
     for node in &cluster.nodes {
         wait::until("the feature level to rise", RISES_WITHIN, || {
             let log = log(node);
-            ensure!(log.contains("level=3"), "{log}");
+            ensure!(log.contains(&latest()), "{log}");
             Ok(Some(()))
         })
         .unwrap();

@@ -327,7 +327,8 @@ fn exit_codes_say_what_kind_of_failure_it_was() {
     assert_eq!(node.code(&["rm", "nothing", "neither"]), 4);
     assert!(!out.exists());
     assert_eq!(node.code(&["put", "/no/such/file"]), 1);
-    assert_eq!(node.code(&["put", "/dev/null"]), 2);
+    assert_eq!(node.code(&["put", "/"]), 2, "a folder");
+    assert_eq!(node.code(&["put", "/dev/null"]), 0, "what a device gives");
     assert_eq!(node.code(&["name", "set", "a", "not-an-id"]), 2);
     assert_eq!(node.code(&["frobnicate"]), 2);
     assert_eq!(node.code(&["node", "--frobnicate"]), 2);

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vineyard_raft::features;
 use vineyard_raft::state::State;
 use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::NodeId;
@@ -104,8 +105,13 @@ impl Members {
         }
         match group.members_ms.get(&member) {
             Some(ms) => Duration::from_millis(*ms) < self.unreachable_after,
-            // A leader of an earlier build says it in the log alone.
-            None => is(Liveness::Up),
+            // The log is old. A leader that knows the question has not said yet who answers it.
+            None => match group.leader {
+                Some(leader) if self.state.level_of(leader) >= features::MEMBERS => {
+                    member == leader
+                }
+                _ => is(Liveness::Up),
+            },
         }
     }
 }

@@ -81,6 +81,29 @@ fn with_a_majority_the_leader_knows_who_answers() {
 }
 
 #[test]
+fn before_a_leader_that_can_say_it_has_said_who_answers_nobody_else_counts() {
+    let mut led = members(true, &[]);
+    led.group.leader = Some(NodeId(1));
+    let mut state = State::clone(&led.state);
+    let says_its_level = Entry {
+        version: VERSION,
+        request: None,
+        at_unix_ms: 0,
+        command: Command::AcquireLock {
+            name: format!("vineyard.feature-level/1/{}", features::MEMBERS),
+            owner: InstanceId(1),
+            lease_ms: u64::MAX,
+        },
+    };
+    let index = state.applied() + 1;
+    let applied = state.apply(index, &says_its_level, &vineyard_env::NoFaults);
+    applied.0.unwrap();
+    led.state = Arc::new(state);
+    assert_eq!(shown(&led), [Up, Up, Unreachable]);
+    assert_eq!(led.tolerates(), 0);
+}
+
+#[test]
 fn without_a_majority_those_count_that_answered_this_node() {
     let mut alone = members(false, &[(1, 100), (2, 100)]);
     assert_eq!(alone.tolerates(), 0);

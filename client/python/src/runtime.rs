@@ -468,9 +468,13 @@ impl Stop {
         }
     }
 
-    /// Whether nobody listens at the place (yet).
+    /// Whether nobody listens at the place (yet), or a node that waits for its cluster to admit it.
     pub(crate) fn found_nobody(&self) -> bool {
-        matches!(self, Self::Failed(Error::Io { .. } | Error::Closed { .. }))
+        match self {
+            Self::Failed(Error::Io { .. } | Error::Closed { .. }) => true,
+            Self::Failed(error) => error.code() == Some(Code::ConnectionFailed),
+            Self::Interrupted(_) => false,
+        }
     }
 
     /// The exception for a first connection to `target` that could not be made.

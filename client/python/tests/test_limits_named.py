@@ -145,14 +145,9 @@ def test_what_cloudpickle_carries_is_still_stored(client):
     assert (function(), again.getvalue()) == (42, "content")
 
 
-def test_an_arena_beyond_the_memory_is_said_in_the_log(short_folder):
-    node = Node(short_folder / "large", size="1T")
-    try:
-        assert "the arena of 1099511627776 bytes is larger than the memory" in node.log.read_text()
-        with vineyard.connect(node.socket) as client:
-            assert client.get(client.put(np.arange(3))).tolist() == [0, 1, 2]
-    finally:
-        node.stop()
+def test_an_arena_beyond_the_memory_is_refused(short_folder):
+    with pytest.raises(RuntimeError, match="--size 1 TiB: the machine has"):
+        Node(short_folder / "large", size="1T")
 
 
 SMALL_ADDRESS_SPACE = """

@@ -129,18 +129,18 @@ impl Published {
         let members = view.status.voters.iter().chain(&view.status.learners);
         let others = members.filter(|node| **node != view.status.me);
         // A member that lives answers the first heartbeats of a term; one that died with the leader before is not to
-        // count for long.
-        let unheard = leads.since.checked_sub(self.quorum_lasts);
-        let unheard = unheard.unwrap_or(leads.since);
+        // count for long, and one that this process never heard of does not count.
+        let before = leads.since.checked_sub(self.quorum_lasts);
+        let before = before.unwrap_or(leads.since);
         let heard = |node: &NodeId| match view.heard.get(node) {
-            Some(at) => *at,
-            None => self
-                .contact
-                .last_heard(*node)
-                .unwrap_or(unheard)
-                .min(unheard),
+            Some(at) => Some(*at),
+            None => self.contact.last_heard(*node).map(|at| at.min(before)),
         };
-        Some(others.map(|node| (*node, heard(node))).collect())
+        Some(
+            others
+                .filter_map(|node| Some((*node, heard(node)?)))
+                .collect(),
+        )
     }
 
     /// For those who hear this leader: what it knows of its majority and its members. None if it does not lead.

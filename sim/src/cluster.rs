@@ -128,6 +128,9 @@ impl Cluster {
         let from_to = |(number, to): &(usize, String)| (self.ip(*number), to.clone());
         let machines: Vec<_> = moves.iter().map(from_to).collect();
         self.world.readdress(&machines);
+        let taken = |from: &String| machines.iter().any(|(_, to)| to == from);
+        let left = machines.iter().filter(|(from, _)| !taken(from));
+        left.for_each(|(from, _)| self.world.net.leave(from));
         self.moved.borrow_mut().extend(moves.iter().cloned());
         let seeds: Vec<String> = seeds.iter().map(|seed| self.endpoint(*seed)).collect();
         for (number, to) in moves {

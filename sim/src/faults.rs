@@ -282,6 +282,10 @@ impl Faults {
             true => all,
             false => all[..1].to_vec(),
         };
+        // Another fault may have started one of them again meanwhile.
+        for number in numbers {
+            self.cluster.kill(*number, power);
+        }
         self.cluster.readdress(&moves, &seeds);
         for number in numbers {
             self.cluster.restart(*number);

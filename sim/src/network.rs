@@ -16,7 +16,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use futures::future::poll_fn;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use vineyard_env::{BoxFuture, Listener, Network, Stream};
 
 use crate::chance::Chance;
@@ -74,6 +74,10 @@ struct Inner {
     links: BTreeMap<(String, String), Link>,
     /// Machines without power.
     dark: BTreeSet<String>,
+    /// Addresses that no machine has any more.
+    left: BTreeSet<String>,
+    /// When keepalive has ended the last connection to one of these.
+    ends_by: Option<Instant>,
     /// What names stand for now.
     names: BTreeMap<String, String>,
 }
@@ -129,6 +133,8 @@ impl Net {
             cuts: BTreeSet::new(),
             links: BTreeMap::new(),
             dark: BTreeSet::new(),
+            left: BTreeSet::new(),
+            ends_by: None,
             names: BTreeMap::new(),
         };
         Self {

@@ -48,7 +48,9 @@ impl Rest {
         let checker = Rc::clone(&self);
         self.run("look", async move { checker.look_everywhere().await })
             .await;
-        let quiet = Instant::now() + Duration::from_secs(5);
+        let quiet =
+            Instant::now().max(self.world.net.keepalive_ends_by().unwrap_or(Instant::now()));
+        let quiet = quiet + Duration::from_secs(5);
         sleep(Duration::from_secs(1)).await;
         let checker = Rc::clone(&self);
         self.run("rest", async move { checker.count_everywhere(quiet).await })

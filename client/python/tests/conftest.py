@@ -142,6 +142,9 @@ class Cluster:
             for number in range(1, CLUSTER_NODES):
                 joins = ("--join", self.nodes[0].endpoint)
                 self.nodes.append(Node(folder / f"n{number}", *joins, token=token))
+            for node in self.nodes:
+                command = [*program("vineyardctl"), "--socket", node.socket, "wait", "--ready"]
+                subprocess.run([*command, "--nodes", str(CLUSTER_NODES)], check=True)
         except BaseException:
             self.stop()
             raise

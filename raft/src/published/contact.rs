@@ -30,7 +30,7 @@ pub(crate) struct Said {
     /// When a majority last answered it, and whether that is recent.
     pub(crate) quorum: Option<Instant>,
     pub(crate) has_quorum: bool,
-    /// When each member was heard last. One that it has not heard counts from shortly before its term.
+    /// When each member was heard last, if ever.
     pub(crate) members: BTreeMap<NodeId, Instant>,
 }
 

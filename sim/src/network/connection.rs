@@ -29,6 +29,16 @@ pub(super) struct Packet {
     pub(super) item: Item,
 }
 
+impl Packet {
+    /// Those that were not read yet.
+    fn bytes(&self) -> usize {
+        match &self.item {
+            Item::Bytes { bytes, taken } => bytes.len() - taken,
+            Item::Memory(_) | Item::End | Item::Reset => 0,
+        }
+    }
+}
+
 /// One direction.
 #[derive(Default)]
 pub(super) struct Pipe {
@@ -109,11 +119,33 @@ impl Connection {
 
     /// Whether what `side` sent is held up by a cut, or went to a side that is no more.
     pub(super) fn is_stalled(&self, side: usize) -> bool {
-        let held = self.pipes[side]
-            .packets
-            .iter()
-            .any(|packet| packet.due.is_none());
-        held || (self.closed[1 - side] && !self.pipes[1 - side].ended)
+        self.is_held_up(side) || self.is_forgotten(1 - side)
+    }
+
+    fn is_held_up(&self, side: usize) -> bool {
+        let mut packets = self.pipes[side].packets.iter();
+        packets.any(|packet| packet.due.is_none())
+    }
+
+    /// Whether `side` is gone, and the other one was not told.
+    pub(super) fn is_forgotten(&self, side: usize) -> bool {
+        self.closed[side] && !self.pipes[side].ended
+    }
+
+    /// `side` is gone for good, and its last bytes with it. The other one learns it at `due`, if it was not told.
+    pub(super) fn lose(&mut self, side: usize, due: Instant) {
+        if !self.closed[side] {
+            return;
+        }
+        if self.is_held_up(side) {
+            let pipe = &mut self.pipes[side];
+            pipe.packets.retain(|packet| packet.due.is_some());
+            pipe.queued_bytes = pipe.packets.iter().map(Packet::bytes).sum();
+            pipe.ended = false;
+        }
+        if self.is_forgotten(side) {
+            self.resume(1 - side, due);
+        }
     }
 
     /// Lets what `side` sent arrive from `due` on. If the other side is no more, the answer is a reset.
@@ -123,7 +155,7 @@ impl Connection {
         }
         self.pipes[side].last_due = Some(due);
         self.pipes[side].wake();
-        if self.closed[1 - side] && !self.pipes[1 - side].ended {
+        if self.is_forgotten(1 - side) {
             self.pipes[1 - side].ended = true;
             self.pipes[1 - side].packets.push_back(Packet {
                 due: Some(due),

@@ -8,6 +8,9 @@ use super::connection::Connection;
 use super::{Inner, Link, Net};
 use crate::trace::Kind;
 
+/// After this long without a sign of the other side the kernel ends a connection, as the sockets of a node ask it to.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
 impl Net {
     /// Cuts one direction: what `from` sends no longer reaches `to`.
     pub fn cut(&self, from: &str, to: &str) {
@@ -47,7 +50,28 @@ impl Net {
     pub fn regain_power(&self, ip: &str) {
         let mut inner = self.lock();
         inner.dark.remove(ip);
+        inner.left.remove(ip);
         inner.resume();
+    }
+
+    /// The machine `ip` without power is given another address. Nothing answers at the old one, not even that the old
+    /// connections are gone: keepalive ends them.
+    pub fn leave(&self, ip: &str) {
+        let mut inner = self.lock();
+        inner.left.insert(ip.to_owned());
+        let ids: Vec<u64> = inner.connections.keys().copied().collect();
+        for id in ids {
+            for side in 0..2 {
+                if inner.connections[&id].ip(side) == ip {
+                    inner.keepalive(id, side);
+                }
+            }
+        }
+    }
+
+    /// When keepalive has ended the last connection to a machine that has another address now.
+    pub fn keepalive_ends_by(&self) -> Option<Instant> {
+        self.lock().ends_by
     }
 
     /// Resets one open connection between machines, one with bytes in flight if there is any. Returns its id.
@@ -77,6 +101,15 @@ impl Net {
 }
 
 impl Inner {
+    /// Ends connection `id` for the other side of `side`, if that one is gone.
+    pub(super) fn keepalive(&mut self, id: u64, side: usize) {
+        let due = Instant::now() + KEEPALIVE;
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.lose(side, due);
+            self.ends_by = Some(due);
+        }
+    }
+
     /// Gives everything that was stalled a time to arrive, now that something healed.
     fn resume(&mut self) {
         let ids: Vec<u64> = self.connections.keys().copied().collect();

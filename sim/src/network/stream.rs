@@ -240,12 +240,12 @@ impl Drop for SimStream {
         let unread = connection.pipes[1 - self.side].queued_bytes > 0;
         let told = connection.pipes[self.side].ended;
         let over = connection.closed[1 - self.side];
-        let silent = !connection.local
-            && inner
-                .dark
-                .contains(inner.connections[&self.id].ip(self.side));
+        let ip = connection.ip(self.side).to_owned();
+        let silent = !connection.local && inner.dark.contains(&ip);
         if over {
             inner.connections.remove(&self.id);
+        } else if silent && inner.left.contains(&ip) {
+            inner.keepalive(self.id, self.side);
         } else if !silent {
             let connection = inner
                 .connections

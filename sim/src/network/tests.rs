@@ -88,6 +88,25 @@ async fn a_machine_without_power_is_silent_until_it_returns() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keepalive_ends_what_was_open_with_a_machine_that_moved() {
+    let (net, one, two) = world();
+    let (mut near, far) = pair(&one, &two).await;
+    let (mut late, later) = pair(&one, &two).await;
+    net.lose_power("10.0.0.2");
+    drop(far);
+    net.leave("10.0.0.2");
+    drop(later);
+    net.heal();
+    let nearly = Duration::from_secs(59);
+    assert!(timeout(nearly, near.read(&mut [0; 8])).await.is_err());
+    for stream in [&mut near, &mut late] {
+        let error = stream.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+    assert!(net.keepalive_ends_by().unwrap() <= Instant::now());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_breaks_both_sides() {
     let (net, one, two) = world();
     let (mut near, mut far) = pair(&one, &two).await;

@@ -12,7 +12,7 @@ const COPIED: usize = 2;
 /// Boots of the node that the copy does not know of.
 const LATER_BOOTS: usize = 2;
 
-/// How long the node is away after the copy has ended.
+/// Long enough for the others to dial a node, or to try.
 const AWAY: Duration = Duration::from_secs(1);
 
 pub fn play(settings: Settings) -> Outcome {
@@ -30,6 +30,8 @@ async fn direct(stage: Stage) {
         stage.cluster.readdress(&moves, &[1]);
         stage.cluster.restart(COPIED);
         stage.serves(COPIED).await;
+        // The others dial it, and the checks see that.
+        sleep(AWAY).await;
         stage.cluster.kill(COPIED, true);
     }
     let real = stage.cluster.machine(COPIED).platter.copy();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use nix::unistd::{Gid, Uid, chown};
 use serde_json::json;
 use vineyard_tests::binaries::binary;
@@ -65,18 +65,19 @@ impl Place {
 
     fn wait_ready(&mut self) {
         let socket = self.socket();
-        let registered = wait::until("the node to serve", READY_WITHIN, || {
+        let endpoint = wait::until("the node to serve", READY_WITHIN, || {
             self.process.check_running()?;
             // A node without passwords looks at neither.
             let request =
                 json!({"type": "register_request", "username": "ann", "password": "test"});
-            Raw::unix(&socket)?.ask(&request).map(Some)
+            let answer = Raw::unix(&socket)?.ask(&request)?;
+            // A node that waits to be admitted says so instead.
+            let endpoint = answer["rpc_endpoint"].as_str();
+            Ok(Some(
+                endpoint.with_context(|| answer.to_string())?.to_owned(),
+            ))
         });
-        let registered = registered.unwrap();
-        registered["rpc_endpoint"]
-            .as_str()
-            .unwrap()
-            .clone_into(&mut self.endpoint);
+        self.endpoint = endpoint.unwrap();
     }
 
     fn restart(&mut self) {

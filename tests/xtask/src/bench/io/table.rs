@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn rows_that_are_too_slow_fail() {
         // 1000 ms is beyond the limit of the one row that has one.
-        assert_eq!(filled(1000.0, 400.0).failed().len(), ROWS.len());
+        assert_eq!(filled(1000.0, 250.0).failed().len(), ROWS.len());
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub const ENDPOINT_BYTES_MAX: usize = 512;
 /// Longest name of an object, bytes. Every node keeps all names in memory and in the log. Longer names that an earlier
 /// build took stay, and can be read and dropped.
 pub const NAME_BYTES_MAX: usize = 64 << 10;
+/// Longest pattern of a list, bytes: a regular expression costs many times its length while it is made.
+pub const PATTERN_BYTES_MAX: usize = 16 << 10;
 /// Most bytes of blobs in the frame of a `PutObject`. More is written in place, or waits for a go-ahead over TCP.
 pub const INLINE_BYTES_MAX: u64 = 64 << 10;
 /// Client frames shorter than this are decoded without counting what is in them, bytes.

@@ -68,6 +68,9 @@ pub struct Limits {
     /// count.
     pub slow_request: Duration,
 
+    /// Names that a list looks at before other clients get their turns.
+    pub turn_items_max: usize,
+
     /// Messages an actor's mailbox holds before senders wait.
     pub mailbox_capacity: usize,
     /// Connections on the Unix socket. Further ones are accepted and closed with a reason, as with the next two limits.
@@ -159,6 +162,8 @@ impl Default for Limits {
             join_retry_max: Duration::from_secs(4),
 
             slow_request: Duration::from_secs(1),
+
+            turn_items_max: 4096,
 
             mailbox_capacity: 1024,
             ipc_connections_max: 16_384,

@@ -109,6 +109,7 @@ pub(super) async fn list_data(
     regex: bool,
     limit: u64,
 ) -> Result<Reply, Status> {
+    super::names::check_pattern(pattern)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let pattern = pattern.to_owned();
     let list = move |local: &mut Local, state: &State| local.list(state, &pattern, regex, limit);

@@ -1,5 +1,6 @@
 //! Verbs on names. The name table is the cluster's; reads of it are confirmed by the quorum.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use vineyard_env::Fault;
 use vineyard_raft::command::Command;
 use vineyard_raft::command::Condition;
 use vineyard_raft::state::State;
-use vineyard_wire::limits::NAME_BYTES_MAX;
+use vineyard_wire::limits::{NAME_BYTES_MAX, PATTERN_BYTES_MAX};
 use vineyard_wire::request::{GetName, PutName};
 use vineyard_wire::{Code, ObjectId, Reply, Status};
 
@@ -65,6 +66,17 @@ pub(super) fn check_length(name: &str) -> Result<(), Status> {
     if bytes > NAME_BYTES_MAX {
         let message =
             format!("a name has at most {NAME_BYTES_MAX} bytes, and this one has {bytes}");
+        return Err(Status::invalid(message));
+    }
+    Ok(())
+}
+
+/// Refuses a pattern that is too long.
+pub(super) fn check_pattern(pattern: &str) -> Result<(), Status> {
+    let bytes = pattern.len();
+    if bytes > PATTERN_BYTES_MAX {
+        let message =
+            format!("a pattern has at most {PATTERN_BYTES_MAX} bytes, and this one has {bytes}");
         return Err(Status::invalid(message));
     }
     Ok(())
@@ -128,16 +140,24 @@ pub(super) async fn list_name(
     regex: bool,
     limit: u64,
 ) -> Result<Reply, Status> {
+    check_pattern(pattern)?;
     confirm(node).await?;
     let pattern = Pattern::new(pattern, regex);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let state = node.meta.state();
-    let names = state
-        .names()
-        .filter(|(name, _)| pattern.matches(name))
-        .take(limit)
-        .map(|(name, id)| (name.to_owned(), id))
-        .collect();
+    let mut names = BTreeMap::new();
+    for (number, (name, id)) in state.names().enumerate() {
+        if names.len() >= limit {
+            break;
+        }
+        // The state that is listed does not change; other clients get their turns.
+        if number % node.config.limits.turn_items_max == node.config.limits.turn_items_max - 1 {
+            tokio::task::yield_now().await;
+        }
+        if pattern.matches(name) {
+            names.insert(name.to_owned(), id);
+        }
+    }
     Ok(Reply::ListName { names })
 }
 

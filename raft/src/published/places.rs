@@ -103,7 +103,7 @@ impl Places {
         nodes.into_iter().filter_map(place).collect()
     }
 
-    /// What was said of a later boot of `node` than the log has.
+    /// What was said of a later boot of `node` than the log has. Of a node that was removed, no boot is later.
     fn announced<'a>(
         &self,
         said: &'a Said,
@@ -111,7 +111,8 @@ impl Places {
         node: NodeId,
     ) -> Option<&'a Whereabouts> {
         let registered = state.current_instance_of(node).map(|known| known.id);
-        let is_later = |place: &&Whereabouts| Some(place.instance) > registered;
+        let is_later =
+            |place: &&Whereabouts| Some(place.instance) > registered && !state.is_removed(node);
         let place = said.by_boot.get(&node)?;
         Some(place)
             .filter(is_later)

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus, RemovedNode};
+use vineyard_wire::reply::{
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, RemovedNode,
+};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Trace, Tree};
 
 use crate::stream::{StreamOptions, StreamStatus};
@@ -205,6 +207,9 @@ verbs! {
     instance_status() -> Result<InstanceStatus>;
     cluster_status() -> Result<ClusterStatus>;
     remove_node(node: NodeId, lose_objects: bool, dry_run: bool) -> Result<RemovedNode>;
+    drain_node(node: NodeId, all: bool) -> Result<DrainProgress>;
+    uncordon_node(node: NodeId) -> Result<()>;
+    leave_cluster(discard: bool) -> Result<Left>;
     token() -> Result<String>;
     sync_meta() -> Result<()>;
     debug() -> Result<()>;

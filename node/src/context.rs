@@ -20,6 +20,7 @@ use vineyard_wire::reply::Payload;
 use vineyard_wire::{Code, InstanceId, Status, Trace};
 
 use crate::actors::bulk::Bulk;
+use crate::actors::drain::Drain;
 use crate::actors::local::LocalHandle;
 use crate::actors::migrator::Migrator;
 use crate::boot::identity::Identity;
@@ -46,6 +47,9 @@ pub(crate) struct NodeContext {
     pub(crate) meta: Meta,
     pub(crate) local: LocalHandle,
     pub(crate) migrator: Migrator,
+    pub(crate) drain: Drain,
+    /// This node has asked the cluster to take it out.
+    pub(crate) leaves: Cell<bool>,
     pub(crate) bulk: Bulk,
     /// `None` if no password is needed to register.
     pub(crate) logins: Option<Logins>,

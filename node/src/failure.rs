@@ -37,6 +37,14 @@ pub(crate) fn lost(state: &State, id: ObjectId, instance: InstanceId) -> Status 
     Status::lost(&format!("{id}{part}"), &fate)
 }
 
+/// The error for work of the node that ended without an outcome.
+pub(crate) fn abandoned(what: &str) -> Status {
+    Status::new(
+        Code::VineyardServerNotReady,
+        format!("{what} was abandoned"),
+    )
+}
+
 /// The error for a wait that reached its deadline.
 pub(crate) fn deadline(waited_for: &str, after: Duration) -> Status {
     Status::deadline(waited_for, after)

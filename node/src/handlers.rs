@@ -6,6 +6,7 @@ mod agree;
 mod blobs;
 mod delete;
 mod get_object;
+mod leaving;
 mod members;
 mod metadata;
 mod names;
@@ -109,6 +110,9 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::ClusterStatus => status::cluster_status(session).await,
         Request::Token => status::token(session),
         Request::RemoveNode(remove) => members::remove_node(session, remove).await,
+        Request::DrainNode(drain) => leaving::drain_node(session, drain).await,
+        Request::UncordonNode { node } => leaving::uncordon_node(session, node).await,
+        Request::LeaveCluster { discard } => leaving::leave_cluster(session, discard).await,
     }
 }
 

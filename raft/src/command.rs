@@ -150,6 +150,18 @@ pub enum Command {
     Remove {
         node: NodeId,
     },
+    /// Cordons a node, or ends that with `None`. Refused as `NoNode` or `Removed` if it is no member. It may be said
+    /// twice.
+    Cordon {
+        node: NodeId,
+        cordon: Option<Cordon>,
+    },
+    /// As `Remove`, by the node itself. Unless `discard`, refused as `OnlyCopies` while no node that stays has the
+    /// bytes of some blob of the node: whatever was persisted before this entry is looked at.
+    Leave {
+        node: NodeId,
+        discard: bool,
+    },
 }
 
 impl Command {
@@ -175,6 +187,8 @@ impl Command {
             Self::AdmitAt { .. } => "AdmitAt",
             Self::Stopped { .. } => "Stopped",
             Self::Remove { .. } => "Remove",
+            Self::Cordon { .. } => "Cordon",
+            Self::Leave { .. } => "Leave",
         }
     }
 
@@ -194,6 +208,15 @@ pub enum Condition {
     IfAbsent,
     /// Only if the name points to this object now.
     IfEquals(ObjectId),
+}
+
+/// Why a node takes no copies of what others have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Cordon {
+    /// It is emptied for a time, and stays a member with its vote.
+    Drains,
+    /// It is about to leave: its vote goes to another node.
+    Leaves,
 }
 
 /// What `apply` answers. Every replica computes the same one.
@@ -277,6 +300,8 @@ pub enum Refusal {
     BootSeen { instance: InstanceId },
     #[error("node {node} was removed from this cluster")]
     Removed { node: NodeId },
+    #[error("node {node} has the only copy of {blobs} persisted blobs")]
+    OnlyCopies { node: NodeId, blobs: u64 },
 }
 
 #[cfg(test)]

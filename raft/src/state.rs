@@ -9,6 +9,7 @@
 //! | `read` | what a node may ask |
 //! | `objects` | records, blob rows and their indexes |
 //! | `persist`, `delete` | the two decisions that span many objects |
+//! | `members` | who is taken out, or cordoned |
 //! | `names`, `instances`, `nodes`, `locks` | one table each |
 //! | `dedup` | at most once |
 //! | `event` | what a node must react to |
@@ -25,6 +26,7 @@ mod delete;
 mod event;
 pub mod instances;
 pub mod locks;
+mod members;
 pub(crate) mod names;
 pub mod nodes;
 pub mod objects;

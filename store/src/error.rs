@@ -33,6 +33,9 @@ pub enum Error {
     /// The node itself is filling the blob, or reading it.
     #[error("{id} is being read or filled by the node")]
     Borrowed { id: ObjectId },
+    /// A blob of this id is here, or was deleted and somebody still reads it.
+    #[error("{id} is here already, or was deleted and is still read")]
+    Exists { id: ObjectId },
     /// The request outlived the session that asked.
     #[error("{holder} is closed")]
     HolderClosed { holder: HolderId },
@@ -71,6 +74,7 @@ impl Error {
             Self::NotSealed { .. } => Code::ObjectNotSealed,
             Self::Sealed { .. } => Code::ObjectSealed,
             Self::Grows { .. } | Self::NotCreator { .. } | Self::Borrowed { .. } => Code::Invalid,
+            Self::Exists { .. } => Code::ObjectExists,
             Self::HoldsNothing => Code::KeyError,
             Self::HolderClosed { .. } => Code::ConnectionError,
         }

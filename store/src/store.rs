@@ -93,6 +93,22 @@ impl Store {
         }
         let offset = self.allocate(size)?;
         let id = self.ids.blob();
+        self.insert(holder, id, offset, size)
+    }
+
+    /// A new unsealed blob under an id that another store has given: the copy of one that is moved. Refused while a
+    /// blob of that id is here, or was deleted and is still read.
+    pub fn adopt(&mut self, holder: HolderId, id: ObjectId, size: u64) -> Result<Blob> {
+        self.holder(holder)?;
+        self.free_unborrowed();
+        if size == 0 || self.exists(id) || self.tombstones.contains_key(&id) {
+            return Err(Error::Exists { id });
+        }
+        let offset = self.allocate(size)?;
+        self.insert(holder, id, offset, size)
+    }
+
+    fn insert(&mut self, holder: HolderId, id: ObjectId, offset: u64, size: u64) -> Result<Blob> {
         let entry = Entry {
             offset,
             size,
@@ -115,12 +131,40 @@ impl Store {
         let total = sizes
             .iter()
             .fold(0u64, |total, size| total.saturating_add(*size));
+        let sizes = sizes.iter();
+        self.make_all(holder, total, sizes, |store, size| {
+            store.create(holder, *size)
+        })
+    }
+
+    /// `adopt` for each pair of an id and a size, or for none.
+    pub fn adopt_many(
+        &mut self,
+        holder: HolderId,
+        wanted: &[(ObjectId, u64)],
+    ) -> Result<Vec<Blob>> {
+        let total = wanted
+            .iter()
+            .fold(0u64, |total, (_, size)| total.saturating_add(*size));
+        let wanted = wanted.iter();
+        self.make_all(holder, total, wanted, |store, (id, size)| {
+            store.adopt(holder, *id, *size)
+        })
+    }
+
+    fn make_all<T>(
+        &mut self,
+        holder: HolderId,
+        total: u64,
+        wanted: impl ExactSizeIterator<Item = T>,
+        make: impl Fn(&mut Self, T) -> Result<Blob>,
+    ) -> Result<Vec<Blob>> {
         if total > self.usage.memory_limit - self.usage.memory_usage {
             return Err(self.out_of_memory(total));
         }
-        let mut blobs = Vec::with_capacity(sizes.len());
-        for size in sizes {
-            match self.create(holder, *size) {
+        let mut blobs = Vec::with_capacity(wanted.len());
+        for one in wanted {
+            match make(self, one) {
                 Ok(blob) => blobs.push(blob),
                 Err(refused) => {
                     for blob in blobs {

@@ -190,6 +190,10 @@ macro_rules! use_every_verb {
         assert!($wait!(client.instance_status()).unwrap().memory_limit > 0);
         assert_eq!($wait!(client.cluster_status()).unwrap().cluster.voters, 1);
         assert!($wait!(client.remove_node(STRANGER, false, true)).is_err());
+        assert!($wait!(client.drain_node(STRANGER, false)).is_err());
+        assert!($wait!(client.uncordon_node(STRANGER)).is_err());
+        // The only node of its cluster cannot leave.
+        assert!($wait!(client.leave_cluster(true)).is_err());
         assert_eq!($wait!(client.token()).is_ok(), client.is_ipc());
         $wait!(client.sync_meta()).unwrap();
         $wait!(client.debug()).unwrap();
@@ -208,7 +212,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 64] = [
+const VERBS: [&str; 67] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -248,6 +252,9 @@ const VERBS: [&str; 64] = [
     "instance_status",
     "cluster_status",
     "remove_node",
+    "drain_node",
+    "uncordon_node",
+    "leave_cluster",
     "token",
     "sync_meta",
     "debug",
@@ -327,6 +334,9 @@ macro_rules! call_one {
             "instance_status" => $wait!(client.instance_status()).map(drop),
             "cluster_status" => $wait!(client.cluster_status()).map(drop),
             "remove_node" => $wait!(client.remove_node(STRANGER, false, true)).map(drop),
+            "drain_node" => $wait!(client.drain_node(STRANGER, false)).map(drop),
+            "uncordon_node" => $wait!(client.uncordon_node(STRANGER)),
+            "leave_cluster" => $wait!(client.leave_cluster(true)).map(drop),
             "token" => $wait!(client.token()).map(drop),
             "sync_meta" => $wait!(client.sync_meta()),
             "debug" => $wait!(client.debug()),

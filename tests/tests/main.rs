@@ -20,6 +20,7 @@ mod founding;
 mod hostile;
 mod http;
 mod kill_leader;
+mod leaving;
 mod ledger;
 mod log;
 mod members;

@@ -46,6 +46,9 @@ impl Arguments {
             Verb::Put(put) => put.output.output,
             Verb::Rm(rm) => rm.output.output,
             Verb::Remove(remove) => remove.output.output,
+            Verb::Drain(drain) => drain.output.output,
+            Verb::Uncordon(uncordon) => uncordon.output.output,
+            Verb::Leave(leave) => leave.output.output,
             Verb::Name(name) => name.output.output,
             Verb::Stream(stream) => stream.output.output,
             Verb::Get(_) | Verb::Node => None,
@@ -112,6 +115,13 @@ pub(crate) enum Verb {
     Name(Name),
     /// Streams of this node
     Stream(Stream),
+    /// Move what only a node has to others, and let it take no copies; it goes on to serve. --timeout ends the waiting,
+    /// not the drain
+    Drain(Drain),
+    /// Let a node take copies again
+    Uncordon(Uncordon),
+    /// Take the node that is asked out of its cluster; what only it has is moved first. Its process ends
+    Leave(Leave),
     /// Forget a node that is dead for good
     Remove(Remove),
     /// Print what `vineyardd --join` needs
@@ -208,6 +218,37 @@ pub(crate) struct Remove {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Drain {
+    /// The node: n2, an instance as `status` prints it, or an endpoint [default: the one that is asked]
+    pub(crate) node: Option<String>,
+    /// Transient objects too, which become persistent: a restart then loses nothing but streams and blobs of no object
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uncordon {
+    /// The node: n2, an instance as `status` prints it, or an endpoint [default: the one that is asked]
+    pub(crate) node: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Leave {
+    /// Move what only this node has to others first [default]
+    #[arg(long, conflicts_with = "discard")]
+    drain: bool,
+    /// Give up what only this node has
+    #[arg(long)]
+    pub(crate) discard: bool,
     #[command(flatten)]
     pub(crate) output: Output,
 }

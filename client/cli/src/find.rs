@@ -1,4 +1,4 @@
-//! Finds the node to talk to, and objects on it by name or id.
+//! Finds the node to talk to, nodes that a person means, and objects by name or id.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use vineyard_client::{Client, Options};
 use vineyard_node::config::machine::Machine;
 use vineyard_node::config::resolve::{SOCKET_OF_SERVICE, default_socket};
 use vineyard_node::config::with_port;
-use vineyard_wire::ObjectId;
+use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use crate::args::ConnectArgs;
 use crate::failure::{Failure, Tried};
@@ -57,6 +57,23 @@ pub(crate) async fn connect(place: &ConnectArgs) -> Result<Client, Failure> {
     Err(reached.unwrap_or_else(|| Failure::Unreachable {
         tried: tried.join("; "),
     }))
+}
+
+/// The node that a person means: `n2`, an instance as `status` prints it, or an endpoint.
+pub(crate) async fn node(client: &Client, told: &str) -> Result<NodeId, Failure> {
+    let number = told.trim_start_matches(['n', 'i']).parse::<u64>();
+    if let Ok(number) = number {
+        return Ok(InstanceId(number).node());
+    }
+    let status = client.cluster_status().await;
+    let status = status.tried(|| "ask for the cluster's status".to_owned())?;
+    let known = status.nodes.iter().find(|node| node.endpoint == told);
+    let known = known.map(|node| node.instance_id.node());
+    known.ok_or_else(|| {
+        Failure::Usage(format!(
+            "{told:?} is no node: write n2, an instance as in i65538, or an endpoint that `status` prints"
+        ))
+    })
 }
 
 /// Where to look, in order. What was said is all that is tried; only nothing said leads to the default sockets.

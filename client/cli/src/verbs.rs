@@ -4,7 +4,9 @@
     reason = "put and get work on the user's files"
 )]
 
+pub(crate) mod drain;
 pub(crate) mod get;
+pub(crate) mod leave;
 pub(crate) mod ls;
 pub(crate) mod name;
 pub(crate) mod put;
@@ -13,4 +15,5 @@ pub(crate) mod rm;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod token;
+pub(crate) mod uncordon;
 pub(crate) mod wait;

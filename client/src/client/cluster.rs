@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use vineyard_wire::reply::{ClusterStatus, InstanceInfo, InstanceStatus, RemovedNode};
-use vineyard_wire::request::RemoveNode;
+use vineyard_wire::reply::{
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, RemovedNode,
+};
+use vineyard_wire::request::{DrainNode, RemoveNode};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Reply, Request};
 
 use super::{Client, only};
@@ -51,6 +53,28 @@ impl Client {
         let within = 4 * self.options().deadline;
         let pick = only!(Reply::RemoveNode(removed) => removed);
         self.ask_within(within, request, pick).await
+    }
+
+    /// Begins to empty `node`, with `all` of its transient objects too, or says how far that is: ask again until it is
+    /// done. Over the Unix socket only, as the next two.
+    pub async fn drain_node(&self, node: NodeId, all: bool) -> Result<DrainProgress> {
+        let request = Request::DrainNode(DrainNode { node, all });
+        let pick = only!(Reply::DrainNode(progress) => progress);
+        self.ask(request, pick).await
+    }
+
+    /// Lets `node` take copies again.
+    pub async fn uncordon_node(&self, node: NodeId) -> Result<()> {
+        let request = Request::UncordonNode { node };
+        self.ask(request, only!(Reply::UncordonNode => ())).await
+    }
+
+    /// Takes the node that is asked out of the cluster for good; its process ends. Refused while only it has the bytes
+    /// of persisted objects, unless `discard`.
+    pub async fn leave_cluster(&self, discard: bool) -> Result<Left> {
+        let request = Request::LeaveCluster { discard };
+        let pick = only!(Reply::LeaveCluster(left) => left);
+        self.ask(request, pick).await
     }
 
     /// What another node needs to join the cluster. Told over the Unix socket only.

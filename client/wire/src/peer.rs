@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{InstanceId, NodeId, ObjectId, Trace};
 use crate::json::items;
 use crate::limits::PEER_FRAME_BYTES_MAX;
-use crate::reply::{MemoryPieces, NodeStats, StreamTotals};
+use crate::reply::{DrainProgress, MemoryPieces, NodeStats, StreamTotals};
 use crate::status::Status;
 use crate::stream::{OnReaderGone, ReadersKind};
 
@@ -139,6 +139,16 @@ pub enum Ask {
     About,
     /// A node says where it listens, and asks where the others do. A node that does not know this question hangs up.
     Moved(Moved),
+    /// To be drained, or how far that is. This and the next are only asked where every member is at feature level 4 or
+    /// above.
+    Drain {
+        all: bool,
+    },
+    /// To copy these blobs under their own ids, and to let the cluster know. What is deleted meanwhile is left out.
+    TakeCopies {
+        #[serde(deserialize_with = "items")]
+        blobs: Vec<ObjectId>,
+    },
 }
 
 /// What a node says of itself besides its figures.
@@ -286,6 +296,10 @@ pub enum Answer {
     Outlived,
     /// To `Moved`: the caller's node was removed from the cluster.
     Removed,
+    /// To `Drain`.
+    Drain(DrainProgress),
+    /// To `TakeCopies`: the cluster knows of the copies.
+    CopiesTaken,
 }
 
 /// A frame that is not what it should be.

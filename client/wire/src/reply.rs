@@ -168,6 +168,35 @@ pub enum Reply {
         token: String,
     },
     RemoveNode(RemovedNode),
+    DrainNode(DrainProgress),
+    UncordonNode,
+    LeaveCluster(Left),
+}
+
+/// How far a drain is. Bytes and blobs that were made since it began count from when the drain meets them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainProgress {
+    /// A look at all of it found nothing that only this node has.
+    pub done: bool,
+    pub bytes_moved: u64,
+    pub bytes_left: u64,
+    pub blobs_moved: u64,
+    pub blobs_left: u64,
+    /// Transient objects that were persisted, to be moved.
+    pub objects_persisted: u64,
+    /// Transient objects that stay, and end with the process.
+    pub objects_kept: u64,
+    /// Blobs that belong to no object, and their bytes: they stay, and end with the process.
+    pub loose_blobs: u64,
+    pub loose_bytes: u64,
+}
+
+/// What a node gave up that left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Persisted blobs of which only it had the bytes, and how many bytes that were.
+    pub blobs_lost: u64,
+    pub bytes_lost: u64,
 }
 
 /// A node that was taken out, or would be.
@@ -364,6 +393,18 @@ pub struct NodeAbout {
     /// Why the node takes no part in the cluster any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Why it takes no copies of what others have, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cordon: Option<Cordon>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cordon {
+    /// It was drained, or is being drained, and stays a member.
+    Drains,
+    /// It is about to leave the cluster.
+    Leaves,
 }
 
 /// All streams of a node, those included that it reads from other nodes.

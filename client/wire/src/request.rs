@@ -159,6 +159,26 @@ pub enum Request {
     Token,
     /// Ours: takes a dead node out of the cluster. Answered on the Unix socket only.
     RemoveNode(RemoveNode),
+    /// Ours: cordons a node and moves what only it has to others, or says how far that is. Answered on the Unix socket
+    /// only, as are the next two.
+    DrainNode(DrainNode),
+    /// Ours: ends the cordon of a node.
+    UncordonNode {
+        node: NodeId,
+    },
+    /// Ours: takes the node that is asked out of the cluster; its process ends. Unless `discard`, refused while only it
+    /// has the bytes of persisted objects.
+    LeaveCluster {
+        discard: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainNode {
+    pub node: NodeId,
+    /// Transient objects too: they are persisted first.
+    #[serde(default)]
+    pub all: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 //! large blobs over several connections; then the copy's metadata is persisted in one log entry. A copy that fails
 //! leaves nothing behind, and each request that waits for it gets the error.
 
+mod blobs;
 mod object;
 pub(crate) mod plan;
 mod transfer;
@@ -15,9 +16,10 @@ use std::time::Duration;
 use futures::future::{LocalBoxFuture, try_join_all};
 use tokio::sync::{Semaphore, oneshot};
 use tracing::{Instrument, Span};
-use vineyard_wire::{Code, InstanceId, ObjectId, Status};
+use vineyard_wire::{InstanceId, ObjectId, Status};
 
 use self::plan::Plan;
+use self::transfer::Ids;
 use super::owner::Handle;
 use crate::context::{NodeContext, call};
 use crate::failure;
@@ -83,9 +85,25 @@ impl Migrator {
     ) -> Result<BTreeMap<ObjectId, ObjectId>, Status> {
         let blobs = blobs.into_iter();
         let wanted = blobs.map(|(blob, size)| plan::Wanted { blob, size, source });
-        let fetched = transfer::fetch_blobs(node, wanted.collect()).await?;
+        let fetched = transfer::fetch_blobs(node, wanted.collect(), Ids::Fresh).await?;
         let copies = fetched.into_iter().map(|(blob, copy)| (blob, copy.id));
         Ok(copies.collect())
+    }
+
+    /// Copies `blobs` to this node under their own ids, and lets the cluster know, for a node that is drained. What has
+    /// begun goes on when its caller leaves. What the cluster does not know, or has here, is left out.
+    pub(crate) async fn take_copies(
+        &self,
+        node: &Rc<NodeContext>,
+        blobs: Vec<ObjectId>,
+    ) -> Result<(), Status> {
+        let node = node.clone();
+        let work = call::carried(async move { blobs::take(&node, blobs).await });
+        let taken = tokio::task::spawn_local(work.instrument(Span::current())).await;
+        taken.unwrap_or_else(|error| {
+            tracing::error!(%error, "copying for a node that is drained ended without an outcome");
+            Err(failure::abandoned("copying for a node that is drained"))
+        })
     }
 
     /// The longest that a migration may take: no object is larger than the arena.
@@ -96,10 +114,7 @@ impl Migrator {
 }
 
 fn abandoned(id: ObjectId) -> Status {
-    Status::new(
-        Code::VineyardServerNotReady,
-        format!("the migration of {id} was abandoned"),
-    )
+    failure::abandoned(&format!("the migration of {id}"))
 }
 
 async fn run(node: Rc<NodeContext>, id: ObjectId) {
@@ -132,7 +147,10 @@ async fn fetch(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status>
     }
     match plan::plan(&state, id, node.instance)? {
         Plan::Here(id) => Ok(id),
-        Plan::One(plan) => object::copy(node, id, plan).await,
+        Plan::One(plan) => {
+            refuse_cordoned(node)?;
+            object::copy(node, id, plan).await
+        }
         Plan::Members(members) => {
             try_join_all(
                 members
@@ -145,10 +163,25 @@ async fn fetch(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status>
     }
 }
 
+/// A node that is drained takes nothing that it would have to give away again.
+fn refuse_cordoned(node: &NodeContext) -> Result<(), Status> {
+    let me = node.instance.node();
+    match node.meta.state().cordon_of(me) {
+        None => Ok(()),
+        Some(_) => Err(Status::invalid(format!(
+            "{me} is cordoned and takes no copies: get the object without fetching it, ask another node, or end that with \
+             `vineyardctl uncordon {me}`"
+        ))),
+    }
+}
+
 async fn fetch_blob(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Status> {
     let state = node.meta.state();
     let wanted = plan::want(&state, id, InstanceId::UNSPECIFIED, node.instance)?;
-    let fetched = transfer::fetch_blobs(node, wanted.into_iter().collect()).await?;
+    if wanted.is_some_and(|wanted| wanted.source != node.instance) {
+        refuse_cordoned(node)?;
+    }
+    let fetched = transfer::fetch_blobs(node, wanted.into_iter().collect(), Ids::Fresh).await?;
     let Some(copy) = fetched.get(&id).map(|copy| copy.id) else {
         // The blob is here, or it is the empty blob, which every node has.
         return Ok(id);

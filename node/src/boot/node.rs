@@ -1,5 +1,6 @@
 //! A node: loads its identity, starts its listeners and actors, and registers with its cluster.
 
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use vineyard_wire::id::IdMaker;
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::actors::bulk::Bulk;
+use crate::actors::drain::Drain;
 use crate::actors::local::LocalHandle;
 use crate::actors::migrator::Migrator;
 use crate::actors::{discards, follow, liveness, places};
@@ -78,6 +80,8 @@ pub enum Error {
          --join"
     )]
     Removed { reason: String },
+    #[error("this node has left the cluster")]
+    Left,
     #[error(transparent)]
     Raft(#[from] vineyard_raft::Error),
 }
@@ -189,6 +193,7 @@ impl Node {
         }
         let node = &self.context;
         node.stopping.begin();
+        self.say_what_ends().await;
         // Each connection ends by itself at the stop deadline; the additional time is for connections that have just
         // reached it.
         let deadline = node.config.limits.stop_deadline + node.config.limits.parting_deadline;
@@ -215,11 +220,36 @@ impl Node {
         );
     }
 
+    /// Logs which bytes have no other copy, since they end with this process.
+    async fn say_what_ends(&self) {
+        let node = &self.context;
+        let state = node.meta.state();
+        let me = node.instance.node();
+        let only_here = state.only_copies_on(me);
+        let (blobs, bytes) = only_here.fold((0u64, 0u64), |(blobs, bytes), row| {
+            (blobs + 1, bytes + row.size)
+        });
+        let persisted_objects = state.objects_only_on(me);
+        let transients = node.local.ask(|local, _| local.catalog.len()).await;
+        // An owner that has ended has nothing left.
+        let transient_objects = transients.unwrap_or_default();
+        if blobs > 0 || transient_objects > 0 {
+            tracing::warn!(
+                persisted_objects,
+                blobs,
+                bytes,
+                transient_objects,
+                "these had their only copy here, and end with this process; `vineyardctl drain --all` moves them"
+            );
+        }
+    }
+
     /// Lets the others know that this node leaves in order. Without a majority they find out by its silence.
     async fn say_that_it_stops(&self) {
         let node = &self.context;
         let knows = node.meta.feature_level() >= features::MEMBERS;
-        if !knows || !node.meta.status().has_quorum {
+        let is_member = node.boot.is_registered();
+        if !knows || !is_member || !node.meta.status().has_quorum {
             return;
         }
         let instance = node.instance;
@@ -252,9 +282,12 @@ impl Node {
     }
 
     /// Returns when the node cannot go on, with the reason: the cluster knows another process that is this instance, or
-    /// a later boot of this node, or has removed it. The caller ends the process.
+    /// a later boot of this node, or has removed it, or it has left. The caller ends the process.
     pub async fn failed(&self) -> Error {
         let error = registration::ended(&self.context).await;
+        if self.context.leaves.get() {
+            return Error::Left;
+        }
         let is_removed = matches!(
             error,
             vineyard_raft::Error::Refused(Refusal::Removed { .. })
@@ -391,6 +424,8 @@ async fn assemble(
         meta,
         boot,
         migrator: Migrator::start(limits.mailbox_capacity, limits.migrations_max),
+        drain: Drain::default(),
+        leaves: Cell::new(false),
         logins: config
             .passwords
             .clone()

@@ -222,8 +222,12 @@ pub(crate) fn heed_successor(node: &NodeContext) {
 /// this data directory read it and end.
 pub(crate) async fn ended(node: &NodeContext) -> RaftError {
     let error = node.boot.refused().await;
+    let reason = match node.leaves.get() {
+        true => format!("node {} has left this cluster", node.instance.node()),
+        false => error.to_string(),
+    };
     let refused = Identity {
-        refused: Some(error.to_string()),
+        refused: Some(reason),
         removed: matches!(error, RaftError::Refused(Refusal::Removed { .. })),
         ..node.identity.clone()
     };

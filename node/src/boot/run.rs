@@ -158,7 +158,10 @@ async fn until_stopped(startup: Startup, env: Env) -> Result<(), ServeError> {
         biased;
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        error = node.failed() => return Err(error.into()),
+        error = node.failed() => match error {
+            Error::Left => tracing::info!("this node has left its cluster"),
+            error => return Err(error.into()),
+        },
     }
     tracing::info!("stopping");
     node.stop().await;

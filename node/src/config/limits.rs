@@ -114,6 +114,10 @@ pub struct Limits {
     pub bulk_queue: usize,
     /// Migrations that may move bytes at the same time; the next ones queue.
     pub migrations_max: usize,
+    /// A question how far a drain is waits so long for its end.
+    pub drain_step: Duration,
+    /// How a drain ended is kept for so long for those who ask.
+    pub drain_outcome_kept: Duration,
 
     /// Pause between two heartbeats of the raft leader.
     pub raft_heartbeat: Duration,
@@ -186,6 +190,8 @@ impl Default for Limits {
             bulk_threads: 2,
             bulk_queue: 64,
             migrations_max: 16,
+            drain_step: Duration::from_millis(500),
+            drain_outcome_kept: Duration::from_secs(5),
 
             raft_heartbeat: Duration::from_millis(100),
             raft_election_min: Duration::from_millis(350),

@@ -7,12 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use vineyard_raft::command::{Applied, Command, Condition, Refusal};
+use vineyard_raft::state::State;
 use vineyard_raft::state::objects::BlobRow;
 use vineyard_raft::{Error as RaftError, Request};
-use vineyard_wire::ObjectId;
+use vineyard_wire::{ObjectId, Status};
 
 use crate::context::{NodeContext, call};
-use crate::local::Proposal;
+use crate::local::{Carried, Local, Proposal};
 
 /// The outcome of a submit; `None` if it is unknown: the cluster may still apply the command, or has applied it and
 /// expired the request key.
@@ -78,6 +79,19 @@ impl PendingProposal {
         call::waiting_for("the cluster to agree", submitted).await
     }
 
+    /// Submits a persist that has begun, and ends it in the ledger: now, or once its outcome is known.
+    pub(crate) async fn see_through(self, carried: Carried) -> Result<(), RaftError> {
+        let submitted = self.submit().await;
+        match known_outcome(submitted.clone()) {
+            Some(outcome) => {
+                let ended = end_persist(&self.node, carried, outcome.is_ok()).await;
+                ended.map_err(|_| RaftError::Stopped)?;
+            }
+            None => drop(tokio::task::spawn_local(end_once_known(self, carried))),
+        }
+        submitted.map(drop)
+    }
+
     /// Retries until the outcome is known; `None` if this node stops first.
     pub(crate) async fn keep_asking(self) -> Option<Result<(), RaftError>> {
         loop {
@@ -116,4 +130,19 @@ impl PendingProposal {
         };
         records.iter().any(|record| state.contains(record.id)) || blobs.iter().any(is_here)
     }
+}
+
+/// Ends a persist whose outcome was unknown when the caller was answered.
+async fn end_once_known(proposal: PendingProposal, carried: Carried) {
+    let node = proposal.node.clone();
+    if let Some(outcome) = proposal.keep_asking().await
+        && let Err(status) = end_persist(&node, carried, outcome.is_ok()).await
+    {
+        tracing::debug!(%status, "the node stopped before the outcome of a persist was known");
+    }
+}
+
+async fn end_persist(node: &NodeContext, carried: Carried, applied: bool) -> Result<(), Status> {
+    let end = move |local: &mut Local, state: &State| local.end_persist(state, &carried, applied);
+    node.local.ask(end).await
 }

@@ -27,10 +27,7 @@ pub(super) async fn remove_node(session: &Session, request: RemoveNode) -> Resul
         lose_objects,
         dry_run,
     } = request;
-    if session.kind != Kind::Ipc {
-        let reason = "a node is removed over the Unix socket of another node only";
-        return Err(Status::invalid(reason));
-    }
+    on_the_socket(session)?;
     let deadline = node.config.limits.metadata_deadline;
     let confirmed = node.meta.confirm(deadline).await;
     confirmed.map_err(failure::from_raft)?;
@@ -62,7 +59,17 @@ pub(super) async fn remove_node(session: &Session, request: RemoveNode) -> Resul
     }))
 }
 
-fn is_member(state: &State, node: NodeId) -> Result<(), Status> {
+/// Who is a member is decided by those who may open the socket of a node.
+pub(super) fn on_the_socket(session: &Session) -> Result<(), Status> {
+    match session.kind {
+        Kind::Ipc => Ok(()),
+        Kind::Rpc => Err(Status::invalid(
+            "who is a member is changed over the Unix socket of a node only",
+        )),
+    }
+}
+
+pub(super) fn is_member(state: &State, node: NodeId) -> Result<(), Status> {
     if state.is_removed(node) {
         return Err(Status::invalid(format!("{node} was removed before")));
     }

@@ -16,7 +16,7 @@ use crate::context::NodeContext;
 use crate::context::proposal::{Naming, PendingProposal, known_outcome};
 use crate::failure;
 use crate::local::catalog::unknown_subtree;
-use crate::local::{Carried, Local, Persisting};
+use crate::local::{Local, Persisting};
 
 pub(super) async fn persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {
     persist_all(node, vec![id]).await?;
@@ -110,15 +110,8 @@ async fn propose(
     if !persisting.is_empty() {
         let Persisting { proposal, carried } = persisting;
         let proposal = PendingProposal::begin(&node, proposal, naming);
-        let submitted = proposal.submit().await;
-        match known_outcome(submitted.clone()) {
-            Some(outcome) => end(&node, carried, outcome.is_ok()).await?,
-            None => {
-                let end = end_once_known(node.clone(), proposal, carried);
-                tokio::task::spawn_local(end);
-            }
-        }
-        submitted.map_err(failure::from_raft)?;
+        let persisted = proposal.see_through(carried).await;
+        persisted.map_err(failure::from_raft)?;
     }
     if let Some(Naming { name, id }) = later {
         let condition = Condition::Always;
@@ -135,20 +128,6 @@ async fn propose(
         })?;
     }
     Ok(())
-}
-
-/// Ends a persist whose outcome was unknown when the caller was answered.
-async fn end_once_known(node: Rc<NodeContext>, proposal: PendingProposal, carried: Carried) {
-    if let Some(outcome) = proposal.keep_asking().await
-        && let Err(status) = end(&node, carried, outcome.is_ok()).await
-    {
-        tracing::debug!(%status, "the node stopped before the outcome of a persist was known");
-    }
-}
-
-async fn end(node: &NodeContext, carried: Carried, applied: bool) -> Result<(), Status> {
-    let end = move |local: &mut Local, state: &State| local.end_persist(state, &carried, applied);
-    node.local.ask(end).await
 }
 
 pub(super) async fn if_persist(node: &Rc<NodeContext>, id: ObjectId) -> Result<Reply, Status> {

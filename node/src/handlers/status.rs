@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::future::join_all;
+use vineyard_raft::command::Cordon;
 use vineyard_raft::state::instances::{Instance, Liveness as Recorded};
 use vineyard_wire::reply::{
     ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeAbout, NodeStatus, Role,
 };
-use vineyard_wire::{Reply, Status};
+use vineyard_wire::{Reply, Status, reply};
 
 use crate::context::NodeContext;
 use crate::peer::members::Members;
@@ -121,6 +122,10 @@ fn describe(members: &Members, instance: &Instance, told: Told, commit_index: u6
     let about = NodeAbout {
         name: Some(instance.hostname.clone()),
         silent_ms: silent_ms.filter(|_| group.has_quorum),
+        cordon: members.state.cordon_of(id).map(|cordon| match cordon {
+            Cordon::Drains => reply::Cordon::Drains,
+            Cordon::Leaves => reply::Cordon::Leaves,
+        }),
         ..about.map_or_else(NodeAbout::default, |about| NodeAbout {
             lag: Some(commit_index.saturating_sub(about.applied_index)),
             version: Some(about.version),

@@ -132,10 +132,10 @@ impl Local {
                 continue;
             }
             let Some(row) = state.blob(id) else { continue };
-            let home = row.locations.first().copied();
+            let me = self.catalog.me();
             texts.add_blob(BlobNode {
                 id,
-                instance: home.unwrap_or(self.catalog.me()),
+                instance: state.best_place(row, me).unwrap_or(me),
                 size: row.size,
             })?;
         }

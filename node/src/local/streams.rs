@@ -15,7 +15,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vineyard_store::HolderId;
 use vineyard_wire::reply::StreamTotals;
@@ -99,6 +99,14 @@ impl Streams {
 
     pub(crate) fn forget_words(&mut self, holder: HolderId) {
         self.last_words.retain(|(_, to), _| *to != holder);
+    }
+
+    /// The streams and what they keep: blobs and objects that end with them.
+    pub(crate) fn everything(&self) -> BTreeSet<ObjectId> {
+        let streams = self.streams.iter();
+        streams
+            .flat_map(|(id, stream)| stream.kept().chain([*id]))
+            .collect()
     }
 
     pub(crate) fn ids(&self) -> Vec<ObjectId> {

@@ -97,6 +97,11 @@ async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Re
             Ask::StreamStats => stats::with_streams(node).await,
             Ask::About => stats::with_about(node).await,
             Ask::Moved(moved) => places::take(node, moved),
+            Ask::Drain { all } => node.drain.step(node, all).await.map(Answer::Drain),
+            Ask::TakeCopies { blobs } => {
+                let taken = node.migrator.take_copies(node, blobs).await;
+                taken.map(|()| Answer::CopiesTaken)
+            }
             Ask::OpenRelay(open) => relay::serve::open(node, open).await,
             Ask::PullRelay(pull) => relay::serve::pull(node, pull).await,
             Ask::LeaveRelay {

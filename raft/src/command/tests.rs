@@ -153,6 +153,14 @@ fn later_commands() -> Vec<Command> {
             instance: InstanceId(1),
         },
         Command::Remove { node: NodeId(5) },
+        Command::Cordon {
+            node: NodeId(5),
+            cordon: Some(Cordon::Leaves),
+        },
+        Command::Leave {
+            node: NodeId(5),
+            discard: true,
+        },
     ]
 }
 

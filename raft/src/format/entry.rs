@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use super::codec::Writer;
-use super::rows::{BlobRow, Instance, Pairs, Record, map, pairs};
+use super::rows::{BlobRow, Cordon, Instance, Pairs, Record, map, pairs};
 use crate::command;
 
 #[derive(Serialize, Deserialize)]
@@ -168,6 +168,14 @@ enum Command<'a> {
     Remove {
         node: u64,
     },
+    Cordon {
+        node: u64,
+        cordon: Option<Cordon>,
+    },
+    Leave {
+        node: u64,
+        discard: bool,
+    },
 }
 
 impl<'a> From<&'a command::Command> for Command<'a> {
@@ -279,6 +287,14 @@ impl<'a> From<&'a command::Command> for Command<'a> {
                 instance: instance.0,
             },
             command::Command::Remove { node } => Self::Remove { node: node.0 },
+            command::Command::Cordon { node, cordon } => Self::Cordon {
+                node: node.0,
+                cordon: cordon.map(Cordon::from),
+            },
+            command::Command::Leave { node, discard } => Self::Leave {
+                node: node.0,
+                discard: *discard,
+            },
         }
     }
 }
@@ -394,6 +410,14 @@ impl From<Command<'_>> for command::Command {
                 instance: InstanceId(instance),
             },
             Command::Remove { node } => Self::Remove { node: NodeId(node) },
+            Command::Cordon { node, cordon } => Self::Cordon {
+                node: NodeId(node),
+                cordon: cordon.map(Into::into),
+            },
+            Command::Leave { node, discard } => Self::Leave {
+                node: NodeId(node),
+                discard,
+            },
         }
     }
 }

@@ -95,6 +95,7 @@ pub(super) enum Refusal {
     NodeTaken { node: u64 },
     BootSeen { instance: u64 },
     Removed { node: u64 },
+    OnlyCopies { node: u64, blobs: u64 },
 }
 
 impl From<&command::Refusal> for Refusal {
@@ -157,6 +158,10 @@ impl From<&command::Refusal> for Refusal {
                 instance: instance.0,
             },
             command::Refusal::Removed { node } => Self::Removed { node: node.0 },
+            command::Refusal::OnlyCopies { node, blobs } => Self::OnlyCopies {
+                node: node.0,
+                blobs: *blobs,
+            },
         }
     }
 }
@@ -213,6 +218,10 @@ impl From<Refusal> for command::Refusal {
                 instance: InstanceId(instance),
             },
             Refusal::Removed { node } => Self::Removed { node: NodeId(node) },
+            Refusal::OnlyCopies { node, blobs } => Self::OnlyCopies {
+                node: NodeId(node),
+                blobs,
+            },
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, ObjectId, Signature};
 
+use crate::command;
 use crate::state::instances::{self, Liveness as Seen};
 use crate::state::objects;
 
@@ -235,6 +236,30 @@ impl From<Instance<'_>> for instances::Instance {
             endpoint: instance.endpoint.into_owned(),
             liveness: instance.liveness.into(),
             since_unix_ms: instance.since_unix_ms,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum Cordon {
+    Drains,
+    Leaves,
+}
+
+impl From<command::Cordon> for Cordon {
+    fn from(cordon: command::Cordon) -> Self {
+        match cordon {
+            command::Cordon::Drains => Self::Drains,
+            command::Cordon::Leaves => Self::Leaves,
+        }
+    }
+}
+
+impl From<Cordon> for command::Cordon {
+    fn from(cordon: Cordon) -> Self {
+        match cordon {
+            Cordon::Drains => Self::Drains,
+            Cordon::Leaves => Self::Leaves,
         }
     }
 }

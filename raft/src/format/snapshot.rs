@@ -5,10 +5,11 @@
 //! | 1 | all up to `edited`; one that was written between the builds of feature levels 0 and 2 ends after `lives` |
 //! | 2 | `lives` and `levels` as well |
 //! | 3 | the nodes that were removed as well |
+//! | 4 | the nodes that are cordoned as well |
 //!
 //! A state is written in the lowest version that holds it: until every member knows feature level 1 there are no
-//! lives, and until a node is removed nothing that needs level 4, so members of older builds can read what they are
-//! sent.
+//! lives, and until a node is removed or cordoned nothing that needs level 4, so members of older builds can read what
+//! they are sent.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::Malformed;
 use super::codec::{Reader, Writer};
 use super::outcome::Outcome;
 use super::raft::Position;
-use super::rows::{BlobRow, Instance, Record};
+use super::rows::{BlobRow, Cordon, Instance, Record};
 use crate::command;
 use crate::state::dedup::{Dedup, Window};
 use crate::state::instances::{self, Instances};
@@ -32,7 +33,7 @@ use crate::state::objects::{self, Objects};
 use crate::state::{Namespace, Space, State};
 
 /// The newest version.
-pub(crate) const VERSION: u8 = 3;
+pub(crate) const VERSION: u8 = 4;
 
 /// Which snapshot is current.
 #[derive(Serialize, Deserialize)]
@@ -59,10 +60,12 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
     let version = match (
         lives.is_empty() && levels.is_empty(),
         instances.removed.is_empty(),
+        instances.cordoned.is_empty(),
     ) {
-        (true, true) => 1,
-        (false, true) => 2,
-        (_, false) => VERSION,
+        (true, true, true) => 1,
+        (false, true, true) => 2,
+        (_, false, true) => 3,
+        (.., false) => VERSION,
     };
     let mut out = Writer::new(version);
     out.put(applied);
@@ -95,6 +98,14 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         let removed = &instances.removed;
         out.rows(removed.len(), removed.iter().map(|node| node.0));
     }
+    if version > 3 {
+        let cordoned = &instances.cordoned;
+        let rows = cordoned.iter();
+        out.rows(
+            cordoned.len(),
+            rows.map(|(node, cordon)| (node.0, Cordon::from(*cordon))),
+        );
+    }
     out.end()
 }
 
@@ -118,6 +129,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<State, Malformed> {
     }
     if version > 2 {
         state.instances.removed = input.rows(NodeId)?;
+    }
+    if version > 3 {
+        state.instances.cordoned = input
+            .rows(|(node, cordon): (u64, Cordon)| (NodeId(node), command::Cordon::from(cordon)))?;
     }
     input.end()?;
     Ok(state)
@@ -165,6 +180,7 @@ fn put_instances(out: &mut Writer, instances: &Instances) {
         rows,
         current,
         removed: _,
+        cordoned: _,
     } = instances;
     out.rows(
         rows.len(),
@@ -182,6 +198,7 @@ fn take_instances(input: &mut Reader) -> Result<Instances, Malformed> {
             .rows(|(id, row): (u64, Instance)| (InstanceId(id), instances::Instance::from(row)))?,
         current: input.rows(|(node, id)| (NodeId(node), InstanceId(id)))?,
         removed: OrdSet::new(),
+        cordoned: OrdMap::new(),
     })
 }
 

@@ -143,6 +143,8 @@ impl State {
             } => self.admit_at(*key, endpoint, *level),
             Command::Stopped { instance } => self.stop(*instance, events),
             Command::Remove { node } => self.remove(*node, events),
+            Command::Cordon { node, cordon } => self.cordon(*node, *cordon, events),
+            Command::Leave { node, discard } => self.leave(*node, *discard, events),
         }
     }
 
@@ -231,20 +233,8 @@ impl State {
         Ok(outcome)
     }
 
-    fn remove(&mut self, node: NodeId, events: &mut Vec<Event>) -> Outcome {
-        if self.nodes.get(node).is_none() {
-            return Err(Refusal::NoNode { node });
-        }
-        if let Some(instance) = self.instances.remove(node) {
-            self.bury(instance, events);
-        }
-        self.lives.remove(&node);
-        self.levels.remove(&node);
-        Ok(Applied::Done)
-    }
-
     /// Takes from an instance that is gone what only a living one can have.
-    fn bury(&mut self, instance: InstanceId, events: &mut Vec<Event>) {
+    pub(super) fn bury(&mut self, instance: InstanceId, events: &mut Vec<Event>) {
         events.push(Event::InstanceChanged(instance));
         self.dedup.forget(instance);
         let space = self.root_mut();

@@ -7,7 +7,7 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, NodeId};
 
-use crate::command::Refusal;
+use crate::command::{Cordon, Refusal};
 
 /// What the leader's watch says of an instance, or the instance of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,6 +39,8 @@ pub(crate) struct Instances {
     pub(crate) current: OrdMap<NodeId, InstanceId>,
     /// Nodes that are no members any more.
     pub(crate) removed: OrdSet<NodeId>,
+    /// Members that take no copies of what others have.
+    pub(crate) cordoned: OrdMap<NodeId, Cordon>,
 }
 
 impl Instances {
@@ -59,9 +61,24 @@ impl Instances {
         self.removed.contains(&node)
     }
 
+    pub(super) fn cordon_of(&self, node: NodeId) -> Option<Cordon> {
+        self.cordoned.get(&node).copied()
+    }
+
+    /// Sets or ends the cordon of a node. Returns its instance, if it has one and this is news.
+    pub(super) fn cordon(&mut self, node: NodeId, cordon: Option<Cordon>) -> Option<InstanceId> {
+        let before = match cordon {
+            Some(cordon) => self.cordoned.insert(node, cordon),
+            None => self.cordoned.remove(&node),
+        };
+        let current = self.current.get(&node).copied();
+        current.filter(|_| before != cordon)
+    }
+
     /// Takes the node out. Returns its instance, if it had one, which is now gone.
     pub(super) fn remove(&mut self, node: NodeId) -> Option<InstanceId> {
         self.removed.insert(node);
+        self.cordoned.remove(&node);
         let last = self.current.remove(&node)?;
         if let Some(row) = self.rows.get_mut(&last) {
             row.liveness = Liveness::Gone;
@@ -150,6 +167,9 @@ impl Instances {
                 row.liveness == Liveness::Gone,
                 "{id} is gone if replaced"
             );
+        }
+        for node in self.cordoned.keys() {
+            assert!(!self.is_removed(*node), "{node} is cordoned as a member");
         }
         for (&node, id) in &self.current {
             assert_eq!(id.node(), node, "a node's current instance is its own");

@@ -10,6 +10,7 @@ use super::instances::{Instance, Liveness};
 use super::locks::Lock;
 use super::nodes::Node;
 use super::objects::{BlobRow, Record, members_of};
+use crate::command::Cordon;
 use crate::features;
 
 impl State {
@@ -187,6 +188,44 @@ impl State {
     /// Whether a node was a member and is none any more.
     pub fn is_removed(&self, node: NodeId) -> bool {
         self.instances.is_removed(node)
+    }
+
+    /// Why a node takes no copies now, if it does not.
+    pub fn cordon_of(&self, node: NodeId) -> Option<Cordon> {
+        self.instances.cordon_of(node)
+    }
+
+    /// Whether what `instance` holds is expected to stay: it is up, and its node is not cordoned.
+    pub fn is_to_stay(&self, instance: InstanceId) -> bool {
+        let known = self.instance(instance);
+        known.is_some_and(|known| known.liveness == Liveness::Up)
+            && self.cordon_of(instance.node()).is_none()
+    }
+
+    /// Where to read a blob, if anybody has its bytes: where they are to stay rather than where a node is cordoned, and
+    /// there rather than on a node that is not up. Of equals, on `prefer`.
+    pub fn best_place(&self, row: &BlobRow, prefer: InstanceId) -> Option<InstanceId> {
+        let rank = |at: &InstanceId| {
+            let is_up = self.instance(*at).map(|known| known.liveness) == Some(Liveness::Up);
+            (!self.is_to_stay(*at), !is_up, *at != prefer)
+        };
+        row.locations.iter().copied().min_by_key(rank)
+    }
+
+    /// The blobs of `node` whose bytes no other node has that is to stay, in ascending order of ids.
+    pub fn only_copies_on(&self, node: NodeId) -> impl Iterator<Item = &BlobRow> {
+        let instance = self.current_instance_of(node).map(|current| current.id);
+        let objects = &self.root().objects;
+        let held = instance.map(|instance| objects.held_by(instance));
+        let rows = held
+            .into_iter()
+            .flatten()
+            .filter_map(|blob| objects.blob(blob));
+        let is_elsewhere = move |row: &&BlobRow| {
+            let mut others = row.locations.iter().filter(|at| at.node() != node);
+            others.any(|at| self.is_to_stay(*at))
+        };
+        rows.filter(move |row| !is_elsewhere(row))
     }
 
     /// How many persistent objects lose bytes if `node` does not come back: those that refer to a blob of which nobody

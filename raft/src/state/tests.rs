@@ -12,6 +12,7 @@ use crate::command::{Applied, Command, Condition, Entry, Outcome, RequestKey, VE
 
 mod deletes;
 mod dropping;
+mod leaving;
 mod levels;
 mod locking;
 mod membership;

@@ -108,3 +108,8 @@ fn a_dead_voter_is_replaced_by_a_live_learner() {
 fn dead_nodes_are_removed_and_do_not_come_back() {
     play(dead_nodes_are_removed::play);
 }
+
+#[test]
+fn a_leader_is_drained_and_leaves_and_nothing_is_lost() {
+    play(a_leader_is_drained_and_leaves::play);
+}

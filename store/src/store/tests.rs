@@ -455,3 +455,30 @@ fn letting_go_of_an_unsealed_blob_deletes_it_for_its_creator_alone() {
     store.delete(HolderId::NOBODY, id, false);
     assert_at_rest(&store);
 }
+
+#[test]
+fn a_copy_of_a_blob_of_another_store_has_its_id_until_it_is_free_again() {
+    let mut store = heap(MIB);
+    let (node, reader) = (store.open_holder(true), store.open_holder(true));
+    let theirs = ObjectId(1 << 63 | 77 << 47 | 5);
+    let made = store.adopt_many(node, &[(theirs, 100)]).unwrap();
+    assert_eq!((made[0].id, made[0].sealed), (theirs, false));
+    let exists = Err(Error::Exists { id: theirs });
+    assert_eq!(store.adopt(node, theirs, 100), exists);
+    store.writer(theirs).unwrap().fill(9);
+    store.seal(node, theirs).unwrap();
+    store.get(reader, &[theirs], false).unwrap();
+    store.release(node, theirs).unwrap();
+    // While somebody reads what was deleted, its id means those bytes.
+    assert!(store.delete(node, theirs, false));
+    assert_eq!(store.adopt(node, theirs, 100), exists);
+    store.release(reader, theirs).unwrap();
+    let other = ObjectId(theirs.0 + 1);
+    let too_much = store.adopt_many(node, &[(theirs, 100), (other, MIB)]);
+    assert_eq!(refused(too_much).0, Code::NotEnoughMemory);
+    let twice = store.adopt_many(node, &[(theirs, 100), (theirs, 100)]);
+    assert_eq!(twice, Err(Error::Exists { id: theirs }));
+    assert_eq!(store.adopt(node, theirs, 100).unwrap().size, 100);
+    delete_all(&mut store, node);
+    assert_at_rest(&store);
+}

@@ -3,8 +3,6 @@
 use std::io::{self, IsTerminal, Write};
 
 use serde_json::json;
-use vineyard_client::Client;
-use vineyard_wire::{InstanceId, NodeId};
 
 use crate::args::{ConnectArgs, Format, Remove};
 use crate::failure::{Failure, Tried};
@@ -16,7 +14,7 @@ pub(crate) async fn run(
     format: Format,
 ) -> Result<(), Failure> {
     let client = find::connect(place).await?;
-    let node = which(&client, &remove.node).await?;
+    let node = find::node(&client, &remove.node).await?;
     let tried = || format!("remove {node}");
     let dry_run = client.remove_node(node, remove.lose_objects, true);
     let seen = dry_run.await.tried(tried)?;
@@ -43,23 +41,6 @@ pub(crate) async fn run(
             removed.endpoint
         )),
     }
-}
-
-/// The node that a person means: `n2`, an instance as `status` prints it, or an endpoint.
-async fn which(client: &Client, told: &str) -> Result<NodeId, Failure> {
-    let number = told.trim_start_matches(['n', 'i']).parse::<u64>();
-    if let Ok(number) = number {
-        return Ok(InstanceId(number).node());
-    }
-    let status = client.cluster_status().await;
-    let status = status.tried(|| "ask for the cluster's status".to_owned())?;
-    let known = status.nodes.iter().find(|node| node.endpoint == told);
-    let known = known.map(|node| node.instance_id.node());
-    known.ok_or_else(|| {
-        Failure::Usage(format!(
-            "{told:?} is no node: write n2, an instance as in i65538, or an endpoint that `status` prints"
-        ))
-    })
 }
 
 fn ask(what: &str) -> Result<(), Failure> {

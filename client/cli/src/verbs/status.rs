@@ -6,7 +6,7 @@ use std::time::Duration;
 use vineyard_client::Client;
 use vineyard_node::config::size;
 use vineyard_wire::InstanceId;
-use vineyard_wire::reply::{ClusterStatus, NodeStatus, Quorum};
+use vineyard_wire::reply::{ClusterStatus, Cordon, NodeStatus, Quorum};
 
 use crate::args::{ConnectArgs, Format, Status};
 use crate::failure::{Failure, Tried};
@@ -126,7 +126,7 @@ fn no_quorum(known: Option<Quorum>, voters: u64) -> String {
     )
 }
 
-/// Who says this, how old it is, and which nodes have stopped taking part.
+/// Who says this, how old it is, and which nodes are cordoned or have stopped taking part.
 fn remarks(asked: InstanceId, status: &ClusterStatus) -> Vec<String> {
     let mut remarks = Vec::new();
     if let Some(quorum) = status.cluster.quorum {
@@ -137,8 +137,13 @@ fn remarks(asked: InstanceId, status: &ClusterStatus) -> Vec<String> {
         });
     }
     for node in &status.nodes {
+        let name = name_of(status, node.instance_id);
+        match node.about.cordon {
+            None => {}
+            Some(Cordon::Drains) => remarks.push(format!("{name} is cordoned: it takes no copies")),
+            Some(Cordon::Leaves) => remarks.push(format!("{name} leaves the cluster")),
+        }
         if let Some(failure) = &node.about.failure {
-            let name = name_of(status, node.instance_id);
             remarks.push(format!("{name} takes no part any more: {failure}"));
         }
     }
@@ -333,10 +338,12 @@ pub(crate) mod tests {
     fn who_says_it_and_who_has_failed_is_said() {
         let mut status = status();
         status.nodes[1].about.failure = Some("the disk failed: full".into());
+        status.nodes[0].about.cordon = Some(Cordon::Drains);
         assert_eq!(
             remarks(InstanceId(0), &status),
             [
                 "as host0 (i0) knows it; a majority agreed 45 ms ago",
+                "host0 (i0) is cordoned: it takes no copies",
                 "host1 (i1) takes no part any more: the disk failed: full"
             ]
         );

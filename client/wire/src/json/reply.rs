@@ -40,7 +40,8 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         | Reply::OpenStream
         | Reply::PushNextStreamChunk
         | Reply::StopStream
-        | Reply::DropStream => body,
+        | Reply::DropStream
+        | Reply::UncordonNode => body,
         Reply::DebugCommand => body.field("result", &()),
         Reply::Register(registered) => body.fields(registered),
         Reply::InstanceStatus(status) => body.field("meta", status),
@@ -102,10 +103,13 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         Reply::StreamStatus(status) => body.fields(status),
         Reply::ClusterMeta { meta } => body.field("meta", &ByText(meta)),
         Reply::RemoveNode(removed) => body.fields(removed),
+        Reply::DrainNode(progress) => body.fields(progress),
+        Reply::LeaveCluster(left) => body.fields(left),
         Reply::Token { token } => body.field("token", token),
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of reply")]
 pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
     Ok(match kind {
         Kind::Seal => Reply::Seal,
@@ -129,6 +133,9 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::PullNextStreamChunk => stream::pulled(all(text)?),
         Kind::StreamStatus => Reply::StreamStatus(all(text)?),
         Kind::RemoveNode => Reply::RemoveNode(all(text)?),
+        Kind::DrainNode => Reply::DrainNode(all(text)?),
+        Kind::UncordonNode => Reply::UncordonNode,
+        Kind::LeaveCluster => Reply::LeaveCluster(all(text)?),
         Kind::DebugCommand => Reply::DebugCommand,
         Kind::Register => Reply::Register(all(text)?),
         Kind::InstanceStatus => Reply::InstanceStatus(one(text, "meta")?),

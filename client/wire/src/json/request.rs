@@ -55,6 +55,9 @@ fn with_fields(body: Body, request: &Request) -> Body {
         Request::GetObject(get_object) => body.fields(get_object),
         Request::PutName(put_name) => body.fields(put_name),
         Request::RemoveNode(remove) => body.fields(remove),
+        Request::DrainNode(drain) => body.fields(drain),
+        Request::UncordonNode { node } => body.field("node", node),
+        Request::LeaveCluster { discard } => body.field("discard", discard),
         Request::GetName(get_name) => body.fields(get_name),
         Request::CreateStream(create) => body.fields(create),
         Request::OpenStream(open) => body.fields(open),
@@ -153,6 +156,13 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
         Verb::GetObject => Request::GetObject(all(text)?),
         Verb::PutName => Request::PutName(all(text)?),
         Verb::RemoveNode => Request::RemoveNode(all(text)?),
+        Verb::DrainNode => Request::DrainNode(all(text)?),
+        Verb::UncordonNode => Request::UncordonNode {
+            node: one(text, "node")?,
+        },
+        Verb::LeaveCluster => Request::LeaveCluster {
+            discard: one(text, "discard")?,
+        },
         Verb::GetName => Request::GetName(all(text)?),
         Verb::CreateStream => Request::CreateStream(all(text)?),
         Verb::OpenStream => Request::OpenStream(all(text)?),

@@ -94,6 +94,9 @@ table! {
         ClusterStatus = "cluster_status_request",
         Token = "token_request",
         RemoveNode = "remove_node_request",
+        DrainNode = "drain_node_request",
+        UncordonNode = "uncordon_node_request",
+        LeaveCluster = "leave_cluster_request",
     }
 }
 
@@ -144,6 +147,9 @@ table! {
         ClusterStatus = "cluster_status_reply",
         Token = "token_reply",
         RemoveNode = "remove_node_reply",
+        DrainNode = "drain_node_reply",
+        UncordonNode = "uncordon_node_reply",
+        LeaveCluster = "leave_cluster_reply",
     }
 }
 

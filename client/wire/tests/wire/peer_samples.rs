@@ -7,7 +7,7 @@ use vineyard_wire::peer::{
 use vineyard_wire::stream::{OnReaderGone, ReadersKind};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
 
-use crate::reply_samples::{pieces, stats, streams};
+use crate::reply_samples::{drain_progress, pieces, stats, streams};
 
 /// Calls the macro `$use` with the name and the value of each sample (their types differ, so no closure can).
 macro_rules! each_peer_sample {
@@ -81,6 +81,8 @@ names! { ASKS ask_name(Ask) {
     Ask::StreamStats => "ask.stream_stats",
     Ask::About => "ask.about",
     Ask::Moved(_) => "ask.moved",
+    Ask::Drain { .. } => "ask.drain",
+    Ask::TakeCopies { .. } => "ask.take_copies",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -97,6 +99,8 @@ names! { ANSWERS answer_name(Answer) {
     Answer::Places { .. } => "answer.places",
     Answer::Outlived => "answer.outlived",
     Answer::Removed => "answer.removed",
+    Answer::Drain(_) => "answer.drain",
+    Answer::CopiesTaken => "answer.copies_taken",
 } }
 
 pub(crate) fn hellos() -> Vec<Hello> {
@@ -210,6 +214,10 @@ pub(crate) fn asks() -> Vec<Ask> {
             life: life(),
             endpoint: "n1.test:9600".into(),
         }),
+        Ask::Drain { all: true },
+        Ask::TakeCopies {
+            blobs: vec![ObjectId::EMPTY_BLOB],
+        },
     ]
 }
 
@@ -280,5 +288,7 @@ pub(crate) fn answers() -> Vec<Answer> {
         },
         Answer::Outlived,
         Answer::Removed,
+        Answer::Drain(drain_progress()),
+        Answer::CopiesTaken,
     ]
 }

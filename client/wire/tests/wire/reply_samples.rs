@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
-    ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Registered,
-    RemovedNode, Role, StreamTotals,
+    ClusterStatus, Cordon, DrainProgress, GotObjects, GroupStatus, InstanceInfo, InstanceStatus,
+    Left, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone,
+    Quorum, Registered, RemovedNode, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -198,6 +198,7 @@ fn registered() -> Registered {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one example after the other")]
 fn cluster_replies() -> Vec<(&'static str, Reply)> {
     let registered = registered();
     let features = vec!["persist_many".into()];
@@ -247,6 +248,15 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             Reply::InstanceStatus(instance_status(Some(pieces()))),
         ),
         ("", Reply::RemoveNode(removed_node())),
+        ("", Reply::DrainNode(drain_progress())),
+        ("", Reply::UncordonNode),
+        (
+            "",
+            Reply::LeaveCluster(Left {
+                blobs_lost: 3,
+                bytes_lost: 4_096,
+            }),
+        ),
         ("", Reply::ClusterStatus(cluster_status())),
         (
             "pieces",
@@ -257,6 +267,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             Reply::ClusterStatus(with_streams(cluster_status())),
         ),
         ("known", Reply::ClusterStatus(known(cluster_status()))),
+        ("cordoned", Reply::ClusterStatus(cordoned(cluster_status()))),
         (
             "",
             Reply::Token {
@@ -280,6 +291,20 @@ fn instance_status(pieces: Option<MemoryPieces>) -> InstanceStatus {
 }
 
 /// A leader with its stats, and a node that did not answer.
+pub(crate) fn drain_progress() -> DrainProgress {
+    DrainProgress {
+        done: true,
+        bytes_moved: 64 << 20,
+        bytes_left: 1,
+        blobs_moved: 300,
+        blobs_left: 2,
+        objects_persisted: 3,
+        objects_kept: 4,
+        loose_blobs: 5,
+        loose_bytes: 6,
+    }
+}
+
 fn removed_node() -> RemovedNode {
     RemovedNode {
         node: NodeId(3),
@@ -332,7 +357,13 @@ fn known(mut status: ClusterStatus) -> ClusterStatus {
         lag: Some(3),
         silent_ms: Some(45),
         failure: Some("the disk failed".into()),
+        cordon: None,
     };
+    status
+}
+
+fn cordoned(mut status: ClusterStatus) -> ClusterStatus {
+    status.nodes[0].about.cordon = Some(Cordon::Drains);
     status
 }
 

@@ -4,9 +4,9 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
-    ClusterStatus, GotObjects, GroupStatus, InstanceInfo, InstanceStatus, Liveness, MadeObject,
-    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Registered,
-    RemovedNode, Role, StreamTotals,
+    ClusterStatus, Cordon, DrainProgress, GotObjects, GroupStatus, InstanceInfo, InstanceStatus,
+    Left, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone,
+    Quorum, Registered, RemovedNode, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -21,6 +21,7 @@ pub(crate) fn reply() -> impl Strategy<Value = Reply> {
     proptest::sample::select(ReplyType::ALL).prop_flat_map(reply_of)
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of reply")]
 fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
     use ReplyType as Kind;
     match kind {
@@ -85,6 +86,16 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
             .prop_map(|meta| Reply::ClusterMeta { meta })
             .boxed(),
         Kind::InstanceStatus => instance_status().prop_map(Reply::InstanceStatus).boxed(),
+        Kind::DrainNode => drain_progress().prop_map(Reply::DrainNode).boxed(),
+        Kind::UncordonNode => Just(Reply::UncordonNode).boxed(),
+        Kind::LeaveCluster => any::<[u64; 2]>()
+            .prop_map(|[blobs_lost, bytes_lost]| {
+                Reply::LeaveCluster(Left {
+                    blobs_lost,
+                    bytes_lost,
+                })
+            })
+            .boxed(),
         Kind::RemoveNode => removed_node().prop_map(Reply::RemoveNode).boxed(),
         Kind::ClusterStatus => cluster_status().prop_map(Reply::ClusterStatus).boxed(),
         Kind::Token => text().prop_map(|token| Reply::Token { token }).boxed(),
@@ -262,6 +273,33 @@ pub(crate) fn pieces() -> impl Strategy<Value = MemoryPieces> {
     })
 }
 
+pub(crate) fn drain_progress() -> impl Strategy<Value = DrainProgress> {
+    let numbers = any::<[u64; 8]>();
+    (any::<bool>(), numbers).prop_map(|(done, numbers)| {
+        let [
+            bytes_moved,
+            bytes_left,
+            blobs_moved,
+            blobs_left,
+            objects_persisted,
+            objects_kept,
+            loose_blobs,
+            loose_bytes,
+        ] = numbers;
+        DrainProgress {
+            done,
+            bytes_moved,
+            bytes_left,
+            blobs_moved,
+            blobs_left,
+            objects_persisted,
+            objects_kept,
+            loose_blobs,
+            loose_bytes,
+        }
+    })
+}
+
 fn removed_node() -> impl Strategy<Value = RemovedNode> {
     (any::<[u64; 2]>(), text()).prop_map(|([node, objects_lost], endpoint)| RemovedNode {
         node: NodeId(node),
@@ -308,14 +346,17 @@ pub(crate) fn streams() -> impl Strategy<Value = StreamTotals> {
 fn about() -> impl Strategy<Value = NodeAbout> {
     let text = || proptest::option::of(text());
     let number = || proptest::option::of(any::<u64>());
-    (text(), text(), number(), number(), number(), text()).prop_map(
-        |(name, version, uptime_ms, lag, silent_ms, failure)| NodeAbout {
+    let cordon = proptest::sample::select(&[None, Some(Cordon::Drains), Some(Cordon::Leaves)]);
+    let numbers = (number(), number(), number());
+    (text(), text(), numbers, text(), cordon).prop_map(
+        |(name, version, (uptime_ms, lag, silent_ms), failure, cordon)| NodeAbout {
             name,
             version,
             uptime_ms,
             lag,
             silent_ms,
             failure,
+            cordon,
         },
     )
 }

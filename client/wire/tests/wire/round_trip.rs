@@ -16,7 +16,7 @@ use vineyard_wire::peer::{
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
-use crate::reply_strategies::{pieces, reply, stats, status, streams};
+use crate::reply_strategies::{drain_progress, pieces, reply, stats, status, streams};
 use crate::strategies::request;
 
 fn hold<T>(message: &T) -> Result<(), TestCaseError>
@@ -78,6 +78,8 @@ fn ask() -> impl Strategy<Value = Ask> {
             })
         }),
         vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
+        any::<bool>().prop_map(|all| Ask::Drain { all }),
+        vec(any::<u64>().prop_map(ObjectId), 0..4).prop_map(|blobs| Ask::TakeCopies { blobs }),
     ]
 }
 
@@ -157,6 +159,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         (vec(relayed(), 0..4), any::<bool>())
             .prop_map(|(chunks, is_last)| Answer::Relayed { chunks, is_last }),
         status().prop_map(Answer::Refused),
+        drain_progress().prop_map(Answer::Drain),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use vineyard_wire::request::{
-    DelData, GetName, GetObject, PutName, PutObject, Register, RemoveNode,
+    DelData, DrainNode, GetName, GetObject, PutName, PutObject, Register, RemoveNode,
 };
 use vineyard_wire::{NodeId, ObjectId, Request, Tree};
 
@@ -76,6 +76,15 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
                 dry_run: false,
             }),
         ),
+        (
+            "",
+            Request::DrainNode(DrainNode {
+                node: NodeId(3),
+                all: true,
+            }),
+        ),
+        ("", Request::UncordonNode { node: NodeId(3) }),
+        ("", Request::LeaveCluster { discard: true }),
         ("", Request::Token),
         ("", Request::Clear),
         ("", Request::MemoryTrim),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Number, Value};
 use vineyard_wire::json::RequestType;
 use vineyard_wire::request::{
-    DelData, GetName, GetObject, PutName, PutObject, Register, RemoveNode,
+    DelData, DrainNode, GetName, GetObject, PutName, PutObject, Register, RemoveNode,
 };
 use vineyard_wire::{NodeId, ObjectId, Request, Tree};
 
@@ -49,6 +49,7 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
     proptest::sample::select(RequestType::ALL).prop_flat_map(request_of)
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each verb")]
 fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
     use RequestType as Verb;
     match verb {
@@ -68,6 +69,18 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
                     dry_run,
                 })
             })
+            .boxed(),
+        Verb::DrainNode => (any::<u64>(), any::<bool>())
+            .prop_map(|(node, all)| {
+                let node = NodeId(node);
+                Request::DrainNode(DrainNode { node, all })
+            })
+            .boxed(),
+        Verb::UncordonNode => any::<u64>()
+            .prop_map(|node| Request::UncordonNode { node: NodeId(node) })
+            .boxed(),
+        Verb::LeaveCluster => any::<bool>()
+            .prop_map(|discard| Request::LeaveCluster { discard })
             .boxed(),
         Verb::Token => Just(Request::Token).boxed(),
         Verb::CreateBuffer

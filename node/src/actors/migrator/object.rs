@@ -7,7 +7,7 @@ use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
 use vineyard_wire::{InstanceId, ObjectId, Status};
 
-use super::transfer::{self, Fetched};
+use super::transfer::{self, Fetched, Ids};
 use crate::actors::migrator::plan::CopyPlan;
 use crate::context::NodeContext;
 use crate::context::proposal::{PendingProposal, known_outcome};
@@ -21,7 +21,7 @@ pub(super) async fn copy(
     plan: CopyPlan,
 ) -> Result<ObjectId, Status> {
     let CopyPlan { records, blobs } = plan;
-    let fetched = transfer::fetch_blobs(node, blobs).await?;
+    let fetched = transfer::fetch_blobs(node, blobs, Ids::Fresh).await?;
     let rows = fetched
         .iter()
         .flat_map(|(source, copy)| rows(*source, copy, node.instance));
@@ -61,7 +61,7 @@ fn rows(source: ObjectId, copy: &Fetched, me: InstanceId) -> impl Iterator<Item 
 }
 
 /// Persists the copy's metadata.
-async fn commit(
+pub(super) async fn commit(
     node: &Rc<NodeContext>,
     proposal: PendingProposal,
     held: Vec<ObjectId>,

@@ -101,10 +101,7 @@ pub(crate) fn want(
     }
     let source = match row.locations.contains(&me) {
         true => me,
-        false => {
-            let up = row.locations.iter().find(|at| is_up(state, **at));
-            up.or(row.locations.first()).copied().unwrap_or(holder)
-        }
+        false => state.best_place(row, holder).unwrap_or(holder),
     };
     Ok(Some(Wanted {
         blob,

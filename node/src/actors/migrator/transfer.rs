@@ -26,11 +26,20 @@ pub(super) struct Fetched {
     pub(super) checksum: Option<u64>,
 }
 
+/// The ids of copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ids {
+    Fresh,
+    /// Those of their sources.
+    Same,
+}
+
 /// Copies `blobs` to this node, sealed and held by the node itself. Returns the copies by the id of their source. All
 /// or nothing.
 pub(super) async fn fetch_blobs(
     node: &Rc<NodeContext>,
     mut blobs: Vec<Wanted>,
+    ids: Ids,
 ) -> Result<BTreeMap<ObjectId, Fetched>, Status> {
     blobs.retain(|wanted| wanted.source != node.instance);
     if blobs.is_empty() {
@@ -39,10 +48,16 @@ pub(super) async fn fetch_blobs(
     let permit = node.migrator.permits.acquire();
     let _permit = permit.await.expect("the semaphore is never closed");
     let holder = node.own_holder;
-    let sizes: Vec<_> = blobs.iter().map(|wanted| wanted.size).collect();
+    let wanted: Vec<_> = blobs.iter().map(|one| (one.blob, one.size)).collect();
     let allocate = move |local: &mut Local, _: &State| {
         let store = &mut local.store;
-        let made = store.create_many(holder, &sizes)?;
+        let made = match ids {
+            Ids::Same => store.adopt_many(holder, &wanted)?,
+            Ids::Fresh => {
+                let sizes: Vec<_> = wanted.iter().map(|(_, size)| *size).collect();
+                store.create_many(holder, &sizes)?
+            }
+        };
         let writers = made.iter().map(|blob| store.writer(blob.id));
         match writers.collect::<Result<Vec<_>, _>>() {
             Ok(writers) => Ok((made, writers)),

@@ -260,8 +260,7 @@ impl<'a> Reader<'a> {
             _ if instance == me => me,
             Some(row) if row.locations.contains(&me) => me,
             Some(row) if lost_with(row, me).is_some() && self.lost == LostBlobs::Here => me,
-            Some(row) if row.locations.contains(&instance) => instance,
-            Some(row) => row.locations.first().copied().unwrap_or(instance),
+            Some(row) => self.state.best_place(row, instance).unwrap_or(instance),
             None => instance,
         }
     }

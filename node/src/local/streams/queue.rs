@@ -44,6 +44,11 @@ impl Queue {
         self.needed_chunks += 1;
     }
 
+    /// The chunks that are kept.
+    pub(super) fn kept(&self) -> impl Iterator<Item = Chunk> {
+        self.chunks.iter().flatten().copied()
+    }
+
     /// The number of the next chunk to be pushed.
     pub(super) fn end(&self) -> u64 {
         self.first + self.chunks.len() as u64

@@ -12,7 +12,7 @@ use vineyard_store::HolderId;
 use vineyard_wire::stream::{
     OnReaderGone, OpenStream, ReadFrom, ReadFromWord, ReadersKind, StreamRules,
 };
-use vineyard_wire::{Code, Status};
+use vineyard_wire::{Code, ObjectId, Status};
 
 use super::queue::{Chunk, Queue};
 use super::readers::Readers;
@@ -219,6 +219,12 @@ impl Stream {
     /// Whether something is written, waits or is in flight: a reader may make room.
     pub(crate) fn has_chunks(&self) -> bool {
         self.queue.needed_chunks() > 0 || self.writing.is_some()
+    }
+
+    /// What the stream keeps: chunks that were pushed, and the one that is being written.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = ObjectId> {
+        let writing = self.writing.iter().map(|writing| writing.chunk.id);
+        self.queue.kept().map(|chunk| chunk.id).chain(writing)
     }
 
     pub(crate) fn begin_writing(&mut self, writing: Writing) {

@@ -81,8 +81,13 @@ fn a_snapshot_has_the_bytes_it_always_had() {
     let second = hex(&encode(&later));
     later.instances.removed.insert(NodeId(1));
     let third = hex(&encode(&later));
+    later
+        .instances
+        .cordoned
+        .insert(NodeId(0), command::Cordon::Leaves);
+    let fourth = hex(&encode(&later));
     assert_eq!(
-        format!("1 {first}\n2 {second}\n3 {third}\n"),
+        format!("1 {first}\n2 {second}\n3 {third}\n4 {fourth}\n"),
         include_str!("../snapshots.txt")
     );
 }
@@ -95,6 +100,11 @@ fn a_state_is_written_in_the_lowest_version_that_holds_it() {
     assert_eq!(encode(&state)[0], 2);
     state.instances.removed.insert(NodeId(1));
     assert_eq!(encode(&state)[0], 3);
+    state
+        .instances
+        .cordoned
+        .insert(NodeId(0), command::Cordon::Drains);
+    assert_eq!(encode(&state)[0], 4);
     let read = decode(&encode(&state)).unwrap();
     assert_eq!(read.digest(), state.digest());
 }

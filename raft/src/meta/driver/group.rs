@@ -1,6 +1,6 @@
 //! Membership: promotes learners so that there are 1, 3 or 5 voters, gives the vote of a voter that stays dead to a
-//! learner that lives, and forgets nodes that were removed. The leader does it, in one task, one change at a time;
-//! every other node's task idles.
+//! learner that lives, takes the vote of a node that leaves, and forgets nodes that were removed. The leader does it,
+//! in one task, one change at a time; every other node's task idles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use openraft::async_runtime::WatchReceiver;
 use tokio::time::Instant;
 use vineyard_wire::NodeId;
 
+use crate::command::Cordon;
 use crate::meta::driver::Driver;
 use crate::options::{
     CHANGE_WITHIN, GROUP_TICK, PROMOTE_BEHIND_MAX, PROMOTE_SILENT_MS_MAX, VOTERS_MAX,
@@ -34,6 +35,10 @@ pub(crate) async fn keep(driver: Rc<Driver>) {
     let mut leads_since: LeadsSince = None;
     loop {
         let _either = tokio::time::timeout(GROUP_TICK, driver.group_changed.notified()).await;
+        if driver.leaves(driver.me) && driver.successor().is_some() {
+            // The next leader takes this node's vote.
+            driver.hand_over().await;
+        }
         if let Some(change) = change(&driver, &mut leads_since) {
             tracing::info!(?change, "changing the members");
             let (members, retain): (ChangeMembers<NodeId, Address>, bool) = match change {
@@ -85,13 +90,14 @@ fn change(driver: &Driver, leads_since: &mut LeadsSince) -> Option<Change> {
         silent.is_some_and(|silent| *silent <= PROMOTE_SILENT_MS_MAX)
     };
     let state = driver.shared.state.load();
-    let removed: BTreeSet<NodeId> = voters.union(&learners).copied().collect();
-    let removed: BTreeSet<NodeId> = removed
-        .into_iter()
+    let members = || voters.union(&learners).copied();
+    let removed: BTreeSet<NodeId> = members()
         .filter(|node| *node != driver.me && state.is_removed(*node))
         .collect();
+    let leaving = members().filter(|node| driver.leaves(*node));
+    let leaving: BTreeSet<NodeId> = leaving.chain(removed.iter().copied()).collect();
     let ready: Vec<_> = learners
-        .difference(&removed)
+        .difference(&leaving)
         .filter(|node| caught_up(node) && answers(node))
         .copied()
         .collect();
@@ -100,11 +106,18 @@ fn change(driver: &Driver, leads_since: &mut LeadsSince) -> Option<Change> {
             && silence(&status.silent_ms, since, *node) >= driver.options.replace_after
     };
     let dead: BTreeSet<NodeId> = voters.iter().copied().filter(dead).collect();
-    if let Some(voters) = wanted(&voters, &ready, &removed, &dead) {
+    if let Some(voters) = wanted(&voters, &ready, &leaving, &dead) {
         return Some(Change::Voters(voters));
     }
     let forgotten: BTreeSet<NodeId> = learners.intersection(&removed).copied().collect();
     (!forgotten.is_empty()).then_some(Change::Forget(forgotten))
+}
+
+impl Driver {
+    /// Whether `node` has asked to give up its vote.
+    pub(super) fn leaves(&self, node: NodeId) -> bool {
+        self.shared.state.load().cordon_of(node) == Some(Cordon::Leaves)
+    }
 }
 
 /// For how long `node` has not answered. One that has not answered this leader yet counts since the begin of the term.
@@ -113,23 +126,23 @@ fn silence(silent_ms: &BTreeMap<NodeId, u64>, since: Instant, node: NodeId) -> D
     silent.unwrap_or_else(|| since.elapsed())
 }
 
-/// Takes the vote from nodes that were removed, and from as many of the dead as there are others in `ready`; then adds
-/// as many of `ready` as make an odd number of voters, at most five.
+/// Takes the vote from nodes that leave or were removed, and from as many of the dead as there are others in `ready`;
+/// then adds as many of `ready` as make an odd number of voters, at most five.
 fn wanted(
     voters: &BTreeSet<NodeId>,
     ready: &[NodeId],
-    removed: &BTreeSet<NodeId>,
+    leaving: &BTreeSet<NodeId>,
     dead: &BTreeSet<NodeId>,
 ) -> Option<BTreeSet<NodeId>> {
-    let mut wanted: BTreeSet<NodeId> = voters.difference(removed).copied().collect();
+    let mut wanted: BTreeSet<NodeId> = voters.difference(leaving).copied().collect();
     let mut ready = ready.iter().copied();
-    for node in dead.difference(removed) {
+    for node in dead.difference(leaving) {
         let Some(heir) = ready.next() else { break };
         wanted.remove(node);
         wanted.insert(heir);
     }
     let possible = (wanted.len() + ready.len()).min(VOTERS_MAX);
-    let target = possible - usize::from(possible.is_multiple_of(2));
+    let target = possible.saturating_sub(usize::from(possible.is_multiple_of(2)));
     let missing = target.saturating_sub(wanted.len());
     wanted.extend(ready.take(missing));
     (wanted != *voters && !wanted.is_empty()).then_some(wanted)
@@ -181,6 +194,9 @@ mod tests {
             (3, 3..4, &[2], &[2], Some(set(&[0, 1, 3]))),
             (5, 5..5, &[3, 4], &[3, 4], Some(set(&[0, 1, 2]))),
             (5, 5..5, &[4], &[3, 4], Some(set(&[0, 1, 2, 3]))),
+            // The only voter leaves.
+            (1, 1..2, &[0], &[], Some(set(&[1]))),
+            (1, 1..1, &[0], &[], None),
         ] {
             let voters = nodes(0..voters).into_iter().collect();
             let changed = wanted(&voters, &nodes(ready), &set(removed), &set(dead));

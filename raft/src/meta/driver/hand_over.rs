@@ -27,9 +27,9 @@ impl Driver {
         }
     }
 
-    /// If this node leads: of the other voters that have answered within a few heartbeats, the one that has most of the
-    /// log.
-    fn successor(&self) -> Option<NodeId> {
+    /// If this node leads: of the other voters that have answered within a few heartbeats and do not leave, the one
+    /// that has most of the log.
+    pub(super) fn successor(&self) -> Option<NodeId> {
         let silent_ms_max = 3 * self.options.heartbeat_ms;
         let silent_ms = self.shared.status().silent_ms;
         let answers = |node: &NodeId| silent_ms.get(node).is_some_and(|ms| *ms <= silent_ms_max);
@@ -39,7 +39,7 @@ impl Driver {
         let matched = |node: &NodeId| replication.get(node).copied().flatten();
         let voters = metrics.membership_config.membership().voter_ids();
         voters
-            .filter(|node| *node != self.me && answers(node))
+            .filter(|node| *node != self.me && answers(node) && !self.leaves(*node))
             .max_by_key(matched)
     }
 }

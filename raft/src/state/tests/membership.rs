@@ -9,7 +9,7 @@ fn liveness(replica: &Replica, id: InstanceId) -> Option<Liveness> {
     replica.state.instance(id).map(|instance| instance.liveness)
 }
 
-fn with_blob(locations: &[InstanceId]) -> Replica {
+pub(super) fn with_blob(locations: &[InstanceId]) -> Replica {
     let mut replica = Replica::of_three();
     let blobs = vec![row(b(1), 8, locations)];
     replica.done(Command::Persist {

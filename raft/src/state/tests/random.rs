@@ -4,6 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::command::Cordon;
 use crate::format::snapshot;
 
 const IDS: u64 = 12;
@@ -100,6 +101,14 @@ fn command() -> impl Strategy<Value = Command> {
             level,
         }),
         1 => (0..5u64).prop_map(|node| Command::Remove { node: NodeId(node) }),
+        1 => (0..5u64, 0..3u8).prop_map(|(node, cordon)| Command::Cordon {
+            node: NodeId(node),
+            cordon: [None, Some(Cordon::Drains), Some(Cordon::Leaves)][usize::from(cordon)],
+        }),
+        1 => (0..5u64, any::<bool>()).prop_map(|(node, discard)| Command::Leave {
+            node: NodeId(node),
+            discard,
+        }),
         2 => (boot(), 0..4u8).prop_map(|(by, level)| crate::features::announcement(by, level)),
         1 => (name(), boot(), 0..50u64)
             .prop_map(|(name, owner, lease_ms)| Command::AcquireLock { name, owner, lease_ms }),

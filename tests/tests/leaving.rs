@@ -226,6 +226,44 @@ fn a_leader_that_leaves_loses_nothing_and_is_replaced() {
     put(&cluster.nodes[other], 10, Some("goes-on"));
 }
 
+/// Puts named objects through `node` until it refuses: the names that were acknowledged.
+fn write_until_it_ends(node: &Node) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    loop {
+        let name = format!("load-{}", acknowledged.len());
+        let file = node.folder().join("load");
+        std::fs::write(&file, bytes(3_000)).unwrap();
+        let put = node.ctl(&["put", file.to_str().unwrap(), "--name", &name]);
+        match put.unwrap().status.success() {
+            true => acknowledged.push(name),
+            false => return acknowledged,
+        }
+    }
+}
+
+#[test]
+fn a_node_leaves_under_load_and_every_acknowledged_object_is_whole() {
+    let mut cluster = Cluster::start(3, &plan()).unwrap();
+    let acknowledged = std::thread::scope(|scope| {
+        let node = &cluster.nodes[1];
+        let writer = scope.spawn(move || write_until_it_ends(node));
+        // It leaves once there is something to move.
+        wait::until("the first objects", WITHIN, || {
+            let names = node.ctl_ok(&["name", "ls"])?;
+            Ok(names.contains("load-2").then_some(()))
+        })
+        .unwrap();
+        node.ctl_ok(&["leave"]).unwrap();
+        writer.join().unwrap()
+    });
+    ends_well(&mut cluster.nodes[1]);
+    members(&cluster.nodes[0], 2, 2);
+    assert!(acknowledged.len() > 2, "{acknowledged:?}");
+    for name in &acknowledged {
+        get(&cluster.nodes[0], name, 3_000);
+    }
+}
+
 #[test]
 fn nodes_leave_until_one_is_left() {
     let mut cluster = Cluster::start(3, &plan()).unwrap();

@@ -109,7 +109,12 @@ fn change(driver: &Driver, leads_since: &mut LeadsSince) -> Option<Change> {
     if let Some(voters) = wanted(&voters, &ready, &leaving, &dead) {
         return Some(Change::Voters(voters));
     }
-    let forgotten: BTreeSet<NodeId> = learners.intersection(&removed).copied().collect();
+    // One that left by itself has to learn from the log that it is no member any more, and ends then.
+    let forgotten: BTreeSet<NodeId> = learners
+        .intersection(&removed)
+        .filter(|node| !answers(node))
+        .copied()
+        .collect();
     (!forgotten.is_empty()).then_some(Change::Forget(forgotten))
 }
 

@@ -75,10 +75,20 @@ fn a_disk_that_is_closed_waits_no_longer() {
         lack(&lacks)?;
         descriptors::take()
     };
-    let sync = |mut files: Files| -> Sync { Box::new(move |step| files.sync(step)) };
+    // After a batch, and before the reserve is taken again.
+    let armed = Arc::new(AtomicBool::new(false));
+    let (is_armed, lacking) = (armed.clone(), times.clone());
+    let sync = |mut files: Files| -> Sync {
+        Box::new(move |step| {
+            if step == Step::Applied && is_armed.load(Ordering::SeqCst) {
+                lacking.store(usize::MAX, Ordering::SeqCst);
+            }
+            files.sync(step)
+        })
+    };
     let disk = SledDisk::open_with(&live, sync, Box::new(take)).unwrap();
+    armed.store(true, Ordering::SeqCst);
     commit(&disk, batch(0)).unwrap();
-    times.store(usize::MAX, Ordering::SeqCst);
     let (told, outcome) = mpsc::sync_channel(1);
     disk.commit(batch(1), Box::new(move |result| told.send(result).unwrap()));
     drop(disk);

@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use vineyard_client::{Options, blocking};
 use vineyard_tests::node::{Node, Plan};
 use vineyard_tests::raw::{Answer, Raw, frame};
 use vineyard_tests::wait;
+use vineyard_wire::limits::PATTERN_BYTES_MAX;
 
 /// What must be as before once the last client is gone.
 const FIGURES: [&str; 6] = [
@@ -303,6 +305,27 @@ fn a_huge_request_holds_nobody_up() {
     );
     drop((slow, quick));
     forgets_all(&node, &before);
+}
+
+#[test]
+fn a_pattern_that_is_too_long_is_refused_with_both_figures() {
+    let (_folder, node) = start();
+    let socket = node.socket().to_string_lossy().into_owned();
+    let client = blocking::Client::connect_ipc(&socket, &Options::default()).unwrap();
+    let long = "a".repeat(PATTERN_BYTES_MAX + 1);
+    let refused = [
+        client.list_names(&long, true, 1).map(drop).unwrap_err(),
+        client.list_metadatas(&long, true, 1).map(drop).unwrap_err(),
+    ];
+    for told in refused {
+        let told = told.to_string();
+        assert!(
+            told.contains("16384 bytes, and this one has 16385"),
+            "{told}"
+        );
+    }
+    client.list_names(&long[1..], true, 1).unwrap();
+    client.list_metadatas(&long[1..], true, 1).unwrap();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use vineyard_tests::raw::Raw;
 use crate::ledger;
 
 /// Fails every way to make bytes durable while the file named by `FAIL_SYNC_WHILE` exists.
-const PRELOADED: &str = r#"
+pub(crate) const PRELOADED: &str = r#"
 #include <errno.h>
 #include <stdlib.h>
 #include <stddef.h>

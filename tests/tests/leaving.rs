@@ -113,6 +113,20 @@ fn what_only_a_drained_node_had_outlives_it() {
     .unwrap();
 }
 
+/// Each is told how the one drain ends, or how a look finds that nothing is left.
+#[test]
+fn several_may_drain_a_node_at_once() {
+    let cluster = Cluster::start(2, &plan()).unwrap();
+    put(&cluster.nodes[1], LARGE, Some("large"));
+    std::thread::scope(|scope| {
+        let drains = [(); 6].map(|()| scope.spawn(|| cluster.nodes[1].ctl_ok(&["drain"])));
+        for drain in drains {
+            let said = drain.join().unwrap().unwrap();
+            assert!(said.contains("is drained"), "{said}");
+        }
+    });
+}
+
 #[test]
 fn a_drain_that_does_not_fit_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();

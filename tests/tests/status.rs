@@ -9,6 +9,8 @@ use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
 use vineyard_tests::{preload, wait};
 
+use crate::failing_disk;
+
 /// A lone node says so within this.
 const SAID_WITHIN: Duration = Duration::from_secs(3);
 /// A cluster whose nodes are back is well within this.
@@ -152,26 +154,12 @@ fn a_follower_of_a_leader_without_a_majority_says_so() {
     says_no_quorum(&cluster.nodes[leader], 2, 5, since);
 }
 
-/// Fails every way to make bytes durable while the file named by `FAIL_SYNC_WHILE` exists.
-const FAILING_DISK: &str = r#"
-#include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
-static int refused(void) {
-    const char *flag = getenv("FAIL_SYNC_WHILE");
-    if (flag && access(flag, F_OK) == 0) { errno = EIO; return 1; }
-    return 0;
-}
-int fdatasync(int fd) { (void)fd; return refused() ? -1 : 0; }
-int fsync(int fd) { (void)fd; return refused() ? -1 : 0; }
-"#;
-
 #[test]
 fn a_node_whose_disk_failed_says_so_of_itself() {
     let folder = tempfile::tempdir().unwrap();
     let flag = folder.path().join("fail");
     let environment = vec![
-        preload::compile(folder.path(), FAILING_DISK).unwrap(),
+        preload::compile(folder.path(), failing_disk::PRELOADED).unwrap(),
         ("FAIL_SYNC_WHILE".into(), flag.clone().into_os_string()),
     ];
     let plan = Plan {

@@ -87,7 +87,8 @@ impl Drain {
                 *stage = Stage::Idle;
                 outcome
             }
-            Stage::Idle => Err(failure::abandoned("the drain")),
+            // Another caller was told how it ended. Who asks again is told what a new look finds.
+            Stage::Idle => Ok(DrainProgress::default()),
         }
     }
 

@@ -302,6 +302,11 @@ pub enum Refusal {
     Removed { node: NodeId },
     #[error("node {node} has the only copy of {blobs} persisted blobs")]
     OnlyCopies { node: NodeId, blobs: u64 },
+    #[error(
+        "node {node} leaves the cluster, so nothing more is persisted on it: persist on another node, or let it stay with \
+         `vineyardctl uncordon {node}`"
+    )]
+    Leaves { node: NodeId },
 }
 
 #[cfg(test)]

@@ -240,40 +240,50 @@ fn a_leader_that_leaves_loses_nothing_and_is_replaced() {
     put(&cluster.nodes[other], 10, Some("goes-on"));
 }
 
-/// Puts named objects through `node` until it refuses: the names that were acknowledged.
-fn write_until_it_ends(node: &Node) -> Vec<String> {
+/// Puts named objects through `node` until it refuses: the names that were acknowledged, and the refusal.
+fn write_until_refused(node: &Node, writer: &str) -> (Vec<String>, String) {
+    let file = node.folder().join(format!("load-{writer}"));
+    std::fs::write(&file, bytes(3_000)).unwrap();
     let mut acknowledged = Vec::new();
-    loop {
-        let name = format!("load-{}", acknowledged.len());
-        let file = node.folder().join("load");
-        std::fs::write(&file, bytes(3_000)).unwrap();
+    let until = Instant::now() + WITHIN;
+    while Instant::now() < until {
+        let name = format!("load-{writer}-{}", acknowledged.len());
         let put = node.ctl(&["put", file.to_str().unwrap(), "--name", &name]);
-        match put.unwrap().status.success() {
+        let put = put.unwrap();
+        match put.status.success() {
             true => acknowledged.push(name),
-            false => return acknowledged,
+            false => return (acknowledged, String::from_utf8(put.stderr).unwrap()),
         }
     }
+    panic!(
+        "{} objects were persisted, and none refused",
+        acknowledged.len()
+    );
 }
 
+/// The writers are faster than a drain looks.
 #[test]
 fn a_node_leaves_under_load_and_every_acknowledged_object_is_whole() {
     let mut cluster = Cluster::start(3, &plan()).unwrap();
-    let acknowledged = std::thread::scope(|scope| {
-        let node = &cluster.nodes[1];
-        let writer = scope.spawn(move || write_until_it_ends(node));
+    let node = &cluster.nodes[1];
+    let written = std::thread::scope(|scope| {
+        let writers =
+            ["a", "b", "c"].map(|writer| scope.spawn(move || write_until_refused(node, writer)));
         // It leaves once there is something to move.
         wait::until("the first objects", WITHIN, || {
             let names = node.ctl_ok(&["name", "ls"])?;
-            Ok(names.contains("load-2").then_some(()))
+            Ok(names.contains("load-a-2").then_some(()))
         })
         .unwrap();
-        node.ctl_ok(&["leave"]).unwrap();
-        writer.join().unwrap()
+        node.ctl_ok(&["leave", "--timeout", "20"]).unwrap();
+        writers.map(|writer| writer.join().unwrap())
     });
     ends_well(&mut cluster.nodes[1]);
     members(&cluster.nodes[0], 2, 2);
-    assert!(acknowledged.len() > 2, "{acknowledged:?}");
-    for name in &acknowledged {
+    let refused: Vec<_> = written.iter().map(|(_, refused)| refused).collect();
+    let tells = |said: &&String| said.contains("leaves the cluster");
+    assert!(refused.iter().any(tells), "{refused:?}");
+    for name in written.iter().flat_map(|(acknowledged, _)| acknowledged) {
         get(&cluster.nodes[0], name, 3_000);
     }
 }

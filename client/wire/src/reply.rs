@@ -176,9 +176,10 @@ pub enum Reply {
 /// How far a drain is. Bytes and blobs that were made since it began count from when the drain meets them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainProgress {
-    /// A look at all of it found nothing that only this node has.
+    /// Others have what was persisted here before the drain.
     pub done: bool,
     pub bytes_moved: u64,
+    /// Found by the last look. Of a drain that is done: persisted while it ran.
     pub bytes_left: u64,
     pub blobs_moved: u64,
     pub blobs_left: u64,

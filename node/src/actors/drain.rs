@@ -1,8 +1,8 @@
 //! Empties this node: moves the blobs that only it has to nodes that stay, while it goes on to serve its clients.
 //!
 //! Promise: a drain that does not fit changes nothing. One that has begun cordons the node first, goes on when the
-//! callers leave, and says that it is done after a look that found nothing to move. There is one at a time; to ask
-//! again is to ask how far it is. What is moved keeps its ids: `migrator` has the taking side.
+//! callers leave, and ends with all moved that was persisted before it, however much clients persist meanwhile. There
+//! is one at a time; to ask again is to ask how far it is. What is moved keeps its ids: `migrator` has the taking side.
 //!
 //! | file | what |
 //! |---|---|
@@ -33,6 +33,9 @@ use crate::context::NodeContext;
 use crate::failure;
 use crate::local::Local;
 use crate::peer::stats;
+
+/// How often it looks for what was persisted meanwhile.
+const LOOKS: u32 = 8;
 
 /// See the module.
 #[derive(Default)]
@@ -129,6 +132,8 @@ async fn run(node: &Rc<NodeContext>) -> Result<DrainProgress, Status> {
     cordon(node).await?;
     let mut progress = DrainProgress::default();
     let mut failed = BTreeSet::new();
+    let mut first = None;
+    let mut looks = 0;
     loop {
         let persisted = match node.drain.all.get() {
             true => transients::persist(node).await?,
@@ -141,6 +146,12 @@ async fn run(node: &Rc<NodeContext>) -> Result<DrainProgress, Status> {
         progress.bytes_left = left.iter().map(|moving| moving.bytes).sum();
         node.drain.report(progress);
         if left.is_empty() && persisted == 0 {
+            break;
+        }
+        looks += 1;
+        let ids = || left.iter().map(|moving| moving.blob);
+        let first = first.get_or_insert_with(|| ids().collect::<BTreeSet<_>>());
+        if looks > LOOKS && !ids().any(|blob| first.contains(&blob)) {
             break;
         }
         move_all(node, left, &mut progress, &mut failed).await?;

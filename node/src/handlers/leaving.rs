@@ -110,11 +110,16 @@ pub(super) async fn leave_cluster(session: &Session, discard: bool) -> Result<Re
         let reason = format!("{me} cannot leave: no other node is up and stays");
         return Err(Status::invalid(reason));
     }
-    let left = only_here(node);
-    if left.blobs_lost > 0 && !discard {
-        return Err(holds_only_copies(me, left));
+    let refuse_only_copies = || match only_here(node) {
+        left if left.blobs_lost > 0 && !discard => Err(holds_only_copies(me, left)),
+        left => Ok(left),
+    };
+    if state.cordon_of(me).is_none() {
+        refuse_only_copies()?;
     }
+    // From here on nothing more is persisted on this node, so that a further drain finds an end.
     set_cordon(node, me, Some(Cordon::Leaves)).await?;
+    let left = refuse_only_copies()?;
     vote_given_up(node, until).await?;
     // From here on the cluster may let this node go at any time.
     node.leaves.set(true);

@@ -96,6 +96,7 @@ pub(super) enum Refusal {
     BootSeen { instance: u64 },
     Removed { node: u64 },
     OnlyCopies { node: u64, blobs: u64 },
+    Leaves { node: u64 },
 }
 
 impl From<&command::Refusal> for Refusal {
@@ -162,6 +163,7 @@ impl From<&command::Refusal> for Refusal {
                 node: node.0,
                 blobs: *blobs,
             },
+            command::Refusal::Leaves { node } => Self::Leaves { node: node.0 },
         }
     }
 }
@@ -222,6 +224,7 @@ impl From<Refusal> for command::Refusal {
                 node: NodeId(node),
                 blobs,
             },
+            Refusal::Leaves { node } => Self::Leaves { node: NodeId(node) },
         }
     }
 }

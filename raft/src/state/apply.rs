@@ -275,6 +275,7 @@ impl State {
         records: &'a [Record],
         blobs: &[BlobRow],
     ) -> Result<Plan<'a>, Refusal> {
+        self.refuse_on_leaving(blobs)?;
         let is_edited = |id| self.edited.contains(&(Namespace::ROOT, id));
         Plan::new(&self.root().objects, records, blobs, is_edited)
     }

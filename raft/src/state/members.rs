@@ -5,6 +5,7 @@
 
 use vineyard_wire::NodeId;
 
+use super::objects::BlobRow;
 use super::{Event, State};
 use crate::command::{Applied, Cordon, Outcome, Refusal};
 
@@ -37,6 +38,23 @@ impl State {
             events.push(Event::InstanceChanged(instance));
         }
         Ok(Applied::Done)
+    }
+
+    /// Refuses bytes that would be persisted on a node which leaves: its drain would never end.
+    pub(super) fn refuse_on_leaving(&self, blobs: &[BlobRow]) -> Result<(), Refusal> {
+        let is_new = |row: &BlobRow, holder| {
+            let known = self.blob(row.id);
+            known.is_none_or(|known| !known.locations.contains(holder))
+        };
+        let new = blobs.iter().flat_map(|row| {
+            let holders = row.locations.iter();
+            holders.filter(|holder| is_new(row, holder))
+        });
+        let mut nodes = new.map(|holder| holder.node());
+        match nodes.find(|&node| self.cordon_of(node) == Some(Cordon::Leaves)) {
+            Some(node) => Err(Refusal::Leaves { node }),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn leave(

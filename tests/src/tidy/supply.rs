@@ -222,7 +222,7 @@ fn packages(root: &Path, targets: &[String]) -> Result<Vec<Package>> {
     let mut command = Command::new(env!("CARGO"));
     command
         .current_dir(root)
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"]);
+        .args(["metadata", "--format-version", "1", "--locked"]);
     for target in targets {
         command.args(["--filter-platform", target]);
     }

@@ -26,6 +26,8 @@ pub(crate) async fn run(place: &ConnectArgs, drain: &Drain, format: Format) -> R
             "node": node,
             "blobs_moved": done.blobs_moved,
             "bytes_moved": done.bytes_moved,
+            "blobs_left": done.blobs_left,
+            "bytes_left": done.bytes_left,
             "objects_persisted": done.objects_persisted,
             "objects_kept": done.objects_kept,
             "loose_blobs": done.loose_blobs,
@@ -37,6 +39,13 @@ pub(crate) async fn run(place: &ConnectArgs, drain: &Drain, format: Format) -> R
                 done.blobs_moved,
                 size::show(done.bytes_moved)
             ))?;
+            if done.blobs_left > 0 {
+                output::print(&format!(
+                    "clients persisted {} more blobs, {}, while it ran: drain it again once they have stopped",
+                    done.blobs_left,
+                    size::show(done.bytes_left)
+                ))?;
+            }
             if done.objects_kept + done.loose_blobs > 0 {
                 output::print(&format!(
                     "a stop of {node} ends {} transient objects, and {} blobs of no object, {}",

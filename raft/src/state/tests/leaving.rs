@@ -63,6 +63,30 @@ fn a_node_leaves_once_others_that_stay_have_its_bytes() {
 }
 
 #[test]
+fn nothing_more_is_persisted_on_a_node_that_leaves() {
+    let mut replica = with_blob(&[i(2)]);
+    let cordon = |cordon| Command::Cordon {
+        node: NodeId(2),
+        cordon,
+    };
+    let persist = |blob, holders: &[InstanceId]| Command::Persist {
+        records: Vec::new(),
+        blobs: vec![row(b(blob), 8, holders)],
+    };
+    replica.done(cordon(Some(Cordon::Drains)));
+    replica.done(persist(2, &[i(2)]));
+    replica.done(cordon(Some(Cordon::Leaves)));
+    let leaves = Err(Refusal::Leaves { node: NodeId(2) });
+    assert_eq!(replica.run(persist(3, &[i(2)])).0, leaves);
+    assert_eq!(replica.run(persist(3, &[i(1), i(2)])).0, leaves);
+    // What it has already may be said again, and others may take it.
+    replica.done(persist(1, &[i(2)]));
+    replica.done(persist(1, &[i(1)]));
+    replica.done(cordon(None));
+    replica.done(persist(3, &[i(2)]));
+}
+
+#[test]
 fn a_blob_is_read_where_it_is_to_stay() {
     let mut replica = with_blob(&[i(0), i(1), i(2)]);
     let best = |replica: &Replica, prefer| {

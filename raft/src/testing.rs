@@ -29,7 +29,8 @@ pub fn holds_as_message(body: &[u8]) {
 
 /// What the journal reads from the records of a generation.
 pub fn journal_records(bytes: &[u8], generation: u64) -> io::Result<Vec<Batch>> {
-    record::read_all(bytes, generation).map(|(batches, _)| batches)
+    let (records, _) = record::read_all(bytes, generation)?;
+    Ok(records.into_iter().map(|record| record.batch).collect())
 }
 
 /// The record that the journal writes for a batch.

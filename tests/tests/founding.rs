@@ -72,7 +72,7 @@ fn free_address() -> String {
 
 /// The token as the founder's journal has it: before the node serves, nobody can ask for it.
 fn token_on_disk(data_dir: &Path) -> Result<String> {
-    let journal = data_dir.join("meta/journal");
+    let journal = data_dir.join("meta/log/1");
     wait::until("the founder's identity", TOKEN_WITHIN, || {
         let bytes = std::fs::read(&journal)?;
         let begins = b"{\"key\":";

@@ -1,10 +1,11 @@
 //! The machine's disk: one sled tree behind one writer thread, and a journal before it.
 //!
-//! The thread writes a group of batches into the journal, syncs that, and lets sled take them; then the batches'
-//! callbacks are told. sled writes when it will. When the journal is full, sled is flushed and synced, and the journal
-//! begins anew: what a crash left in it is given to sled again at the next start. sled's own `flush` costs more than
-//! twice as much, does not survive a power loss on Linux, and `flush_async` can hang. After one failure nothing is
-//! written any more; a lack of descriptors is none, the writer waits for them.
+//! The thread writes a group of batches into the journal and syncs that; then the batches' callbacks are told. The
+//! journal keeps the entries of the raft log by itself, and sled takes all else, which it writes when it will. When a
+//! segment of the journal is full, sled is flushed and synced, and the next one begins: what a crash kept sled from
+//! writing is given to it again at the next start. sled's own `flush` costs more than twice as much, does not survive a
+//! power loss on Linux, and `flush_async` can hang. After one failure nothing is written any more; a lack of
+//! descriptors is none, the writer waits for them.
 #![allow(
     clippy::disallowed_methods,
     reason = "a maker: the writer thread and the synced file are the machine's"
@@ -23,13 +24,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
 use vineyard_env::{Batch, Disk, Done, Pair};
 
+use crate::format::keys;
+
 use descriptors::{Spares, Take};
 use files::Files;
+use journal::live::{Live, LogKeys};
 use queue::Write;
 use writer::{Sync, Writer};
 
@@ -39,6 +43,7 @@ const CACHE_BYTES: u64 = 16 << 20;
 /// A sled database in a folder of its own.
 pub struct SledDisk {
     db: sled::Db,
+    live: Arc<Mutex<Live>>,
     writes: Option<mpsc::Sender<Write>>,
     writer: Option<JoinHandle<()>>,
     closing: Arc<AtomicBool>,
@@ -48,11 +53,20 @@ impl SledDisk {
     /// Opens or creates the database in `path`. One process at a time may have it open.
     pub fn open(path: &Path) -> io::Result<Self> {
         let sync = |mut files: Files| -> Sync { Box::new(move |step| files.sync(step)) };
-        Self::open_with(path, sync, Box::new(descriptors::take))
+        let log = LogKeys {
+            from: keys::entry(0),
+            to: keys::entries_end(),
+        };
+        Self::open_with(path, log, sync, Box::new(descriptors::take))
     }
 
-    /// Tests make the sync fail, and let descriptors run out.
-    fn open_with(path: &Path, sync: impl FnOnce(Files) -> Sync, take: Take) -> io::Result<Self> {
+    /// Tests have other keys, make the sync fail, and let descriptors run out.
+    fn open_with(
+        path: &Path,
+        log: LogKeys,
+        sync: impl FnOnce(Files) -> Sync,
+        take: Take,
+    ) -> io::Result<Self> {
         let config = sled::Config::new()
             .path(path)
             .flush_every_ms(None)
@@ -62,13 +76,15 @@ impl SledDisk {
             .map_err(|error| in_use(path, into_io(error)))?;
         let closing = Arc::<AtomicBool>::default();
         let spares = Spares::new(take, closing.clone());
-        let writer = Writer::recover(db.clone(), path, sync, spares)?;
+        let writer = Writer::recover(db.clone(), path, log, sync, spares)?;
+        let live = writer.live();
         let (writes, queue) = mpsc::channel();
         let writer = std::thread::Builder::new()
             .name("disk".to_owned())
             .spawn(move || writer.write_until_closed(&queue))?;
         Ok(Self {
             db,
+            live,
             writes: Some(writes),
             writer: Some(writer),
             closing,
@@ -78,21 +94,26 @@ impl SledDisk {
 
 impl Disk for SledDisk {
     fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        Ok(self
-            .db
-            .get(key)
-            .map_err(into_io)?
-            .map(|value| value.to_vec()))
+        let live = journal::lock(&self.live);
+        if live.keys().has(key) {
+            return live.get(key);
+        }
+        drop(live);
+        let value = self.db.get(key).map_err(into_io)?;
+        Ok(value.map(|value| value.to_vec()))
     }
 
     fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
         if from >= to {
             return Ok(Vec::new());
         }
-        let pairs = self.db.range(from..to);
-        pairs
-            .map(|pair| pair.map(|(k, v)| (k.to_vec(), v.to_vec())).map_err(into_io))
-            .collect()
+        let mut pairs = journal::lock(&self.live).scan(from, to)?;
+        for pair in self.db.range(from..to) {
+            let (key, value) = pair.map_err(into_io)?;
+            pairs.push((key.to_vec(), value.to_vec()));
+        }
+        pairs.sort_unstable();
+        Ok(pairs)
     }
 
     fn commit(&self, batch: Batch, done: Done) {

@@ -8,7 +8,10 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::SystemTime;
+
+use super::journal::Active;
 
 /// When something is synced, and what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +26,7 @@ pub(super) enum Step {
 }
 
 pub(super) struct Files {
-    journal: File,
+    journal: Active,
     db: File,
     /// How long `db` was at its last sync, bytes.
     db_bytes: u64,
@@ -35,7 +38,7 @@ pub(super) struct Files {
 
 impl Files {
     /// The files of the open database in `path` and its journal; the folders themselves are made durable at once.
-    pub(super) fn open(path: &Path, journal: File) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, journal: Active) -> io::Result<Self> {
         let db = File::open(path.join("db"))?;
         File::open(path)?.sync_all()?;
         if let Some(parent) = path
@@ -58,7 +61,10 @@ impl Files {
     /// Returns when what the step is about would survive a power loss.
     pub(super) fn sync(&mut self, step: Step) -> io::Result<()> {
         match step {
-            Step::Journalled => self.journal.sync_data(),
+            Step::Journalled => {
+                let active = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+                active.sync_data()
+            }
             Step::Applied => {
                 self.sync_blobs()?;
                 match self.db.metadata()?.len() == self.db_bytes {

@@ -1,156 +1,190 @@
-//! One file that makes a batch durable with one write and one sync, ahead of sled.
+//! What makes a batch durable with one write and one sync, ahead of sled; and what keeps the keys of the log for good.
 //!
-//! ```text
-//! 0      slot of even generations: magic, generation (u64), xxh3 of both (u64)
-//! 4096   slot of odd generations
-//! 8192   records: generation, number, length of the body (u64 each), xxh3 of those and the body (u64), body
-//! ```
+//! Records stand in segments, `log/N`: N is a generation, and the highest is written to. A checkpoint begins the next
+//! segment and makes durable what sled has. A segment goes, or its file is used again, when sled has what it says and
+//! it is the oldest and holds no key of the log any more: so nothing that is still needed is ever written again.
 //!
-//! Numbers are little-endian. A record is a group of batches; one group is durable before the next is written. A
-//! checkpoint starts a generation: the newer slot that is whole counts, and records of another generation are
-//! leftovers. So the records of a generation are there whole until those of the next may be written over them. It
-//! must never know what the keys mean, nor when sled is durable: its owner says so.
+//! Promise: a record that was synced is found by the next opener, or its absence is an error. It must never know what
+//! the keys mean, nor when sled is durable: its owner says so.
+//!
+//! | file | what |
+//! |---|---|
+//! | `record` | a record as bytes |
+//! | `segment` | one file of records |
+//! | `live` | the keys of the log, and where their values stand |
+//! | `before` | the journal of earlier builds |
 
+pub(super) mod before;
+pub(super) mod live;
 pub(crate) mod record;
+mod segment;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vineyard_env::Batch;
-use xxhash_rust::xxh3::xxh3_64;
 
-const MAGIC: &[u8; 8] = b"vyjrnl01";
-const SLOT_BYTES: u64 = 4096;
-const RECORDS_AT: u64 = 2 * SLOT_BYTES;
-pub(super) const FIRST_GENERATION: u64 = 1;
-/// The file's size, bytes; it grows with a group that does not fit and shrinks at the next checkpoint. Written once, so
-/// that a record changes no metadata: its sync is then one write of the device, not two.
-const ROOM_BYTES: u64 = 4 << 20;
-/// A checkpoint is due when the records end beyond this, bytes. What is left holds a group of ordinary size.
-const CHECKPOINT_AT: u64 = ROOM_BYTES - (256 << 10);
+use live::{Live, LogKeys};
+use segment::Segment;
 
+/// The folder of the segments, in that of the database.
+pub(super) const FOLDER: &str = "log";
+pub(super) const FIRST_SEGMENT: u64 = 1;
+/// Segments that hold nothing any more and wait to be used again.
+const SPARE: u64 = 1;
+
+/// What sled has of the journal. Its owner keeps it durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// What segments before this one say, sled has.
+    pub(super) goes_on: u64,
+    /// Segments before this one hold nothing that is needed.
+    pub(super) first: u64,
+}
+
+/// The file that is written to, for whoever syncs it.
+pub(super) type Active = Arc<Mutex<Arc<File>>>;
+
+/// See the module.
 pub(super) struct Journal {
-    file: File,
-    generation: u64,
-    /// Of the next record.
-    number: u64,
-    /// Where the next record goes.
-    end: u64,
+    folder: PathBuf,
+    live: Arc<Mutex<Live>>,
+    /// The lowest generation that has a file.
+    oldest: u64,
+    last: Segment,
+    active: Active,
 }
 
 impl Journal {
-    /// Makes the journal at `path` unless there is one. It appears whole or not at all.
+    /// Begins the journal of the database in `path`, which has nothing yet.
     pub(super) fn create(path: &Path) -> io::Result<()> {
-        if path.try_exists()? {
-            return Ok(());
+        let folder = path.join(FOLDER);
+        if folder.try_exists()? {
+            // Of a start that did not get as far as its first mark.
+            fs::remove_dir_all(&folder)?;
         }
-        let draft = path.with_extension("new");
-        let file = File::create(&draft)?;
-        file.write_all_at(&vec![0; ROOM_BYTES as usize], 0)?;
-        write_slot(&file, FIRST_GENERATION)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, path)?;
-        let folder = path.parent().expect("a journal is in a folder");
-        File::open(folder)?.sync_all()
+        fs::create_dir(&folder)?;
+        Segment::create(&folder, FIRST_SEGMENT, 0, None)?;
+        File::open(path)?.sync_all()
     }
 
-    /// The journal at `path` and the batches in it. The caller syncs it, makes durable what they change, and then calls
-    /// `restart`.
+    /// The journal of the database in `path`, and the batches that sled may lack, in their order.
     ///
     /// # Errors
-    /// `InvalidData` if it is not there, or a part is damaged that had become durable; what the disk says.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, Vec<Batch>)> {
-        if !path.try_exists()? {
-            return Err(damaged("the journal is not there"));
+    /// `InvalidData` if a part is missing or damaged that had become durable; what the disk says.
+    pub(super) fn open(path: &Path, keys: LogKeys, mark: Mark) -> io::Result<(Self, Vec<Batch>)> {
+        let folder = path.join(FOLDER);
+        let generations = generations(&folder)?;
+        let (oldest, last) = (generations[0], generations[generations.len() - 1]);
+        // A crash between the two steps of a checkpoint leaves a segment that the mark does not know.
+        if oldest > mark.first || ![mark.goes_on, mark.goes_on + 1].contains(&last) {
+            let reason = format!(
+                "the database goes on with segment {} of its log and needs those from {}, but {oldest} to {last} are \
+                 there: one of them is missing or older than the other",
+                mark.goes_on, mark.first
+            );
+            return Err(damaged(&reason));
         }
-        let file = File::options().read(true).write(true).open(path)?;
-        let generation = current_generation(&file)?;
-        // Once more: if its sync has failed, the kernel has it and takes it for written.
-        write_slot(&file, generation)?;
-        let (batches, end) = record::read_all(&all_records(&file)?, generation)?;
+        let mut live = Live::new(folder.clone(), keys);
+        let mut left = Vec::new();
+        let mut before: Option<Segment> = None;
+        for generation in mark.first..=last {
+            let (segment, records) = Segment::open(&folder, generation)?;
+            if before.is_some_and(|before| before.records() != segment.records_before()) {
+                return Err(damaged("a segment of the log is cut short"));
+            }
+            for record in records {
+                live.take(generation, record.at as u64, [&record.batch].into_iter());
+                if generation >= mark.goes_on {
+                    left.push(record.batch);
+                }
+            }
+            before = Some(segment);
+        }
+        let mut last = before.ok_or_else(|| damaged("the log has no segment"))?;
+        last.write_again()?;
         let journal = Self {
-            file,
-            generation,
-            number: batches.len() as u64,
-            end: RECORDS_AT + end as u64,
+            folder,
+            live: Arc::new(Mutex::new(live)),
+            oldest,
+            active: Arc::new(Mutex::new(last.file())),
+            last,
         };
-        Ok((journal, batches))
+        Ok((journal, left))
     }
 
-    /// The same file, to sync it.
-    pub(super) fn file(&self) -> io::Result<File> {
-        self.file.try_clone()
+    /// The file that is written to.
+    pub(super) fn active(&self) -> Active {
+        self.active.clone()
     }
 
-    /// Writes a record; it is durable after a sync.
-    pub(super) fn append<'a>(&mut self, group: impl Iterator<Item = &'a Batch>) -> io::Result<()> {
-        let record = record::encode(self.generation, self.number, group);
-        self.file.write_all_at(&record, self.end)?;
-        self.number += 1;
-        self.end += record.len() as u64;
-        Ok(())
+    /// The keys of the log, for readers.
+    pub(super) fn live(&self) -> Arc<Mutex<Live>> {
+        self.live.clone()
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        self.generation
+    /// Writes a record: where it begins. It is durable after a sync; then it is to be shown.
+    pub(super) fn append<'a>(&mut self, group: impl Iterator<Item = &'a Batch>) -> io::Result<u64> {
+        self.last.append(group)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.number == 0
+    /// Lets readers see what the record that begins at `at` says of the keys of the log.
+    pub(super) fn show<'a>(&self, at: u64, group: impl Iterator<Item = &'a Batch>) {
+        lock(&self.live).take(self.last.generation(), at, group);
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.end > CHECKPOINT_AT
+        self.last.is_full()
     }
 
-    /// Forgets the records, once the sync that must follow has ended: what they change is durable elsewhere.
-    pub(super) fn restart(&mut self) -> io::Result<()> {
-        self.generation += 1;
-        write_slot(&self.file, self.generation)?;
-        self.file.set_len(ROOM_BYTES)?;
-        self.number = 0;
-        self.end = RECORDS_AT;
-        Ok(())
+    /// Begins the next segment. What is in those before `first` is durable elsewhere, and its owner's mark says so.
+    /// The mark that it returns holds once sled is durable.
+    pub(super) fn roll(&mut self, first: u64) -> io::Result<Mark> {
+        let generation = self.last.generation() + 1;
+        let used_again = (self.oldest < first).then_some(self.oldest);
+        let next = Segment::create(&self.folder, generation, self.last.records(), used_again)?;
+        self.oldest += u64::from(used_again.is_some());
+        while self.oldest + SPARE < first {
+            fs::remove_file(segment::path(&self.folder, self.oldest))?;
+            self.oldest += 1;
+        }
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = next.file();
+        self.last = next;
+        let first = lock(&self.live).oldest().unwrap_or(generation);
+        Ok(Mark {
+            goes_on: generation,
+            first,
+        })
     }
 }
 
-/// The file behind its slots.
-fn all_records(file: &File) -> io::Result<Vec<u8>> {
-    let size = file.metadata()?.len().saturating_sub(RECORDS_AT);
-    let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-    file.read_exact_at(&mut bytes, RECORDS_AT)?;
-    Ok(bytes)
+pub(super) fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
+    live.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn write_slot(file: &File, generation: u64) -> io::Result<()> {
-    let mut slot = MAGIC.to_vec();
-    slot.extend(generation.to_le_bytes());
-    slot.extend(xxh3_64(&slot).to_le_bytes());
-    file.write_all_at(&slot, generation % 2 * SLOT_BYTES)
-}
-
-/// The newer of the slots that are whole: the other is older, or was being written when the power went.
-fn current_generation(file: &File) -> io::Result<u64> {
-    let slots = [read_slot(file, 0)?, read_slot(file, SLOT_BYTES)?];
-    slots
-        .into_iter()
-        .flatten()
-        .max()
-        .ok_or_else(|| damaged("neither slot of the journal can be read"))
-}
-
-fn read_slot(file: &File, at: u64) -> io::Result<Option<u64>> {
-    let mut slot = [0; 24];
-    match file.read_exact_at(&mut slot, at) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        read => read?,
+/// Those that have a file, one after the other.
+fn generations(folder: &Path) -> io::Result<Vec<u64>> {
+    let listed = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged("the folder of the log is not there"));
+        }
+        listed => listed?,
+    };
+    let mut found = Vec::new();
+    for entry in listed {
+        let name = entry?.file_name();
+        found.extend(name.to_str().and_then(segment::generation_of));
     }
-    let whole = slot.starts_with(MAGIC) && slot[16..] == xxh3_64(&slot[..16]).to_le_bytes();
-    Ok(whole.then(|| record::number_at(&slot, 8)))
+    found.sort_unstable();
+    match found.first() {
+        None => Err(damaged("the log has no segment")),
+        Some(&first) if found.iter().copied().eq(first..first + found.len() as u64) => Ok(found),
+        Some(_) => Err(damaged("a segment of the log is missing")),
+    }
 }
 
 fn damaged(what: &str) -> io::Error {

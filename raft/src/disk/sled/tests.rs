@@ -8,37 +8,62 @@ use vineyard_env::Change;
 
 use super::super::conformance::{self, commit, put};
 use super::files::Step;
-use super::journal::Journal;
 use super::queue::{GROUP_BYTES_MAX, GROUP_MAX, gather};
-use super::writer::{GENERATION, MARKS};
+use super::writer::{MARK, MARKS};
 use super::*;
 
+mod earlier;
 mod lacking;
 mod power;
 
 /// Names the folder in which the child of a crash test writes.
 const CHILD_FOLDER: &str = "VINEYARD_TEST_CRASH_FOLDER";
 
-/// Opens with a sync of the test's.
-fn open_synced(path: &Path, sync: impl FnOnce(Files) -> Sync) -> io::Result<SledDisk> {
-    SledDisk::open_with(path, sync, Box::new(descriptors::take))
+/// Every other key of a batch is one of the log's.
+fn log() -> LogKeys {
+    LogKeys {
+        from: b"b/".to_vec(),
+        to: b"b0".to_vec(),
+    }
 }
 
+/// Opens with a sync of the test's.
+fn open_synced(path: &Path, sync: impl FnOnce(Files) -> Sync) -> io::Result<SledDisk> {
+    SledDisk::open_with(path, log(), sync, Box::new(descriptors::take))
+}
+
+fn synced(mut files: Files) -> Sync {
+    Box::new(move |step| files.sync(step))
+}
+
+fn open(path: &Path) -> io::Result<SledDisk> {
+    open_synced(path, synced)
+}
+
+/// Whatever of the keys is the log's.
 #[test]
 fn sled_is_a_disk() {
-    let folder = tempfile::tempdir().unwrap();
-    let number = std::cell::Cell::new(0);
-    conformance::check(|| {
-        number.set(number.get() + 1);
-        Arc::new(SledDisk::open(&folder.path().join(number.get().to_string())).unwrap())
-    });
+    for (from, to) in [("", ""), ("b", "c"), ("b", "large0"), ("", "~")] {
+        let folder = tempfile::tempdir().unwrap();
+        let number = std::cell::Cell::new(0);
+        conformance::check(|| {
+            number.set(number.get() + 1);
+            let path = folder.path().join(number.get().to_string());
+            let log = LogKeys {
+                from: from.into(),
+                to: to.into(),
+            };
+            let take = Box::new(descriptors::take);
+            Arc::new(SledDisk::open_with(&path, log, synced, take).unwrap())
+        });
+    }
 }
 
 #[test]
 fn what_was_committed_is_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let large = Change::Put(b"large".to_vec(), vec![7; 1 << 20]);
-    let disk = SledDisk::open(folder.path()).unwrap();
+    let disk = open(folder.path()).unwrap();
     commit(&disk, vec![put("a", "1"), large]).unwrap();
     drop(disk);
     let disk = open_again(folder.path());
@@ -133,8 +158,8 @@ fn what_sled_wrote_by_itself_is_synced_after_each_group() {
 #[test]
 fn a_database_has_one_opener() {
     let folder = tempfile::tempdir().unwrap();
-    let _disk = SledDisk::open(folder.path()).unwrap();
-    assert!(SledDisk::open(folder.path()).is_err());
+    let _disk = open(folder.path()).unwrap();
+    assert!(open(folder.path()).is_err());
 }
 
 #[test]
@@ -142,7 +167,7 @@ fn kill_9_loses_no_acknowledged_batch() {
     for acknowledged in [1, 40, 300] {
         let folder = tempfile::tempdir().unwrap();
         let last = kill_after(folder.path(), acknowledged);
-        let disk = SledDisk::open(folder.path()).unwrap();
+        let disk = open(folder.path()).unwrap();
         let whole = whole_batches(&disk);
         assert!(
             whole > last,
@@ -167,7 +192,7 @@ fn a_database_cut_short_is_an_error_or_made_whole_by_the_journal() {
         file.set_len(whole * part / 12).unwrap();
         drop(file);
         // sled may also panic on what it finds: an error by another name.
-        let opened = std::panic::catch_unwind(|| SledDisk::open(&cut).map(|d| whole_batches(&d)));
+        let opened = std::panic::catch_unwind(|| open(&cut).map(|d| whole_batches(&d)));
         match opened {
             Ok(Ok(batches)) => assert!(batches > last, "{batches} batches of {last}"),
             Ok(Err(_)) | Err(_) => refused += 1,
@@ -180,7 +205,7 @@ fn a_database_cut_short_is_an_error_or_made_whole_by_the_journal() {
 fn open_again(path: &Path) -> SledDisk {
     (0..1000)
         .find_map(|_| {
-            let opened = SledDisk::open(path);
+            let opened = open(path);
             if let Err(error) = &opened {
                 assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}");
                 std::thread::yield_now();
@@ -195,39 +220,33 @@ fn open_again(path: &Path) -> SledDisk {
 fn large_pages_of_a_killed_first_life_are_cleared_away() {
     let folder = tempfile::tempdir().unwrap();
     let (live, killed) = (folder.path().join("live"), folder.path().join("killed"));
-    let disk = SledDisk::open(&live).unwrap();
+    let disk = open(&live).unwrap();
     commit(&disk, batch(0)).unwrap();
     copy_folder(&live, &killed);
     assert!(std::fs::read_dir(killed.join("blobs")).unwrap().count() > 0);
-    assert_eq!(whole_batches(&SledDisk::open(&killed).unwrap()), 1);
+    assert_eq!(whole_batches(&open(&killed).unwrap()), 1);
 }
 
 #[test]
-fn a_clean_stop_leaves_the_journal_empty() {
-    let folder = tempfile::tempdir().unwrap();
-    let disk = SledDisk::open(folder.path()).unwrap();
-    commit(&disk, batch(0)).unwrap();
-    drop(disk);
-    let (_, left) = Journal::open(&folder.path().join("journal")).unwrap();
-    assert!(left.is_empty());
-}
-
-#[test]
-fn a_journal_that_is_not_the_databases_is_an_error() {
+fn a_log_that_is_not_the_databases_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let live = folder.path().join("live");
-    drop(SledDisk::open(&live).unwrap());
+    drop(open(&live).unwrap());
     let older = folder.path().join("older");
     copy_folder(&live, &older);
-    for number in 0..2 {
-        let disk = open_again(&live);
-        commit(&disk, batch(number)).unwrap();
-    }
-    let open = |path: &Path| SledDisk::open(path).map(drop).map_err(|error| error.kind());
-    // The database of before with the journal of today, and the other way round.
-    std::fs::copy(live.join("journal"), older.join("journal")).unwrap();
+    let disk = open_again(&live);
+    // Large ones: more than three segments.
+    (0..40).for_each(|number| commit(&disk, batch(10 * number)).unwrap());
+    drop(disk);
+    let open = |path: &Path| open(path).map(drop).map_err(|error| error.kind());
+    // The database of before with the log of today, and the other way round.
+    let aside = folder.path().join("aside");
+    std::fs::rename(older.join("log"), &aside).unwrap();
+    copy_folder(&live.join("log"), &older.join("log"));
     assert_eq!(open(&older), Err(io::ErrorKind::InvalidData));
-    std::fs::remove_file(live.join("journal")).unwrap();
+    std::fs::remove_dir_all(live.join("log")).unwrap();
+    assert_eq!(open(&live), Err(io::ErrorKind::InvalidData));
+    copy_folder(&aside, &live.join("log"));
     assert_eq!(open(&live), Err(io::ErrorKind::InvalidData));
 }
 
@@ -238,13 +257,46 @@ fn a_database_without_its_journal_is_an_error_from_its_first_life_on() {
     for life in 0..4 {
         let disk = open_again(&live);
         commit(&disk, batch(life)).unwrap();
-        let copy = folder.path().join(format!("life-{life}"));
-        copy_folder(&live, &copy);
-        std::fs::remove_file(copy.join("journal")).unwrap();
-        let opened = SledDisk::open(&copy).map(drop);
-        let error = opened.expect_err(&format!("life {life} went on without its batch"));
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        for part in ["journal", "log"] {
+            let copy = folder.path().join(format!("life-{life}-{part}"));
+            copy_folder(&live, &copy);
+            match part {
+                "log" => std::fs::remove_dir_all(copy.join(part)).unwrap(),
+                _ => std::fs::remove_file(copy.join(part)).unwrap(),
+            }
+            let opened = open(&copy).map(drop);
+            let error = opened.expect_err(&format!("life {life} went on without its batch"));
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
     }
+}
+
+/// Values of the log alone, as raft writes and purges them: nothing live is written again, and what is purged goes.
+#[test]
+fn the_log_stays_in_its_segments_and_out_of_sled() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = open(folder.path()).unwrap();
+    let key = |index: u64| format!("b/{index:08}").into_bytes();
+    for index in 0..100 {
+        commit(&disk, vec![Change::Put(key(index), vec![7; 300_000])]).unwrap();
+        commit(
+            &disk,
+            vec![Change::DeleteRange(key(0), key(index.saturating_sub(9)))],
+        )
+        .unwrap();
+    }
+    assert_eq!(disk.scan(b"b/", b"b0").unwrap().len(), 10);
+    assert_eq!(disk.db.len(), 0);
+    let bytes_of = |name: &str| -> u64 {
+        let listed = std::fs::read_dir(folder.path().join(name)).unwrap();
+        listed
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .sum()
+    };
+    assert!(bytes_of("log") <= 5 * (5 << 20), "{}", bytes_of("log"));
+    drop(disk);
+    let disk = open_again(folder.path());
+    assert_eq!(disk.scan(b"b/", b"b0").unwrap().len(), 10);
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -333,7 +385,7 @@ fn the_child_that_is_killed() {
     let Some(folder) = std::env::var_os(CHILD_FOLDER) else {
         return;
     };
-    let disk = SledDisk::open(Path::new(&folder)).unwrap();
+    let disk = open(Path::new(&folder)).unwrap();
     for number in 0.. {
         let done = Box::new(move |outcome: io::Result<()>| {
             outcome.unwrap();

@@ -8,19 +8,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use vineyard_env::{Batch, Change};
 
 use super::descriptors::Spares;
 use super::files::{Files, Step};
 use super::into_io;
-use super::journal::{self, Journal};
-use super::queue::{Write, gather};
+use super::journal::live::{Live, LogKeys};
+use super::journal::{self, Journal, Mark, before};
+use super::queue::{GROUP_BYTES_MAX, Write, gather};
 
-/// The tree beside the default one, and its one key: the generation of the journal that goes on from what sled has.
+/// The tree beside the default one, and its keys: what sled has of the journal, and what builds of before kept there.
 pub(super) const MARKS: &str = "journal";
-pub(super) const GENERATION: &str = "generation";
+pub(super) const MARK: &str = "segments";
+const BEFORE: &str = "generation";
 
 /// Makes what was written survive a power loss.
 pub(super) type Sync = Box<dyn FnMut(Step) -> io::Result<()> + Send>;
@@ -29,7 +31,10 @@ pub(super) type Sync = Box<dyn FnMut(Step) -> io::Result<()> + Send>;
 pub(super) struct Writer {
     db: sled::Db,
     marks: sled::Tree,
+    keys: LogKeys,
     journal: Journal,
+    /// The one that is durable.
+    mark: Mark,
     sync: Sync,
     spares: Spares,
 }
@@ -39,24 +44,44 @@ impl Writer {
     pub(super) fn recover(
         db: sled::Db,
         path: &Path,
+        keys: LogKeys,
         sync: impl FnOnce(Files) -> Sync,
         spares: Spares,
     ) -> io::Result<Self> {
         let marks = db.open_tree(MARKS).map_err(into_io)?;
+        let anchor = path.join("journal");
+        let mark = read_mark(&marks)?;
+        let moves = mark.is_none() && marks.contains_key(BEFORE).map_err(into_io)?;
+        let moved = match moves {
+            true => Some(redo_before(&db, &marks, &anchor, &keys)?),
+            false => None,
+        };
         // A new database is marked only when its journal is durable: one that is marked has lost what is not there.
-        if marks.is_empty() {
-            Journal::create(&path.join("journal"))?;
+        if mark.is_none() {
+            if !moves {
+                before::replace(&anchor)?;
+            }
+            Journal::create(path)?;
         }
-        let (journal, left) = Journal::open(&path.join("journal"))?;
-        let sync = sync(Files::open(path, journal.file()?)?);
+        let begun = Mark {
+            goes_on: journal::FIRST_SEGMENT,
+            first: journal::FIRST_SEGMENT,
+        };
+        let (journal, left) = Journal::open(path, keys.clone(), mark.unwrap_or(begun))?;
+        let sync = sync(Files::open(path, journal.active())?);
         let mut writer = Self {
             db,
             marks,
+            keys,
             journal,
+            mark: mark.unwrap_or(begun),
             sync,
             spares,
         };
-        match writer.redo(&left) {
+        let made_whole = writer
+            .redo(&left, mark.is_none(), moved)
+            .and_then(|()| writer.forget_before(&anchor));
+        match made_whole {
             Ok(()) => Ok(writer),
             Err(error) => {
                 writer.abandon();
@@ -67,40 +92,55 @@ impl Writer {
 
     /// Does again what a crash may have kept sled from writing. All of it, in its order: what sled has of it already
     /// ends up the same.
-    fn redo(&mut self, left: &[Batch]) -> io::Result<()> {
-        let journal = self.journal.generation();
-        let mark = self.marks.get(GENERATION).map_err(into_io)?;
-        let goes_on = match &mark {
-            Some(mark) => mark.as_ref().try_into().map(u64::from_le_bytes).ok(),
-            None => Some(journal::FIRST_GENERATION),
-        };
-        if mark.is_none() {
+    fn redo(&mut self, left: &[Batch], is_new: bool, moved: Option<Vec<Batch>>) -> io::Result<()> {
+        if let Some(groups) = moved {
+            for group in &groups {
+                let at = self.journal.append([group].into_iter())?;
+                self.journal.show(at, [group].into_iter());
+            }
+            self.sync(Step::Journalled)?;
+        }
+        left.iter().try_for_each(|batch| self.apply(batch))?;
+        if is_new {
             // sled clears away what a crash left in `blobs/` only if it had flushed before, and fails on it if not.
-            self.flush(journal::FIRST_GENERATION)?;
+            return self.flush(self.mark);
         }
-        if goes_on == Some(journal) {
-            left.iter().try_for_each(|batch| self.apply(batch))?;
-        } else if goes_on != Some(journal + 1) {
-            let reason = format!(
-                "the database goes on with journal {goes_on:?}, but journal {journal} is beside it: one of them is \
-                 missing or older than the other"
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
-        }
-        // The process that began this generation may have been killed before it was durable, and records must not be
-        // without it.
-        self.sync(Step::Journalled)?;
-        match left.is_empty() && goes_on == Some(journal) {
+        match left.is_empty() {
             true => Ok(()),
-            false => self.checkpoint(),
+            false => self.sync(Step::Applied),
         }
+    }
+
+    /// Takes the keys of the log out of sled, where builds of before had them, and what was in their journal.
+    fn forget_before(&mut self, anchor: &Path) -> io::Result<()> {
+        if !before::is_replaced(anchor)? {
+            before::replace(anchor)?;
+        }
+        if self.marks.contains_key(BEFORE).map_err(into_io)? {
+            self.marks.remove(BEFORE).map_err(into_io)?;
+        }
+        for key in self
+            .db
+            .range(self.keys.from.as_slice()..self.keys.to.as_slice())
+            .keys()
+        {
+            self.db.remove(key.map_err(into_io)?).map_err(into_io)?;
+        }
+        Ok(())
+    }
+
+    /// The keys of the log, for readers.
+    pub(super) fn live(&self) -> Arc<Mutex<Live>> {
+        self.journal.live()
     }
 
     pub(super) fn write_until_closed(mut self, queue: &mpsc::Receiver<Write>) {
         let mut failed: Option<String> = None;
         while let Ok(first) = queue.recv() {
             let group = gather(first, queue);
-            let changes = group.iter().any(|write| !write.batch.is_empty());
+            let mut all = group.iter().flat_map(|write| &write.batch).peekable();
+            let changes = all.peek().is_some();
+            let for_sled = all.any(|change| !self.keys.have(change));
             if changes {
                 attempt(&mut failed, || self.write_group(&group));
             }
@@ -112,14 +152,10 @@ impl Writer {
             }
             // A group that changes nothing only says that those before it are durable: the reserve stays as it is.
             if changes {
-                attempt(&mut failed, || self.tidy());
+                attempt(&mut failed, || self.tidy(for_sled));
                 self.spares.top_up();
             }
         }
-        attempt(&mut failed, || match self.journal.is_empty() {
-            true => Ok(()),
-            false => self.checkpoint(),
-        });
         if failed.is_some() {
             self.abandon();
         }
@@ -133,52 +169,59 @@ impl Writer {
     fn write_group(&mut self, group: &[Write]) -> io::Result<()> {
         // Before anything is written: a group that must wait has changed nothing.
         self.spares.fill()?;
-        self.journal
-            .append(group.iter().map(|write| &write.batch))?;
+        let batches = || group.iter().map(|write| &write.batch);
+        let at = self.journal.append(batches())?;
         self.sync(Step::Journalled)?;
+        self.journal.show(at, batches());
         self.spares.lend();
-        group.iter().try_for_each(|write| self.apply(&write.batch))
+        batches().try_for_each(|batch| self.apply(batch))
     }
 
+    /// Lets sled take what is for it.
     fn apply(&self, batch: &Batch) -> io::Result<()> {
-        match batch.as_slice() {
-            // Atomic by itself: sled would write a second record to make it a batch.
-            [Change::Put(key, value)] => {
-                drop(self.db.insert(key, value.as_slice()).map_err(into_io)?);
-                Ok(())
-            }
-            _ => {
-                let batch = into_sled(&self.db, batch)?;
-                self.db.apply_batch(batch).map_err(into_io)
-            }
-        }
+        let for_sled = batch.iter().filter(|change| !self.keys.have(change));
+        apply(&self.db, &for_sled.collect::<Vec<_>>())
     }
 
     /// What nobody waits for.
-    fn tidy(&mut self) -> io::Result<()> {
-        self.sync(Step::Applied)?;
+    fn tidy(&mut self, for_sled: bool) -> io::Result<()> {
+        if for_sled {
+            self.sync(Step::Applied)?;
+        }
         match self.journal.is_full() {
             true => self.checkpoint(),
             false => Ok(()),
         }
     }
 
-    /// Makes what sled has durable, and the journal empty.
+    /// Begins the next segment, and makes what sled has of those before it durable.
     fn checkpoint(&mut self) -> io::Result<()> {
-        self.flush(self.journal.generation() + 1)?;
-        self.journal.restart()?;
-        self.sync(Step::Journalled)
-    }
-
-    /// Makes what sled has durable, and that this generation of the journal goes on from there.
-    fn flush(&mut self, generation: u64) -> io::Result<()> {
         self.spares.fill()?;
         self.spares.lend();
-        let mark = self.marks.insert(GENERATION, &generation.to_le_bytes());
-        mark.map_err(into_io)?;
+        let Self {
+            journal,
+            spares,
+            mark,
+            ..
+        } = self;
+        let mut next = *mark;
+        spares.wait_out(|| {
+            next = journal.roll(mark.first)?;
+            Ok(())
+        })?;
+        self.flush(next)
+    }
+
+    /// Makes what sled has durable, and the mark that says so.
+    fn flush(&mut self, mark: Mark) -> io::Result<()> {
+        self.spares.fill()?;
+        self.spares.lend();
+        write_mark(&self.marks, mark)?;
         self.sync(Step::Applied)?;
         self.db.flush().map_err(into_io)?;
-        self.sync(Step::Flushed)
+        self.sync(Step::Flushed)?;
+        self.mark = mark;
+        Ok(())
     }
 
     /// A step that lacks descriptors has not begun to sync what it could not open, so it may be done again; after a
@@ -203,11 +246,62 @@ fn attempt(failed: &mut Option<String>, work: impl FnOnce() -> io::Result<()>) {
     }
 }
 
+fn apply(db: &sled::Db, changes: &[&Change]) -> io::Result<()> {
+    match changes {
+        [] => Ok(()),
+        // Atomic by itself: sled would write a second record to make it a batch.
+        [Change::Put(key, value)] => {
+            drop(db.insert(key, value.as_slice()).map_err(into_io)?);
+            Ok(())
+        }
+        changes => {
+            let batch = into_sled(db, changes)?;
+            db.apply_batch(batch).map_err(into_io)
+        }
+    }
+}
+
+/// Gives sled what is in the journal of a build of before: what it then has of the log's keys, in groups.
+fn redo_before(
+    db: &sled::Db,
+    marks: &sled::Tree,
+    anchor: &Path,
+    keys: &LogKeys,
+) -> io::Result<Vec<Batch>> {
+    let (generation, left) = before::open(anchor)?;
+    let mark = marks.get(BEFORE).map_err(into_io)?;
+    let goes_on = mark.and_then(|mark| mark.as_ref().try_into().map(u64::from_le_bytes).ok());
+    if goes_on == Some(generation) {
+        for batch in &left {
+            apply(db, &batch.iter().collect::<Vec<_>>())?;
+        }
+    } else if goes_on != Some(generation + 1) {
+        let reason = format!(
+            "the database goes on with journal {goes_on:?}, but journal {generation} is beside it: one of them is \
+             missing or older than the other"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    let mut groups = Vec::new();
+    let (mut group, mut bytes) = (Batch::new(), 0);
+    for pair in db.range(keys.from.as_slice()..keys.to.as_slice()) {
+        let (key, value) = pair.map_err(into_io)?;
+        bytes += key.len() + value.len();
+        group.push(Change::Put(key.to_vec(), value.to_vec()));
+        if bytes >= GROUP_BYTES_MAX {
+            groups.push(std::mem::take(&mut group));
+            bytes = 0;
+        }
+    }
+    groups.push(group);
+    Ok(groups)
+}
+
 /// A sled batch has no order of its own, so what each key ends up with is worked out first.
-fn into_sled(db: &sled::Db, batch: &Batch) -> io::Result<sled::Batch> {
+fn into_sled(db: &sled::Db, changes: &[&Change]) -> io::Result<sled::Batch> {
     let mut ends: BTreeMap<&[u8], Option<&[u8]>> = BTreeMap::new();
     let mut out = sled::Batch::default();
-    for change in batch {
+    for change in changes {
         match change {
             Change::Put(key, value) => drop(ends.insert(key, Some(value))),
             Change::Delete(key) => drop(ends.insert(key, None)),
@@ -236,4 +330,27 @@ fn into_sled(db: &sled::Db, batch: &Batch) -> io::Result<sled::Batch> {
         }
     }
     Ok(out)
+}
+
+fn read_mark(marks: &sled::Tree) -> io::Result<Option<Mark>> {
+    let Some(bytes) = marks.get(MARK).map_err(into_io)? else {
+        return Ok(None);
+    };
+    let number = |at: usize| {
+        let part = bytes.get(at..at + 8)?;
+        part.try_into().map(u64::from_le_bytes).ok()
+    };
+    match (number(0), number(8)) {
+        (Some(goes_on), Some(first)) => Ok(Some(Mark { goes_on, first })),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the mark of the journal is damaged",
+        )),
+    }
+}
+
+fn write_mark(marks: &sled::Tree, mark: Mark) -> io::Result<()> {
+    let mut bytes = mark.goes_on.to_le_bytes().to_vec();
+    bytes.extend(mark.first.to_le_bytes());
+    marks.insert(MARK, bytes).map(drop).map_err(into_io)
 }

@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use super::*;
 
 /// A folder as sled makes it.
@@ -5,6 +7,7 @@ fn fixture() -> (tempfile::TempDir, Files) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("db"), [7; 100]).unwrap();
     let journal = File::create(folder.path().join("journal")).unwrap();
+    let journal = Arc::new(Mutex::new(Arc::new(journal)));
     let files = Files::open(folder.path(), journal).unwrap();
     (folder, files)
 }

@@ -53,14 +53,41 @@ pub(crate) fn with_header(generation: u64, number: u64, body: &[u8]) -> Vec<u8> 
     record
 }
 
-/// The records of `generation` that `bytes` begin with, a batch for each, and where they end.
-pub(crate) fn read_all(bytes: &[u8], generation: u64) -> io::Result<(Vec<Batch>, usize)> {
-    let mut batches = Vec::new();
+/// A record that was read.
+pub(crate) struct Record {
+    /// Where it begins.
+    pub(crate) at: usize,
+    pub(crate) batch: Batch,
+}
+
+/// The changes of a group, and where the value of each begins in a record that begins at `at`.
+pub(super) fn located<'a>(
+    at: u64,
+    group: impl Iterator<Item = &'a Batch>,
+) -> impl Iterator<Item = (&'a Change, u64)> {
+    let mut end = at + HEADER_BYTES as u64;
+    group.flatten().map(move |change| {
+        let (first, second) = match change {
+            Change::Put(key, value) => (key.len(), value.len()),
+            Change::Delete(key) => (key.len(), 0),
+            Change::DeleteRange(from, to) => (from.len(), to.len()),
+        };
+        // The kind, and two lengths.
+        let value_at = end + (1 + 8 + first + 8) as u64;
+        end = value_at + second as u64;
+        (change, value_at)
+    })
+}
+
+/// The records of `generation` that `bytes` begin with, and where they end.
+pub(crate) fn read_all(bytes: &[u8], generation: u64) -> io::Result<(Vec<Record>, usize)> {
+    let mut records = Vec::new();
     let mut end = 0;
     while let Some(rest) = bytes.get(end..)
-        && let Some(body) = body_at(rest, generation, batches.len() as u64)
+        && let Some(body) = body_at(rest, generation, records.len() as u64)
     {
-        batches.push(decode(body).ok_or_else(|| damaged("a record of the journal has no sense"))?);
+        let batch = decode(body).ok_or_else(|| damaged("a record of the journal has no sense"))?;
+        records.push(Record { at: end, batch });
         end += (HEADER_BYTES + body.len()).next_multiple_of(ALIGN);
     }
     // The end may be a group whose write was cut short. It is not if one follows: that was written after its sync.
@@ -70,7 +97,7 @@ pub(crate) fn read_all(bytes: &[u8], generation: u64) -> io::Result<(Vec<Batch>,
     });
     match later {
         true => Err(damaged("a record of the journal is damaged")),
-        false => Ok((batches, end)),
+        false => Ok((records, end)),
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `event` | what a node must react to |
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use vineyard_wire::{NodeId, ObjectId};
@@ -61,7 +62,8 @@ pub struct State {
     pub(crate) nodes: nodes::Nodes,
     pub(crate) instances: instances::Instances,
     pub(crate) dedup: dedup::Dedup,
-    pub(crate) spaces: OrdMap<Namespace, Space>,
+    /// Shared: a change of one copies no other.
+    pub(crate) spaces: OrdMap<Namespace, Arc<Space>>,
     /// Objects whose attributes were set after they were persisted.
     pub(crate) edited: OrdSet<(Namespace, ObjectId)>,
     /// The process that is each node's current instance, for those that `Boot` registered.
@@ -79,7 +81,7 @@ impl Default for State {
             nodes: nodes::Nodes::default(),
             instances: instances::Instances::default(),
             dedup: dedup::Dedup::default(),
-            spaces: OrdMap::unit(Namespace::ROOT, Space::default()),
+            spaces: OrdMap::unit(Namespace::ROOT, Arc::default()),
             edited: OrdSet::new(),
             lives: OrdMap::new(),
             levels: OrdMap::new(),
@@ -133,6 +135,6 @@ impl State {
     }
 
     fn root_mut(&mut self) -> &mut Space {
-        self.spaces.entry(Namespace::ROOT).or_default()
+        Arc::make_mut(self.spaces.entry(Namespace::ROOT).or_default())
     }
 }

@@ -204,7 +204,8 @@ fn take_instances(input: &mut Reader) -> Result<Instances, Malformed> {
 
 fn put_dedup(out: &mut Writer, dedup: &Dedup) {
     out.put(&(dedup.windows.len() as u64));
-    for (instance, Window { from, outcomes }) in &dedup.windows {
+    for (instance, window) in &dedup.windows {
+        let Window { from, outcomes } = window.as_ref();
         out.put(&(instance.0, *from));
         let rows = outcomes.iter();
         out.rows(
@@ -222,12 +223,12 @@ fn take_dedup(input: &mut Reader) -> Result<Dedup, Malformed> {
         let outcomes = input.rows(|(sequence, outcome): (u64, Outcome)| {
             (sequence, Arc::new(command::Outcome::from(outcome)))
         })?;
-        windows.insert(InstanceId(instance), Window { from, outcomes });
+        windows.insert(InstanceId(instance), Arc::new(Window { from, outcomes }));
     }
     Ok(Dedup { windows })
 }
 
-fn take_spaces(input: &mut Reader) -> Result<OrdMap<Namespace, Space>, Malformed> {
+fn take_spaces(input: &mut Reader) -> Result<OrdMap<Namespace, Arc<Space>>, Malformed> {
     let len: u64 = input.take()?;
     let mut spaces = OrdMap::new();
     for _ in 0..len {
@@ -237,7 +238,7 @@ fn take_spaces(input: &mut Reader) -> Result<OrdMap<Namespace, Space>, Malformed
             names: take_names(input)?,
             locks: take_locks(input)?,
         };
-        spaces.insert(namespace, space);
+        spaces.insert(namespace, Arc::new(space));
     }
     Ok(spaces)
 }

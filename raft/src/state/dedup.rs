@@ -32,7 +32,8 @@ impl Window {
 
 #[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub(crate) struct Dedup {
-    pub(crate) windows: OrdMap<InstanceId, Window>,
+    /// Shared: a change of one copies no other.
+    pub(crate) windows: OrdMap<InstanceId, Arc<Window>>,
 }
 
 impl Dedup {
@@ -49,7 +50,7 @@ impl Dedup {
     }
 
     pub(super) fn record(&mut self, key: RequestKey, outcome: &Outcome) {
-        let window = self.windows.entry(key.instance).or_default();
+        let window = Arc::make_mut(self.windows.entry(key.instance).or_default());
         window.forget_below(key.answered_below);
         window
             .outcomes

@@ -231,7 +231,10 @@ impl Objects {
 
     /// Replaces a blob's row and what the holdings say of it.
     pub(super) fn put_blob(&mut self, row: BlobRow) {
-        self.drop_blob(row.id);
+        // A removal copies a path of the map, also if nothing is there.
+        if self.blobs.contains_key(&row.id) {
+            self.drop_blob(row.id);
+        }
         for &instance in &row.locations {
             self.held.insert((instance, row.id));
         }

@@ -28,6 +28,7 @@ use crate::boot::registration::Boot;
 use crate::config::Config;
 use crate::local::Local;
 use crate::peer::dial::Dialer;
+use crate::peer::handshake::Credentials;
 use crate::session::logins::Logins;
 use crate::session::tcp_access::TcpAccess;
 
@@ -35,7 +36,9 @@ use crate::session::tcp_access::TcpAccess;
 pub(crate) struct NodeContext {
     pub(crate) config: Config,
     pub(crate) env: Env,
+    /// As it was when the node started; `NodeContext::identity_now` has the epoch of now.
     pub(crate) identity: Identity,
+    pub(crate) credentials: Credentials,
     pub(crate) instance: InstanceId,
     pub(crate) boot: Arc<Boot>,
     /// What the cluster calls this node: `--name`, else the name of its host.
@@ -67,6 +70,14 @@ pub(crate) struct NodeContext {
 }
 
 impl NodeContext {
+    /// This node's record as it is on the disk now.
+    pub(crate) fn identity_now(&self) -> Identity {
+        Identity {
+            epoch: self.credentials.epoch.get(),
+            ..self.identity.clone()
+        }
+    }
+
     /// A trace for a request without one.
     pub(crate) fn next_trace(&self) -> Trace {
         let traced = &self.counters.traced;

@@ -55,7 +55,9 @@ pub(crate) fn from_raft(error: RaftError) -> Status {
     match error {
         RaftError::Refused(refusal) => from_refusal(&refusal),
         RaftError::Deadline { waited_for, after } => deadline(&waited_for, after),
-        RaftError::TooLarge { .. } => Status::invalid(error.to_string()),
+        RaftError::TooLarge { .. } | RaftError::NotRecoverable { .. } => {
+            Status::invalid(error.to_string())
+        }
         other => Status::new(Code::IoError, other.to_string()),
     }
 }

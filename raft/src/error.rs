@@ -32,6 +32,8 @@ pub enum Error {
         "the cluster is at feature level {cluster}; a node that knows level {node} only cannot join: upgrade it"
     )]
     TooOld { cluster: u8, node: u8 },
+    #[error("not recovered: {reason}")]
+    NotRecoverable { reason: &'static str },
     #[error("the disk failed: {0}")]
     Disk(String),
     /// What is stored cannot be used: damaged, or written by a newer version.

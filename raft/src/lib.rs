@@ -21,7 +21,8 @@ pub mod testing;
 mod types;
 
 pub use error::Error;
-pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status, Whereabouts};
+pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status, Survey, Whereabouts};
 pub use options::Options;
 pub use peers::Dial;
+pub use published::epoch::Epoch;
 pub use published::feed::{Feed, Update};

@@ -348,5 +348,6 @@ impl RaftLogStorage<TypeConfig> for Log {
     }
 }
 
+mod recover;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,8 @@ pub(crate) struct Machine {
     faults: Arc<dyn Faults>,
     threads: Arc<dyn Threads>,
     shared: Arc<Published>,
+    /// Another machine goes on with the state.
+    retired: bool,
 }
 
 /// How far a state has come.
@@ -61,11 +63,37 @@ impl Machine {
             faults,
             threads,
             shared,
+            retired: false,
         };
         if let Some((place, image)) = stored {
             machine.replace(place, image.decode()?);
         }
         Ok(machine)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.clone()
+    }
+
+    /// The machine of raft's next life, with the same state and the same snapshots. This one applies nothing any more.
+    pub(crate) fn hand_over(&mut self) -> Self {
+        self.retired = true;
+        Self {
+            state: self.state.clone(),
+            place: self.place.clone(),
+            snapshots: self.snapshots.clone(),
+            faults: self.faults.clone(),
+            threads: self.threads.clone(),
+            shared: self.shared.clone(),
+            retired: false,
+        }
+    }
+
+    fn is_in_use(&self) -> io::Result<()> {
+        match self.retired {
+            true => Err(io::Error::other("another machine has taken over")),
+            false => Ok(()),
+        }
     }
 
     fn replace(&mut self, place: AppliedPosition, state: State) {
@@ -109,6 +137,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
+        self.is_in_use()?;
         let mut answers = Vec::new();
         let mut newer = None;
         let mut events = Vec::new();
@@ -161,6 +190,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
+        self.is_in_use()?;
         let place = AppliedPosition {
             applied: meta.last_log_id,
             membership: meta.last_membership.clone(),

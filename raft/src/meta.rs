@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
-use vineyard_env::{Detached, Env, Fault};
+use vineyard_env::{Batch, Detached, Env, Fault};
 use vineyard_wire::limits::PERSIST_BYTES_MAX;
 use vineyard_wire::{InstanceId, NodeId};
 
@@ -22,6 +22,7 @@ use crate::features;
 use crate::options::{JOBS_MAX, Options, SERVED_MAX};
 use crate::peers::Dial;
 use crate::published::Published;
+use crate::published::epoch::Epoch;
 use crate::published::feed::Feed;
 pub use crate::published::places::Whereabouts;
 pub use crate::published::request::Request;
@@ -30,6 +31,8 @@ use crate::state::State;
 use crate::state::instances::Instance;
 use byte_semaphore::ByteSemaphore;
 use driver::Job;
+pub use driver::Survey;
+use driver::recover::Asked;
 
 /// The node that takes part.
 #[derive(Clone, Debug)]
@@ -37,6 +40,8 @@ pub struct Member {
     pub node: NodeId,
     /// Where other nodes reach it, `host:port`.
     pub endpoint: String,
+    /// Of its cluster; a recovery raises it.
+    pub epoch: Epoch,
     /// The cluster to found, with this node as its first voter. Without it a new node waits for a leader to add it, and
     /// a known one resumes.
     pub found: Option<Founding>,
@@ -109,11 +114,14 @@ impl Meta {
         let (ready, started) = oneshot::channel();
         let command_bytes = ByteSemaphore::new(options.proposals_bytes_max);
         let level_max = options.feature_level;
-        let parts = driver::Parts {
+        let ground = driver::Ground {
             env: env.clone(),
             options,
             member,
             dial,
+        };
+        let parts = driver::Parts {
+            ground,
             queue,
             ready,
         };
@@ -324,9 +332,47 @@ impl Meta {
         .await
     }
 
-    /// Serves an accepted peer connection whose handshake is done and whose purpose is raft.
-    pub fn serve(&self, connection: Box<dyn Detached>) {
-        if self.jobs.try_send(Job::Serve { connection }).is_err() {
+    /// What a recovery from this node would start from.
+    ///
+    /// # Errors
+    /// `NotRecoverable` with the reason, as while a majority answers.
+    pub async fn survey(&self, deadline: Duration) -> Result<Survey, Error> {
+        self.ask(deadline, None, |reply, permit| Job::Survey {
+            reply,
+            permit,
+        })
+        .await
+    }
+
+    /// Makes this node the only voter of the cluster, in `epoch`, with all of its log. Every other node is removed.
+    /// `also` becomes durable with it. Requests in flight end with `Deadline`.
+    ///
+    /// # Errors
+    /// As `survey`; after `Disk`, which is of before or of after is decided at the next start.
+    pub async fn recover(
+        &self,
+        epoch: u64,
+        also: Batch,
+        deadline: Duration,
+    ) -> Result<Survey, Error> {
+        self.ask(deadline, None, |reply, permit| {
+            Job::Recover(Asked {
+                epoch,
+                also,
+                reply,
+                permit,
+            })
+        })
+        .await
+    }
+
+    /// Serves an accepted peer connection whose handshake is done, for nodes of `epoch`, and whose purpose is raft.
+    pub fn serve(&self, connection: Box<dyn Detached>, epoch: u64) {
+        if self
+            .jobs
+            .try_send(Job::Serve { connection, epoch })
+            .is_err()
+        {
             tracing::warn!("a peer connection was dropped: the raft thread is busy or has stopped");
         }
     }
@@ -365,7 +411,12 @@ impl Meta {
                 .send(job(reply, permit))
                 .await
                 .map_err(|_| Error::Stopped)?;
-            answer.await.map_err(|_| Error::Stopped)?
+            answer
+                .await
+                .unwrap_or_else(|_| match self.jobs.is_closed() {
+                    true => Err(Error::Stopped),
+                    false => Err(late("the cluster to be recovered")),
+                })
         };
         tokio::time::timeout(deadline + GRACE, exchange)
             .await

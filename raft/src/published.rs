@@ -1,6 +1,7 @@
 //! What the raft thread tells every other thread without being asked.
 
 pub(crate) mod contact;
+pub(crate) mod epoch;
 pub(crate) mod feed;
 pub(crate) mod places;
 pub(crate) mod progress;
@@ -141,6 +142,12 @@ impl Published {
                 .filter_map(|node| Some((*node, heard(node)?)))
                 .collect(),
         )
+    }
+
+    /// Nothing will be applied any more.
+    pub(crate) fn end(&self) {
+        self.progress.close();
+        self.feeds.close();
     }
 
     /// For those who hear this leader: what it knows of its majority and its members. None if it does not lead.

@@ -37,6 +37,7 @@ mod read;
 mod tests;
 
 pub use event::Event;
+pub use members::Losses;
 
 /// Who owns a name, an object, a lock. Only the root is in use; the others have their place in the state's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -33,6 +33,7 @@ openraft::declare_raft_types!(
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, Machine>;
 pub(crate) type LogEntry = openraft::alias::EntryOf<TypeConfig>;
+pub(crate) type Payload = openraft::EntryPayload<Arc<Entry>, NodeId, Address>;
 pub(crate) type LogId = openraft::alias::LogIdOf<TypeConfig>;
 pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
 pub(crate) type Members = openraft::Membership<NodeId, Address>;

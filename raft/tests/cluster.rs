@@ -9,6 +9,8 @@ mod disk;
 mod levels;
 #[path = "cluster/membership.rs"]
 mod membership;
+#[path = "cluster/recovery.rs"]
+mod recovery;
 #[path = "cluster/steps.rs"]
 mod steps;
 #[path = "cluster/versions.rs"]

@@ -8,6 +8,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use vineyard_env::{Change, Disk, Env, Random};
+use vineyard_raft::Epoch;
 use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_wire::{InstanceId, NodeId};
 
@@ -124,12 +125,17 @@ impl Identity {
     /// Returns once the record is durable.
     pub(crate) async fn save(&self, disk: &dyn Disk) -> io::Result<()> {
         let (done, saved) = oneshot::channel();
-        let put = Change::Put(KEY.to_vec(), self.encode());
+        let put = self.put();
         // The receiver is dropped only when this future is.
         disk.commit(vec![put], Box::new(move |result| drop(done.send(result))));
         saved
             .await
             .unwrap_or_else(|_| Err(io::Error::other("the disk stopped")))
+    }
+
+    /// The change by which the disk has this record.
+    pub(crate) fn put(&self) -> Change {
+        Change::Put(KEY.to_vec(), self.encode())
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -154,6 +160,7 @@ impl Identity {
         }
     }
 
+    /// What this process proves to other nodes. The process has one, whose clones share the epoch.
     pub(crate) fn credentials(&self) -> Credentials {
         let Self {
             cluster,
@@ -165,7 +172,7 @@ impl Identity {
         Credentials {
             cluster,
             secret,
-            epoch,
+            epoch: Epoch::new(epoch),
             node,
         }
     }

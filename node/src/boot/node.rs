@@ -169,6 +169,11 @@ impl Node {
         (state.applied(), state.digest())
     }
 
+    /// Which of the clusters of one id this is; a recovery begins the next.
+    pub fn epoch(&self) -> u64 {
+        self.context.credentials.epoch.get()
+    }
+
     /// The group as this node sees it.
     pub fn group(&self) -> vineyard_raft::Status {
         self.context.meta.status()
@@ -395,10 +400,11 @@ async fn assemble(
     );
     let own_holder = local.own_holder();
     let credentials = identity.credentials();
-    let dialer = Dialer::new(&env, credentials, config.limits.connect_deadline);
+    let dialer = Dialer::new(&env, credentials.clone(), config.limits.connect_deadline);
     let member = Member {
         node,
         endpoint: endpoint.clone(),
+        epoch: credentials.epoch.clone(),
         found: identity.founder.then(|| Founding {
             cluster: identity.cluster.clone(),
             key: identity.key,
@@ -442,6 +448,7 @@ async fn assemble(
         config,
         env,
         identity,
+        credentials,
     }))
 }
 

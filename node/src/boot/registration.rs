@@ -229,7 +229,7 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
     let refused = Identity {
         refused: Some(reason),
         removed: matches!(error, RaftError::Refused(Refusal::Removed { .. })),
-        ..node.identity.clone()
+        ..node.identity_now()
     };
     if let Err(error) = refused.save(node.env.disk.as_ref()).await {
         tracing::error!(%error, "could not save that the cluster refused this node");

@@ -3,9 +3,11 @@
 //! Both sides prove that they know the cluster's secret by a keyed hash over both nonces; the secret is never sent, and
 //! a proof of one side is never valid as the other's.
 
+use std::cmp::Ordering;
 use std::io;
 
 use vineyard_env::{Random, Stream};
+use vineyard_raft::Epoch;
 use vineyard_wire::NodeId;
 use vineyard_wire::peer::{self, Challenge, Hello, MAGIC, PROOF_BYTES, Purpose, Response, Welcome};
 
@@ -20,7 +22,7 @@ const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
 pub(crate) struct Credentials {
     pub(crate) cluster: String,
     pub(crate) secret: [u8; SECRET_BYTES],
-    pub(crate) epoch: u64,
+    pub(crate) epoch: Epoch,
     /// Absent while joining.
     pub(crate) node: Option<NodeId>,
 }
@@ -58,7 +60,7 @@ pub(crate) async fn dial(
     let hello = Hello {
         version: peer::VERSION,
         cluster: mine.cluster.clone(),
-        epoch: mine.epoch,
+        epoch: mine.epoch.get(),
         from: mine.node,
         purpose,
         nonce,
@@ -93,8 +95,9 @@ pub(crate) async fn accept(
     serves: impl Fn(Purpose) -> Result<(), &'static str>,
 ) -> io::Result<Hello> {
     let read = frames::read::<_, Hello>(stream, HANDSHAKE_BYTES_MAX).await;
+    let epoch = mine.epoch.get();
     let refusal = match &read {
-        Ok(hello) => admissible(mine, hello)
+        Ok(hello) => admissible(mine, epoch, hello)
             .and_then(|()| serves(hello.purpose).map_err(str::to_owned))
             .err(),
         // Most likely a frame of another version. Its sender is told the reason too.
@@ -122,18 +125,11 @@ pub(crate) async fn accept(
         frames::write(stream, &Welcome::Refused(reason.clone())).await?;
         return Err(denied(reason));
     }
-    frames::write(
-        stream,
-        &Welcome::Welcome {
-            node: me,
-            epoch: mine.epoch,
-        },
-    )
-    .await?;
+    frames::write(stream, &Welcome::Welcome { node: me, epoch }).await?;
     Ok(hello)
 }
 
-fn admissible(mine: &Credentials, hello: &Hello) -> Result<(), String> {
+fn admissible(mine: &Credentials, epoch: u64, hello: &Hello) -> Result<(), String> {
     if hello.version != peer::VERSION {
         return Err(format!(
             "this node speaks peer protocol {}, the caller {}",
@@ -145,14 +141,24 @@ fn admissible(mine: &Credentials, hello: &Hello) -> Result<(), String> {
         return Err(format!("this node belongs to cluster {:?}", mine.cluster));
     }
     // A token has no epoch: a joining node gets it with the welcome, a member must be of this epoch.
-    if hello.from.is_some() && hello.epoch != mine.epoch {
-        return Err(format!(
-            "this cluster is at epoch {}, the caller at {}",
-            mine.epoch, hello.epoch
-        ));
+    let theirs = hello.epoch;
+    match theirs.cmp(&epoch) {
+        _ if hello.from.is_none() => Ok(()),
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(format!(
+            "the caller was left behind when this cluster was recovered: it is at epoch {theirs}, this node at epoch \
+             {epoch}. {REMEDY}"
+        )),
+        Ordering::Greater => Err(format!(
+            "this node was left behind when its cluster was recovered: it is at epoch {epoch}, the caller at epoch \
+             {theirs}. {REMEDY}"
+        )),
     }
-    Ok(())
 }
+
+/// Both sides read it.
+const REMEDY: &str = "To use the node that was left behind, stop it and start it with an empty --data-dir and with \
+                      --join";
 
 fn denied(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, invalid(reason.into()))

@@ -4,6 +4,7 @@
 //! decides nothing about the cluster: what is learned here only says whom to dial.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::rc::Rc;
 
 use futures::future::join_all;
@@ -83,7 +84,7 @@ pub(crate) async fn tell_all(node: &Rc<NodeContext>) {
 }
 
 /// The seeds, and every address at which a node was known to listen.
-fn whom(node: &NodeContext) -> BTreeSet<String> {
+pub(crate) fn whom(node: &NodeContext) -> BTreeSet<String> {
     let state = node.meta.state();
     let learned = node.meta.places().into_iter().map(|place| place.endpoint);
     let registered = state.nodes().flat_map(|known| {
@@ -114,6 +115,9 @@ async fn tell(node: &NodeContext, endpoint: String, ask: &Ask) {
         Ok(Ok((_, Answer::Removed))) => node.boot.is_removed(),
         // Another node may listen there by now, or one of a build that does not know the question.
         Ok(Ok((answerer, _))) => tracing::debug!(endpoint, %answerer, "no addresses were learned"),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(endpoint, reason = %error, "refused by a node");
+        }
         Ok(Err(error)) => tracing::debug!(endpoint, %error, "no addresses were learned"),
         Err(_) => tracing::debug!(endpoint, "no addresses were learned in time"),
     }

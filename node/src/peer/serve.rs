@@ -30,10 +30,10 @@ pub(crate) async fn serve(
     displaced: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let me = node.instance.node();
-    let credentials = node.identity.credentials();
+    let credentials = &node.credentials;
     let random = node.env.random.as_ref();
     let serves = |purpose| serves(&node.boot, purpose);
-    let shake = handshake::accept(stream.as_mut(), &credentials, me, random, serves);
+    let shake = handshake::accept(stream.as_mut(), credentials, me, random, serves);
     let deadline = node.config.limits.connect_deadline;
     let hello = {
         tokio::pin!(displaced);
@@ -44,9 +44,10 @@ pub(crate) async fn serve(
         }
     };
     drop(unregistered);
+    let member_of = hello.from.map(|_| hello.epoch);
     match hello.purpose {
         Purpose::Raft => {
-            node.meta.serve(stream.detach()?);
+            node.meta.serve(stream.detach()?, hello.epoch);
             Ok(())
         }
         Purpose::IntroducedRaft => {
@@ -54,10 +55,10 @@ pub(crate) async fn serve(
             tokio::time::timeout(deadline, met)
                 .await
                 .map_err(io::Error::other)??;
-            node.meta.serve(stream.detach()?);
+            node.meta.serve(stream.detach()?, hello.epoch);
             Ok(())
         }
-        Purpose::Node => converse(&node, stream).await,
+        Purpose::Node => converse(&node, stream, member_of).await,
     }
 }
 
@@ -75,9 +76,19 @@ fn serves(boot: &Boot, purpose: Purpose) -> Result<(), &'static str> {
     }
 }
 
-async fn converse(node: &Rc<NodeContext>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+/// `member_of` is the epoch of a caller that is a member.
+async fn converse(
+    node: &Rc<NodeContext>,
+    mut stream: Box<dyn Stream>,
+    member_of: Option<u64>,
+) -> io::Result<()> {
     let caller = stream.peer_address();
     while let Some(ask) = next_ask(node, stream.as_mut()).await? {
+        if member_of.is_some_and(|epoch| epoch != node.credentials.epoch.get()) {
+            return Err(io::Error::other(
+                "the cluster was recovered without the caller",
+            ));
+        }
         let answer = match ask {
             Ask::Read { ranges } => {
                 stream = read(node, stream, ranges, None).await?;
@@ -149,7 +160,7 @@ async fn admit(
     Ok(Answer::Joined {
         node: id,
         cluster,
-        epoch: node.identity.epoch,
+        epoch: node.credentials.epoch.get(),
     })
 }
 

@@ -11,7 +11,6 @@ use openraft::Instant as _;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::Fatal;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use vineyard_env::{Detached, Env};
 use vineyard_wire::{NodeId, Trace};
@@ -23,21 +22,27 @@ use crate::error::Error;
 use crate::features;
 use crate::log::Log;
 use crate::machine::Machine;
-use crate::options::{FORWARDS_MAX, LINK_IDLE_HEARTBEATS, Options, SERVED_MAX};
+use crate::options::{FORWARDS_MAX, LINK_IDLE_HEARTBEATS, Options};
 use crate::peers::Dial;
 use crate::peers::link::Links;
 use crate::peers::network::Network;
-use crate::peers::serve::{self, Arriving};
+use crate::peers::serve::Arriving;
+use crate::published::epoch::Epoch;
 use crate::published::{Leads, Published, View};
 use crate::types::runtime;
 use crate::types::{Address, Raft};
 
 mod compact;
 mod confirm;
+mod desk;
 mod group;
 mod hand_over;
 mod propose;
+pub(crate) mod recover;
 mod standing;
+
+use desk::{Desk, Ending};
+pub use recover::Survey;
 
 /// What other threads ask of the raft thread. A job keeps its permit until it is answered, also when its caller is
 /// gone.
@@ -63,8 +68,16 @@ pub(crate) enum Job {
         reply: oneshot::Sender<Result<(NodeId, String), Error>>,
         permit: Permit,
     },
+    /// What would be recovered from here.
+    Survey {
+        reply: oneshot::Sender<Result<Survey, Error>>,
+        permit: Permit,
+    },
+    Recover(recover::Asked),
     Serve {
         connection: Box<dyn Detached>,
+        /// Of the cluster that the handshake was about.
+        epoch: u64,
     },
     Stop {
         reply: oneshot::Sender<()>,
@@ -73,12 +86,17 @@ pub(crate) enum Job {
 
 /// What the raft thread is started with.
 pub(crate) struct Parts {
+    pub(crate) ground: Ground,
+    pub(crate) queue: mpsc::Receiver<Job>,
+    pub(crate) ready: oneshot::Sender<Result<(), Error>>,
+}
+
+/// What every life of raft in this process is started with.
+pub(crate) struct Ground {
     pub(crate) env: Env,
     pub(crate) options: Options,
     pub(crate) member: Member,
     pub(crate) dial: Arc<dyn Dial>,
-    pub(crate) queue: mpsc::Receiver<Job>,
-    pub(crate) ready: oneshot::Sender<Result<(), Error>>,
 }
 
 /// The raft thread's own things; its tasks share them.
@@ -88,6 +106,7 @@ pub(crate) struct Driver {
     pub(crate) links: Links,
     pub(crate) env: Env,
     pub(crate) me: NodeId,
+    epoch: Epoch,
     pub(crate) options: Options,
     pub(crate) arriving: RefCell<Arriving>,
     /// Rung when the membership may need a look.
@@ -108,121 +127,86 @@ pub(crate) struct Driver {
 
 /// Runs until a `Stop` job, or until every handle is gone.
 pub(crate) async fn run(parts: Parts, shared: Arc<Published>) {
-    let random = parts.env.random.clone();
+    let random = parts.ground.env.random.clone();
     runtime::with_random(random, run_here(parts, shared)).await;
 }
 
 async fn run_here(parts: Parts, shared: Arc<Published>) {
     let Parts {
-        env,
-        options,
-        member,
-        dial,
+        ground,
         mut queue,
         ready,
     } = parts;
-    let driver = match start(env, options, &member, dial, &shared).await {
-        Ok(driver) => Rc::new(driver),
+    let mut desk = match start(&ground, &shared, None).await {
+        Ok(driver) => Desk::open(driver),
         Err(error) => {
             // The starter may have given up.
             drop(ready.send(Err(error)));
             return;
         }
     };
-    let mut desk = Desk {
-        driver: driver.clone(),
-        tasks: JoinSet::new(),
-        served: JoinSet::new(),
-    };
-    runtime::spawn_into(&mut desk.tasks, follow_metrics(driver.clone()));
-    runtime::spawn_into(&mut desk.tasks, group::keep(driver.clone()));
-    runtime::spawn_into(&mut desk.tasks, compact::keep(driver.clone()));
-    runtime::spawn_into(&mut desk.tasks, standing::keep(driver.clone()));
+    let member = &ground.member;
     let founded = match &member.found {
-        Some(founding) => driver.founded(founding, &member.endpoint).await,
+        Some(founding) => desk.driver.founded(founding, &member.endpoint).await,
         None => Ok(()),
     };
     let is_founded = founded.is_ok();
     // The starter may have given up.
     drop(ready.send(founded));
-    let stopped = match is_founded {
-        true => desk.work(&mut queue, std::future::pending()).await,
-        false => None,
-    };
-    if stopped.is_some() {
-        // The next leader may need this node's answers until it leads.
-        drop(desk.work(&mut queue, driver.hand_over()).await);
+    let mut stopped = None;
+    while is_founded {
+        match desk.work(&mut queue, std::future::pending()).await {
+            Some(Ending::Recover(asked)) => {
+                desk = match recover::recover(desk, &ground, &shared, asked).await {
+                    Some(desk) => desk,
+                    None => return shared.end(),
+                };
+            }
+            Some(Ending::Stop(reply)) => {
+                stopped = Some(reply);
+                // The next leader may need this node's answers until it leads.
+                let leaving = desk.driver.clone();
+                drop(desk.work(&mut queue, leaving.hand_over()).await);
+                break;
+            }
+            None => break,
+        }
     }
-    desk.tasks.shutdown().await;
-    desk.served.shutdown().await;
-    if let Err(error) = driver.raft.shutdown().await {
-        tracing::warn!(%error, "raft did not shut down cleanly");
-    }
-    driver.log.settle().await;
-    shared.progress.close();
-    shared.feeds.close();
+    let log = desk.driver.log.clone();
+    // Who waits for an answer is told that nothing comes any more.
+    queue.close();
+    desk.close().await;
+    log.settle().await;
+    shared.end();
     if let Some(reply) = stopped {
         // The caller may have given up.
         let _given_up = reply.send(());
     }
 }
 
-/// Takes the jobs that other threads hand over. How many there are at once is the handles' business (`Meta::ask`), but
-/// for peer connections.
-struct Desk {
-    driver: Rc<Driver>,
-    tasks: JoinSet<()>,
-    served: JoinSet<()>,
-}
-
-impl Desk {
-    /// Runs until a stop is requested (returns where to answer it), until `until` ends, or until every handle is
-    /// dropped.
-    async fn work(
-        &mut self,
-        queue: &mut mpsc::Receiver<Job>,
-        until: impl Future<Output = ()>,
-    ) -> Option<oneshot::Sender<()>> {
-        let mut until = std::pin::pin!(until);
-        loop {
-            let job = tokio::select! {
-                biased;
-                () = &mut until => return None,
-                job = queue.recv() => job?,
-            };
-            while self.tasks.try_join_next().is_some() {}
-            while self.served.try_join_next().is_some() {}
-            let driver = self.driver.clone();
-            match job {
-                Job::Stop { reply } => return Some(reply),
-                Job::Serve { .. } if self.served.len() >= SERVED_MAX => {
-                    tracing::warn!(
-                        "a peer connection was dropped: {SERVED_MAX} are served already"
-                    );
-                }
-                Job::Serve { connection } => {
-                    runtime::spawn_into(&mut self.served, accept(driver, connection));
-                }
-                job => runtime::spawn_into(&mut self.tasks, answer(driver, job)),
-            }
-        }
-    }
+/// What raft is started again from, after a recovery.
+struct Kept {
+    log: Log,
+    machine: Machine,
 }
 
 async fn start(
-    env: Env,
-    options: Options,
-    member: &Member,
-    dial: Arc<dyn Dial>,
+    ground: &Ground,
     shared: &Arc<Published>,
+    kept: Option<Kept>,
 ) -> Result<Driver, Error> {
-    let unusable = |error: std::io::Error| Error::Unusable(error.to_string());
-    let log = Log::load(env.disk.clone(), env.faults.clone()).map_err(unusable)?;
-    let (disk, threads) = (env.disk.clone(), env.threads.clone());
-    let machine =
-        Machine::load(disk, threads, shared.clone(), env.faults.clone()).map_err(unusable)?;
+    let Ground {
+        env,
+        options,
+        member,
+        dial,
+    } = ground;
+    let Kept { log, machine } = match kept {
+        Some(kept) => kept,
+        None => load(env, shared).map_err(|error| Error::Unusable(error.to_string()))?,
+    };
     let idle = Duration::from_millis(options.heartbeat_ms) * LINK_IDLE_HEARTBEATS;
-    let links = Links::new(dial, shared.clone(), idle);
+    let links = Links::new(dial.clone(), shared.clone(), idle);
     let network = Network(links.clone());
     let config = options.raft_config()?;
     let raft = Raft::new(member.node, config, network, log.clone(), machine)
@@ -236,9 +220,10 @@ async fn start(
         raft,
         shared: shared.clone(),
         links,
-        env,
+        env: env.clone(),
         me: member.node,
-        options,
+        epoch: member.epoch.clone(),
+        options: options.clone(),
         arriving: RefCell::default(),
         group_changed: Notify::new(),
         log,
@@ -254,55 +239,12 @@ async fn start(
     Ok(driver)
 }
 
-/// Does what another thread asked for; it may have given up by then.
-async fn answer(driver: Rc<Driver>, job: Job) {
-    match job {
-        Job::Submit {
-            key,
-            command,
-            trace,
-            until,
-            reply,
-            permit: _permit,
-        } => {
-            let submitted = driver.submit(key, command, trace, until).await;
-            drop(reply.send(submitted));
-        }
-        Job::Confirm {
-            until,
-            reply,
-            permit: _permit,
-        } => drop(reply.send(driver.confirm(until).await)),
-        Job::Admit {
-            key,
-            endpoint,
-            level,
-            until,
-            reply,
-            permit: _permit,
-        } => {
-            drop(reply.send(driver.admit(key, endpoint, level, until).await));
-        }
-        Job::Serve { .. } | Job::Stop { .. } => unreachable!("the raft thread takes these itself"),
-    }
-}
-
-async fn accept(driver: Rc<Driver>, connection: Box<dyn Detached>) {
-    let served = match connection.attach() {
-        Ok(stream) => serve::serve(driver.clone(), stream).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = served {
-        let unreadable = error.kind() == io::ErrorKind::InvalidData;
-        if unreadable && !driver.met_unreadable.replace(true) {
-            tracing::warn!(
-                %error,
-                "a member said what this node cannot read; if that is a newer build, upgrade this node"
-            );
-        } else {
-            tracing::debug!(%error, "a member's connection ended");
-        }
-    }
+/// What the disk has.
+fn load(env: &Env, shared: &Arc<Published>) -> io::Result<Kept> {
+    let log = Log::load(env.disk.clone(), env.faults.clone())?;
+    let (disk, threads) = (env.disk.clone(), env.threads.clone());
+    let machine = Machine::load(disk, threads, shared.clone(), env.faults.clone())?;
+    Ok(Kept { log, machine })
 }
 
 /// Publishes what openraft says of the group, as it says it.

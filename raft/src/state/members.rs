@@ -3,13 +3,37 @@
 //! Promise: a node that leaves by itself takes no bytes along that no node has which stays, unless they are given up by
 //! name; and whatever was persisted before it left is looked at.
 
-use vineyard_wire::NodeId;
+use std::collections::BTreeSet;
+
+use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use super::objects::BlobRow;
 use super::{Event, State};
 use crate::command::{Applied, Cordon, Outcome, Refusal};
 
+/// What is lost with nodes that do not come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Persistent objects that lose bytes.
+    pub objects: u64,
+    pub blobs: u64,
+    pub bytes: u64,
+}
+
 impl State {
+    /// What is lost if all processes but `instance` are gone: what is lost already does not count.
+    pub fn losses_without_all_but(&self, instance: InstanceId) -> Losses {
+        let is_lost =
+            |row: &BlobRow| !row.locations.is_empty() && !row.locations.contains(&instance);
+        let lost: Vec<&BlobRow> = self.blobs().filter(|row| is_lost(row)).collect();
+        let parents = lost.iter().flat_map(|row| self.parents(row.id));
+        Losses {
+            objects: parents.collect::<BTreeSet<ObjectId>>().len() as u64,
+            blobs: lost.len() as u64,
+            bytes: lost.iter().map(|row| row.size).sum(),
+        }
+    }
+
     pub(super) fn remove(&mut self, node: NodeId, events: &mut Vec<Event>) -> Outcome {
         if self.nodes.get(node).is_none() {
             return Err(Refusal::NoNode { node });

@@ -1,17 +1,27 @@
 //! A disk with troubles.
 
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use vineyard_env::{Batch, Change, Disk, Done, Pair};
 use vineyard_raft::disk::MemoryDisk;
+
+/// Where a node's epoch stands.
+const EPOCH: &[u8] = b"\0epoch";
+
+/// The change by which a disk is of `epoch`.
+pub(crate) fn put_epoch(epoch: u64) -> Change {
+    Change::Put(EPOCH.to_vec(), epoch.to_le_bytes().to_vec())
+}
 
 /// A memory disk that can refuse to write, or take its time.
 #[derive(Default)]
 pub(crate) struct Breakable {
     disk: MemoryDisk,
     broken: AtomicBool,
+    /// Writes until it breaks, if it is to break.
+    left: Mutex<Option<u64>>,
     held: Mutex<Held>,
 }
 
@@ -25,6 +35,25 @@ impl Breakable {
     /// Every write fails from now on, or no longer.
     pub(crate) fn fail(&self, fails: bool) {
         self.broken.store(fails, Ordering::Relaxed);
+        *self.left.lock().unwrap() = None;
+    }
+
+    /// Every write fails after so many more.
+    pub(crate) fn fail_after(&self, writes: u64) {
+        *self.left.lock().unwrap() = Some(writes);
+    }
+
+    /// What stands for the identity of a node.
+    pub(crate) fn epoch(&self) -> u64 {
+        let epoch = self.disk.get(EPOCH).unwrap();
+        epoch.map_or(1, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()))
+    }
+
+    /// A new disk.
+    pub(crate) fn with_its_epoch(&self) -> Arc<Self> {
+        let new = Self::default();
+        new.commit(vec![put_epoch(self.epoch())], Box::new(|_| {}));
+        Arc::new(new)
     }
 
     /// Bytes of what waits.
@@ -66,6 +95,12 @@ impl Disk for Breakable {
             return;
         }
         drop(held);
+        if let Some(left) = &mut *self.left.lock().unwrap() {
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => self.broken.store(true, Ordering::Relaxed),
+            }
+        }
         if self.broken.load(Ordering::Relaxed) {
             done(Err(io::Error::from_raw_os_error(5)));
         } else {

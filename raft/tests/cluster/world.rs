@@ -19,7 +19,7 @@ use vineyard_env::{
 use vineyard_raft::command::Command;
 use vineyard_raft::features::LATEST;
 use vineyard_raft::state::instances::{Instance, Liveness};
-use vineyard_raft::{Dial, Error, Founding, Member, Meta, Options, Registered};
+use vineyard_raft::{Dial, Epoch, Error, Founding, Member, Meta, Options, Registered};
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::disk::Breakable;
@@ -43,7 +43,21 @@ struct Machine {
     /// Where it listens now.
     endpoint: String,
     boots: u64,
+    /// As on its disk.
+    epoch: Epoch,
     up: Option<(Meta, JoinHandle<()>)>,
+}
+
+impl Machine {
+    fn new(node: NodeId, disk: Arc<Breakable>) -> Self {
+        Self {
+            disk,
+            endpoint: format!("{node}:0"),
+            boots: 0,
+            epoch: Epoch::new(1),
+            up: None,
+        }
+    }
 }
 
 impl World {
@@ -81,6 +95,10 @@ impl World {
             .await
             .unwrap();
         assert_eq!(admitted, (node, CLUSTER.to_owned()));
+        // The answer says the epoch, and the node keeps it.
+        let disk = self.disk(through.status().me).with_its_epoch();
+        let machine = Machine::new(node, disk);
+        self.lock().nodes.insert(node, machine);
         self.start(node, options, None).await
     }
 
@@ -91,21 +109,20 @@ impl World {
         options: &Options,
         found: Option<Founding>,
     ) -> Meta {
-        let (disk, endpoint) = {
+        let (disk, endpoint, epoch) = {
             let mut inner = self.lock();
-            let machine = inner.nodes.entry(node).or_insert_with(|| Machine {
-                disk: Arc::default(),
-                endpoint: format!("{node}:0"),
-                boots: 0,
-                up: None,
-            });
+            let new = || Machine::new(node, Arc::default());
+            let machine = inner.nodes.entry(node).or_insert_with(new);
             machine.boots += 1;
-            (machine.disk.clone(), machine.endpoint.clone())
+            machine.epoch = Epoch::new(machine.disk.epoch());
+            let epoch = machine.epoch.clone();
+            (machine.disk.clone(), machine.endpoint.clone(), epoch)
         };
         let env = env(disk, node);
         let member = Member {
             node,
             endpoint,
+            epoch,
             found,
         };
         let dial = Arc::new(Road {
@@ -173,22 +190,25 @@ impl World {
 
     /// Every write of the node fails from now on, until it is replaced by a new disk with the same content.
     pub(crate) fn break_disk(&self, node: NodeId) {
-        self.lock().nodes[&node].disk.fail(true);
+        self.disk(node).fail(true);
+    }
+
+    pub(crate) fn disk(&self, node: NodeId) -> Arc<Breakable> {
+        self.lock().nodes[&node].disk.clone()
     }
 
     pub(crate) fn mend_disk(&self, node: NodeId) {
-        self.lock().nodes[&node].disk.fail(false);
+        self.disk(node).fail(false);
     }
 
     /// What the node writes waits from now on, or no longer.
     pub(crate) fn hold_disk(&self, node: NodeId, holds: bool) {
-        self.lock().nodes[&node].disk.hold(holds);
+        self.disk(node).hold(holds);
     }
 
     /// Bytes of what the node's disk holds back.
     pub(crate) fn held_bytes(&self, node: NodeId) -> usize {
-        let disk = self.lock().nodes[&node].disk.clone();
-        disk.held_bytes()
+        self.disk(node).held_bytes()
     }
 
     /// A connection to a member, as another one dials it.
@@ -273,13 +293,18 @@ impl Dial for Road {
             if world.is_cut(from, node) {
                 std::future::pending::<()>().await;
             }
-            let target = {
+            let (target, epoch) = {
                 let inner = world.lock();
+                let epoch = inner.nodes[&from].epoch.get();
                 let machine = inner
                     .nodes
                     .get(&node)
                     .filter(|machine| machine.endpoint == endpoint);
-                machine.and_then(|machine| Some(machine.up.as_ref()?.0.clone()))
+                if machine.is_some_and(|machine| machine.epoch.get() != epoch) {
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
+                let up = machine.and_then(|machine| Some(machine.up.as_ref()?.0.clone()));
+                (up, epoch)
             };
             let target = target.ok_or(io::ErrorKind::ConnectionRefused)?;
             let (near, far) = tokio::io::duplex(1 << 16);
@@ -288,7 +313,7 @@ impl Dial for Road {
                 ends: (from, node),
                 stream,
             };
-            target.serve(Box::new(wire(far)));
+            target.serve(Box::new(wire(far)), epoch);
             Ok(Box::new(wire(near)) as Box<dyn Stream>)
         })
     }

@@ -129,7 +129,7 @@ impl Actor {
 
 async fn play(context: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
     stream.read_exact(&mut [0; MAGIC.len()]).await.unwrap();
-    let (credentials, random) = (context.identity.credentials(), context.env.random.clone());
+    let (credentials, random) = (context.credentials.clone(), context.env.random.clone());
     handshake::accept(stream.as_mut(), &credentials, me, random.as_ref(), |_| {
         Ok(())
     })

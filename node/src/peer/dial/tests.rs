@@ -34,7 +34,7 @@ fn credentials() -> Credentials {
     Credentials {
         cluster: "amber-fox".to_owned(),
         secret: [1; SECRET_BYTES],
-        epoch: 1,
+        epoch: vineyard_raft::Epoch::new(1),
         node: Some(NodeId(2)),
     }
 }

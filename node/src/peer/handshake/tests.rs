@@ -15,7 +15,7 @@ fn credentials() -> Credentials {
     Credentials {
         cluster,
         secret,
-        epoch: 3,
+        epoch: Epoch::new(3),
         node: Some(NodeId(2)),
     }
 }
@@ -77,7 +77,7 @@ async fn two_nodes_of_one_cluster_know_each_other() {
 async fn a_joiner_has_no_node_and_knows_no_epoch() {
     let joiner = Credentials {
         node: None,
-        epoch: 1,
+        epoch: Epoch::new(1),
         ..credentials()
     };
     let (dialled, accepted) = meet(&joiner, &credentials()).await;
@@ -111,18 +111,23 @@ async fn another_cluster_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_member_of_another_epoch_is_refused_on_both_sides() {
-    for epoch in [2, 4] {
-        let (dialled, accepted) = meet(
-            &Credentials {
-                epoch,
-                ..credentials()
-            },
-            &credentials(),
-        )
-        .await;
-        let reason = format!("at epoch 3, the caller at {epoch}");
-        assert_denied(dialled, &reason);
-        assert_denied(accepted, &reason);
+    for (epoch, reason) in [
+        (
+            2,
+            "the caller was left behind when this cluster was recovered",
+        ),
+        (
+            4,
+            "this node was left behind when its cluster was recovered",
+        ),
+    ] {
+        let other = Credentials {
+            epoch: Epoch::new(epoch),
+            ..credentials()
+        };
+        let (dialled, accepted) = meet(&other, &credentials()).await;
+        assert_denied(dialled, reason);
+        assert_denied(accepted, reason);
     }
 }
 

@@ -12,6 +12,7 @@ mod metadata;
 mod names;
 mod persist;
 mod put_object;
+mod recover;
 mod remote;
 mod session;
 mod status;
@@ -113,6 +114,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::DrainNode(drain) => leaving::drain_node(session, drain).await,
         Request::UncordonNode { node } => leaving::uncordon_node(session, node).await,
         Request::LeaveCluster { discard } => leaving::leave_cluster(session, discard).await,
+        Request::RecoverCluster(recover) => recover::recover_cluster(session, recover).await,
     }
 }
 

@@ -46,6 +46,7 @@ impl Arguments {
             Verb::Put(put) => put.output.output,
             Verb::Rm(rm) => rm.output.output,
             Verb::Remove(remove) => remove.output.output,
+            Verb::Recover(recover) => recover.output.output,
             Verb::Drain(drain) => drain.output.output,
             Verb::Uncordon(uncordon) => uncordon.output.output,
             Verb::Leave(leave) => leave.output.output,
@@ -124,6 +125,8 @@ pub(crate) enum Verb {
     Leave(Leave),
     /// Forget a node that is dead for good
     Remove(Remove),
+    /// Go on with the node that is asked alone, when the majority of its cluster is gone for ever
+    Recover(Recover),
     /// Print what `vineyardd --join` needs
     Token(Token),
     /// Start three nodes and show what they do, step by step
@@ -218,6 +221,18 @@ pub(crate) struct Remove {
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// Make this node the only member: all others are given up, and can come back with empty data directories alone
+    #[arg(long, required = true)]
+    from_this_node: bool,
+    /// The id of the cluster, instead of typing it
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) confirm: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,
 }

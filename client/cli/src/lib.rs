@@ -107,6 +107,7 @@ async fn perform(
         Verb::Uncordon(uncordon) => verbs::uncordon::run(place, uncordon, format).await,
         Verb::Leave(leave) => verbs::leave::run(place, leave, format).await,
         Verb::Remove(remove) => verbs::remove::run(place, remove, format).await,
+        Verb::Recover(recover) => verbs::recover::run(place, recover, format).await,
         Verb::Rm(rm) => verbs::rm::run(place, format, rm).await,
         Verb::Name(name) => verbs::name::run(place, format, name).await,
         Verb::Stream(stream) => verbs::stream::run(place, format, stream).await,

@@ -10,6 +10,7 @@ pub(crate) mod leave;
 pub(crate) mod ls;
 pub(crate) mod name;
 pub(crate) mod put;
+pub(crate) mod recover;
 pub(crate) mod remove;
 pub(crate) mod rm;
 pub(crate) mod status;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, RemovedNode,
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, Recovery, RemovedNode,
 };
-use vineyard_wire::request::{DrainNode, RemoveNode};
+use vineyard_wire::request::{DrainNode, RecoverCluster, RemoveNode};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Reply, Request};
 
 use super::{Client, only};
@@ -75,6 +75,17 @@ impl Client {
         let request = Request::LeaveCluster { discard };
         let pick = only!(Reply::LeaveCluster(left) => left);
         self.ask(request, pick).await
+    }
+
+    /// Makes the node that is asked the only one of the cluster `confirm`, whose majority is gone for ever; every other
+    /// node is given up, and may come back empty alone. Without `confirm` it says what would be lost. Refused while a
+    /// majority answers. Over the Unix socket only.
+    pub async fn recover_cluster(&self, confirm: Option<String>) -> Result<Recovery> {
+        let request = Request::RecoverCluster(RecoverCluster { confirm });
+        // The node tries to reach the others first.
+        let within = 4 * self.options().deadline;
+        let pick = only!(Reply::RecoverCluster(recovery) => recovery);
+        self.ask_within(within, request, pick).await
     }
 
     /// What another node needs to join the cluster. Told over the Unix socket only.

@@ -171,6 +171,7 @@ pub enum Reply {
     DrainNode(DrainProgress),
     UncordonNode,
     LeaveCluster(Left),
+    RecoverCluster(Recovery),
 }
 
 /// How far a drain is. Bytes and blobs that were made since it began count from when the drain meets them.
@@ -198,6 +199,44 @@ pub struct Left {
     /// Persisted blobs of which only it had the bytes, and how many bytes that were.
     pub blobs_lost: u64,
     pub bytes_lost: u64,
+}
+
+/// What a recovery starts from, and what it gives up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    pub cluster: String,
+    /// Of the cluster after the recovery.
+    pub epoch: u64,
+    /// The last entry in the log of the node, and the last one that a majority is known to have agreed on.
+    pub last_index: u64,
+    pub agreed_index: u64,
+    /// Milliseconds since the last command in the log was proposed; absent if none is left there.
+    pub written_ms: Option<u64>,
+    /// Milliseconds since a majority was last known to follow a leader, or since the node began.
+    pub quorum_ms: u64,
+    /// What stays.
+    pub names: u64,
+    pub objects: u64,
+    /// Persisted objects that lose bytes, and the blobs and bytes of which no copy is left.
+    pub objects_lost: u64,
+    pub blobs_lost: u64,
+    pub bytes_lost: u64,
+    #[serde(deserialize_with = "items")]
+    pub given_up: Vec<GivenUp>,
+}
+
+/// A node that a recovery gives up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    pub node: NodeId,
+    pub name: String,
+    /// Where it listened.
+    pub endpoint: String,
+    pub votes: bool,
+    /// It lives: the recovery gives it up all the same.
+    pub answers: bool,
+    /// The last entry that it has applied, if it has said so.
+    pub applied_index: Option<u64>,
 }
 
 /// A node that was taken out, or would be.

@@ -171,6 +171,17 @@ pub enum Request {
     LeaveCluster {
         discard: bool,
     },
+    /// Ours: makes the node that is asked the only one of a cluster whose majority is gone for ever. Answered on the
+    /// Unix socket only.
+    RecoverCluster(RecoverCluster),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoverCluster {
+    /// The id of the cluster. Without it nothing is changed: the answer says what would be lost, or why it is
+    /// refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

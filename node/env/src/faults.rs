@@ -13,6 +13,7 @@ pub enum Fault {
     AckBeforeDurable,
     StatusTrustsTheLastLeader,
     OlderBootAccepted,
+    RecoveryKeepsTheEpoch,
 }
 
 pub trait Faults: Send + Sync {

@@ -163,7 +163,7 @@ fn name_of(status: &ClusterStatus, instance: InstanceId) -> String {
 }
 
 /// Whole units, the two largest: `43 s`, `5 m 3 s`, `2 d 1 h`.
-fn age(ms: u64) -> String {
+pub(super) fn age(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match () {
@@ -174,7 +174,7 @@ fn age(ms: u64) -> String {
     }
 }
 
-fn count(number: u64, what: &str) -> String {
+pub(super) fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

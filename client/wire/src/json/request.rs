@@ -15,7 +15,7 @@ use super::table::RequestType as Verb;
 use crate::id::{ObjectId, Trace};
 use crate::limits::INLINE_BYTES_MAX;
 use crate::meta::Tree;
-use crate::request::{PutObject, Request};
+use crate::request::{PutObject, RecoverCluster, Request};
 use crate::status::Status;
 use crate::stream::PushNextStreamChunk;
 
@@ -58,6 +58,10 @@ fn with_fields(body: Body, request: &Request) -> Body {
         Request::DrainNode(drain) => body.fields(drain),
         Request::UncordonNode { node } => body.field("node", node),
         Request::LeaveCluster { discard } => body.field("discard", discard),
+        Request::RecoverCluster(RecoverCluster { confirm }) => match confirm {
+            Some(confirm) => body.field("confirm", confirm),
+            None => body,
+        },
         Request::GetName(get_name) => body.fields(get_name),
         Request::CreateStream(create) => body.fields(create),
         Request::OpenStream(open) => body.fields(open),
@@ -163,6 +167,7 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
         Verb::LeaveCluster => Request::LeaveCluster {
             discard: one(text, "discard")?,
         },
+        Verb::RecoverCluster => Request::RecoverCluster(all(text)?),
         Verb::GetName => Request::GetName(all(text)?),
         Verb::CreateStream => Request::CreateStream(all(text)?),
         Verb::OpenStream => Request::OpenStream(all(text)?),

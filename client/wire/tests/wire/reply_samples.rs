@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
-    ClusterStatus, Cordon, DrainProgress, GotObjects, GroupStatus, InstanceInfo, InstanceStatus,
-    Left, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone,
-    Quorum, Registered, RemovedNode, Role, StreamTotals,
+    ClusterStatus, Cordon, DrainProgress, GivenUp, GotObjects, GroupStatus, InstanceInfo,
+    InstanceStatus, Left, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats, NodeStatus,
+    Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -248,6 +248,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
             Reply::InstanceStatus(instance_status(Some(pieces()))),
         ),
         ("", Reply::RemoveNode(removed_node())),
+        ("", Reply::RecoverCluster(recovery())),
         ("", Reply::DrainNode(drain_progress())),
         ("", Reply::UncordonNode),
         (
@@ -302,6 +303,31 @@ pub(crate) fn drain_progress() -> DrainProgress {
         objects_kept: 4,
         loose_blobs: 5,
         loose_bytes: 6,
+    }
+}
+
+fn recovery() -> Recovery {
+    let given_up = |node, applied_index: Option<u64>| GivenUp {
+        node: NodeId(node),
+        name: format!("host{node}"),
+        endpoint: format!("10.0.0.{node}:9600"),
+        votes: true,
+        answers: applied_index.is_some(),
+        applied_index,
+    };
+    Recovery {
+        cluster: "5d1f2c3b4a59".into(),
+        epoch: 2,
+        last_index: 217,
+        agreed_index: 215,
+        written_ms: Some(43_000),
+        quorum_ms: 42_500,
+        names: 12,
+        objects: 14,
+        objects_lost: 2,
+        blobs_lost: 3,
+        bytes_lost: 4_096,
+        given_up: vec![given_up(1, None), given_up(2, Some(216))],
     }
 }
 

@@ -4,9 +4,9 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
-    ClusterStatus, Cordon, DrainProgress, GotObjects, GroupStatus, InstanceInfo, InstanceStatus,
-    Left, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone,
-    Quorum, Registered, RemovedNode, Role, StreamTotals,
+    ClusterStatus, Cordon, DrainProgress, GivenUp, GotObjects, GroupStatus, InstanceInfo,
+    InstanceStatus, Left, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats, NodeStatus,
+    Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -97,6 +97,7 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
             })
             .boxed(),
         Kind::RemoveNode => removed_node().prop_map(Reply::RemoveNode).boxed(),
+        Kind::RecoverCluster => recovery().prop_map(Reply::RecoverCluster).boxed(),
         Kind::ClusterStatus => cluster_status().prop_map(Reply::ClusterStatus).boxed(),
         Kind::Token => text().prop_map(|token| Reply::Token { token }).boxed(),
     }
@@ -298,6 +299,50 @@ pub(crate) fn drain_progress() -> impl Strategy<Value = DrainProgress> {
             loose_bytes,
         }
     })
+}
+
+fn given_up() -> impl Strategy<Value = GivenUp> {
+    let applied_index = proptest::option::of(any::<u64>());
+    (
+        any::<u64>(),
+        [text(), text()],
+        any::<[bool; 2]>(),
+        applied_index,
+    )
+        .prop_map(
+            |(node, [name, endpoint], [votes, answers], applied_index)| GivenUp {
+                node: NodeId(node),
+                name,
+                endpoint,
+                votes,
+                answers,
+                applied_index,
+            },
+        )
+}
+
+fn recovery() -> impl Strategy<Value = Recovery> {
+    let (written_ms, given_up) = (proptest::option::of(any::<u64>()), vec(given_up(), 0..3));
+    (text(), any::<[u64; 9]>(), written_ms, given_up).prop_map(
+        |(cluster, figures, written_ms, given_up)| {
+            let [epoch, last_index, agreed_index, quorum_ms, names, ..] = figures;
+            let [.., objects, objects_lost, blobs_lost, bytes_lost] = figures;
+            Recovery {
+                cluster,
+                epoch,
+                last_index,
+                agreed_index,
+                written_ms,
+                quorum_ms,
+                names,
+                objects,
+                objects_lost,
+                blobs_lost,
+                bytes_lost,
+                given_up,
+            }
+        },
+    )
 }
 
 fn removed_node() -> impl Strategy<Value = RemovedNode> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 use vineyard_wire::request::{
-    DelData, DrainNode, GetName, GetObject, PutName, PutObject, Register, RemoveNode,
+    DelData, DrainNode, GetName, GetObject, PutName, PutObject, RecoverCluster, Register,
+    RemoveNode,
 };
 use vineyard_wire::{NodeId, ObjectId, Request, Tree};
 
@@ -85,6 +86,13 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
         ),
         ("", Request::UncordonNode { node: NodeId(3) }),
         ("", Request::LeaveCluster { discard: true }),
+        ("", Request::RecoverCluster(RecoverCluster::default())),
+        (
+            "confirm",
+            Request::RecoverCluster(RecoverCluster {
+                confirm: Some("5d1f2c3b4a59".into()),
+            }),
+        ),
         ("", Request::Token),
         ("", Request::Clear),
         ("", Request::MemoryTrim),

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Number, Value};
 use vineyard_wire::json::RequestType;
 use vineyard_wire::request::{
-    DelData, DrainNode, GetName, GetObject, PutName, PutObject, Register, RemoveNode,
+    DelData, DrainNode, GetName, GetObject, PutName, PutObject, RecoverCluster, Register,
+    RemoveNode,
 };
 use vineyard_wire::{NodeId, ObjectId, Request, Tree};
 
@@ -81,6 +82,9 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
             .boxed(),
         Verb::LeaveCluster => any::<bool>()
             .prop_map(|discard| Request::LeaveCluster { discard })
+            .boxed(),
+        Verb::RecoverCluster => proptest::option::of(text())
+            .prop_map(|confirm| Request::RecoverCluster(RecoverCluster { confirm }))
             .boxed(),
         Verb::Token => Just(Request::Token).boxed(),
         Verb::CreateBuffer

@@ -194,6 +194,7 @@ macro_rules! use_every_verb {
         assert!($wait!(client.uncordon_node(STRANGER)).is_err());
         // The only node of its cluster cannot leave.
         assert!($wait!(client.leave_cluster(true)).is_err());
+        assert!($wait!(client.recover_cluster(None)).is_err());
         assert_eq!($wait!(client.token()).is_ok(), client.is_ipc());
         $wait!(client.sync_meta()).unwrap();
         $wait!(client.debug()).unwrap();
@@ -212,7 +213,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 67] = [
+const VERBS: [&str; 68] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -255,6 +256,7 @@ const VERBS: [&str; 67] = [
     "drain_node",
     "uncordon_node",
     "leave_cluster",
+    "recover_cluster",
     "token",
     "sync_meta",
     "debug",
@@ -337,6 +339,7 @@ macro_rules! call_one {
             "drain_node" => $wait!(client.drain_node(STRANGER, false)).map(drop),
             "uncordon_node" => $wait!(client.uncordon_node(STRANGER)),
             "leave_cluster" => $wait!(client.leave_cluster(true)).map(drop),
+            "recover_cluster" => $wait!(client.recover_cluster(None)).map(drop),
             "token" => $wait!(client.token()).map(drop),
             "sync_meta" => $wait!(client.sync_meta()),
             "debug" => $wait!(client.debug()),

@@ -28,6 +28,7 @@ mod memory_limits;
 mod other_users;
 mod planted_files;
 mod recorded;
+mod recover;
 mod restart;
 mod rolling;
 mod rough_edges;

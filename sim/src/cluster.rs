@@ -39,14 +39,16 @@ pub struct Board {
     pub term: u64,
     /// Who votes, as far as it knows.
     pub voters: Vec<NodeId>,
+    /// Which of the clusters of one id it is of.
+    pub epoch: u64,
     /// What every member understands, as far as it knows.
     pub feature_level: u8,
     /// What it says of its group, and when.
     pub says: Option<(u64, Says)>,
     /// Entries applied, and the digest of the state after them.
     pub digest: Option<(u64, u64)>,
-    /// Digests since the checks last looked.
-    pub digests: Vec<(u64, u64)>,
+    /// Digests since the checks last looked, each with the epoch of the cluster.
+    pub digests: Vec<(u64, (u64, u64))>,
     /// Where it dials the other nodes.
     pub places: Vec<Whereabouts>,
     /// Why it did not start.
@@ -402,15 +404,15 @@ impl Cluster {
         slots.iter().map(dialled).collect()
     }
 
-    /// What each node has shown since the last call: (node, entries, digest).
-    pub fn take_digests(&self) -> Vec<(usize, u64, u64)> {
+    /// What each node has shown since the last call: (node, (epoch, entries), digest).
+    pub fn take_digests(&self) -> Vec<(usize, (u64, u64), u64)> {
         let slots = self.slots.borrow();
         let take = |(number, slot): (&usize, &Slot)| {
             let digests = std::mem::take(&mut slot.board.borrow_mut().digests);
             let number = *number;
             digests
                 .into_iter()
-                .map(move |(index, digest)| (number, index, digest))
+                .map(move |(epoch, (index, digest))| (number, (epoch, index), digest))
         };
         slots.iter().flat_map(take).collect()
     }
@@ -457,12 +459,14 @@ async fn show(node: &Node, board: &RefCell<Board>, cluster: &Cluster) {
             board.leads = status.is_leader;
             board.term = status.term;
             board.voters.clone_from(&status.voters);
+            board.epoch = node.epoch();
             board.feature_level = node.feature_level();
             board.says = says.map(|says| (cluster.world.now_ms(), says));
             board.places = node.places();
             if board.digest != Some(digest) {
                 board.digest = Some(digest);
-                board.digests.push(digest);
+                let epoch = board.epoch;
+                board.digests.push((epoch, digest));
             }
         }
         sleep(LOOK).await;

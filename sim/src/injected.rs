@@ -30,7 +30,7 @@ enum Effect {
 }
 
 /// Every fault that can be injected.
-static ALL: [Known; 8] = [
+static ALL: [Known; 9] = [
     Known {
         name: "stale_name_read",
         what: "handler: get_name answers from the local state, without the quorum",
@@ -70,6 +70,11 @@ static ALL: [Known; 8] = [
         name: "older_boot_accepted",
         what: "addresses: the last word counts, also of an older boot of a node that moved",
         effect: Effect::Asked(Fault::OlderBootAccepted),
+    },
+    Known {
+        name: "recovery_keeps_the_epoch",
+        what: "recovery: the cluster of one that is left stays in the epoch of before",
+        effect: Effect::Asked(Fault::RecoveryKeepsTheEpoch),
     },
 ];
 

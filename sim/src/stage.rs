@@ -177,8 +177,8 @@ impl Stage {
     fn look(&self, seen: &mut Seen) {
         let mut oracle = self.oracle.borrow_mut();
         oracle.now_ms = self.world.now_ms();
-        for (node, index, digest) in self.cluster.take_digests() {
-            let judged = seen.agree.observe(&self.cluster.name(node), index, digest);
+        for (node, place, digest) in self.cluster.take_digests() {
+            let judged = seen.agree.observe(&self.cluster.name(node), place, digest);
             oracle.hold(replicas_agree::NAME, judged);
         }
         for (node, life, instance) in self.cluster.lives() {

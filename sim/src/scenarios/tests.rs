@@ -110,6 +110,25 @@ fn dead_nodes_are_removed_and_do_not_come_back() {
 }
 
 #[test]
+fn a_lost_majority_is_recovered_and_the_left_behind_stay_out() {
+    play(a_lost_majority_is_recovered::play);
+}
+
+/// The check finds the fault, so what it does not find is not there.
+#[test]
+fn a_recovery_that_keeps_the_epoch_is_found() {
+    let settings = Settings {
+        injected: Some("recovery_keeps_the_epoch".parse().unwrap()),
+        ..Settings::default()
+    };
+    let outcome = a_lost_majority_is_recovered::play(settings);
+    let found = |violation: &crate::violation::Violation| {
+        violation.invariant == crate::invariants::nothing_acknowledged_is_lost::NAME
+    };
+    assert!(outcome.violations.iter().any(found), "{outcome:?}");
+}
+
+#[test]
 fn a_leader_is_drained_and_leaves_and_nothing_is_lost() {
     play(a_leader_is_drained_and_leaves::play);
 }

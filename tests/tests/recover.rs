@@ -55,6 +55,22 @@ fn shelf(node: &Node) -> PathBuf {
     node.folder().join("shelf")
 }
 
+/// With the disk that it had a node of before is refused, with a line on both sides.
+fn is_refused(old: &mut Node, survivor: &Node) {
+    std::fs::rename(shelf(old), old.data_dir()).unwrap();
+    old.launch().unwrap();
+    let remedy = [
+        "left behind",
+        "at epoch 1",
+        "at epoch 2",
+        "empty --data-dir",
+    ];
+    says(old, &remedy);
+    says(survivor, &[&["refused a node"], &remedy[..]].concat());
+    see(survivor, "one voter", |seen| seen["voters"] == 1);
+    old.kill().unwrap();
+}
+
 fn join(folder: &Path, through: &Node) -> Node {
     let joins = Plan {
         join: Some(through.invitation().unwrap()),
@@ -116,19 +132,7 @@ fn the_survivor_of_three_goes_on_alone_and_the_left_behind_come_back_empty_only(
     let lost = survivor.ctl(&["get", "on-1", "-o", "-"]).unwrap();
     assert_eq!(lost.status.code(), Some(LOST), "{lost:?}");
 
-    // With the disk that it had it is refused, with a line on both sides.
-    std::fs::rename(shelf(old), old.data_dir()).unwrap();
-    old.launch().unwrap();
-    let remedy = [
-        "left behind",
-        "at epoch 1",
-        "at epoch 2",
-        "empty --data-dir",
-    ];
-    says(old, &remedy);
-    says(survivor, &[&["refused a node"], &remedy[..]].concat());
-    see(survivor, "one voter", |seen| seen["voters"] == 1);
-    old.kill().unwrap();
+    is_refused(old, survivor);
 
     let folder = survivor.folder().parent().unwrap().to_owned();
     let next = join(&folder.join("3"), survivor);

@@ -8,8 +8,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use vineyard_env::{Change, Disk, Env, Random};
-use vineyard_raft::Epoch;
 use vineyard_raft::state::instances::{Instance, Liveness};
+use vineyard_raft::{Epoch, Founding, Member};
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::boot::token::{SECRET_BYTES, Token};
@@ -174,6 +174,19 @@ impl Identity {
             secret,
             epoch: Epoch::new(epoch),
             node,
+        }
+    }
+
+    /// This node as a part of the metadata group. A recovery raises the epoch of `credentials`.
+    pub(crate) fn member(&self, node: NodeId, endpoint: &str, credentials: &Credentials) -> Member {
+        Member {
+            node,
+            endpoint: endpoint.to_owned(),
+            epoch: credentials.epoch.clone(),
+            found: self.founder.then(|| Founding {
+                cluster: self.cluster.clone(),
+                key: self.key,
+            }),
         }
     }
 

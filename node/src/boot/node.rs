@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use vineyard_env::{Access, Env, Listener, LocalListener};
 use vineyard_raft::command::{Command, Refusal};
-use vineyard_raft::{Founding, Member, Meta, features};
+use vineyard_raft::{Meta, features};
 use vineyard_store::Store;
 use vineyard_wire::id::IdMaker;
 use vineyard_wire::{InstanceId, NodeId};
@@ -401,15 +401,7 @@ async fn assemble(
     let own_holder = local.own_holder();
     let credentials = identity.credentials();
     let dialer = Dialer::new(&env, credentials.clone(), config.limits.connect_deadline);
-    let member = Member {
-        node,
-        endpoint: endpoint.clone(),
-        epoch: credentials.epoch.clone(),
-        found: identity.founder.then(|| Founding {
-            cluster: identity.cluster.clone(),
-            key: identity.key,
-        }),
-    };
+    let member = identity.member(node, &endpoint, &credentials);
     let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));
     let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
     let meta = Meta::start(&env, raft_options(&config), member, dial).await?;

@@ -137,7 +137,7 @@ async fn run_here(parts: Parts, shared: Arc<Published>) {
         mut queue,
         ready,
     } = parts;
-    let mut desk = match start(&ground, &shared, None).await {
+    let desk = match start(&ground, &shared, None).await {
         Ok(driver) => Desk::open(driver),
         Err(error) => {
             // The starter may have given up.
@@ -153,25 +153,13 @@ async fn run_here(parts: Parts, shared: Arc<Published>) {
     let is_founded = founded.is_ok();
     // The starter may have given up.
     drop(ready.send(founded));
-    let mut stopped = None;
-    while is_founded {
-        match desk.work(&mut queue, std::future::pending()).await {
-            Some(Ending::Recover(asked)) => {
-                desk = match recover::recover(desk, &ground, &shared, asked).await {
-                    Some(desk) => desk,
-                    None => return shared.end(),
-                };
-            }
-            Some(Ending::Stop(reply)) => {
-                stopped = Some(reply);
-                // The next leader may need this node's answers until it leads.
-                let leaving = desk.driver.clone();
-                drop(desk.work(&mut queue, leaving.hand_over()).await);
-                break;
-            }
-            None => break,
-        }
-    }
+    let (desk, stopped) = match is_founded {
+        true => match work(desk, &mut queue, &ground, &shared).await {
+            Some(ended) => ended,
+            None => return shared.end(),
+        },
+        false => (desk, None),
+    };
     let log = desk.driver.log.clone();
     // Who waits for an answer is told that nothing comes any more.
     queue.close();
@@ -181,6 +169,30 @@ async fn run_here(parts: Parts, shared: Arc<Published>) {
     if let Some(reply) = stopped {
         // The caller may have given up.
         let _given_up = reply.send(());
+    }
+}
+
+/// Does jobs in one life of raft after the other. Returns the last one, and where to say that it has stopped, if that was
+/// asked for; `None` if raft cannot go on after a recovery.
+async fn work(
+    mut desk: Desk,
+    queue: &mut mpsc::Receiver<Job>,
+    ground: &Ground,
+    shared: &Arc<Published>,
+) -> Option<(Desk, Option<oneshot::Sender<()>>)> {
+    loop {
+        match desk.work(queue, std::future::pending()).await {
+            Some(Ending::Recover(asked)) => {
+                desk = recover::recover(desk, ground, shared, asked).await?;
+            }
+            Some(Ending::Stop(reply)) => {
+                // The next leader may need this node's answers until it leads.
+                let leaving = desk.driver.clone();
+                drop(desk.work(queue, leaving.hand_over()).await);
+                return Some((desk, Some(reply)));
+            }
+            None => return Some((desk, None)),
+        }
     }
 }
 

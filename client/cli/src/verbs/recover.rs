@@ -151,7 +151,7 @@ mod tests {
             "1 name and 0 persisted objects",
             "n1 host1 at 10.0.0.1:9600, voter, does not answer",
             "ANSWERS, and has 3 entries that are not here",
-            "the bytes of 3 blobs, 4.0 KiB",
+            "the bytes of 3 blobs, 4 KiB",
             "after entry 217",
             "written 43 s ago",
             "the last 2 entries",

@@ -172,8 +172,8 @@ async fn run_here(parts: Parts, shared: Arc<Published>) {
     }
 }
 
-/// Does jobs in one life of raft after the other. Returns the last one, and where to say that it has stopped, if that was
-/// asked for; `None` if raft cannot go on after a recovery.
+/// Does jobs in one life of raft after the other. Returns the last one, and where to say that it has stopped, if that
+/// was asked for; `None` if raft cannot go on after a recovery.
 async fn work(
     mut desk: Desk,
     queue: &mut mpsc::Receiver<Job>,

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import vineyard
+import yaml
 from counting import calls
 from data_equal import assert_same
 from vineyard.core.builder import get_current_builders
@@ -64,7 +65,7 @@ def test_up_to_nine_plain_items_are_members_and_more_are_one_pickle(client, kind
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_05_plain_items_are_one_pickle_whatever_their_number(ipc_client, kind):
+def test_row_5_plain_items_are_one_pickle_whatever_their_number(ipc_client, kind):
     """What it costs is in docs/benchmarks.md, by `cargo xtask values`."""
     costs = set()
     for size in (10, 100, 999, 1_000):
@@ -82,7 +83,7 @@ def test_05_plain_items_are_one_pickle_whatever_their_number(ipc_client, kind):
     assert get_calls <= calls(lambda: ipc_client.get(one)) + MORE_CALLS
 
 
-def test_one_array_many_times_is_stored_once_and_is_one_object(client):
+def test_row_1_one_array_many_times_is_stored_once_and_is_one_object(client):
     array = np.ones(1 << 15)
     for value in ([array] * 3, [array] * 1000, tuple([array] * 100), [[array], array, (array,)]):
         before = client.status.memory_usage
@@ -184,7 +185,7 @@ CYCLES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 
 @pytest.mark.parametrize("through", CYCLES)
-def test_29_a_list_that_reaches_itself_comes_back(ipc_client, through):
+def test_row_29_a_list_that_reaches_itself_comes_back(ipc_client, through):
     wrap, unwrap = CYCLES[through]
     stored = ipc_client.get(ipc_client.put(np.arange(100)))
     for beside in ([], [1] * 100, [np.arange(9)], [stored]):
@@ -239,6 +240,13 @@ def test_a_list_that_is_got_is_a_list_and_can_be_put_again(client):
         again = client.get(client.put([got, {"in": got}]))
         assert again == [list(range(size)), {"in": list(range(size))}]
         assert again[0] is again[1]["in"]
+
+
+def test_row_33_a_list_that_is_got_can_be_made_plain(client):
+    """For libraries that take no subclass of list."""
+    got = client.get(client.put([1, "a"]))
+    assert type(list(got)) is list
+    assert yaml.safe_dump(list(got)) == yaml.safe_dump([1, "a"])
 
 
 def test_a_list_that_another_thread_changes_is_put_as_it_was_at_some_time(client):

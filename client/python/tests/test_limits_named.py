@@ -29,7 +29,7 @@ def refused(place) -> tuple[str, float]:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "fifo"])
-def test_a_path_that_is_no_socket(tmp_path, kind):
+def test_row_33_a_path_that_is_no_socket(tmp_path, kind):
     place = tmp_path / "place"
     {"file": place.touch, "folder": place.mkdir, "fifo": lambda: os.mkfifo(place)}[kind]()
     said, seconds = refused(place)
@@ -38,7 +38,7 @@ def test_a_path_that_is_no_socket(tmp_path, kind):
     assert seconds < IMPATIENT, "nobody waits for a node where none can listen"
 
 
-def test_a_path_that_is_too_long(tmp_path):
+def test_row_33_a_path_that_is_too_long(tmp_path):
     said, seconds = refused(f"/{'x' * 107}")
     assert "its path has 108 bytes, and that of a Unix socket has at most 107" in said
     assert seconds < IMPATIENT
@@ -52,7 +52,7 @@ def test_a_path_with_a_zero_byte():
     assert seconds < IMPATIENT
 
 
-def test_a_path_may_be_bytes(node):
+def test_row_33_a_path_may_be_bytes(node):
     for path in (os.fsencode(node.socket), pathlib.Path(node.socket), BytesPath(node.socket)):
         with vineyard.connect(path) as client:
             assert client.ipc_socket == node.socket
@@ -92,12 +92,12 @@ NAMED = {
 
 
 @pytest.mark.parametrize("verb", NAMED.values(), ids=NAMED.keys())
-def test_a_name_with_surrogates(client, verb):
+def test_row_33_a_name_with_surrogates(client, verb):
     with pytest.raises(ValueError, match=r"UTF-8 can carry, and 'a\\ud800' has a lone surrogate"):
         verb(client, "a\ud800")
 
 
-def test_a_name_has_a_longest_length(client):
+def test_row_33_a_name_has_a_longest_length(client):
     before = client.list_names("*", limit=1 << 20)
     longest = "é" * (1 << 15)
     client.put(1, persist=True, name=longest)
@@ -110,7 +110,7 @@ def test_a_name_has_a_longest_length(client):
     client.drop_name(longest)
 
 
-def test_an_arrow_tensor_is_stored(client):
+def test_row_33_an_arrow_tensor_is_stored(client):
     pa = pytest.importorskip("pyarrow")
     for array, names in (
         (np.arange(6.0).reshape(2, 3), ("x", "y")),
@@ -127,7 +127,7 @@ def test_an_arrow_tensor_is_stored(client):
 
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("mode", ["r", "w"])
-def test_an_open_text_file_is_refused(client, tmp_path, nested, mode):
+def test_row_33_an_open_text_file_is_refused(client, tmp_path, nested, mode):
     pytest.importorskip("cloudpickle")
     path = tmp_path / "text"
     path.write_text("content")
@@ -145,7 +145,7 @@ def test_what_cloudpickle_carries_is_still_stored(client):
     assert (function(), again.getvalue()) == (42, "content")
 
 
-def test_an_arena_beyond_the_memory_is_refused(short_folder):
+def test_row_33_an_arena_beyond_the_memory_is_refused(short_folder):
     with pytest.raises(RuntimeError, match="--size 1 TiB: the machine has"):
         Node(short_folder / "large", size="1T")
 
@@ -168,7 +168,7 @@ print(client.get(kept))
 """
 
 
-def test_an_arena_beyond_the_address_space_is_named(short_folder):
+def test_row_27_an_arena_beyond_the_address_space_is_named(short_folder):
     node = Node(short_folder / "wide", size="4G")
     try:
         with vineyard.connect(node.socket) as client:
@@ -195,7 +195,7 @@ def small(short_folder):
     shutil.rmtree(node.folder)
 
 
-def test_an_arena_in_pieces_is_named(small):
+def test_row_25_an_arena_in_pieces_is_named(small):
     ids = [small.put(np.zeros(256 << 10, "u1")) for _ in range(256)]
     small.delete(ids[::2])
     assert small.status.largest_free_bytes == 256 << 10
@@ -207,7 +207,7 @@ def test_an_arena_in_pieces_is_named(small):
     assert "deleted objects" not in said
 
 
-def test_what_readers_of_deleted_objects_hold_is_named(small):
+def test_row_26_what_readers_of_deleted_objects_hold_is_named(small):
     object_id = small.put(np.zeros(8 << 20, "u1"))
     with contextlib.closing(small.ipc_client.fork()) as reader:
         view = memoryview(reader.get_blob(small.get_meta(object_id)["buffer_"].id))
@@ -239,7 +239,7 @@ def test_every_node_of_a_cluster_tells_its_pieces(cluster):
     assert all(node["largest_free_bytes"] > 0 and "deleted_bytes" in node for node in nodes)
 
 
-def test_a_node_without_room_for_a_connection_says_so_at_once(short_folder):
+def test_row_27_a_node_without_room_for_a_connection_says_so_at_once(short_folder):
     limited = ["bash", "-c", 'ulimit -n 256 && exec "$@"', "limited"]
     node = Node(short_folder / "few", before=limited)
     kept = []

@@ -47,7 +47,7 @@ def measured(*arguments: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in PRIVATE_AT_PUT])
-def test_06_a_put_needs_no_private_copy(large_node: Node, name: str) -> None:
+def test_row_6_a_put_needs_no_private_copy(large_node: Node, name: str) -> None:
     figures = measured(large_node.socket, name, str(VALUE_BYTES))
     assert figures["nbytes"] > VALUE_BYTES / 2
     offsets = 8 * VALUE_BYTES // TEXT_BYTES if name in WIDENED else 0
@@ -55,7 +55,7 @@ def test_06_a_put_needs_no_private_copy(large_node: Node, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVER_TCP)
-def test_06_a_put_over_tcp_needs_no_private_copy(large_node: Node, name: str) -> None:
+def test_row_6_a_put_over_tcp_needs_no_private_copy(large_node: Node, name: str) -> None:
     place = ("--endpoint", large_node.endpoint)
     figures = measured(large_node.socket, name, str(VALUE_BYTES), *place)
     assert figures["put_private"] < PRIVATE_BYTES_MAX, figures

@@ -180,7 +180,7 @@ def cost(client: Any, columns: int, labels: str, **options: Any) -> Cost:
 
 
 @pytest.mark.parametrize("labels", ["range", "text"])
-def test_the_cost_of_a_frame_does_not_grow_with_its_columns(ipc_client, labels: str) -> None:
+def test_row_23_the_cost_of_a_frame_does_not_grow_with_its_columns(ipc_client, labels: str) -> None:
     few, many = (cost(ipc_client, columns, labels) for columns in (2_000, 20_000))
     assert many.nodes == few.nodes
     assert many.tree_bytes < few.tree_bytes + TREE_BYTES_MORE

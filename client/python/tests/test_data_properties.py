@@ -1,6 +1,6 @@
 """Random numpy, pandas and Arrow values come back as they were put.
 
-`VINEYARD_EXAMPLES` says how many examples are tried, 60 without it. A failure prints the example
+`VINEYARD_EXAMPLES` says how many examples are tried, 200 without it. A failure prints the example
 and the seed: `pytest --hypothesis-seed=SEED` repeats it.
 """
 
@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from hypothesis.extra import pandas as hpd
 
 modest = settings(
-    max_examples=int(os.environ.get("VINEYARD_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("VINEYARD_EXAMPLES", "200")),
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -172,10 +172,12 @@ def cost(client: Any, columns: int, labels: str, **options: Any) -> Cost:
         frame.columns = pd.Index([f"gene{at:06}" for at in range(columns)])
     made: list[Any] = []
     # The first put and get of a kind load what they need.
-    client.get(client.put(frame, **options))
+    loading = client.put(frame, **options)
+    client.get(loading)
     put_calls = calls(lambda: made.append(client.put(frame, **options)))
     get_calls = calls(lambda: made.append(client.get(made[0])))
     tree = json.loads(json.dumps(client.get_meta(made[0])._tree()))
+    client.delete([loading, made[0]])
     return Cost(put_calls, get_calls, nodes(tree), len(json.dumps(tree)))
 
 

@@ -17,6 +17,7 @@ mod held;
 mod id;
 mod meta;
 mod object;
+mod plain;
 mod remote_blob;
 mod runtime;
 mod source;
@@ -44,6 +45,7 @@ fn extension(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<client::PyRpcClient>()?;
     module.add_function(wrap_pyfunction!(connect::_connect, module)?)?;
     module.add_function(wrap_pyfunction!(copy::memory_copy, module)?)?;
+    module.add_function(wrap_pyfunction!(plain::_are_plain, module)?)?;
     module.add_function(wrap_pyfunction!(entry::vineyardd, module)?)?;
     module.add_function(wrap_pyfunction!(entry::vineyardctl, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

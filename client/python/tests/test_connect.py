@@ -209,7 +209,7 @@ def test_the_last_block_closes_what_is_shared(node):
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
 @pytest.mark.parametrize("over", ["ipc", "rpc", "both"])
-def test_connecting_again_after_the_node_was_started_again(fresh_node, over, ending):
+def test_row_4_connecting_again_after_the_node_was_started_again(fresh_node, over, ending):
     arguments = {
         "ipc": {"socket": fresh_node.socket},
         "rpc": {"endpoint": fresh_node.endpoint},

@@ -40,7 +40,7 @@ def said(value: Any) -> str:
 @pytest.mark.parametrize("setting", ["allow", "refuse"])
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("name", VALUES)
-def test_what_other_libraries_wrote_is_read(name: str, writer: str, setting: str) -> None:
+def test_row_20_what_other_libraries_wrote_is_read(name: str, writer: str, setting: str) -> None:
     payload, spans = stored(writer)[name]
     got = _splice.read(memoryview(base64.b64decode(payload)), spans, source(setting))["in"]
     value = VALUES[name]()

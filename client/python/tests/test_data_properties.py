@@ -1,6 +1,6 @@
 """Random numpy, pandas and Arrow values come back as they were put.
 
-`VINEYARD_EXAMPLES` says how many examples are tried, 60 without it. A failure prints the example
+`VINEYARD_EXAMPLES` says how many examples are tried, 200 without it. A failure prints the example
 and the seed: `pytest --hypothesis-seed=SEED` repeats it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from hypothesis.extra import numpy as hnp
 from hypothesis.extra import pandas as hpd
 
 modest = settings(
-    max_examples=int(os.environ.get("VINEYARD_EXAMPLES", "60")),
+    max_examples=int(os.environ.get("VINEYARD_EXAMPLES", "200")),
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -52,10 +53,18 @@ containers = st.recursive(
 )
 
 
+def came_back(client: Any, value: Any) -> Any:
+    """What is got of a value that was put. The object is deleted: many of them slow the node."""
+    object_id = client.put(value)
+    got = client.get(object_id)
+    client.delete(object_id)
+    return got
+
+
 @modest
 @given(value=containers)
 def test_containers_come_back(ipc_client, value) -> None:
-    assert_same(value, ipc_client.get(ipc_client.put(value)))
+    assert_same(value, came_back(ipc_client, value))
 
 
 def shape_of(value: object, seen: dict[int, int]) -> object:
@@ -115,7 +124,7 @@ def test_numpy_arrays_come_back(ipc_client, data) -> None:
         array = np.asfortranarray(array)
     if array.ndim and data.draw(st.booleans()):
         array = array[::-2]
-    assert_same(array, ipc_client.get(ipc_client.put(array)))
+    assert_same(array, came_back(ipc_client, array))
 
 
 times = st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1))
@@ -162,13 +171,13 @@ def test_frames_come_back(ipc_client, data) -> None:
         items, make = column_makers[kind]
         columns[label] = make(data.draw(st.lists(items, min_size=size, max_size=size)))
     frame = pd.DataFrame(columns, index=index)
-    assert_same(frame, ipc_client.get(ipc_client.put(frame)))
+    assert_same(frame, came_back(ipc_client, frame))
 
 
 @modest
 @given(series=hpd.series(dtype=float, index=hpd.range_indexes(max_size=8)))
 def test_series_come_back(ipc_client, series) -> None:
-    assert_same(series, ipc_client.get(ipc_client.put(series)))
+    assert_same(series, came_back(ipc_client, series))
 
 
 def arrow_values(kind: pa.DataType) -> st.SearchStrategy:
@@ -215,13 +224,13 @@ def test_arrow_arrays_and_tables_come_back(ipc_client, data) -> None:
     array = pa.array(items, kind)
     begin = data.draw(st.integers(0, len(array)))
     array = array[begin : data.draw(st.integers(begin, len(array)))]
-    got = ipc_client.get(ipc_client.put(array))
+    got = came_back(ipc_client, array)
     if kind == pa.string():
         got = got.cast(kind)
     assert got.type == kind
     _assert_arrow_equal(array, got)
     table = pa.table({"x": array})
-    again = ipc_client.get(ipc_client.put(table))
+    again = came_back(ipc_client, table)
     assert again.schema == table.schema
     _assert_arrow_equal(pa.concat_arrays(table["x"].chunks or [array]), _whole(again["x"], kind))
 

@@ -1,12 +1,14 @@
 """Values that other stores and libraries lost, as public reports say: one test for each kind.
 
-The numbers are the rows of the project's list of field cases. What is got is compared strictly, put
-once more inside other values, and got again.
+The numbers are the rows of the project's list of field cases; other files have tests of rows too.
+What is got is compared strictly, put once more inside other values, and got again.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,14 @@ import scipy.sparse
 from data_equal import assert_same
 
 MIB = 1 << 20
+ROWS = range(1, 34)
+
+
+def test_every_row_has_a_test_of_its_number() -> None:
+    """Here or in another file: `test_row_7_...`, or `test_rows_8_and_9_...`."""
+    texts = [file.read_text() for file in Path(__file__).parent.glob("test_*.py")]
+    named = re.findall(r"^def test_rows?_(\d+)(?:_and_(\d+))?_", "\n".join(texts), re.MULTILINE)
+    assert {int(number) for numbers in named for number in numbers if number} == set(ROWS)
 
 
 def trips(client: Any, value: Any) -> list[Any]:

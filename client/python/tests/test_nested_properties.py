@@ -188,10 +188,14 @@ def same_frame(put: Any, got: Any) -> None:
 @many
 @given(value=values)
 def test_a_value_of_any_type_comes_back_from_inside_others(ipc_client, value) -> None:
-    got = ipc_client.get(ipc_client.put(value))
+    object_ids = [ipc_client.put(value)]
+    got = ipc_client.get(object_ids[0])
     same(value, got)
-    same(value, ipc_client.get(ipc_client.put(got)))
-    same(value, ipc_client.get(ipc_client.put({"in": got}))["in"])
+    object_ids += [ipc_client.put(got), ipc_client.put({"in": got})]
+    same(value, ipc_client.get(object_ids[1]))
+    same(value, ipc_client.get(object_ids[2])["in"])
+    # Many of them slow the node.
+    ipc_client.delete(object_ids)
 
 
 @many

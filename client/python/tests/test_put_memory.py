@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Node
+from conftest import ROOT, Node
 
 TOOLS = Path(__file__).parent / "tools"
 sys.path.insert(0, str(TOOLS))
@@ -47,7 +47,7 @@ def measured(*arguments: str) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in PRIVATE_AT_PUT])
-def test_06_a_put_needs_no_private_copy(large_node: Node, name: str) -> None:
+def test_row_6_a_put_needs_no_private_copy(large_node: Node, name: str) -> None:
     figures = measured(large_node.socket, name, str(VALUE_BYTES))
     assert figures["nbytes"] > VALUE_BYTES / 2
     offsets = 8 * VALUE_BYTES // TEXT_BYTES if name in WIDENED else 0
@@ -55,7 +55,7 @@ def test_06_a_put_needs_no_private_copy(large_node: Node, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVER_TCP)
-def test_06_a_put_over_tcp_needs_no_private_copy(large_node: Node, name: str) -> None:
+def test_row_6_a_put_over_tcp_needs_no_private_copy(large_node: Node, name: str) -> None:
     place = ("--endpoint", large_node.endpoint)
     figures = measured(large_node.socket, name, str(VALUE_BYTES), *place)
     assert figures["put_private"] < PRIVATE_BYTES_MAX, figures
@@ -67,11 +67,25 @@ def test_a_row_that_needs_a_private_copy_still_needs_it(large_node: Node, name: 
     assert figures["put_private"] >= PRIVATE_BYTES_MAX, figures
 
 
+def row_of(table: str, name: str) -> list[str]:
+    row = re.search(rf"^\| {re.escape(name)}[ *]*\|(.*)\|$", table, re.MULTILINE)
+    assert row, name
+    return row[1].split("|")
+
+
 def test_the_tables_of_the_documentation_are_printed() -> None:
+    rows = ["contiguous", *PRIVATE_AT_PUT]
     command = [sys.executable, str(TOOLS / "values.py"), "--bytes", "2000000", "--items-max", "100"]
+    command += [word for name in rows for word in ("--row", name)]
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    for name in (*ROWS, "one int", "10 ints", "100 texts"):
-        row = re.search(rf"^\| {re.escape(name)}[ *]*\|(.*)\|$", run.stdout, re.MULTILINE)
-        assert row, name
-        assert all(float(figure.replace(",", "")) >= 0 for figure in row[1].split("|"))
+    for name in (*rows, "one int", "10 ints", "100 texts"):
+        assert all(float(figure.replace(",", "")) >= 0 for figure in row_of(run.stdout, name))
+
+
+def test_every_row_is_in_the_table_of_the_documentation() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    for name in ROWS:
+        assert len(row_of(text, name)) == 4
+    for name, reason in PRIVATE_AT_PUT.items():
+        assert f"* *{name}*: {reason}." in text

@@ -110,7 +110,7 @@ def test_the_standard_library_reads_our_lists(ipc_client):
 EXACT = [b"a\x00", "a\x00", b"", "", b"\x00", "\x00" * 8, b"\x00" * 16, "1234567\x00", "grüße\x00"]
 
 
-def test_zeros_at_the_end_of_texts_stay(ipc_client):
+def test_row_22_zeros_at_the_end_of_texts_stay(ipc_client):
     made = ShareableList(ipc_client, EXACT)
     assert list(made) == EXACT
     made[2] = b"\x00" * 8
@@ -123,7 +123,7 @@ def test_zeros_at_the_end_of_texts_stay(ipc_client):
 
 
 @pytest.mark.parametrize("kind", [str, bytes])
-def test_a_text_has_as_many_bytes_as_its_format_can_say(ipc_client, kind):
+def test_row_22_a_text_has_as_many_bytes_as_its_format_can_say(ipc_client, kind):
     longest = "x" * 9_999_998 + "\x00"
     longest = longest if kind is str else longest.encode()
     made = ShareableList(ipc_client, [longest, None]).freeze()
@@ -169,7 +169,7 @@ VIEWS = {
 
 @pytest.mark.parametrize("make", VIEWS.values(), ids=VIEWS.keys())
 @pytest.mark.parametrize("act", ["freeze", "close"])
-def test_sealed_memory_does_not_change_through_an_old_view(ipc_client, make, act):
+def test_row_32_sealed_memory_does_not_change_through_an_old_view(ipc_client, make, act):
     block = SharedMemory(ipc_client, create=True, size=8)
     view = make(block)
     with pytest.raises(BufferError, match=r"`del view`, or `view.release\(\)`"):

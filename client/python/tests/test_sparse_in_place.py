@@ -74,7 +74,9 @@ def test_methods_do_what_they_do_to_any_matrix(node, name: str, pickles: str) ->
 
 @pytest.mark.parametrize("name", ["csr unsorted", "csr twice", "csc unsorted", "bsr unsorted"])
 @pytest.mark.parametrize("method", ["sort_indices", "sum_duplicates", "eliminate_zeros"])
-def test_methods_in_place_work_on_what_is_not_in_order(client, name: str, method: str) -> None:
+def test_row_30_methods_in_place_work_on_what_is_not_in_order(
+    client, name: str, method: str
+) -> None:
     got, put = client.get(client.put(MATRICES[name]())), MATRICES[name]()
     for matrix in (got, put):
         getattr(matrix, method)()

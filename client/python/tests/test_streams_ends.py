@@ -122,10 +122,10 @@ def test_views_that_fill_the_memory_are_named(client, small_node) -> None:
 
 def test_a_chunk_that_can_never_fit_is_refused(client) -> None:
     stream = ByteStream.new(client)
-    began = time.monotonic()
-    with pytest.raises(vineyard.NotEnoughMemoryException):
+    with pytest.raises(vineyard.NotEnoughMemoryException) as error:
         stream.writer.next(NODE_BYTES)
-    assert time.monotonic() - began < KNOWN_SECONDS
+    # Had the node waited for room, it would say for how long.
+    assert "none was made in" not in str(error.value)
     stream.drop()
 
 

@@ -1,7 +1,8 @@
-"""Frames of about 1,000 columns, the bound between two layouts, come back as they were put.
+"""Frames of about as many columns as the bound between two layouts come back as they were put.
 
-An eighth of `VINEYARD_EXAMPLES`, which is 200 without it, are tried: one costs as much as many
-small values. A failure prints the example; `pytest --hypothesis-seed=SEED` repeats it.
+`VINEYARD_EXAMPLES`, which is 200 without it, are tried with a bound of a few columns. With the
+bound of 1,000 it is an eighth: one costs as much as many small values. A failure prints the
+example; `pytest --hypothesis-seed=SEED` repeats it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -16,15 +18,20 @@ from data_equal import assert_same
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_wide_frames import KINDS
+from vineyard.data import wide
 
-many = settings(
-    max_examples=max(1, int(os.environ.get("VINEYARD_EXAMPLES", "200")) // 8),
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+EXAMPLES = int(os.environ.get("VINEYARD_EXAMPLES", "200"))
+FEW_COLUMNS = 10
 
-WIDTHS = (998, 999, 1_000, 1_001, 1_002, 1_100)
+
+def examples(count: int) -> Any:
+    return settings(
+        max_examples=max(1, count),
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
 
 # How the numbers lie in memory.
 FORMS: dict[str, Callable[[np.ndarray], pd.DataFrame]] = {
@@ -49,9 +56,10 @@ LABELS: dict[str, Callable[[int], Any]] = {
 
 
 @st.composite
-def wide_frames(draw: st.DrawFn) -> pd.DataFrame:
+def wide_frames(draw: st.DrawFn, bound: int) -> pd.DataFrame:
     """Frames of one dtype, or two, that may be empty, with labels, flags and attributes."""
-    width, size = draw(st.sampled_from(WIDTHS)), draw(st.integers(0, 3))
+    widths = [bound - 2, bound - 1, bound, bound + 1, bound + 2, bound + 1 + bound // 10]
+    width, size = draw(st.sampled_from(widths)), draw(st.integers(0, 3))
     # Few numbers are drawn: there is nothing to find in the others.
     seed = draw(st.integers(0, 2**32 - 1))
     numbers = np.random.default_rng(seed).integers(0, 256, (size, width))
@@ -75,21 +83,39 @@ def same(put: pd.DataFrame, got: pd.DataFrame) -> None:
     assert put.flags.allows_duplicate_labels == got.flags.allows_duplicate_labels
 
 
-@many
-@given(
-    frame=wide_frames(),
-    options=st.sampled_from([{}, {}, {"layout": "columns"}]),
-    copy=st.booleans(),
-    is_nested=st.booleans(),
-)
-def test_frames_around_the_bound_come_back(ipc_client, frame, options, copy, is_nested) -> None:
+def given_frames(bound: int) -> Any:
+    """How a test is given frames around a bound, and ways to put and get them."""
+    return given(
+        frame=wide_frames(bound),
+        options=st.sampled_from([{}, {}, {"layout": "columns"}]),
+        copy=st.booleans(),
+        is_nested=st.booleans(),
+    )
+
+
+@examples(EXAMPLES)
+@given_frames(FEW_COLUMNS)
+def test_frames_around_a_bound_of_few_columns_come_back(ipc_client, **how: Any) -> None:
+    with mock.patch.object(wide, "COLUMNS_MAX", FEW_COLUMNS):
+        comes_back(ipc_client, **how)
+
+
+@examples(EXAMPLES // 8)
+@given_frames(wide.COLUMNS_MAX)
+def test_frames_around_the_bound_come_back(ipc_client, **how: Any) -> None:
+    comes_back(ipc_client, **how)
+
+
+def comes_back(
+    client: Any, frame: pd.DataFrame, options: dict[str, str], copy: bool, is_nested: bool
+) -> None:
     if is_nested:
-        object_ids = [ipc_client.put({"in": frame})]
-        got = ipc_client.get(object_ids[0], copy=copy)["in"]
+        object_ids = [client.put({"in": frame})]
+        got = client.get(object_ids[0], copy=copy)["in"]
     else:
-        object_ids = [ipc_client.put(frame, **options)]
-        got = ipc_client.get(object_ids[0], copy=copy)
+        object_ids = [client.put(frame, **options)]
+        got = client.get(object_ids[0], copy=copy)
     same(frame, got)
-    object_ids.append(ipc_client.put(got))
-    same(frame, ipc_client.get(object_ids[1]))
-    ipc_client.delete(object_ids)
+    object_ids.append(client.put(got))
+    same(frame, client.get(object_ids[1]))
+    client.delete(object_ids)

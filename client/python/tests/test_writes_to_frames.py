@@ -143,7 +143,7 @@ def outcome(write: Callable[..., Any], value: pd.DataFrame, key: str) -> tuple[A
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_write_does_what_it_does_to_any_frame(ipc_client, name: str) -> None:
+def test_row_7_a_write_does_what_it_does_to_any_frame(ipc_client, name: str) -> None:
     object_id = ipc_client.put(frame())
     for key in NEW:
         got = ipc_client.get(object_id)

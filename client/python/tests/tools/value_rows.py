@@ -22,6 +22,7 @@ PANDAS = importlib.metadata.version("pandas")
 PRIVATE_AT_PUT = {
     "numpy U16 text": "four bytes a character; it is stored as UTF-8, which is made first",
     "text: numpy objects": "the objects are stored as UTF-8, which is made first",
+    "text: polars": "polars has a view of 16 bytes for each text; what is stored is made first",
 }
 
 # Text of which Arrow may have offsets of 32 bits. They are stored with 64: 8 bytes for each text.
@@ -120,6 +121,13 @@ row("csr_matrix")(lambda nbytes: _sparse(nbytes, "csr_matrix"))
 row("csr_array")(lambda nbytes: _sparse(nbytes, "csr_array"))
 
 row("recarray")(lambda nbytes: np.rec.array(np.zeros(nbytes // 16, [("a", "i8"), ("b", "f8")])))
+
+
+class Subclass(np.ndarray):
+    """Of which pickles have the name alone."""
+
+
+row("own subclass")(lambda nbytes: floats(nbytes).view(Subclass))
 row("matrix")(lambda nbytes: np.asmatrix(np.ones((nbytes // 8192, 1024))))
 row("masked")(lambda nbytes: np.ma.masked_array(np.ones(nbytes // 9), np.zeros(nbytes // 9, bool)))
 row("recarray, strided")(lambda nbytes: np.rec.array(np.zeros(nbytes // 8, "i4,f4"))[::2])
@@ -184,6 +192,13 @@ def _(nbytes: int) -> Any:
 
     array = pa.chunked_array([_texts(nbytes)], pa.large_string())
     return pd.Series(pd.arrays.ArrowExtensionArray(array))
+
+
+@row("text: polars")
+def _(nbytes: int) -> Any:
+    import polars as pl
+
+    return pl.Series(_texts(nbytes), dtype=pl.String)
 
 
 row("text: numpy objects")(_texts)

@@ -1,7 +1,7 @@
 """The tables of values in docs/benchmarks.md, as Markdown: private memory and seconds of a put and
 of a get of each row of value_rows.py, and lists beside pickle.
 
-    values.py [--bytes N] [--items-max N]
+    values.py [--bytes N] [--items-max N] [--row NAME]...
 
 It starts a node of the installed package. `cargo xtask values` runs it with the oldest and with the
 newest libraries.
@@ -47,11 +47,11 @@ def measured(node: Node, name: str, nbytes: int) -> dict[str, float]:
     return figures
 
 
-def memory_table(node: Node, nbytes: int) -> Iterator[str]:
+def memory_table(node: Node, nbytes: int, rows: list[str]) -> Iterator[str]:
     size = f"{nbytes / MB:,.0f} MB"
     yield f"| value of {size} | put, private MB | put, s | get, private MB | get, s |"
     yield "|---|---|---|---|---|"
-    for name in ROWS:
+    for name in rows:
         figures = measured(node, name, nbytes)
         memory = [f"{figures[key] / MB:,.0f}" for key in ("put_private", "get_private")]
         seconds = [f"{figures[key]:.2f}" for key in ("put_seconds", "get_seconds")]
@@ -59,7 +59,8 @@ def memory_table(node: Node, nbytes: int) -> Iterator[str]:
         yield f"| {name}{mark} | {memory[0]} | {seconds[0]} | {memory[1]} | {seconds[1]} |"
     yield ""
     for name, reason in PRIVATE_AT_PUT.items():
-        yield f"* *{name}*: {reason}."
+        if name in rows:
+            yield f"* *{name}*: {reason}."
 
 
 def best(act: Callable[[], Any], times: int) -> float:
@@ -102,14 +103,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bytes", type=int, default=10**9)
     parser.add_argument("--items-max", type=int, default=1_000_000)
+    parser.add_argument("--row", action="append", choices=list(ROWS), help="default: all")
     options = parser.parse_args()
+    rows = options.row or list(ROWS)
     versions = (f"{name} {importlib.metadata.version(name)}" for name in LIBRARIES)
     print(f"With {', '.join(versions)}:\n")
     with tempfile.TemporaryDirectory(prefix="vy-") as folder:
         # A value is there once; what the system rounds up to is not more than half of it.
         node = Node(Path(folder) / "node", size=str(2 * options.bytes + (64 << 20)))
         try:
-            for table in (memory_table(node, options.bytes), list_table(node, options.items_max)):
+            memory = memory_table(node, options.bytes, rows)
+            for table in (memory, list_table(node, options.items_max)):
                 for line in table:
                     print(line, flush=True)
                 print()

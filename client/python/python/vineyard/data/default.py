@@ -24,14 +24,14 @@ def describe(draft: PutDraft, value: Any) -> Tree:
     return tree
 
 
-def describe_pieces(draft: PutDraft, pieces: list[Any]) -> Tree:
-    """The tree of a pickle that was made already."""
-    size = sum(map(len, pieces))
+def describe_pickled(draft: PutDraft, pickled: bytes | list[Any]) -> Tree:
+    """The tree of a pickle that was made already, whole or in pieces."""
+    size = len(pickled) if type(pickled) is bytes else sum(map(len, pickled))
     return {
         "typename": "vineyard::PickleBuffer",
         "nbytes": size,
         "size_": size,
-        "buffer_": draft.blob_of(pieces),
+        "buffer_": draft.blob(pickled),
     }
 
 

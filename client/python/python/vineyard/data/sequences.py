@@ -16,9 +16,10 @@ import json
 import pickle
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
+from vineyard._C import _are_plain
 from vineyard.data import default
 from vineyard.data._draft import PutDraft, Tree
 from vineyard.data._reader import Reader
@@ -27,7 +28,9 @@ from vineyard.data._stream import Cycle, Stream
 
 # The released package stores all sequences as members; its tests ask for that up to nine items.
 _PLAIN_ITEMS_MAX = 9
-# To look at the types of so many items takes no longer than to make a pickler.
+# So many plain items are looked at one by one before they are pickled.
+_PICKLED_WHOLE_MAX = 1_000
+# If one of so few is not plain, no pickler is tried: to look at all of them takes no longer.
 _SHORT_ITEMS_MAX = 200
 # Small items beside large ones.
 _SMALL_ITEMS_MAX = 64
@@ -74,14 +77,14 @@ def describe(draft: PutDraft, value: Any) -> Tree:
     """
     if type(value) not in _SEQUENCES:
         return default.describe(draft, value)
-    if id(value) in draft.open:
+    if draft.open and id(value) in draft.open:
         raise Cycle
     if len(value) > _PLAIN_ITEMS_MAX and not (
         draft.repeated and _is_elsewhere(draft, map(id, value))
     ):
-        pieces = _pickled_if_plain(draft, value)
-        if pieces is not None:
-            return default.describe_pieces(draft, pieces)
+        pickled = _pickled_if_plain(draft, value)
+        if pickled is not None:
+            return default.describe_pickled(draft, pickled)
     content = _Content(draft, value)
     if not content.has_members():
         return default.describe(draft, value)
@@ -124,16 +127,22 @@ class _PlainPickler(pickle.Pickler):
         raise _NotPlain
 
 
-def _pickled_if_plain(draft: PutDraft, value: Any) -> list[Any] | None:
-    """The pickle of a sequence, in pieces; None if something is in it that may have to be a member:
-    what is not plain, or large.
+def _pickled_if_plain(draft: PutDraft, value: Any) -> bytes | list[Any] | None:
+    """The pickle of a sequence, whole or in pieces; None if something is in it that may have to be
+    a member: what is not plain, or large.
     """
     items = value[:] if type(value) is StoredList else value
-    if len(items) <= _SHORT_ITEMS_MAX:
-        if _PLAIN.issuperset(map(type, items)) and _has_own_builders(draft, _PLAIN):
-            return [pickle.dumps(items, 5)]
-        return None
-    if draft.open or not _has_own_builders(draft, _PICKLED):
+    if (
+        len(items) <= _PICKLED_WHOLE_MAX
+        and _are_plain(items)
+        and draft.context.known(_PLAIN, _builds_plain)
+    ):
+        return pickle.dumps(items, 5)
+    if (
+        len(items) <= _SHORT_ITEMS_MAX
+        or draft.open
+        or not draft.context.known(_PICKLED, _builds_pickled)
+    ):
         return None
     stream = Stream()
     try:
@@ -145,12 +154,17 @@ def _pickled_if_plain(draft: PutDraft, value: Any) -> list[Any] | None:
     return stream.pieces().parts()
 
 
-def _has_own_builders(draft: PutDraft, kinds: Collection[type]) -> bool:
-    """Whether no user has registered a builder for one of `kinds`, which can be hashed."""
-    own: bool = draft.context.known(
-        kinds, lambda context: all(type(context.find(kind)) is Builder for kind in kinds)
-    )
-    return own
+def _has_own_builders(context: Any, kinds: Iterable[type]) -> bool:
+    """Whether no user has registered a builder for one of `kinds`."""
+    return all(type(context.find(kind)) is Builder for kind in kinds)
+
+
+def _builds_plain(context: Any) -> bool:
+    return _has_own_builders(context, _PLAIN)
+
+
+def _builds_pickled(context: Any) -> bool:
+    return _has_own_builders(context, _PICKLED)
 
 
 def _members(draft: PutDraft, value: Any) -> Tree:

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, RemovedNode,
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, ListedEvents, RemovedNode,
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Trace, Tree};
 
@@ -210,6 +210,7 @@ verbs! {
     drain_node(node: NodeId, all: bool) -> Result<DrainProgress>;
     uncordon_node(node: NodeId) -> Result<()>;
     leave_cluster(discard: bool) -> Result<Left>;
+    list_events(after: u64, limit: u64) -> Result<ListedEvents>;
     token() -> Result<String>;
     sync_meta() -> Result<()>;
     debug() -> Result<()>;

@@ -192,6 +192,7 @@ macro_rules! use_every_verb {
         assert!($wait!(client.remove_node(STRANGER, false, true)).is_err());
         assert!($wait!(client.drain_node(STRANGER, false)).is_err());
         assert!($wait!(client.uncordon_node(STRANGER)).is_err());
+        assert_eq!($wait!(client.list_events(0, 1)).unwrap().events[0].kind, "started");
         // The only node of its cluster cannot leave.
         assert!($wait!(client.leave_cluster(true)).is_err());
         assert_eq!($wait!(client.token()).is_ok(), client.is_ipc());
@@ -212,7 +213,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 67] = [
+const VERBS: [&str; 68] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -255,6 +256,7 @@ const VERBS: [&str; 67] = [
     "drain_node",
     "uncordon_node",
     "leave_cluster",
+    "list_events",
     "token",
     "sync_meta",
     "debug",
@@ -337,6 +339,7 @@ macro_rules! call_one {
             "drain_node" => $wait!(client.drain_node(STRANGER, false)).map(drop),
             "uncordon_node" => $wait!(client.uncordon_node(STRANGER)),
             "leave_cluster" => $wait!(client.leave_cluster(true)).map(drop),
+            "list_events" => $wait!(client.list_events(0, 1)).map(drop),
             "token" => $wait!(client.token()).map(drop),
             "sync_meta" => $wait!(client.sync_meta()),
             "debug" => $wait!(client.debug()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, RemovedNode,
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, ListedEvents, RemovedNode,
 };
 use vineyard_wire::request::{DrainNode, RemoveNode};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Reply, Request};
@@ -74,6 +74,14 @@ impl Client {
     pub async fn leave_cluster(&self, discard: bool) -> Result<Left> {
         let request = Request::LeaveCluster { discard };
         let pick = only!(Reply::LeaveCluster(left) => left);
+        self.ask(request, pick).await
+    }
+
+    /// What has changed in the cluster since the event with the number `after`, as this node saw it: at most `limit`
+    /// events, the oldest first.
+    pub async fn list_events(&self, after: u64, limit: u64) -> Result<ListedEvents> {
+        let request = Request::ListEvents { after, limit };
+        let pick = only!(Reply::ListEvents(listed) => listed);
         self.ask(request, pick).await
     }
 

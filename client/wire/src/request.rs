@@ -171,6 +171,11 @@ pub enum Request {
     LeaveCluster {
         discard: bool,
     },
+    /// Ours: what has changed in the cluster since the event `after`, as the node that is asked saw it.
+    ListEvents {
+        after: u64,
+        limit: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -105,6 +105,7 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         Reply::RemoveNode(removed) => body.fields(removed),
         Reply::DrainNode(progress) => body.fields(progress),
         Reply::LeaveCluster(left) => body.fields(left),
+        Reply::ListEvents(listed) => body.fields(listed),
         Reply::Token { token } => body.field("token", token),
     }
 }
@@ -136,6 +137,7 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::DrainNode => Reply::DrainNode(all(text)?),
         Kind::UncordonNode => Reply::UncordonNode,
         Kind::LeaveCluster => Reply::LeaveCluster(all(text)?),
+        Kind::ListEvents => Reply::ListEvents(all(text)?),
         Kind::DebugCommand => Reply::DebugCommand,
         Kind::Register => Reply::Register(all(text)?),
         Kind::InstanceStatus => Reply::InstanceStatus(one(text, "meta")?),

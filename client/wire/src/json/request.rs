@@ -58,6 +58,7 @@ fn with_fields(body: Body, request: &Request) -> Body {
         Request::DrainNode(drain) => body.fields(drain),
         Request::UncordonNode { node } => body.field("node", node),
         Request::LeaveCluster { discard } => body.field("discard", discard),
+        Request::ListEvents { after, limit } => body.field("after", after).field("limit", limit),
         Request::GetName(get_name) => body.fields(get_name),
         Request::CreateStream(create) => body.fields(create),
         Request::OpenStream(open) => body.fields(open),
@@ -162,6 +163,10 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
         },
         Verb::LeaveCluster => Request::LeaveCluster {
             discard: one(text, "discard")?,
+        },
+        Verb::ListEvents => Request::ListEvents {
+            after: one(text, "after")?,
+            limit: one(text, "limit")?,
         },
         Verb::GetName => Request::GetName(all(text)?),
         Verb::CreateStream => Request::CreateStream(all(text)?),

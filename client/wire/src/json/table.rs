@@ -97,6 +97,7 @@ table! {
         DrainNode = "drain_node_request",
         UncordonNode = "uncordon_node_request",
         LeaveCluster = "leave_cluster_request",
+        ListEvents = "list_events_request",
     }
 }
 
@@ -150,6 +151,7 @@ table! {
         DrainNode = "drain_node_reply",
         UncordonNode = "uncordon_node_reply",
         LeaveCluster = "leave_cluster_reply",
+        ListEvents = "list_events_reply",
     }
 }
 

@@ -82,6 +82,9 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         Verb::LeaveCluster => any::<bool>()
             .prop_map(|discard| Request::LeaveCluster { discard })
             .boxed(),
+        Verb::ListEvents => any::<[u64; 2]>()
+            .prop_map(|[after, limit]| Request::ListEvents { after, limit })
+            .boxed(),
         Verb::Token => Just(Request::Token).boxed(),
         Verb::CreateBuffer
         | Verb::CreateBuffers

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, Recovery, RemovedNode,
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, ListedEvents, Recovery,
+    RemovedNode,
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Trace, Tree};
 
@@ -211,6 +212,7 @@ verbs! {
     uncordon_node(node: NodeId) -> Result<()>;
     leave_cluster(discard: bool) -> Result<Left>;
     recover_cluster(confirm: Option<String>) -> Result<Recovery>;
+    list_events(after: u64, limit: u64) -> Result<ListedEvents>;
     token() -> Result<String>;
     sync_meta() -> Result<()>;
     debug() -> Result<()>;

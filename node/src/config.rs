@@ -19,6 +19,7 @@ pub mod memory;
 pub mod passwords;
 pub mod remembered;
 pub mod resolve;
+pub mod settings;
 pub mod size;
 
 pub use descriptors::TooFewDescriptors;

@@ -21,6 +21,7 @@ use vineyard_wire::{Code, InstanceId, Status, Trace};
 
 use crate::actors::bulk::Bulk;
 use crate::actors::drain::Drain;
+use crate::actors::history::History;
 use crate::actors::local::LocalHandle;
 use crate::actors::migrator::Migrator;
 use crate::boot::identity::Identity;
@@ -51,6 +52,7 @@ pub(crate) struct NodeContext {
     pub(crate) local: LocalHandle,
     pub(crate) migrator: Migrator,
     pub(crate) drain: Drain,
+    pub(crate) history: History,
     /// This node has asked the cluster to take it out.
     pub(crate) leaves: Cell<bool>,
     pub(crate) bulk: Bulk,

@@ -113,6 +113,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::RemoveNode(remove) => members::remove_node(session, remove).await,
         Request::DrainNode(drain) => leaving::drain_node(session, drain).await,
         Request::UncordonNode { node } => leaving::uncordon_node(session, node).await,
+        Request::ListEvents { after, limit } => Ok(status::list_events(node, after, limit)),
         Request::LeaveCluster { discard } => leaving::leave_cluster(session, discard).await,
         Request::RecoverCluster(recover) => recover::recover_cluster(session, recover).await,
     }

@@ -22,6 +22,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use vineyard_env::{Env, NoFaults};
 use vineyard_net::{SystemLocal, SystemNetwork};
 use vineyard_raft::disk::SledDisk;
+use vineyard_raft::log_keys;
 use vineyard_shm::MemfdMemory;
 
 pub(crate) use threads::start_plain as start_plain_thread;
@@ -34,7 +35,7 @@ pub(crate) fn env(data_dir: &Path) -> io::Result<Env> {
         random: Arc::new(random::SystemRandom),
         network: Arc::new(SystemNetwork),
         local: Arc::new(SystemLocal),
-        disk: Arc::new(SledDisk::open(&data_dir.join("meta"))?),
+        disk: Arc::new(SledDisk::open(&data_dir.join("meta"), log_keys())?),
         memory: Arc::new(MemfdMemory),
         threads: Arc::new(threads::SystemThreads),
         host: Arc::new(host::SystemHost),

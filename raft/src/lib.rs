@@ -21,6 +21,8 @@ pub mod testing;
 mod types;
 
 pub use error::Error;
+/// The keys of the log's entries on the disk.
+pub use format::keys::entries as log_keys;
 pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status, Survey, Whereabouts};
 pub use options::Options;
 pub use peers::Dial;

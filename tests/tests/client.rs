@@ -192,6 +192,7 @@ macro_rules! use_every_verb {
         assert!($wait!(client.remove_node(STRANGER, false, true)).is_err());
         assert!($wait!(client.drain_node(STRANGER, false)).is_err());
         assert!($wait!(client.uncordon_node(STRANGER)).is_err());
+        assert_eq!($wait!(client.list_events(0, 1)).unwrap().events[0].kind, "started");
         // The only node of its cluster cannot leave.
         assert!($wait!(client.leave_cluster(true)).is_err());
         assert!($wait!(client.recover_cluster(None)).is_err());
@@ -213,7 +214,7 @@ macro_rules! use_every_verb {
 }
 
 /// Every verb that asks the node, by name.
-const VERBS: [&str; 68] = [
+const VERBS: [&str; 69] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -257,6 +258,7 @@ const VERBS: [&str; 68] = [
     "uncordon_node",
     "leave_cluster",
     "recover_cluster",
+    "list_events",
     "token",
     "sync_meta",
     "debug",
@@ -340,6 +342,7 @@ macro_rules! call_one {
             "uncordon_node" => $wait!(client.uncordon_node(STRANGER)),
             "leave_cluster" => $wait!(client.leave_cluster(true)).map(drop),
             "recover_cluster" => $wait!(client.recover_cluster(None)).map(drop),
+            "list_events" => $wait!(client.list_events(0, 1)).map(drop),
             "token" => $wait!(client.token()).map(drop),
             "sync_meta" => $wait!(client.sync_meta()),
             "debug" => $wait!(client.debug()),

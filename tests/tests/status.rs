@@ -119,6 +119,17 @@ fn one_dead_voter_is_a_degraded_cluster() {
     let status = asked.status().unwrap();
     assert!(status["cluster"]["leader"].is_u64(), "{status}");
     assert_eq!(unreachable(&status), 1, "{status}");
+    let doctor = asked.ctl(&["doctor"]).unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(
+        doctor.status.code() == Some(1) && said.contains("fail  members"),
+        "{said}"
+    );
+    wait::until("an event of it", SAID_WITHIN + BUSY, || {
+        let events = String::from_utf8(asked.ctl(&["events"])?.stdout)?;
+        Ok(events.contains("node_unreachable").then_some(()))
+    })
+    .unwrap();
 }
 
 #[test]

@@ -1,9 +1,15 @@
 //! The command line, as clap reads it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use vineyard_client::stream::ReaderStart;
+
+mod look;
+mod named;
+
+pub(crate) use look::{Bundle, By, Completions, Config, ConfigVerb, Doctor, Du, Events, Man, Top};
+pub(crate) use named::{Name, NameVerb, Stream, StreamVerb};
 
 const EXIT_CODES: &str = "Exit codes:\n  \
     0  done\n  \
@@ -52,7 +58,14 @@ impl Arguments {
             Verb::Leave(leave) => leave.output.output,
             Verb::Name(name) => name.output.output,
             Verb::Stream(stream) => stream.output.output,
-            Verb::Get(_) | Verb::Node => None,
+            Verb::Doctor(doctor) => doctor.output.output,
+            Verb::Top(top) => top.output.output,
+            Verb::Du(du) => du.output.output,
+            Verb::Events(events) => events.output.output,
+            Verb::Config(config) => config.output.output,
+            Verb::Get(_) | Verb::Bundle(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Node => {
+                None
+            }
         };
         short.or(self.format).unwrap_or(Format::Table)
     }
@@ -129,8 +142,25 @@ pub(crate) enum Verb {
     Recover(Recover),
     /// Print what `vineyardd --join` needs
     Token(Token),
+    /// Look for what is wrong, or may soon be: a line a check, with what to do; exit code 1 if something is wrong
+    Doctor(Doctor),
+    /// What each node has and does, again and again
+    Top(Top),
+    /// What the memory of the nodes is used for
+    Du(Du),
+    /// What has changed in the cluster since the node started, as it saw it
+    Events(Events),
+    /// Write what somebody needs who helps from afar into one file: status, checks, settings, events, the end of the
+    /// log. No secrets
+    Bundle(Bundle),
+    /// The settings of the node, and where they come from
+    Config(Config),
     /// Start three nodes and show what they do, step by step
     Demo(Output),
+    /// Print what a shell needs to complete words of this command line
+    Completions(Completions),
+    /// Write the manual pages of vineyardctl, of each of its verbs, and of vineyardd
+    Man(Man),
     /// Run a node in this process; takes the flags of vineyardd
     #[command(hide = true)]
     Node,
@@ -181,6 +211,9 @@ pub(crate) struct Ls {
     /// Only objects without a name, and that are no part of another one that is listed
     #[arg(long)]
     pub(crate) unnamed: bool,
+    /// Only objects with bytes on a node that has ended since
+    #[arg(long)]
+    pub(crate) lost: bool,
     /// The largest first, or by the name of the type; else by id
     #[arg(long, value_name = "WHAT", default_value = "id")]
     pub(crate) sort: Sort,
@@ -303,106 +336,23 @@ pub(crate) struct Rm {
     pub(crate) output: Output,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Name {
-    #[command(subcommand)]
-    pub(crate) verb: NameVerb,
-    /// table for people, json for programs
-    #[command(flatten)]
-    pub(crate) output: NameOutput,
-}
-
-/// `-o` that may also stand after `name ls` and `stream ls`.
-#[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct NameOutput {
-    /// table for people, json for programs
-    #[arg(short = 'o', long, value_name = "FORMAT", global = true)]
-    pub(crate) output: Option<Format>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum NameVerb {
-    /// Let a name point to an object, which is persisted
-    Set {
-        name: String,
-        id: String,
-        /// Refuse if the name exists
-        #[arg(long, conflicts_with = "if_equals")]
-        if_absent: bool,
-        /// Refuse unless the name points to this object now
-        #[arg(long, value_name = "ID")]
-        if_equals: Option<String>,
-    },
-    /// Print the id a name points to
-    Get {
-        name: String,
-        /// Wait so many seconds for the name to appear
-        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-        wait: Option<std::time::Duration>,
-    },
-    /// List names
-    Ls {
-        #[arg(default_value = "*")]
-        pattern: String,
-        /// At most this many
-        #[arg(long, default_value_t = 1000)]
-        limit: u64,
-    },
-    /// Remove names; their objects stay
-    Rm {
-        #[arg(required = true)]
-        names: Vec<String>,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Stream {
-    #[command(subcommand)]
-    pub(crate) verb: StreamVerb,
-    /// table for people, json for programs
-    #[command(flatten)]
-    pub(crate) output: NameOutput,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StreamVerb {
-    /// List the streams of this node
-    Ls,
-    /// One stream: chunks, bytes, cursors, who waits
-    Status {
-        /// Its id, or its name
-        stream: String,
-    },
-    /// Write the bytes of a stream's chunks as they come, until its end. It reads: nobody else gets what one of several
-    /// readers, or the only one, has got
-    Cat {
-        /// Its id, or its name
-        stream: String,
-        /// Which of several readers this is
-        #[arg(long)]
-        cursor: Option<String>,
-        /// Where to begin: next, start or the number of a chunk
-        #[arg(long, default_value = "next", value_parser = start)]
-        from: ReaderStart,
-        /// Leave after so many chunks; the stream takes it as the end of a reader
-        #[arg(long)]
-        chunks: Option<u64>,
-    },
-    /// Drop streams with their chunks; those who wait are told
-    Rm {
-        /// Ids or names
-        #[arg(required = true)]
-        streams: Vec<String>,
-    },
-}
-
-fn start(text: &str) -> Result<ReaderStart, String> {
-    match (text, text.parse()) {
-        ("next", _) => Ok(ReaderStart::Next),
-        ("start", _) => Ok(ReaderStart::Start),
-        (_, Ok(number)) => Ok(ReaderStart::Number(number)),
-        _ => Err("write next, start or the number of a chunk".to_owned()),
+/// Whether a command line that cannot be read asks for JSON.
+pub(crate) fn want_json(args: &[OsString]) -> bool {
+    let words = args.iter().map(|word| word.to_string_lossy());
+    let mut is_value = false;
+    for word in words {
+        let joined = ["--format=", "--output=", "-o="];
+        if (is_value && word == "json")
+            || joined
+                .iter()
+                .any(|flag| word.strip_prefix(flag) == Some("json"))
+            || word == "-ojson"
+        {
+            return true;
+        }
+        is_value = ["--format", "--output", "-o"].contains(&&*word);
     }
+    false
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {

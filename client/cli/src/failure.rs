@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use serde_json::json;
 use vineyard_client::Error;
 
 use crate::health::Health;
@@ -68,6 +69,31 @@ impl Failure {
             doing: doing.into(),
             source,
         }
+    }
+
+    /// What kind of failure it was, in one word that scripts can rely on.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.code() {
+            USAGE => "usage",
+            UNREACHABLE => "unreachable",
+            NOT_FOUND => "not_found",
+            DEADLINE => "deadline",
+            LOST => "lost",
+            INTERRUPTED => "interrupted",
+            _ => match self {
+                Self::Call { source, .. } | Self::NotServed { source, .. }
+                    if source.code().is_some() =>
+                {
+                    "refused"
+                }
+                _ => "failed",
+            },
+        }
+    }
+
+    /// For programs.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        json!({ "code": self.code(), "kind": self.kind(), "message": self.to_string() })
     }
 
     pub(crate) fn code(&self) -> u8 {
@@ -160,5 +186,25 @@ mod tests {
         );
         assert_eq!(Failure::Usage("x".into()).code(), USAGE);
         assert_eq!(Failure::Demo("x".into()).code(), FAILED);
+    }
+
+    #[test]
+    fn a_program_reads_code_kind_and_message() {
+        let refused = Failure::Call {
+            tried: "put".into(),
+            source: Error::Status {
+                code: Code::NotEnoughMemory,
+                message: "full".into(),
+            },
+        };
+        let message = "put: NotEnoughMemory: full";
+        assert_eq!(
+            refused.json(),
+            json!({ "code": 1, "kind": "refused", "message": message })
+        );
+        assert_eq!(Failure::Demo("x".into()).kind(), "failed");
+        assert_eq!(Failure::NotFound("x".into()).kind(), "not_found");
+        assert_eq!(Failure::Usage("x".into()).kind(), "usage");
+        assert_eq!(Failure::Interrupted.kind(), "interrupted");
     }
 }

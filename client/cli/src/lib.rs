@@ -1,8 +1,9 @@
 //! `vineyardctl`: the command line for people and scripts.
 //!
 //! Promise: a table for people and JSON for programs on each verb, an exit code that says what kind of failure it
-//! was, and errors that say what was tried. It talks to a node through the Rust client only; it never opens a node's
-//! files. The hidden verb `node` starts this same binary as a node, so that one package builds the whole product.
+//! was, and errors that say what was tried. It talks to a node through the Rust client only; `doctor`, `config` and
+//! `bundle` also look at the process and the files of a node on this machine, and change none. The hidden verb `node`
+//! starts this same binary as a node, so that one package builds the whole product.
 
 use std::ffi::OsString;
 use std::io;
@@ -12,12 +13,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 mod args;
 mod demo;
+mod doctor;
 mod failure;
 mod file;
 mod find;
 mod health;
 mod output;
+mod process;
 mod progress;
+mod time;
 mod tree;
 mod verbs;
 
@@ -35,29 +39,40 @@ pub fn main_beside(args: Vec<OsString>, node_command: io::Result<Vec<OsString>>)
     if args.get(1).is_some_and(|verb| verb == "node") {
         return node(args);
     }
-    let arguments = match Arguments::try_parse_from(args) {
+    let arguments = match Arguments::try_parse_from(&args) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            if error.use_stderr() {
-                // It quotes words of the command line, which may be names of files that others chose.
-                output::show(&error.render().to_string());
-                return failure::USAGE;
-            }
-            // Help. Printing fails only if the terminal is gone; then no message helps.
-            let _ = error.print();
-            return 0;
-        }
+        Err(error) => return unread(&args, &error),
     };
+    let format = arguments.format();
     match run(arguments, node_command) {
         Ok(()) => 0,
         Err(failure) => {
             // What is printed says already how the cluster is.
             if !matches!(failure, Failure::Unwell(_)) {
-                output::complain(&failure.to_string());
+                output::complain_of(format, &failure);
             }
             failure.code()
         }
     }
+}
+
+/// Help, or a command line that means nothing.
+fn unread(args: &[OsString], error: &clap::Error) -> u8 {
+    if !error.use_stderr() {
+        // Printing fails only if the terminal is gone; then no message helps.
+        let _ = error.print();
+        return 0;
+    }
+    // It quotes words of the command line, which may be names of files that others chose.
+    let text = error.render().to_string();
+    match args::want_json(args) {
+        true => {
+            let message = text.trim().trim_start_matches("error: ").to_owned();
+            output::complain_of(Format::Json, &Failure::Usage(message));
+        }
+        false => output::show(&text),
+    }
+    failure::USAGE
 }
 
 fn node(args: Vec<OsString>) -> u8 {
@@ -112,6 +127,14 @@ async fn perform(
         Verb::Name(name) => verbs::name::run(place, format, name).await,
         Verb::Stream(stream) => verbs::stream::run(place, format, stream).await,
         Verb::Token(token) => verbs::token::run(place, token.verb.as_ref(), format).await,
+        Verb::Doctor(_) => doctor::run(place, format).await,
+        Verb::Top(top) => verbs::top::run(place, format, top).await,
+        Verb::Du(du) => verbs::du::run(place, format, du).await,
+        Verb::Events(events) => verbs::events::run(place, format, events).await,
+        Verb::Bundle(bundle) => verbs::bundle::run(place, bundle).await,
+        Verb::Config(config) => verbs::config::run(place, format, config).await,
+        Verb::Completions(completions) => verbs::completions::run(completions.shell),
+        Verb::Man(man) => verbs::man::run(&man.folder),
         Verb::Demo(_) => {
             let command = node_command.map_err(|e| Failure::local("find this program", e))?;
             demo::run(format, command).await

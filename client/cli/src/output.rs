@@ -7,8 +7,10 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, presets};
 use serde::Serialize;
+use serde_json::json;
 use vineyard_net::text::{printable, printable_json};
 
+use crate::args::Format;
 use crate::failure::Failure;
 
 /// Columns of text under headers.
@@ -55,6 +57,12 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     put(&printable_json(&text))
 }
 
+/// Prints `value` as JSON on one line.
+pub(crate) fn print_line(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).expect("what is printed has a JSON form");
+    put(&printable_json(&text))
+}
+
 /// Prints `line` and a line end.
 pub(crate) fn print(line: &str) -> Result<(), Failure> {
     put(&printable(line))
@@ -67,6 +75,11 @@ pub(crate) fn clear() -> Result<(), Failure> {
         true => put(HOME_AND_CLEAR),
         false => Ok(()),
     }
+}
+
+/// Prints text of many lines that this program wrote itself.
+pub(crate) fn print_text(text: &str) -> Result<(), Failure> {
+    put(text.trim_end())
 }
 
 /// A reader that went away (`| head`) is no failure.
@@ -82,6 +95,25 @@ fn put(text: &str) -> Result<(), Failure> {
 /// Says on stderr what went wrong, on one line.
 pub(crate) fn complain(message: &str) {
     eprintln!("vineyardctl: {}", printable(message));
+}
+
+/// Says on stderr what ended the command: for programs as one JSON object on one line.
+pub(crate) fn complain_of(format: Format, failure: &Failure) {
+    match format {
+        Format::Json => eprintln!("{}", printable_json(&failure.json().to_string())),
+        Format::Table => complain(&failure.to_string()),
+    }
+}
+
+/// Says on stderr what is not as it was asked for, and ends nothing.
+pub(crate) fn warn(format: Format, message: &str) {
+    match format {
+        Format::Json => {
+            let text = json!({ "warning": message }).to_string();
+            eprintln!("{}", printable_json(&text));
+        }
+        Format::Table => complain(message),
+    }
 }
 
 /// Prints `text` on stderr, line by line.

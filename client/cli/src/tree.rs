@@ -1,5 +1,7 @@
 //! The metadata trees this command line makes, and what it reads from others'.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{InstanceId, ObjectId, Tree};
@@ -34,12 +36,41 @@ pub(crate) fn object(typename: &str, instance: InstanceId, parts: &[(String, Par
     tree
 }
 
+/// The ids that are a part of another object of the list.
+pub(crate) fn parts(found: &BTreeMap<ObjectId, Tree>) -> BTreeSet<ObjectId> {
+    fn collect(tree: &Tree, into: &mut BTreeSet<ObjectId>) {
+        for member in tree.values().filter_map(Value::as_object) {
+            into.extend(text(member, key::ID).parse::<ObjectId>().ok());
+            collect(member, into);
+        }
+    }
+    let mut parts = BTreeSet::new();
+    found.values().for_each(|tree| collect(tree, &mut parts));
+    parts
+}
+
 pub(crate) fn text<'a>(tree: &'a Tree, name: &str) -> &'a str {
     tree.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 pub(crate) fn number(tree: &Tree, name: &str) -> Option<u64> {
     tree.get(name).and_then(Value::as_u64)
+}
+
+/// The blobs of an object, and of all objects below it.
+pub(crate) fn blobs(tree: &Tree) -> Vec<BlobPart> {
+    fn collect(tree: &Tree, into: &mut Vec<BlobPart>) {
+        for member in tree.values() {
+            match (blob(member), member.as_object()) {
+                (Some(blob), _) => into.push(blob),
+                (None, Some(below)) => collect(below, into),
+                (None, None) => {}
+            }
+        }
+    }
+    let mut blobs = Vec::new();
+    collect(tree, &mut blobs);
+    blobs
 }
 
 /// A blob member of a tree, and where it is.
@@ -51,9 +82,12 @@ pub(crate) struct BlobPart {
 
 /// `member` as a blob; `None` if it is something else.
 pub(crate) fn blob(member: &Value) -> Option<BlobPart> {
-    let node = member
-        .as_object()
-        .filter(|node| text(node, key::TYPENAME) == BLOB_TYPENAME)?;
+    bare_blob(member.as_object()?)
+}
+
+/// `node` as a blob; `None` if it is something else.
+pub(crate) fn bare_blob(node: &Tree) -> Option<BlobPart> {
+    let node = Some(node).filter(|node| text(node, key::TYPENAME) == BLOB_TYPENAME)?;
     let id = text(node, key::ID).parse().ok()?;
     Some(BlobPart {
         id,

@@ -38,7 +38,13 @@ impl Node {
             .unwrap();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let child = bare()
-            .args(["node", "--listen=127.0.0.1:0", "--size=160M", "--socket"])
+            .args([
+                "node",
+                "--listen=127.0.0.1:0",
+                "--size=160M",
+                "--name=tested",
+                "--socket",
+            ])
             .arg(folder.path().join("sock"))
             .stderr(log)
             .spawn()
@@ -331,6 +337,23 @@ fn exit_codes_say_what_kind_of_failure_it_was() {
     assert_eq!(node.code(&["put", "/dev/null"]), 0, "what a device gives");
     assert_eq!(node.code(&["name", "set", "a", "not-an-id"]), 2);
     assert_eq!(node.code(&["frobnicate"]), 2);
+    let stderr = |args: &[&str]| String::from_utf8(node.run(args).stderr).unwrap();
+    assert!(stderr(&["stauts"]).contains("'status'"), "the nearest verb");
+    assert!(stderr(&["ls", "--limt", "3"]).contains("'--limit'"));
+    for (args, code, kind) in [
+        (
+            &["name", "get", "nothing", "-o", "json"][..],
+            4,
+            "not_found",
+        ),
+        (&["stauts", "-o", "json"], 2, "usage"),
+        (&["ls", "--socket", "/no/such", "-o=json"], 3, "unreachable"),
+        (&["put", "/no/such/file", "--format=json"], 1, "failed"),
+    ] {
+        let said: Value = serde_json::from_str(&stderr(args)).unwrap();
+        assert_eq!((&said["code"], &said["kind"]), (&code.into(), &kind.into()));
+        assert!(!said["message"].as_str().unwrap().is_empty(), "{said}");
+    }
     assert_eq!(node.code(&["node", "--frobnicate"]), 2);
     let huge = node.path("huge");
     fs::File::create(&huge).unwrap().set_len(1 << 30).unwrap();
@@ -360,4 +383,91 @@ fn an_unreachable_node_is_named_with_what_was_tried() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
+
+#[test]
+fn an_operator_sees_what_a_node_has_and_does() {
+    let node = Node::start();
+    let input = node.path("in");
+    fs::write(&input, noise(1_000_000)).unwrap();
+    node.ok(&["put", text(&input), "--name", "mine"]);
+    node.ok(&["put", text(&input)]);
+    let checks = node.json(&["doctor", "-o", "json"]);
+    let of = |name: &str| {
+        let all = checks["checks"].as_array().unwrap();
+        all.iter().find(|one| one["check"] == name).unwrap()
+    };
+    assert_eq!(checks["ok"], true, "{checks}");
+    for name in ["node", "quorum", "members", "versions", "clocks", "socket"] {
+        assert_eq!(of(name)["result"], "ok", "{checks}");
+    }
+    assert!(of("disk")["found"].as_str().unwrap().contains("sock.data"));
+    assert_ne!(of("sync")["result"], "skip", "{checks}");
+    let apart = node.run(&["doctor", "--endpoint", &node.endpoint(), "-o", "json"]);
+    assert!(String::from_utf8_lossy(&apart.stdout).contains("asked over TCP"));
+    assert_eq!(node.code(&["doctor", "--socket", "/no/such"]), 1);
+
+    for by in ["node", "type", "name"] {
+        let used = node.json(&["du", "--by", by, "-o", "json"]);
+        assert_eq!(used["used_bytes"], 2_000_000, "{used}");
+        assert_eq!(used["not_listed_bytes"], 0, "{used}");
+    }
+    let by_name = node.ok(&["du", "--by", "name"]);
+    assert!(by_name.contains("mine") && by_name.contains("used in all"));
+    let top = node.ok(&["top", "--count", "2", "--every", "0.05"]);
+    assert!(top.contains("entries/s") && top.contains("+0 B"), "{top}");
+    assert_eq!(
+        node.json(&["ls", "--lost", "-o", "json"]),
+        Value::Array(vec![])
+    );
+    let events = node.ok(&["events", "-o", "json"]);
+    let first: Value = serde_json::from_str(events.lines().next().unwrap()).unwrap();
+    assert_eq!(first["kind"], "started", "{events}");
+}
+
+#[test]
+fn what_an_operator_passes_on_has_no_secret() {
+    let node = Node::start();
+    let input = node.path("in");
+    fs::write(&input, "x").unwrap();
+    node.ok(&["put", text(&input), "--name", "a-private-name"]);
+    let settings = node.json(&["config", "show", "-o", "json"]);
+    let of = |name: &str| {
+        let all = settings.as_array().unwrap();
+        all.iter().find(|one| one["name"] == name).unwrap().clone()
+    };
+    assert_eq!(
+        (&of("size")["value"], &of("size")["origin"]),
+        (&"160 MiB".into(), &"flag".into())
+    );
+    assert_eq!(of("rpc")["origin"], "remembered");
+    assert_eq!(of("log")["origin"], "default");
+    let table = node.ok(&["config", "show", "--origin", "--", "--size=1M"]);
+    assert!(
+        table.contains("1 MiB") && table.contains("default"),
+        "{table}"
+    );
+    assert_eq!(node.code(&["config", "show", "--", "--siez=1M"]), 2);
+
+    let token = node.ok(&["token"]);
+    let secret = token.rsplit('.').next().unwrap();
+    let (plain, hashed) = (node.path("plain"), node.path("hashed"));
+    node.ok(&["bundle", text(&plain)]);
+    node.ok(&["bundle", "--redact", text(&hashed)]);
+    assert_eq!(node.code(&["bundle", text(&plain)]), 1, "it is there");
+    let found: Value = serde_json::from_slice(&fs::read(&plain).unwrap()).unwrap();
+    let log = found["log"]["lines"].to_string();
+    assert!(log.contains("ready; to add a node"), "{found}");
+    assert_eq!(found["events"][0]["kind"], "started", "{found}");
+    assert_eq!(found["doctor"][0]["check"], "node");
+    for file in [&plain, &hashed] {
+        let text = fs::read_to_string(file).unwrap();
+        assert!(!text.contains(secret), "{}", file.display());
+        assert_eq!(
+            text.contains("\"tested\""),
+            file == &plain,
+            "{}",
+            file.display()
+        );
+    }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, Recovery, RemovedNode,
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, ListedEvents, Recovery,
+    RemovedNode,
 };
 use vineyard_wire::request::{DrainNode, RecoverCluster, RemoveNode};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Reply, Request};
@@ -86,6 +87,14 @@ impl Client {
         let within = 4 * self.options().deadline;
         let pick = only!(Reply::RecoverCluster(recovery) => recovery);
         self.ask_within(within, request, pick).await
+    }
+
+    /// What has changed in the cluster since the event with the number `after`, as this node saw it: at most `limit`
+    /// events, the oldest first.
+    pub async fn list_events(&self, after: u64, limit: u64) -> Result<ListedEvents> {
+        let request = Request::ListEvents { after, limit };
+        let pick = only!(Reply::ListEvents(listed) => listed);
+        self.ask(request, pick).await
     }
 
     /// What another node needs to join the cluster. Told over the Unix socket only.

@@ -160,6 +160,8 @@ pub struct About {
     pub applied_index: u64,
     /// Why it takes no part in the cluster any more.
     pub failure: Option<String>,
+    /// Its clock.
+    pub unix_ms: u64,
 }
 
 /// Where a process listens that the cluster has not registered there.

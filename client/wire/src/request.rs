@@ -174,6 +174,11 @@ pub enum Request {
     /// Ours: makes the node that is asked the only one of a cluster whose majority is gone for ever. Answered on the
     /// Unix socket only.
     RecoverCluster(RecoverCluster),
+    /// Ours: what has changed in the cluster since the event `after`, as the node that is asked saw it.
+    ListEvents {
+        after: u64,
+        limit: u64,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,9 +17,10 @@ use vineyard_wire::{InstanceId, NodeId};
 
 use crate::actors::bulk::Bulk;
 use crate::actors::drain::Drain;
+use crate::actors::history::History;
 use crate::actors::local::LocalHandle;
 use crate::actors::migrator::Migrator;
-use crate::actors::{discards, follow, liveness, places};
+use crate::actors::{discards, follow, history, liveness, places};
 use crate::boot::admission;
 use crate::boot::identity::{BOOTS_MAX, Identity};
 use crate::boot::registration::{self, Boot};
@@ -423,6 +424,7 @@ async fn assemble(
         boot,
         migrator: Migrator::start(limits.mailbox_capacity, limits.migrations_max),
         drain: Drain::default(),
+        history: History::default(),
         leaves: Cell::new(false),
         logins: config
             .passwords
@@ -474,6 +476,7 @@ fn tend(context: &Rc<NodeContext>) -> Vec<JoinHandle<()>> {
         tokio::task::spawn_local(reap(context.clone())),
         tokio::task::spawn_local(discards::discard(context.clone())),
         tokio::task::spawn_local(places::keep(context.clone())),
+        tokio::task::spawn_local(history::watch(context.clone())),
     ]
 }
 

@@ -13,9 +13,10 @@ use vineyard_wire::limits::ENDPOINT_BYTES_MAX;
 
 use crate::config::{size, with_port};
 
+mod file;
 mod table;
 
-pub use table::help;
+pub use table::{ABOUT, Documented, documented, help};
 use table::{Meaning, Ours, Spec, Takes};
 
 /// Flag files may name further flag files, this deep.
@@ -26,6 +27,8 @@ const FLAGFILE_DEPTH_MAX: usize = 8;
 pub struct Flags {
     pub help: bool,
     pub version: bool,
+    /// The settings file.
+    pub config: Option<PathBuf>,
     pub socket: Option<String>,
     pub socket_mode: Option<u32>,
     pub size_bytes: Option<u64>,
@@ -87,6 +90,14 @@ pub enum FlagError {
     },
     #[error("cannot read the flag file {}: {source}", path.display())]
     FlagFile { path: PathBuf, source: io::Error },
+    #[error("--config {}, line {line}: {reason}", path.display())]
+    ConfigLine {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+    #[error("cannot read the settings file {}: {source}", path.display())]
+    ConfigFile { path: PathBuf, source: io::Error },
     #[error("flag files name each other more than {FLAGFILE_DEPTH_MAX} deep, at {}", path.display())]
     FlagFileDepth { path: PathBuf },
 }
@@ -177,12 +188,12 @@ impl Flags {
             value: value.to_owned(),
             reason,
         };
+        let on = || switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()));
         let text = || Some(value.to_owned()).filter(|v| !v.is_empty());
         match ours {
-            Ours::Help => self.help = switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?,
-            Ours::Version => {
-                self.version = switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?
-            }
+            Ours::Help => self.help = on()?,
+            Ours::Version => self.version = on()?,
+            Ours::Config => self.config = text().map(PathBuf::from),
             Ours::Socket => self.socket = text(),
             Ours::SocketMode => self.socket_mode = Some(mode(value).map_err(bad)?),
             Ours::Size => self.size_bytes = size::parse(value).map_err(|e| bad(e.to_string()))?,
@@ -192,12 +203,8 @@ impl Flags {
             Ours::Advertise => self.advertise = Some(advertise(value).map_err(bad)?),
             Ours::RpcSocketPort => self.rpc_socket_port = Some(port(value).map_err(bad)?),
             Ours::Join => self.join = endpoints(value).map_err(bad)?,
-            Ours::Found => {
-                self.found = switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?
-            }
-            Ours::Moved => {
-                self.moved = switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?
-            }
+            Ours::Found => self.found = on()?,
+            Ours::Moved => self.moved = on()?,
             Ours::Token => {
                 self.notices.push(TOKEN_IS_SEEN.to_owned());
                 self.token = text();
@@ -223,14 +230,11 @@ impl Flags {
             }
             Ours::Deployment => self.deployment = Some(deployment(value).map_err(bad)?),
             Ours::Compression => {
-                self.compression = Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?);
+                self.compression = Some(on()?);
             }
-            Ours::Rpc => {
-                self.rpc = Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?)
-            }
+            Ours::Rpc => self.rpc = Some(on()?),
             Ours::RpcOpenToAnyone => {
-                self.rpc_open_to_anyone =
-                    Some(switch(value).ok_or_else(|| bad(NOT_A_SWITCH.to_owned()))?);
+                self.rpc_open_to_anyone = Some(on()?);
             }
             Ours::Http => self.http = Some(on_or_off(value).map_err(bad)?),
             Ours::HttpHost => {

@@ -13,7 +13,7 @@ use crate::config::{Config, ConfigError, FlagError, Flags, LogFormat, Machine, f
 use crate::system::ownership;
 
 /// The consensus library logs each of its steps at `info`.
-const LOG_DEFAULT: &str = "info,openraft=warn";
+pub(super) const LOG_DEFAULT: &str = "info,openraft=warn";
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -63,17 +63,22 @@ pub enum LoadError {
 
 /// `args` without the program's name.
 pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
-    let flags = Flags::parse(args, &|path| std::fs::read_to_string(path))?;
-    if flags.help {
+    let told = Flags::parse(args, &|path| std::fs::read_to_string(path))?;
+    if told.help {
         return Ok(Loaded::Print(flags::help()));
     }
-    if flags.version {
+    if told.version {
         return Ok(Loaded::Print(format!(
             "vineyardd version {}\n",
             env!("CARGO_PKG_VERSION")
         )));
     }
-    let mut flags = resolve::with_variables(flags, machine)?;
+    let stages = complete(told, machine)?;
+    if let Some(path) = stages.file {
+        let trusted = ownership::check_trusted(&path);
+        trusted.map_err(|source| FlagError::ConfigFile { path, source })?;
+    }
+    let mut flags = stages.all;
     if let Some(path) = resolve::token_file(&flags, machine)? {
         flags.token = Some(token(path)?);
     }
@@ -94,6 +99,47 @@ pub fn load(args: Vec<String>, machine: &Machine) -> Result<Loaded, LoadError> {
         remembered,
         moved: flags.moved,
     })))
+}
+
+/// What was told, from the nearest source to the farthest: each has the gaps of the one before filled.
+pub(super) struct Stages {
+    pub(super) line: Flags,
+    pub(super) environment: Flags,
+    pub(super) all: Flags,
+    /// The settings file.
+    pub(super) file: Option<PathBuf>,
+}
+
+/// Fills the gaps of a command line from the environment, then from the settings file.
+pub(super) fn complete(line: Flags, machine: &Machine) -> Result<Stages, LoadError> {
+    let environment = resolve::with_variables(line.clone(), machine)?;
+    let file = environment.config.as_ref();
+    let file = file.map(|path| machine.current_dir.join(path));
+    let all = match file.clone() {
+        None => environment.clone(),
+        Some(path) => {
+            let text = std::fs::read_to_string(&path);
+            let text = text.map_err(|source| FlagError::ConfigFile {
+                path: path.clone(),
+                source,
+            })?;
+            let file = Flags::of_file(&path, &text)?;
+            let token_file = file.token_file.clone();
+            // The file may say that this node joins; then the environment may have the token.
+            let mut all = resolve::with_variables(environment.clone().filled_from(file), machine)?;
+            let is_told = all.token.is_some() || all.token_file.is_some();
+            if !is_told && (all.found || !all.join.is_empty()) {
+                all.token_file = token_file;
+            }
+            all
+        }
+    };
+    Ok(Stages {
+        line,
+        environment,
+        all,
+        file,
+    })
 }
 
 fn token(path: PathBuf) -> Result<String, LoadError> {
@@ -171,6 +217,29 @@ mod tests {
             Vec::<String>::new(),
             "half of the group's"
         );
+    }
+
+    #[test]
+    fn a_settings_file_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let text = format!("data-dir = {}\nsize = 8M\nname = blue\n", at("data"));
+        std::fs::write(at("conf"), text).unwrap();
+        let conf = format!("--config={}", at("conf"));
+        match load_here(&[&conf, "--size=4M"]) {
+            Ok(Loaded::Run(startup)) => {
+                assert_eq!(startup.config.size_bytes, 4 << 20);
+                assert_eq!(startup.config.name.as_deref(), Some("blue"));
+            }
+            other => panic!("{other:?}"),
+        }
+        let open = std::fs::Permissions::from_mode(0o666);
+        std::fs::set_permissions(at("conf"), open).unwrap();
+        let said = load_here(&[&conf]).unwrap_err().to_string();
+        assert!(said.contains(&at("conf")), "{said}");
+        let said = load_here(&["--config=/no/such"]).unwrap_err().to_string();
+        assert!(said.contains("/no/such"), "{said}");
     }
 
     #[test]

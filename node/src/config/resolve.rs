@@ -1,5 +1,5 @@
-//! Makes a `Config`: each setting from its flag, else the environment, else `node.json` of the data directory, else the
-//! default.
+//! Makes a `Config`: each setting from its flag, else the environment, else the settings file, else `node.json` of the
+//! data directory, else the default.
 //!
 //! Pure: the machine's facts and the remembered settings are arguments.
 
@@ -77,6 +77,9 @@ pub fn with_variables(mut flags: Flags, machine: &Machine) -> Result<Flags, Conf
             reason,
         }
     };
+    flags.config = flags
+        .config
+        .or_else(|| variable("VINEYARD_CONFIG").map(PathBuf::from));
     flags.socket = flags.socket.or_else(|| variable("VINEYARD_SOCKET"));
     flags.data_dir = flags
         .data_dir

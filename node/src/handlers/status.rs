@@ -130,6 +130,7 @@ fn describe(members: &Members, instance: &Instance, told: Told, commit_index: u6
             lag: Some(commit_index.saturating_sub(about.applied_index)),
             version: Some(about.version),
             uptime_ms: Some(about.uptime_ms),
+            unix_ms: Some(about.unix_ms),
             failure: about.failure,
             ..NodeAbout::default()
         })
@@ -145,6 +146,10 @@ fn describe(members: &Members, instance: &Instance, told: Told, commit_index: u6
         pieces,
         streams,
     }
+}
+
+pub(super) fn list_events(node: &NodeContext, after: u64, limit: u64) -> Reply {
+    Reply::ListEvents(node.history.after(after, limit))
 }
 
 /// The token lets nodes join, so it is given only to clients on the Unix socket.

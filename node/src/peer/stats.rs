@@ -151,6 +151,7 @@ fn about(node: &NodeContext) -> About {
         commit_index: group.commit_index,
         applied_index: group.applied_index,
         failure: group.failure,
+        unix_ms: node.env.clock.unix_ms(),
     }
 }
 

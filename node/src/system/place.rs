@@ -185,7 +185,7 @@ mod tests {
 
     async fn start(dir: &Path, moved: bool) -> io::Result<()> {
         let _alone = ALONE.lock().await;
-        let disk = SledDisk::open(&dir.join("meta"))?;
+        let disk = SledDisk::open(&dir.join("meta"), vineyard_raft::log_keys())?;
         take(dir, &disk, moved).await
     }
 

@@ -21,6 +21,7 @@ mod writer;
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,11 +30,9 @@ use std::thread::JoinHandle;
 
 use vineyard_env::{Batch, Disk, Done, Pair};
 
-use crate::format::keys;
-
 use descriptors::{Spares, Take};
 use files::Files;
-use journal::live::{Live, LogKeys};
+use journal::live::{Live, LogKeys, is_of};
 use queue::Write;
 use writer::{Sync, Writer};
 
@@ -50,13 +49,10 @@ pub struct SledDisk {
 }
 
 impl SledDisk {
-    /// Opens or creates the database in `path`. One process at a time may have it open.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    /// Opens or creates the database in `path`. What stands under the keys `log` is kept in the journal alone: many
+    /// small values, of which the oldest are deleted first. One process at a time may have it open.
+    pub fn open(path: &Path, log: Range<Vec<u8>>) -> io::Result<Self> {
         let sync = |mut files: Files| -> Sync { Box::new(move |step| files.sync(step)) };
-        let log = LogKeys {
-            from: keys::entry(0),
-            to: keys::entries_end(),
-        };
         Self::open_with(path, log, sync, Box::new(descriptors::take))
     }
 
@@ -95,7 +91,7 @@ impl SledDisk {
 impl Disk for SledDisk {
     fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let live = journal::lock(&self.live);
-        if live.keys().has(key) {
+        if is_of(live.keys(), key) {
             return live.get(key);
         }
         drop(live);

@@ -42,6 +42,11 @@ pub(crate) fn entries_end() -> Vec<u8> {
     vec![LAYOUT, b'l' + 1]
 }
 
+/// The keys of all entries.
+pub fn entries() -> std::ops::Range<Vec<u8>> {
+    entry(0)..entries_end()
+}
+
 /// Where a chunk of snapshot `number` stands.
 pub(crate) fn chunk(number: u64, part: u32) -> Vec<u8> {
     let mut key = vec![LAYOUT, b's'];

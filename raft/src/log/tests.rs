@@ -42,7 +42,7 @@ fn openraft_accepts_the_store_on_a_memory_disk() {
 fn openraft_accepts_the_store_on_a_sled_disk() {
     let stores = Stores(|| {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Arc::new(SledDisk::open(folder.path()).unwrap());
+        let disk = Arc::new(SledDisk::open(folder.path(), keys::entries()).unwrap());
         (folder, disk as Arc<dyn Disk>)
     });
     TypeConfig::run(Suite::test_all(stores)).unwrap();

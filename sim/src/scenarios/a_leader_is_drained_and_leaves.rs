@@ -12,6 +12,8 @@ use crate::stage::{Outcome, Settings, Stage, run};
 
 const NODES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(200);
+/// At an event, before it is missed.
+const LOOKS: usize = 25;
 
 pub fn play(settings: Settings) -> Outcome {
     run(settings, direct)
@@ -65,11 +67,27 @@ async fn direct(stage: Stage) {
         for id in [named, transient] {
             insist(|| client.get(id)).await?;
         }
-        insist(|| publish(&client, "after")).await
+        insist(|| publish(&client, "after")).await?;
+        is_told(&client, node).await
     });
     let read = read.await;
     let whole = matches!(read, Some(Ok(_)));
+    let told = matches!(read, Some(Ok(true)));
+    stage.demand(told, &format!("that it left is an event: {read:?}"));
     stage.demand(whole, &format!("nothing was lost with it: {read:?}"));
+}
+
+/// Whether the node that is asked tells in time that `node` is no member any more.
+async fn is_told(client: &Client, node: NodeId) -> Result<bool, Error> {
+    for _ in 0..LOOKS {
+        let listed = insist(|| client.list_events(0, u64::MAX)).await?;
+        let mut events = listed.events.iter();
+        if events.any(|event| event.kind == "node_removed" && event.node == Some(node)) {
+            return Ok(true);
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(false)
 }
 
 /// Asks until nothing is left that only `node` has.

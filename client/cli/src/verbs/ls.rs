@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use vineyard_client::{Client, Liveness};
 use vineyard_node::config::size;
 use vineyard_wire::meta::key;
 use vineyard_wire::{InstanceId, ObjectId, Tree};
@@ -25,18 +26,25 @@ pub(crate) async fn run(place: &ConnectArgs, format: Format, ls: &Ls) -> Result<
     // Names need the cluster's agreement; without it objects can be listed all the same.
     let names = client.list_names("*", false, NAMES_MAX).await;
     if let Err(error) = &names {
-        output::complain(&format!("names are not shown: {error}"));
+        output::warn(format, &format!("names are not shown: {error}"));
     }
     let mut by_object: BTreeMap<ObjectId, Vec<String>> = BTreeMap::new();
     for (name, id) in names.unwrap_or_default() {
         by_object.entry(id).or_default().push(name);
     }
-    let parts = parts(&found);
+    let parts = tree::parts(&found);
     let rows = found.iter().map(|(id, tree)| Row {
         part: parts.contains(id),
         ..Row::of(*id, tree, by_object.remove(id))
     });
-    let wanted = |row: &Row| !ls.unnamed || (row.names.is_empty() && !row.part);
+    let lost = match ls.lost {
+        true => Some(lost(&client, &found).await?),
+        false => None,
+    };
+    let wanted = |row: &Row| {
+        let is_lost = lost.as_ref().is_none_or(|lost| lost.contains(&row.id));
+        is_lost && (!ls.unnamed || (row.names.is_empty() && !row.part))
+    };
     let mut rows: Vec<Row> = rows.filter(wanted).collect();
     match ls.sort {
         Sort::Id => {}
@@ -48,10 +56,28 @@ pub(crate) async fn run(place: &ConnectArgs, format: Format, ls: &Ls) -> Result<
         let counted = listed(COUNTED_MAX.max(limit.saturating_add(1))).await;
         let counted = counted.tried(tried)?.len() as u64;
         if counted > limit {
-            output::complain(&cut_short(limit, counted));
+            output::warn(format, &cut_short(limit, counted));
         }
     }
     Ok(())
+}
+
+/// Those with bytes that were on an instance which has ended: its node was started again, or is no member any more.
+async fn lost(
+    client: &Client,
+    found: &BTreeMap<ObjectId, Tree>,
+) -> Result<BTreeSet<ObjectId>, Failure> {
+    let status = client.cluster_status().await;
+    let status = status.tried(|| "ask for the cluster's status".to_owned())?;
+    let nodes = status.nodes.iter();
+    let nodes = nodes.filter(|n| !matches!(n.state, Liveness::Gone | Liveness::Stopped));
+    let there: BTreeSet<InstanceId> = nodes.map(|node| node.instance_id).collect();
+    let is_lost = |tree: &Tree| {
+        let mut blobs = tree::blobs(tree).into_iter();
+        blobs.any(|blob| !there.contains(&blob.instance))
+    };
+    let lost = found.iter().filter(|(_, tree)| is_lost(tree));
+    Ok(lost.map(|(id, _)| *id).collect())
 }
 
 fn cut_short(shown: u64, counted: u64) -> String {
@@ -60,19 +86,6 @@ fn cut_short(shown: u64, counted: u64) -> String {
         false => counted.to_string(),
     };
     format!("{shown} of {all} objects were listed; --limit N lists more, --all lists all")
-}
-
-/// The ids that are a part of another object of the list.
-fn parts(found: &BTreeMap<ObjectId, Tree>) -> BTreeSet<ObjectId> {
-    fn collect(tree: &Tree, into: &mut BTreeSet<ObjectId>) {
-        for member in tree.values().filter_map(Value::as_object) {
-            into.extend(tree::text(member, key::ID).parse::<ObjectId>().ok());
-            collect(member, into);
-        }
-    }
-    let mut parts = BTreeSet::new();
-    found.values().for_each(|tree| collect(tree, &mut parts));
-    parts
 }
 
 /// How many objects, and their bytes; those of a part are those of its whole.
@@ -168,7 +181,7 @@ mod tests {
         let whole = tree::object("demo::Bytes", InstanceId(0), &[("a".into(), part)]);
         let blob = tree::object("vineyard::Blob", InstanceId(0), &[]);
         let found = BTreeMap::from([(ObjectId(1), whole), (ObjectId(2), blob)]);
-        let parts = parts(&found);
+        let parts = tree::parts(&found);
         assert_eq!(parts, BTreeSet::from([ObjectId(2)]));
         let rows = found.iter().map(|(id, tree)| Row {
             part: parts.contains(id),

@@ -10,7 +10,7 @@ use crate::{find, output};
 
 pub(crate) async fn run(place: &ConnectArgs, format: Format, rm: &Rm) -> Result<(), Failure> {
     let client = find::connect(place).await?;
-    let mut removed = Vec::new();
+    let (mut removed, mut failed) = (Vec::new(), Vec::new());
     let mut codes = Vec::new();
     for text in &rm.objects {
         match remove(&client, text, rm.force).await {
@@ -22,13 +22,18 @@ pub(crate) async fn run(place: &ConnectArgs, format: Format, rm: &Rm) -> Result<
             }
             Err(failure) if rm.objects.len() == 1 => return Err(failure),
             Err(failure) => {
-                output::complain(&format!("{text}: {failure}"));
+                match format {
+                    Format::Table => output::complain(&format!("{text}: {failure}")),
+                    Format::Json => {
+                        failed.push(json!({ "object": text, "failure": failure.json() }));
+                    }
+                }
                 codes.push(failure.code());
             }
         }
     }
     if format == Format::Json {
-        output::print_json(&json!({ "removed": removed }))?;
+        output::print_json(&json!({ "removed": removed, "failed": failed }))?;
     }
     match codes.first() {
         None => Ok(()),

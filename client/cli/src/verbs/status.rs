@@ -53,14 +53,14 @@ async fn watch(place: &ConnectArgs, format: Format) -> Result<(), Failure> {
             Err(usage @ Failure::Usage(_)) => return Err(usage),
             Err(failure) => {
                 kept = None;
-                output::complain(&failure.to_string());
+                output::complain_of(format, &failure);
             }
         }
         tokio::time::sleep(WATCH_EVERY).await;
     }
 }
 
-async fn look(
+pub(crate) async fn look(
     place: &ConnectArgs,
     kept: &mut Option<Client>,
 ) -> Result<(InstanceId, ClusterStatus), Failure> {
@@ -112,7 +112,7 @@ pub(crate) fn headline(status: &ClusterStatus) -> String {
     )
 }
 
-fn no_quorum(known: Option<Quorum>, voters: u64) -> String {
+pub(crate) fn no_quorum(known: Option<Quorum>, voters: u64) -> String {
     let cannot = "names and persisted metadata cannot change";
     let Some(quorum) = known else {
         return format!("NO QUORUM, no leader now: {cannot}");
@@ -151,7 +151,7 @@ fn remarks(asked: InstanceId, status: &ClusterStatus) -> Vec<String> {
 }
 
 /// The name of a node, with its id.
-fn name_of(status: &ClusterStatus, instance: InstanceId) -> String {
+pub(crate) fn name_of(status: &ClusterStatus, instance: InstanceId) -> String {
     let node = status
         .nodes
         .iter()
@@ -163,7 +163,7 @@ fn name_of(status: &ClusterStatus, instance: InstanceId) -> String {
 }
 
 /// Whole units, the two largest: `43 s`, `5 m 3 s`, `2 d 1 h`.
-pub(super) fn age(ms: u64) -> String {
+pub(crate) fn age(ms: u64) -> String {
     let seconds = ms / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match () {
@@ -174,7 +174,7 @@ pub(super) fn age(ms: u64) -> String {
     }
 }
 
-pub(super) fn count(number: u64, what: &str) -> String {
+pub(crate) fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

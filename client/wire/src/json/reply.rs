@@ -106,6 +106,7 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         Reply::DrainNode(progress) => body.fields(progress),
         Reply::LeaveCluster(left) => body.fields(left),
         Reply::RecoverCluster(recovery) => body.fields(recovery),
+        Reply::ListEvents(listed) => body.fields(listed),
         Reply::Token { token } => body.field("token", token),
     }
 }
@@ -138,6 +139,7 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::UncordonNode => Reply::UncordonNode,
         Kind::LeaveCluster => Reply::LeaveCluster(all(text)?),
         Kind::RecoverCluster => Reply::RecoverCluster(all(text)?),
+        Kind::ListEvents => Reply::ListEvents(all(text)?),
         Kind::DebugCommand => Reply::DebugCommand,
         Kind::Register => Reply::Register(all(text)?),
         Kind::InstanceStatus => Reply::InstanceStatus(one(text, "meta")?),

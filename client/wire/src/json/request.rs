@@ -62,6 +62,7 @@ fn with_fields(body: Body, request: &Request) -> Body {
             Some(confirm) => body.field("confirm", confirm),
             None => body,
         },
+        Request::ListEvents { after, limit } => body.field("after", after).field("limit", limit),
         Request::GetName(get_name) => body.fields(get_name),
         Request::CreateStream(create) => body.fields(create),
         Request::OpenStream(open) => body.fields(open),
@@ -168,6 +169,10 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
             discard: one(text, "discard")?,
         },
         Verb::RecoverCluster => Request::RecoverCluster(all(text)?),
+        Verb::ListEvents => Request::ListEvents {
+            after: one(text, "after")?,
+            limit: one(text, "limit")?,
+        },
         Verb::GetName => Request::GetName(all(text)?),
         Verb::CreateStream => Request::CreateStream(all(text)?),
         Verb::OpenStream => Request::OpenStream(all(text)?),

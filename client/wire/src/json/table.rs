@@ -98,6 +98,7 @@ table! {
         UncordonNode = "uncordon_node_request",
         LeaveCluster = "leave_cluster_request",
         RecoverCluster = "recover_cluster_request",
+        ListEvents = "list_events_request",
     }
 }
 
@@ -152,6 +153,7 @@ table! {
         UncordonNode = "uncordon_node_reply",
         LeaveCluster = "leave_cluster_reply",
         RecoverCluster = "recover_cluster_reply",
+        ListEvents = "list_events_reply",
     }
 }
 

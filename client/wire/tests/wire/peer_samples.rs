@@ -275,6 +275,7 @@ pub(crate) fn answers() -> Vec<Answer> {
                 commit_index: 300,
                 applied_index: 299,
                 failure: Some("the disk failed".into()),
+                unix_ms: 1_790_000_000_000,
             },
             stats: stats(),
             pieces: pieces(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
-    ClusterStatus, Cordon, DrainProgress, GivenUp, GotObjects, GroupStatus, InstanceInfo,
-    InstanceStatus, Left, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats, NodeStatus,
-    Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role, StreamTotals,
+    ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus, InstanceInfo,
+    InstanceStatus, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats,
+    NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -253,6 +253,19 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         ("", Reply::UncordonNode),
         (
             "",
+            Reply::ListEvents(ListedEvents {
+                events: vec![Event {
+                    number: 7,
+                    unix_ms: 1_790_000_000_000,
+                    kind: "node_stopped".into(),
+                    node: Some(NodeId(2)),
+                    text: "blue (n2) was stopped".into(),
+                }],
+                last: 9,
+            }),
+        ),
+        (
+            "",
             Reply::LeaveCluster(Left {
                 blobs_lost: 3,
                 bytes_lost: 4_096,
@@ -380,6 +393,7 @@ fn known(mut status: ClusterStatus) -> ClusterStatus {
         name: Some("blue".into()),
         version: Some("0.1.0".into()),
         uptime_ms: Some(300_000),
+        unix_ms: Some(1_790_000_000_000),
         lag: Some(3),
         silent_ms: Some(45),
         failure: Some("the disk failed".into()),

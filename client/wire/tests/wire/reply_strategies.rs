@@ -4,9 +4,9 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
-    ClusterStatus, Cordon, DrainProgress, GivenUp, GotObjects, GroupStatus, InstanceInfo,
-    InstanceStatus, Left, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats, NodeStatus,
-    Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role, StreamTotals,
+    ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus, InstanceInfo,
+    InstanceStatus, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats,
+    NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -96,6 +96,7 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
                 })
             })
             .boxed(),
+        Kind::ListEvents => listed_events().prop_map(Reply::ListEvents).boxed(),
         Kind::RemoveNode => removed_node().prop_map(Reply::RemoveNode).boxed(),
         Kind::RecoverCluster => recovery().prop_map(Reply::RecoverCluster).boxed(),
         Kind::ClusterStatus => cluster_status().prop_map(Reply::ClusterStatus).boxed(),
@@ -388,16 +389,30 @@ pub(crate) fn streams() -> impl Strategy<Value = StreamTotals> {
     })
 }
 
+fn listed_events() -> impl Strategy<Value = ListedEvents> {
+    let event = (any::<[u64; 2]>(), text(), any::<Option<u64>>(), text());
+    let event = event.prop_map(|([number, unix_ms], kind, node, text)| Event {
+        number,
+        unix_ms,
+        kind,
+        node: node.map(NodeId),
+        text,
+    });
+    let events = proptest::collection::vec(event, 0..4);
+    (events, any::<u64>()).prop_map(|(events, last)| ListedEvents { events, last })
+}
+
 fn about() -> impl Strategy<Value = NodeAbout> {
     let text = || proptest::option::of(text());
     let number = || proptest::option::of(any::<u64>());
     let cordon = proptest::sample::select(&[None, Some(Cordon::Drains), Some(Cordon::Leaves)]);
-    let numbers = (number(), number(), number());
+    let numbers = (number(), number(), number(), number());
     (text(), text(), numbers, text(), cordon).prop_map(
-        |(name, version, (uptime_ms, lag, silent_ms), failure, cordon)| NodeAbout {
+        |(name, version, (uptime_ms, unix_ms, lag, silent_ms), failure, cordon)| NodeAbout {
             name,
             version,
             uptime_ms,
+            unix_ms,
             lag,
             silent_ms,
             failure,

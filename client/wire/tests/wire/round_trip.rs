@@ -97,14 +97,15 @@ fn relayed() -> impl Strategy<Value = RelayedChunk> {
 
 fn about() -> impl Strategy<Value = About> {
     let texts = (any::<String>(), any::<Option<String>>());
-    (texts, any::<[u64; 3]>()).prop_map(|((version, failure), numbers)| {
-        let [uptime_ms, commit_index, applied_index] = numbers;
+    (texts, any::<[u64; 4]>()).prop_map(|((version, failure), numbers)| {
+        let [uptime_ms, commit_index, applied_index, unix_ms] = numbers;
         About {
             version,
             uptime_ms,
             commit_index,
             applied_index,
             failure,
+            unix_ms,
         }
     })
 }

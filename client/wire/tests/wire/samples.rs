@@ -85,6 +85,13 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
             }),
         ),
         ("", Request::UncordonNode { node: NodeId(3) }),
+        (
+            "",
+            Request::ListEvents {
+                after: 7,
+                limit: 100,
+            },
+        ),
         ("", Request::LeaveCluster { discard: true }),
         ("", Request::RecoverCluster(RecoverCluster::default())),
         (

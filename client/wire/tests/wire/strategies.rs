@@ -86,6 +86,9 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         Verb::RecoverCluster => proptest::option::of(text())
             .prop_map(|confirm| Request::RecoverCluster(RecoverCluster { confirm }))
             .boxed(),
+        Verb::ListEvents => any::<[u64; 2]>()
+            .prop_map(|[after, limit]| Request::ListEvents { after, limit })
+            .boxed(),
         Verb::Token => Just(Request::Token).boxed(),
         Verb::CreateBuffer
         | Verb::CreateBuffers

@@ -28,6 +28,7 @@ pub(super) enum Ours {
     Help,
     Version,
     FlagFile,
+    Config,
     Socket,
     SocketMode,
     Size,
@@ -90,7 +91,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 69] = [
+static TABLE: [Spec; 70] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -253,6 +254,12 @@ static TABLE: [Spec; 69] = [
         Ours::FlagFile,
         "read more flags, one a line",
     ),
+    ours(
+        "config",
+        Takes::Value("FILE"),
+        Ours::Config,
+        "settings, one a line, as in size = 64G; a flag and the environment win",
+    ),
     ours("help", Takes::Switch, Ours::Help, "print this"),
     ours("helpshort", Takes::Switch, Ours::Help, ""),
     ours("helpfull", Takes::Switch, Ours::Help, ""),
@@ -332,15 +339,40 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
+/// What a newcomer needs to know before the flags.
+pub const ABOUT: &str = "Alone it is a cluster of one. `vineyardd --join HOST:PORT --token-file FILE` adds a node; the\n\
+     file has what `vineyardctl token` prints. A restart needs only --data-dir. --socket,\n\
+     --socket-mode, --size, --data-dir, --listen, --advertise, --rpc-open-to-anyone, --join, --token-file,\n\
+     --config and --log may also be given in the environment, as in VINEYARD_DATA_DIR; a flag wins.";
+
+/// A flag, as a manual page describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Documented {
+    pub name: &'static str,
+    /// What to write behind it; `None` for a switch.
+    pub value: Option<&'static str>,
+    /// Whether it does something: others are accepted for the released server's sake.
+    pub is_ours: bool,
+    pub about: &'static str,
+}
+
+/// Every flag that `--help` names.
+pub fn documented() -> impl Iterator<Item = Documented> {
+    let flags = TABLE.iter().filter(|spec| !spec.about.is_empty());
+    flags.map(|spec| Documented {
+        name: spec.name,
+        value: match spec.takes {
+            Takes::Switch => None,
+            Takes::Value(value) => Some(value),
+        },
+        is_ours: matches!(spec.meaning, Meaning::Ours(_)),
+        about: spec.about,
+    })
+}
+
 /// The text of `--help`.
 pub fn help() -> String {
-    let mut text = String::from(
-        "vineyardd: a node of a vineyard cluster.\n\n\
-         Alone it is a cluster of one. `vineyardd --join HOST:PORT --token-file FILE` adds a node; the\n\
-         file has what `vineyardctl token` prints. A restart needs only --data-dir. --socket,\n\
-         --socket-mode, --size, --data-dir, --listen, --advertise, --rpc-open-to-anyone, --join, --token-file\n\
-         and --log may also be given in the environment, as in VINEYARD_DATA_DIR; a flag wins.\n\nFlags:\n",
-    );
+    let mut text = format!("vineyardd: a node of a vineyard cluster.\n\n{ABOUT}\n\nFlags:\n");
     let mut released = String::from("\nFlags of the released server, accepted with a notice:\n");
     for spec in TABLE.iter().filter(|spec| !spec.about.is_empty()) {
         match (spec.meaning, spec.takes) {

@@ -46,7 +46,7 @@ pub(super) struct Mark {
     pub(super) first: u64,
 }
 
-/// The file that is written to, for whoever syncs it.
+/// The file that is written to, for the one that syncs it.
 pub(super) type Active = Arc<Mutex<Arc<File>>>;
 
 /// See the module.

@@ -21,10 +21,7 @@ const CHILD_FOLDER: &str = "VINEYARD_TEST_CRASH_FOLDER";
 
 /// Every other key of a batch is one of the log's.
 fn log() -> LogKeys {
-    LogKeys {
-        from: b"b/".to_vec(),
-        to: b"b0".to_vec(),
-    }
+    b"b/".to_vec()..b"b0".to_vec()
 }
 
 /// Opens with a sync of the test's.
@@ -49,10 +46,7 @@ fn sled_is_a_disk() {
         conformance::check(|| {
             number.set(number.get() + 1);
             let path = folder.path().join(number.get().to_string());
-            let log = LogKeys {
-                from: from.into(),
-                to: to.into(),
-            };
+            let log: LogKeys = from.into()..to.into();
             let take = Box::new(descriptors::take);
             Arc::new(SledDisk::open_with(&path, log, synced, take).unwrap())
         });

@@ -15,7 +15,7 @@ use vineyard_env::{Batch, Change};
 use super::descriptors::Spares;
 use super::files::{Files, Step};
 use super::into_io;
-use super::journal::live::{Live, LogKeys};
+use super::journal::live::{Live, LogKeys, are_alone_in};
 use super::journal::{self, Journal, Mark, before};
 use super::queue::{GROUP_BYTES_MAX, Write, gather};
 
@@ -119,11 +119,7 @@ impl Writer {
         if self.marks.contains_key(BEFORE).map_err(into_io)? {
             self.marks.remove(BEFORE).map_err(into_io)?;
         }
-        for key in self
-            .db
-            .range(self.keys.from.as_slice()..self.keys.to.as_slice())
-            .keys()
-        {
+        for key in self.db.range(self.keys.clone()).keys() {
             self.db.remove(key.map_err(into_io)?).map_err(into_io)?;
         }
         Ok(())
@@ -140,7 +136,7 @@ impl Writer {
             let group = gather(first, queue);
             let mut all = group.iter().flat_map(|write| &write.batch).peekable();
             let changes = all.peek().is_some();
-            let for_sled = all.any(|change| !self.keys.have(change));
+            let for_sled = all.any(|change| !are_alone_in(&self.keys, change));
             if changes {
                 attempt(&mut failed, || self.write_group(&group));
             }
@@ -179,7 +175,9 @@ impl Writer {
 
     /// Lets sled take what is for it.
     fn apply(&self, batch: &Batch) -> io::Result<()> {
-        let for_sled = batch.iter().filter(|change| !self.keys.have(change));
+        let for_sled = batch
+            .iter()
+            .filter(|change| !are_alone_in(&self.keys, change));
         apply(&self.db, &for_sled.collect::<Vec<_>>())
     }
 
@@ -284,7 +282,7 @@ fn redo_before(
     }
     let mut groups = Vec::new();
     let (mut group, mut bytes) = (Batch::new(), 0);
-    for pair in db.range(keys.from.as_slice()..keys.to.as_slice()) {
+    for pair in db.range(keys.clone()) {
         let (key, value) = pair.map_err(into_io)?;
         bytes += key.len() + value.len();
         group.push(Change::Put(key.to_vec(), value.to_vec()));

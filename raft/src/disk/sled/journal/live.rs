@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -11,31 +11,24 @@ use vineyard_env::{Batch, Change, Pair};
 
 use super::{record, segment};
 
-/// The keys that stay in the journal: from the first to before the second. sled never has them.
-#[derive(Clone, Debug)]
-pub(in crate::disk::sled) struct LogKeys {
-    pub(in crate::disk::sled) from: Vec<u8>,
-    pub(in crate::disk::sled) to: Vec<u8>,
+/// The keys that stay in the journal: sled never has them.
+pub(in crate::disk::sled) type LogKeys = Range<Vec<u8>>;
+
+/// Whether a key is one of them.
+pub(in crate::disk::sled) fn is_of(keys: &LogKeys, key: &[u8]) -> bool {
+    keys.start.as_slice() <= key && key < keys.end.as_slice()
 }
 
-impl LogKeys {
-    pub(in crate::disk::sled) fn has(&self, key: &[u8]) -> bool {
-        self.from.as_slice() <= key && key < self.to.as_slice()
-    }
-
-    /// Whether a change is of these alone.
-    pub(in crate::disk::sled) fn have(&self, change: &Change) -> bool {
-        match change {
-            Change::Put(key, _) | Change::Delete(key) => self.has(key),
-            Change::DeleteRange(from, to) => {
-                self.from.as_slice() <= from.as_slice() && to.as_slice() <= self.to.as_slice()
-            }
-        }
+/// Whether a change is of these alone.
+pub(in crate::disk::sled) fn are_alone_in(keys: &LogKeys, change: &Change) -> bool {
+    match change {
+        Change::Put(key, _) | Change::Delete(key) => is_of(keys, key),
+        Change::DeleteRange(from, to) => keys.start <= *from && *to <= keys.end,
     }
 }
 
 #[derive(Clone, Copy)]
-struct Place {
+struct Stored {
     generation: u64,
     at: u64,
     bytes: usize,
@@ -45,7 +38,7 @@ struct Place {
 pub(in crate::disk::sled) struct Live {
     folder: PathBuf,
     keys: LogKeys,
-    places: BTreeMap<Vec<u8>, Place>,
+    stored: BTreeMap<Vec<u8>, Stored>,
     /// How many of them each generation has; those with none are absent.
     counts: BTreeMap<u64, usize>,
 }
@@ -55,7 +48,7 @@ impl Live {
         Self {
             folder,
             keys,
-            places: BTreeMap::new(),
+            stored: BTreeMap::new(),
             counts: BTreeMap::new(),
         }
     }
@@ -73,25 +66,25 @@ impl Live {
     ) {
         for (change, at) in record::located(at, group) {
             match change {
-                Change::Put(key, value) if self.keys.has(key) => {
+                Change::Put(key, value) if is_of(&self.keys, key) => {
                     let bytes = value.len();
                     *self.counts.entry(generation).or_default() += 1;
-                    let place = Place {
+                    let stored = Stored {
                         generation,
                         at,
                         bytes,
                     };
-                    let old = self.places.insert(key.clone(), place);
+                    let old = self.stored.insert(key.clone(), stored);
                     self.left(old);
                 }
                 Change::Delete(key) => {
-                    let old = self.places.remove(key);
+                    let old = self.stored.remove(key);
                     self.left(old);
                 }
                 Change::DeleteRange(from, to) if from < to => {
                     let gone: Vec<_> = self.range(from, to).map(|(key, _)| key.clone()).collect();
                     for key in gone {
-                        let old = self.places.remove(&key);
+                        let old = self.stored.remove(&key);
                         self.left(old);
                     }
                 }
@@ -100,8 +93,8 @@ impl Live {
         }
     }
 
-    fn left(&mut self, old: Option<Place>) {
-        let Some(Place { generation, .. }) = old else {
+    fn left(&mut self, old: Option<Stored>) {
+        let Some(Stored { generation, .. }) = old else {
             return;
         };
         if let Some(count) = self.counts.get_mut(&generation) {
@@ -118,9 +111,9 @@ impl Live {
     }
 
     pub(in crate::disk::sled) fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let place = self.places.get(key);
-        place
-            .map(|place| Reader::new(self).value(*place))
+        let stored = self.stored.get(key);
+        stored
+            .map(|stored| Reader::new(self).value(*stored))
             .transpose()
     }
 
@@ -128,13 +121,13 @@ impl Live {
     pub(in crate::disk::sled) fn scan(&self, from: &[u8], to: &[u8]) -> io::Result<Vec<Pair>> {
         let mut reader = Reader::new(self);
         let pairs = self.range(from, to);
-        let pairs = pairs.map(|(key, place)| Ok((key.clone(), reader.value(*place)?)));
+        let pairs = pairs.map(|(key, stored)| Ok((key.clone(), reader.value(*stored)?)));
         pairs.collect()
     }
 
-    fn range(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = (&Vec<u8>, &Place)> {
+    fn range(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = (&Vec<u8>, &Stored)> {
         let bounds = (Bound::Included(from), Bound::Excluded(to));
-        self.places.range::<[u8], _>(bounds)
+        self.stored.range::<[u8], _>(bounds)
     }
 }
 
@@ -149,14 +142,14 @@ impl<'a> Reader<'a> {
         Self { live, open: None }
     }
 
-    fn value(&mut self, place: Place) -> io::Result<Vec<u8>> {
+    fn value(&mut self, stored: Stored) -> io::Result<Vec<u8>> {
         let file = match self.open.take() {
-            Some((generation, file)) if generation == place.generation => file,
-            _ => File::open(segment::path(&self.live.folder, place.generation))?,
+            Some((generation, file)) if generation == stored.generation => file,
+            _ => File::open(segment::path(&self.live.folder, stored.generation))?,
         };
-        let mut value = vec![0; place.bytes];
-        file.read_exact_at(&mut value, place.at)?;
-        self.open = Some((place.generation, file));
+        let mut value = vec![0; stored.bytes];
+        file.read_exact_at(&mut value, stored.at)?;
+        self.open = Some((stored.generation, file));
         Ok(value)
     }
 }

@@ -22,10 +22,7 @@ impl Fixture {
     }
 
     fn open(&self) -> io::Result<(Journal, Vec<Batch>)> {
-        let keys = LogKeys {
-            from: b"log".to_vec(),
-            to: b"loh".to_vec(),
-        };
+        let keys = b"log".to_vec()..b"loh".to_vec();
         Journal::open(self.folder.path(), keys, self.mark)
     }
 

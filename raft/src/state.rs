@@ -63,7 +63,7 @@ pub struct State {
     pub(crate) nodes: nodes::Nodes,
     pub(crate) instances: instances::Instances,
     pub(crate) dedup: dedup::Dedup,
-    /// Shared: a change of one copies no other.
+    /// By reference: a change of one copies no other.
     pub(crate) spaces: OrdMap<Namespace, Arc<Space>>,
     /// Objects whose attributes were set after they were persisted.
     pub(crate) edited: OrdSet<(Namespace, ObjectId)>,

@@ -32,7 +32,7 @@ impl Window {
 
 #[derive(Clone, Debug, Default, PartialEq, Hash)]
 pub(crate) struct Dedup {
-    /// Shared: a change of one copies no other.
+    /// By reference: a change of one copies no other.
     pub(crate) windows: OrdMap<InstanceId, Arc<Window>>,
 }
 

@@ -42,7 +42,8 @@ pub(in crate::disk::sled) fn open(path: &Path) -> io::Result<(u64, Vec<Batch>)> 
 /// Makes of the file at `path` the one that stands for the segments: where it is, a place remembers. It may be missing
 /// only where a database begins.
 pub(in crate::disk::sled) fn replace(path: &Path) -> io::Result<()> {
-    let file = File::options().write(true).create(true).open(path)?;
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(false).open(path)?;
     let mut slot = [0; SLOT_BYTES as usize];
     slot[..MOVED.len()].copy_from_slice(MOVED);
     file.write_all_at(&slot, 0)?;

@@ -106,8 +106,8 @@ impl Segment {
         Ok((segment, records))
     }
 
-    /// Writes all of it once more, and syncs it: where an earlier sync failed, the kernel has what was written and takes
-    /// it for durable. What was cut short goes.
+    /// Writes all of it once more, and syncs it: where an earlier sync failed, the kernel has what was written and
+    /// takes it for durable. What was cut short goes.
     pub(super) fn write_again(&mut self) -> io::Result<()> {
         let mut bytes = whole(&self.file)?;
         let whole_bytes = bytes.len().max(ROOM_BYTES as usize);

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+mod events;
 pub mod frame;
 pub mod id;
 pub mod json;

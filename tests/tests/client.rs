@@ -20,6 +20,7 @@ use vineyard_tests::node::{Node, Plan};
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use self::place::{Place, partly_elsewhere, runtime};
+use self::verbs::{CONNECTING, FILLING, SILENT, VERBS};
 
 const BLOB_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -63,6 +64,7 @@ macro_rules! waited {
 mod ending;
 mod holds;
 mod place;
+mod verbs;
 
 /// Every verb, with a result that somebody depends on.
 macro_rules! use_every_verb {
@@ -212,86 +214,6 @@ macro_rules! use_every_verb {
         assert!(matches!($wait!(client.exists(plain)), Err(Error::Closed { .. })));
     }};
 }
-
-/// Every verb that asks the node, by name.
-const VERBS: [&str; 69] = [
-    "create_blob",
-    "create_blobs",
-    "put_blob",
-    "put_blobs",
-    "put_source",
-    "get_blob",
-    "get_blobs",
-    "get_unsealed_blobs",
-    "seal",
-    "drop_blob",
-    "shrink_blob",
-    "retain",
-    "release",
-    "is_in_use",
-    "put",
-    "get",
-    "create_metadata",
-    "create_metadatas",
-    "get_metadata",
-    "get_metadatas",
-    "wait_metadata",
-    "list_metadatas",
-    "label",
-    "shallow_copy",
-    "is_persisted",
-    "persist",
-    "persist_many",
-    "migrate",
-    "put_name",
-    "put_name_if_absent",
-    "put_name_if_equals",
-    "get_name",
-    "wait_name",
-    "list_names",
-    "drop_name",
-    "cluster_meta",
-    "instance_status",
-    "cluster_status",
-    "remove_node",
-    "drain_node",
-    "uncordon_node",
-    "leave_cluster",
-    "recover_cluster",
-    "list_events",
-    "token",
-    "sync_meta",
-    "debug",
-    "delete",
-    "delete_with_feedback",
-    "exists",
-    "read_blob",
-    "put_object",
-    "get_objects",
-    "get_object_named",
-    "get_raw",
-    "get_raw_named",
-    "complete",
-    "complete_with",
-    "create_stream",
-    "create_stream_of",
-    "migrate_stream",
-    "open_reader",
-    "open_writer",
-    "stop_stream",
-    "drop_stream",
-    "forget_stream",
-    "stream_status",
-    "clear",
-    "memory_trim",
-];
-
-/// What is not called on a client that is connected: each has its part in
-/// `connecting_filling_and_closing_against_a_stopped_node_end_too`.
-const CONNECTING: [&str; 4] = ["connect_ipc", "connect_rpc", "connect_default", "close"];
-/// What sends nothing, so that no node can keep it waiting.
-const SILENT: [&str; 1] = ["has_ended"];
-const FILLING: [&str; 3] = ["shrink", "seal", "abort"];
 
 /// One call of the verb `name`; what it would return does not matter.
 macro_rules! call_one {

@@ -43,7 +43,11 @@ pub(in crate::disk::sled) fn open(path: &Path) -> io::Result<(u64, Vec<Batch>)> 
 /// only where a database begins.
 pub(in crate::disk::sled) fn replace(path: &Path) -> io::Result<()> {
     let mut options = File::options();
-    let file = options.write(true).create(true).truncate(false).open(path)?;
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
     let mut slot = [0; SLOT_BYTES as usize];
     slot[..MOVED.len()].copy_from_slice(MOVED);
     file.write_all_at(&slot, 0)?;

@@ -15,13 +15,14 @@ use vineyard_tests::node::{Node, Plan};
 use vineyard_tests::raw::Raw;
 use vineyard_tests::wait;
 
-const CHECKS: [&str; 6] = [
+const CHECKS: [&str; 7] = [
     "joined",
     "registered",
     "caught_up",
     "quorum",
     "raft",
     "disk",
+    "draining",
 ];
 const NO_QUORUM_SAID_WITHIN: Duration = Duration::from_secs(3);
 const QUORUM_BACK_WITHIN: Duration = Duration::from_secs(5);

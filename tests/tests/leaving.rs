@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use serde_json::Value;
 use vineyard_tests::cluster::Cluster;
+use vineyard_tests::http;
 use vineyard_tests::node::{Node, Plan};
 use vineyard_tests::wait;
 
@@ -82,6 +83,13 @@ fn what_only_a_drained_node_had_outlives_it() {
     assert_eq!(cordon_of(&cluster.nodes[1], &cluster.nodes[2]), "drains");
     let table = cluster.nodes[1].ctl_ok(&["status"]).unwrap();
     assert!(table.contains("is cordoned"), "{table}");
+    let ready = |path| http::get(cluster.nodes[2].endpoint(), path).unwrap();
+    let drains = ready("/readyz");
+    assert!(
+        drains.status == 503 && drains.body.contains("[-]draining"),
+        "{drains:?}"
+    );
+    assert_eq!(ready("/readyz?exclude=draining").status, 200);
     // It goes on to serve: what it has, what it is given, what others have.
     get(&cluster.nodes[2], "large", LARGE);
     get(&cluster.nodes[2], &transient, 1_000);
@@ -100,6 +108,8 @@ fn what_only_a_drained_node_had_outlives_it() {
     get(&cluster.nodes[2], "large", LARGE);
     cluster.nodes[0].ctl_ok(&["uncordon", &drained]).unwrap();
     assert_eq!(cordon_of(&cluster.nodes[2], &cluster.nodes[2]), Value::Null);
+    let stays = http::get(cluster.nodes[2].endpoint(), "/readyz").unwrap();
+    assert_eq!(stays.status, 200, "{stays:?}");
     // What is deleted is freed where it was moved to.
     for name in ["a", "b", "c", "large"] {
         cluster.nodes[2].ctl_ok(&["rm", name]).unwrap();

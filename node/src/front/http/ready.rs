@@ -15,13 +15,14 @@ use vineyard_raft::Status;
 use crate::context::NodeContext;
 
 /// The checks, in their order.
-pub(super) const CHECKS: [&str; 6] = [
+pub(super) const CHECKS: [&str; 7] = [
     "joined",
     "registered",
     "caught_up",
     "quorum",
     "raft",
     "disk",
+    "draining",
 ];
 /// For how long the last answer of the disk is reused.
 const DISK_FRESH: Duration = Duration::from_secs(1);
@@ -76,6 +77,9 @@ async fn checks(node: &NodeContext, disk: &Rc<DiskProbe>) -> Vec<Check> {
         },
         disk.ask(node.env.disk.as_ref(), limits.disk_answer_deadline)
             .await,
+        is_so(node.meta.state().cordon_of(me).is_none(), || {
+            format!("{me} is to be stopped or to leave; `vineyardctl uncordon {me}` lets it stay")
+        }),
     ];
     let named = CHECKS.into_iter().zip(outcomes);
     named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +17,13 @@ def calls(act: Callable[[], Any]) -> int:
         made += event in ("call", "c_call")
 
     before = sys.getprofile()
+    # A collection in between would call what others left behind.
+    gc.collect()
+    gc.disable()
     sys.setprofile(count)
     try:
         act()
     finally:
         sys.setprofile(before)
+        gc.enable()
     return made

@@ -77,9 +77,10 @@ pub fn with_variables(mut flags: Flags, machine: &Machine) -> Result<Flags, Conf
             reason,
         }
     };
+    // VINEYARD_CONFIG is the clients': it says where a node is.
     flags.config = flags
         .config
-        .or_else(|| variable("VINEYARD_CONFIG").map(PathBuf::from));
+        .or_else(|| variable("VINEYARDD_CONFIG").map(PathBuf::from));
     flags.socket = flags.socket.or_else(|| variable("VINEYARD_SOCKET"));
     flags.data_dir = flags
         .data_dir

@@ -343,7 +343,8 @@ fn distance(left: &str, right: &str) -> usize {
 pub const ABOUT: &str = "Alone it is a cluster of one. `vineyardd --join HOST:PORT --token-file FILE` adds a node; the\n\
      file has what `vineyardctl token` prints. A restart needs only --data-dir. --socket,\n\
      --socket-mode, --size, --data-dir, --listen, --advertise, --rpc-open-to-anyone, --join, --token-file,\n\
-     --config and --log may also be given in the environment, as in VINEYARD_DATA_DIR; a flag wins.";
+     and --log may also be given in the environment, as in VINEYARD_DATA_DIR, --config in\n\
+     VINEYARDD_CONFIG; a flag wins.";
 
 /// A flag, as a manual page describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

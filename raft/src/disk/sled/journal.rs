@@ -60,11 +60,24 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Begins the journal of the database in `path`, which has nothing yet.
+    /// Whether there is no record of a journal in `path`: a start may have got as far as the first segment.
+    pub(super) fn is_unused(path: &Path) -> io::Result<bool> {
+        let folder = path.join(FOLDER);
+        if !folder.try_exists()? || listed(&folder)?.is_empty() {
+            return Ok(true);
+        }
+        if generations(&folder)? != [FIRST_SEGMENT] {
+            return Ok(false);
+        }
+        let (segment, _) = Segment::open(&folder, FIRST_SEGMENT)?;
+        Ok(segment.records() == 0)
+    }
+
+    /// Begins the journal of the database in `path`, in place of what is there.
     pub(super) fn create(path: &Path) -> io::Result<()> {
         let folder = path.join(FOLDER);
         if folder.try_exists()? {
-            // Of a start that did not get as far as its first mark.
+            // Of a start, or of a move, that did not get as far as its first mark.
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir(&folder)?;
@@ -168,23 +181,26 @@ pub(super) fn lock(live: &Mutex<Live>) -> MutexGuard<'_, Live> {
 
 /// Those that have a file, one after the other.
 fn generations(folder: &Path) -> io::Result<Vec<u64>> {
-    let listed = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(damaged("the folder of the log is not there"));
-        }
-        listed => listed?,
-    };
-    let mut found = Vec::new();
-    for entry in listed {
-        let name = entry?.file_name();
-        found.extend(name.to_str().and_then(segment::generation_of));
+    if !folder.try_exists()? {
+        return Err(damaged("the folder of the log is not there"));
     }
-    found.sort_unstable();
+    let found = listed(folder)?;
     match found.first() {
         None => Err(damaged("the log has no segment")),
         Some(&first) if found.iter().copied().eq(first..first + found.len() as u64) => Ok(found),
         Some(_) => Err(damaged("a segment of the log is missing")),
     }
+}
+
+/// Those that have a file, in their order.
+fn listed(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        found.extend(name.to_str().and_then(segment::generation_of));
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn damaged(what: &str) -> io::Error {

@@ -265,6 +265,23 @@ fn a_database_without_its_journal_is_an_error_from_its_first_life_on() {
     }
 }
 
+#[test]
+fn a_log_without_its_database_is_an_error_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("live");
+    let disk = open(&live).unwrap();
+    (0..3).for_each(|number| commit(&disk, batch(number)).unwrap());
+    drop(disk);
+    let log = std::fs::read(live.join("log/1")).unwrap();
+    let alone = folder.path().join("alone");
+    std::fs::create_dir(&alone).unwrap();
+    copy_folder(&live.join("log"), &alone.join("log"));
+    std::fs::copy(live.join("journal"), alone.join("journal")).unwrap();
+    let error = open(&alone).map(drop).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+    assert!(std::fs::read(alone.join("log/1")).unwrap() == log);
+}
+
 /// Values of the log alone, as raft writes and purges them: nothing live is written again, and what is purged goes.
 #[test]
 fn the_log_stays_in_its_segments_and_out_of_sled() {

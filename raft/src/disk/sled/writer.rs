@@ -59,6 +59,10 @@ impl Writer {
         // A new database is marked only when its journal is durable: one that is marked has lost what is not there.
         if mark.is_none() {
             if !moves {
+                if !Journal::is_unused(path)? {
+                    let reason = "the log has records, but the database beside it is new: it was removed or replaced";
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+                }
                 before::replace(&anchor)?;
             }
             Journal::create(path)?;

@@ -271,6 +271,9 @@ impl RaftLogStorage<TypeConfig> for Log {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         self.lock().vote = Some(*vote);
+        if self.faults.has(Fault::VoteLostAtRestart) {
+            return Ok(());
+        }
         let put = Change::Put(keys::VOTE.to_vec(), keys::seal(&stored::Vote::from(vote)));
         self.commit(vec![put]).await
     }

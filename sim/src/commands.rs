@@ -1,5 +1,7 @@
 //! What each command does: one function each. `run` and `twice` start this program again as child processes.
 
+pub(crate) mod planted;
+
 use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::ops::Range;
 use std::process::{Child, Command, Stdio};

@@ -10,6 +10,14 @@ use std::str::FromStr;
 use serde_json::Value;
 use vineyard_env::{Fault, Faults};
 
+use crate::scenarios::{
+    a_lost_majority_is_recovered, a_side_of_a_stream_dies, a_stranger_asks_to_join,
+    an_older_boot_says_where_it_is, dead_nodes_are_removed, the_cluster_is_cut_in_two,
+    the_disk_forgets,
+};
+use crate::seed::run_seed;
+use crate::stage::{Outcome, Settings};
+
 /// A fault that can be injected.
 #[derive(Clone, Copy)]
 pub struct InjectedFault(&'static Known);
@@ -18,8 +26,15 @@ pub struct InjectedFault(&'static Known);
 struct Known {
     name: &'static str,
     what: &'static str,
+    /// The promise that it breaks, as the README calls it.
+    breaks: &'static str,
+    /// The run that is to find it.
+    play: Play,
     effect: Effect,
 }
+
+/// A run: a seed as any other, or a scenario.
+pub type Play = fn(Settings) -> Outcome;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
@@ -30,57 +45,145 @@ enum Effect {
 }
 
 /// Every fault that can be injected.
-static ALL: [Known; 9] = [
+static ALL: [Known; 17] = [
     Known {
         name: "stale_name_read",
         what: "handler: get_name answers from the local state, without the quorum",
+        breaks: "Linearizable",
+        play: run_seed,
         effect: Effect::Asked(Fault::StaleNameRead),
     },
     Known {
         name: "leaked_reference",
         what: "handler: a connection that closes keeps its references",
+        breaks: "Dead clients leak nothing",
+        play: run_seed,
         effect: Effect::Asked(Fault::LeakedReference),
     },
     Known {
         name: "put_name_ignores_condition",
         what: "apply: a conditional put_name puts in any case",
+        breaks: "Atomic",
+        play: run_seed,
         effect: Effect::Asked(Fault::PutNameIgnoresCondition),
     },
     Known {
         name: "retry_applies_again",
         what: "apply: a retried command takes effect a second time",
+        breaks: "Linearizable",
+        play: run_seed,
         effect: Effect::Asked(Fault::RetryAppliesAgain),
     },
     Known {
         name: "codec_rounds_integers",
         what: "codec: integers of a request pass through a float",
+        breaks: "Immutable",
+        play: run_seed,
         effect: Effect::RoundsIntegers,
     },
     Known {
         name: "ack_before_durable",
         what: "log: entries count as durable before the disk synced them",
+        breaks: "Durable ack",
+        play: the_disk_forgets::play,
         effect: Effect::Asked(Fault::AckBeforeDurable),
     },
     Known {
         name: "status_trusts_the_last_leader",
         what: "status: a majority counts as following for as long as a leader is believed in",
+        breaks: "No hang",
+        play: run_seed,
         effect: Effect::Asked(Fault::StatusTrustsTheLastLeader),
     },
     Known {
         name: "older_boot_accepted",
         what: "addresses: the last word counts, also of an older boot of a node that moved",
+        breaks: "A pause is not a death",
+        play: an_older_boot_says_where_it_is::play,
         effect: Effect::Asked(Fault::OlderBootAccepted),
     },
     Known {
         name: "recovery_keeps_the_epoch",
         what: "recovery: the cluster of one that is left stays in the epoch of before",
+        breaks: "Durable ack",
+        play: a_lost_majority_is_recovered::play,
         effect: Effect::Asked(Fault::RecoveryKeepsTheEpoch),
+    },
+    Known {
+        name: "vote_lost_at_restart",
+        what: "log: a vote is kept in memory alone",
+        breaks: "Durable ack",
+        play: the_disk_forgets::play,
+        effect: Effect::Asked(Fault::VoteLostAtRestart),
+    },
+    Known {
+        name: "persist_loses_a_member",
+        what: "apply: a persist writes an object without its last member",
+        breaks: "Atomic",
+        play: run_seed,
+        effect: Effect::Asked(Fault::PersistLosesAMember),
+    },
+    Known {
+        name: "id_given_twice",
+        what: "ids: a restarted node begins at the same number again",
+        breaks: "Immutable",
+        play: run_seed,
+        effect: Effect::Asked(Fault::IdGivenTwice),
+    },
+    Known {
+        name: "bytes_not_fetched",
+        what: "migration: a copy is sealed before its bytes came",
+        breaks: "No dangling success",
+        play: run_seed,
+        effect: Effect::Asked(Fault::BytesNotFetched),
+    },
+    Known {
+        name: "local_asks_the_quorum",
+        what: "handler: a read of what is here asks the majority first",
+        breaks: "Local stays local",
+        play: the_cluster_is_cut_in_two::play,
+        effect: Effect::Asked(Fault::LocalAsksTheQuorum),
+    },
+    Known {
+        name: "removed_node_counts",
+        what: "membership: a node that was removed keeps its vote",
+        breaks: "Durable ack",
+        play: dead_nodes_are_removed::play,
+        effect: Effect::Asked(Fault::RemovedNodeCounts),
+    },
+    Known {
+        name: "wait_not_woken",
+        what: "streams: a wait is not woken by what it waits for",
+        breaks: "No hang",
+        play: a_side_of_a_stream_dies::play,
+        effect: Effect::Asked(Fault::WaitNotWoken),
+    },
+    Known {
+        name: "admits_any_secret",
+        what: "handshake: the proof of the secret is not checked",
+        breaks: "Nobody gets in by accident",
+        play: a_stranger_asks_to_join::play,
+        effect: Effect::Asked(Fault::AdmitsAnySecret),
     },
 ];
 
 impl InjectedFault {
     pub fn name(self) -> &'static str {
         self.0.name
+    }
+
+    pub fn what(self) -> &'static str {
+        self.0.what
+    }
+
+    /// The promise that it breaks, as the README calls it.
+    pub fn breaks(self) -> &'static str {
+        self.0.breaks
+    }
+
+    /// The run that is to find it.
+    pub fn play(self) -> Play {
+        self.0.play
     }
 
     /// All of them.

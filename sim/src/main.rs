@@ -36,6 +36,19 @@ enum Command {
         #[command(flatten)]
         seeds: Seeds,
     },
+    /// Injects every fault, each until an invariant finds it, and writes the table of them into docs/simulation.md.
+    /// Fails if one is not found, or if the run that found it is not clean without it.
+    Planted {
+        /// Processes that share the work.
+        #[arg(long, default_value_t = 1)]
+        jobs: usize,
+        /// Prints the table and leaves the file as it is.
+        #[arg(long)]
+        print: bool,
+        /// One line of JSON about this fault alone.
+        #[arg(long, hide = true)]
+        child: Option<InjectedFault>,
+    },
     /// Runs one seed and prints what happened.
     Replay {
         #[arg(long)]
@@ -82,6 +95,13 @@ fn main() -> ExitCode {
             child: false,
         } => commands::run(seeds.seeds, jobs.max(1), inject),
         Command::Twice { seeds } => commands::twice(seeds.seeds),
+        Command::Planted {
+            child: Some(fault), ..
+        } => {
+            commands::planted::child(fault);
+            Ok(())
+        }
+        Command::Planted { jobs, print, .. } => commands::planted::planted(jobs.max(1), print),
         Command::Replay { seed, full, inject } => commands::replay(seed, full, inject),
     };
     match done {

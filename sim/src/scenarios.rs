@@ -10,6 +10,7 @@ pub mod a_leader_is_drained_and_leaves;
 pub mod a_lost_majority_is_recovered;
 pub mod a_paused_node_returns;
 pub mod a_side_of_a_stream_dies;
+pub mod a_stranger_asks_to_join;
 pub mod a_sync_fails;
 pub mod all_nodes_move_at_once;
 pub mod an_old_copy_returns;
@@ -33,7 +34,7 @@ use crate::cluster::socket;
 use crate::stage::Stage;
 
 /// What is broken when something a scenario demands did not come about.
-const PLOT: &str = "the_plot_holds";
+pub const PLOT: &str = "the_plot_holds";
 /// How long a scenario waits for what must come about.
 const PATIENCE_MS: u64 = 60_000;
 

@@ -118,13 +118,13 @@ HAND_MADE: dict[str, Callable[[], Any]] = {
     "a_block_before_the_first": lambda: sparse_of("BlockIndex", [-1], [1]),
     "a_block_without_length": lambda: sparse_of("BlockIndex", [0], []),
     "a_place_twice": lambda: sparse_of("IntIndex", [3, 3]),
-    "arrays_of_many_levels": lambda: Opcodes(nested_arrays(300_000)),
+    "arrays_of_many_levels": lambda: Opcodes(nested_arrays(30_000)),
     "copies_of_many_levels": lambda: Opcodes(nested_arrays(3_000, copied=True)),
     "an_array_filled_inside_another": lambda: filled_late(),
-    "a_key_of_many_levels": lambda: Opcodes(b"})" + b"\x85" * 10**6 + b"Ns"),
-    "a_set_item_of_many_levels": lambda: Opcodes(b"\x8f()" + b"\x85" * 10**6 + b"\x90"),
-    "a_frozen_item_of_many_levels": lambda: Opcodes(b"()" + b"\x85" * 10**6 + b"\x91"),
-    "keys_of_many_levels": lambda: Opcodes(b"}()" + b"\x85" * 10**6 + b"Nu"),
+    "a_key_of_many_levels": lambda: Opcodes(b"})" + b"\x85" * 10**5 + b"Ns"),
+    "a_set_item_of_many_levels": lambda: Opcodes(b"\x8f()" + b"\x85" * 10**5 + b"\x90"),
+    "a_frozen_item_of_many_levels": lambda: Opcodes(b"()" + b"\x85" * 10**5 + b"\x91"),
+    "keys_of_many_levels": lambda: Opcodes(b"}()" + b"\x85" * 10**5 + b"Nu"),
     "a_key_of_pairs_of_pairs": lambda: {Opcodes(pairs(60)): None},
     "a_name_of_pairs_of_pairs": lambda: Keywords(
         "pandas:Series", Call("pandas:array", np.ones(1)), name=Opcodes(pairs(60))
@@ -144,8 +144,8 @@ HAND_MADE: dict[str, Callable[[], Any]] = {
     "a_long_keyword": lambda: Keywords(
         "numpy.ma:MaskedArray", np.zeros(1), mask=Call("builtins:range", 0, 10**9, 1)
     ),
-    "many_copies_of_bytes": lambda: repeated(np.zeros(10**7), "numpy:ndarray.copy"),
-    "many_copies_of_text": lambda: repeated(b"a" * 10**7, "builtins:str", "utf-8", "surrogatepass"),
+    "many_copies_of_bytes": lambda: repeated(np.zeros(10**6), "numpy:ndarray.copy"),
+    "many_copies_of_text": lambda: repeated(b"a" * 10**6, "builtins:str", "utf-8", "surrogatepass"),
     "a_long_whole_number": lambda: Keywords(
         "pandas:Index",
         [Call("decimal:Decimal", "1e99999999")],

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use vineyard_env::{Access, Env, Listener, LocalListener};
+use vineyard_env::{Access, Env, Fault, Listener, LocalListener};
 use vineyard_raft::command::{Command, Refusal};
 use vineyard_raft::{Meta, features};
 use vineyard_store::Store;
@@ -383,7 +383,10 @@ async fn assemble(
     let instance = identity.instance(node);
     // The counter begins at a random number, so that an id kept from another cluster hardly ever names an object of
     // this one.
-    let ids = || IdMaker::new(instance, env.random.next_u64() as u32);
+    let ids = || match env.faults.has(Fault::IdGivenTwice) {
+        false => IdMaker::new(instance, env.random.next_u64() as u32),
+        true => IdMaker::new(InstanceId::new(node, 0), 1),
+    };
     let store = Store::new(env.memory.as_ref(), config.size_bytes, ids()).map_err(|source| {
         Error::Arena {
             bytes: config.size_bytes,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vineyard_env::Access;
+use vineyard_env::{Access, Fault};
 use vineyard_raft::state::State;
 use vineyard_raft::state::objects::Record;
 use vineyard_store::{Blob, Slice};
@@ -83,6 +83,9 @@ async fn known<T: Send + 'static>(
         let ids = ids.clone();
         move |local: &mut Local, state: &State| read(local, state, &ids)
     };
+    if node.env.faults.has(Fault::LocalAsksTheQuorum) {
+        confirm(node).await?;
+    }
     if let Ok(found) = node.local.ask(turn()).await?? {
         return Ok(found);
     }

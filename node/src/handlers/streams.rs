@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use vineyard_env::Access;
+use vineyard_env::{Access, Fault};
 use vineyard_raft::state::State;
 use vineyard_store::Blob;
 use vineyard_wire::stream::{
@@ -268,7 +268,14 @@ where
             _ => (hopeless_since, waited_before) = (None, Duration::ZERO),
         }
         let next = until.map_or(again, |until| until.min(again));
-        let woken = call::as_asked(timeout_at(next, waiter.woken())).await;
+        let sleeps_on = node.env.faults.has(Fault::WaitNotWoken);
+        let change = async {
+            match sleeps_on {
+                false => waiter.woken().await,
+                true => std::future::pending().await,
+            }
+        };
+        let woken = call::as_asked(timeout_at(next, change)).await;
         if woken.is_err() && until.is_some_and(|until| Instant::now() >= until) {
             end_wait(session, id).await?;
             if let Some(since) = hopeless_since {

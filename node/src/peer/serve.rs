@@ -31,9 +31,9 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let me = node.instance.node();
     let credentials = &node.credentials;
-    let random = node.env.random.as_ref();
+    let (random, faults) = (node.env.random.as_ref(), node.env.faults.as_ref());
     let serves = |purpose| serves(&node.boot, purpose);
-    let shake = handshake::accept(stream.as_mut(), credentials, me, random, serves);
+    let shake = handshake::accept(stream.as_mut(), credentials, me, random, faults, serves);
     let deadline = node.config.limits.connect_deadline;
     let hello = {
         tokio::pin!(displaced);

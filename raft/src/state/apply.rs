@@ -87,7 +87,7 @@ impl State {
                 instance,
                 reachable,
             } => self.watch(*instance, *reachable, events),
-            Command::Persist { records, blobs } => self.persist(records, blobs, events),
+            Command::Persist { records, blobs } => self.persist(records, blobs, faults, events),
             Command::Delete { ids, force, deep } => self.delete(ids, *force, *deep, events),
             Command::SetAttributes { id, attributes } => {
                 self.set_attributes(*id, attributes, events)
@@ -264,8 +264,17 @@ impl State {
         &mut self,
         records: &[Record],
         blobs: &[BlobRow],
+        faults: &dyn Faults,
         events: &mut Vec<Event>,
     ) -> Outcome {
+        if faults.has(Fault::PersistLosesAMember) {
+            let mut halved = records.to_vec();
+            for record in halved.iter_mut().filter(|record| record.members.len() > 1) {
+                record.members.pop_last();
+            }
+            let plan = self.persist_plan(&halved, blobs)?;
+            return Ok(self.write_plan(plan, events));
+        }
         let plan = self.persist_plan(records, blobs)?;
         Ok(self.write_plan(plan, events))
     }

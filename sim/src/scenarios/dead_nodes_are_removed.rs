@@ -4,6 +4,7 @@
 use vineyard_client::Error;
 use vineyard_wire::NodeId;
 
+use crate::invariants::the_removed_do_not_count;
 use crate::scenarios::{insist, publish};
 use crate::stage::{Outcome, Settings, Stage, run};
 
@@ -34,6 +35,7 @@ async fn direct(stage: Stage) {
     for number in DEAD {
         stage.cluster.kill(number, true);
     }
+    let gone = dead.clone();
     let there = stage.clone();
     let removed = stage.act("operator", async move {
         let client = there.client("operator", 1).await;
@@ -57,7 +59,15 @@ async fn direct(stage: Stage) {
     });
     removed.await;
     let three = stage.until(super::PATIENCE_MS, || voters(1) == 3).await;
-    stage.demand(three, "three vote");
+    let voting = stage.cluster.board(1).borrow().voters.clone();
+    let judged = the_removed_do_not_count::judge(&voting, &gone);
+    stage
+        .oracle
+        .borrow_mut()
+        .hold(the_removed_do_not_count::NAME, judged);
+    if !three {
+        return stage.demand(false, "three vote");
+    }
     stage.cluster.kill(3, true);
     let there = stage.clone();
     let published = stage.act("writer", async move {
@@ -68,16 +78,21 @@ async fn direct(stage: Stage) {
     let kept = matches!(published, Some(Ok(_)));
     stage.demand(kept, &format!("two of three go on: {published:?}"));
     for number in DEAD {
-        stage.cluster.restart(number);
-        let failed = || stage.cluster.board(number).borrow().failure.is_some();
-        let ended = stage.until(super::PATIENCE_MS, failed).await;
-        let failure = stage.cluster.board(number).borrow().failure.clone();
-        let says_why = failure
-            .as_ref()
-            .is_some_and(|why| why.contains("was removed"));
-        stage.demand(
-            ended && says_why,
-            &format!("n{number} says why: {failure:?}"),
-        );
+        ends_when_it_returns(&stage, number).await;
     }
+}
+
+/// A node that was removed learns it when it starts again, and ends.
+async fn ends_when_it_returns(stage: &Stage, number: usize) {
+    stage.cluster.restart(number);
+    let failed = || stage.cluster.board(number).borrow().failure.is_some();
+    let ended = stage.until(super::PATIENCE_MS, failed).await;
+    let failure = stage.cluster.board(number).borrow().failure.clone();
+    let says_why = failure
+        .as_ref()
+        .is_some_and(|why| why.contains("was removed"));
+    stage.demand(
+        ended && says_why,
+        &format!("n{number} says why: {failure:?}"),
+    );
 }

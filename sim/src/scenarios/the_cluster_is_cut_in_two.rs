@@ -5,6 +5,7 @@ use vineyard_client::Error;
 use vineyard_wire::Code;
 
 use crate::cluster::ip;
+use crate::invariants::local_stays_local;
 use crate::scenarios::{insist, publish, saying};
 use crate::stage::{Outcome, Settings, Stage, run};
 
@@ -58,13 +59,16 @@ async fn direct(stage: Stage) {
 async fn alone(stage: &Stage, minority: usize) {
     let client = stage.client("alone", minority).await;
     let put = client.put(saying("local")).await;
-    stage.demand(put.is_ok(), &format!("local stays local: {put:?}"));
+    let hold = |judged| {
+        stage
+            .oracle
+            .borrow_mut()
+            .hold(local_stays_local::NAME, judged)
+    };
+    hold(local_stays_local::judge("put", &put));
     let Ok(created) = put else { return };
     let got = client.get(created.id).await;
-    stage.demand(
-        got.is_ok(),
-        &format!("what is here is read here: {:?}", got.err()),
-    );
+    hold(local_stays_local::judge("get", &got));
     let persisted = client.persist(created.id).await;
     stage.demand(persisted.is_err(), "a minority acknowledges no persist");
     let client = stage.client("alone", minority).await;

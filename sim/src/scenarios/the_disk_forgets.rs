@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::chance::Chance;
+use crate::invariants::nothing_acknowledged_is_lost;
 use crate::scenarios::{insist, publish};
 use crate::stage::{Outcome, Settings, Stage, run};
 
@@ -54,7 +55,11 @@ async fn direct(stage: Stage) {
         for (name, id) in published {
             let found = insist(|| client.get_name(&name)).await;
             let kept = matches!(&found, Ok(found) if *found == id);
-            there.demand(kept, &format!("{name} still points to {id}: {found:?}"));
+            if !kept {
+                let lost = format!("{name} pointed to {id}: {found:?}");
+                let mut oracle = there.oracle.borrow_mut();
+                oracle.hold(nothing_acknowledged_is_lost::NAME, Err(lost));
+            }
         }
     });
     read.await;

@@ -322,8 +322,11 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan, wheel: &Path) -> Result<()>
     together(tests)?;
     drop(node);
     if let Some(tester) = &tester {
-        on_our_nodes(tester, plan)?;
-        on_the_released_server(tester)?;
+        shell::at_once(vec![
+            Box::new(|| on_our_node(tester, plan)),
+            Box::new(|| on_our_cluster(tester, plan)),
+            Box::new(|| on_the_released_server(tester)),
+        ])?;
     }
     shell::step("the package against the reference");
     shell::run(oldest.run().arg(REFERENCE))
@@ -344,14 +347,17 @@ pub(crate) fn values(bytes: u64, items_max: u64) -> Result<()> {
     Ok(())
 }
 
-/// The released tests with our package on our nodes.
-fn on_our_nodes(tester: &Tester, plan: &Plan) -> Result<()> {
+/// The released tests with our package on one node of ours.
+fn on_our_node(tester: &Tester, plan: &Plan) -> Result<()> {
     shell::step("the released tests with our package on one node of ours");
     let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
     let node = Node::start(&folder.path().join("0"), plan.clone())?;
     let socket = node.socket();
-    suite::single_node(tester, &served(&socket, node.endpoint()))?;
-    drop(node);
+    suite::single_node(tester, &served(&socket, node.endpoint()))
+}
+
+/// The released tests with our package on a cluster of two of ours.
+fn on_our_cluster(tester: &Tester, plan: &Plan) -> Result<()> {
     shell::step("the released tests with our package on a cluster of two of ours");
     let cluster = Cluster::start(2, plan)?;
     let sockets: Vec<PathBuf> = cluster.nodes.iter().map(Node::socket).collect();

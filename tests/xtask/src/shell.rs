@@ -20,6 +20,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// One of several things to do at the same time.
+pub(crate) type Work<'a> = Box<dyn FnOnce() -> Result<()> + Send + 'a>;
+
+/// Does all of it at the same time: what one waits for, another uses. The first error, if there is one, after all have
+/// ended.
+pub(crate) fn at_once(works: Vec<Work>) -> Result<()> {
+    std::thread::scope(|scope| {
+        let running: Vec<_> = works.into_iter().map(|work| scope.spawn(work)).collect();
+        let ends: Vec<_> = running.into_iter().map(|work| work.join()).collect();
+        ends.into_iter()
+            .try_for_each(|end| end.expect("work ends with an error, not a panic"))
+    })
+}
+
 /// Announces what comes next.
 pub(crate) fn step(what: &str) {
     eprintln!("-> {what}");

@@ -11,6 +11,7 @@ use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
 
 use crate::peer::Peer;
+use crate::shell::Work;
 use crate::suite::{self, Served, Tester};
 use crate::{dist, python, shell};
 
@@ -18,6 +19,8 @@ use crate::{dist, python, shell};
 const ARENA: &str = "2G";
 const SEEDS: &str = "0..40";
 const SEEDS_TWICE: &str = "0..2";
+/// Rust tests at the same time: those with real processes wait most of the time.
+const TEST_THREADS: &str = "4";
 /// Seeds at the same time.
 const JOBS: &str = "2";
 
@@ -71,6 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if options.release {
             command.arg("--release");
         }
+        command.env("RUST_TEST_THREADS", TEST_THREADS);
         shell::run(command.env(BUILT, "1"))?;
     }
     if options.wants(Slice::Sim) {
@@ -113,38 +117,48 @@ fn released_tests(options: &Options) -> Result<()> {
     }
     let peer = Peer::ready(options.peer.clone())?;
     ours_is(options.release)?;
-    let tester = Tester::released(&peer);
-    let plan = plan();
+    let (peer, plan) = (&peer, &plan());
+    let mut works: Vec<Work> = Vec::new();
     if options.wants(Slice::Single) {
-        shell::step("the released client on one node of ours");
-        let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
-        let node = Node::start(&folder.path().join("0"), plan.clone())?;
-        let socket = node.socket();
-        suite::single_node(
-            &tester,
-            &Served {
-                socket: &socket,
-                endpoint: node.endpoint(),
-            },
-        )?;
+        works.push(Box::new(|| released_on_one_node(peer, plan)));
     }
     if options.wants(Slice::Cluster) {
-        shell::step("the released client on a cluster of two of ours");
-        let cluster = Cluster::start(2, &plan)?;
-        let sockets: Vec<PathBuf> = cluster.nodes.iter().map(Node::socket).collect();
-        let served = |at: usize| Served {
-            socket: &sockets[at],
-            endpoint: cluster.nodes[at].endpoint(),
-        };
-        suite::cluster(&tester, &served(0), &served(1))?;
+        works.push(Box::new(|| released_on_a_cluster(peer, plan)));
     }
     if options.wants(Slice::Lost) {
-        shell::step("the released client reads bytes that died");
-        let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
-        let mut node = Node::start(&folder.path().join("0"), plan.clone())?;
-        suite::lost_bytes(&peer, &mut node)?;
+        works.push(Box::new(|| released_after_a_kill(peer, plan)));
     }
-    Ok(())
+    shell::at_once(works)
+}
+
+fn released_on_one_node(peer: &Peer, plan: &Plan) -> Result<()> {
+    shell::step("the released client on one node of ours");
+    let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
+    let node = Node::start(&folder.path().join("0"), plan.clone())?;
+    let socket = node.socket();
+    let served = Served {
+        socket: &socket,
+        endpoint: node.endpoint(),
+    };
+    suite::single_node(&Tester::released(peer), &served)
+}
+
+fn released_on_a_cluster(peer: &Peer, plan: &Plan) -> Result<()> {
+    shell::step("the released client on a cluster of two of ours");
+    let cluster = Cluster::start(2, plan)?;
+    let sockets: Vec<PathBuf> = cluster.nodes.iter().map(Node::socket).collect();
+    let served = |at: usize| Served {
+        socket: &sockets[at],
+        endpoint: cluster.nodes[at].endpoint(),
+    };
+    suite::cluster(&Tester::released(peer), &served(0), &served(1))
+}
+
+fn released_after_a_kill(peer: &Peer, plan: &Plan) -> Result<()> {
+    shell::step("the released client reads bytes that died");
+    let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
+    let mut node = Node::start(&folder.path().join("0"), plan.clone())?;
+    suite::lost_bytes(peer, &mut node)
 }
 
 fn python_package(options: &Options, wheel: &Path) -> Result<()> {
@@ -171,7 +185,8 @@ fn simulated() -> Result<()> {
         shell::run(shell::cargo(&simulator).args(arguments))
     };
     simulate(&["run", "--seeds", SEEDS, "--jobs", JOBS])?;
-    simulate(&["twice", "--seeds", SEEDS_TWICE])
+    simulate(&["twice", "--seeds", SEEDS_TWICE])?;
+    simulate(&["planted", "--jobs", JOBS, "--print"])
 }
 
 /// Two demos at once, which must not disturb each other and must leave nothing behind.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use vineyard_env::Stream;
+use vineyard_env::{NoFaults, Stream};
 use vineyard_raft::command::{Applied, Command};
 use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_raft::state::objects::{BlobRow, Link, Lost, Record};
@@ -130,9 +130,14 @@ impl Actor {
 async fn play(context: Rc<NodeContext>, mut stream: Box<dyn Stream>, me: NodeId, source: Source) {
     stream.read_exact(&mut [0; MAGIC.len()]).await.unwrap();
     let (credentials, random) = (context.credentials.clone(), context.env.random.clone());
-    handshake::accept(stream.as_mut(), &credentials, me, random.as_ref(), |_| {
-        Ok(())
-    })
+    handshake::accept(
+        stream.as_mut(),
+        &credentials,
+        me,
+        random.as_ref(),
+        &NoFaults,
+        |_| Ok(()),
+    )
     .await
     .unwrap();
     while let Ok(Ask::Read { ranges }) =

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use vineyard_env::Listener;
+use vineyard_env::{Listener, NoFaults};
 use vineyard_raft::Dial;
 use vineyard_wire::InstanceId;
 use vineyard_wire::peer::MAGIC;
@@ -54,9 +54,14 @@ async fn answer(mut stream: Pipe, answer: Answer) {
     tokio::io::AsyncReadExt::read_exact(&mut stream, &mut magic)
         .await
         .unwrap();
-    handshake::accept(&mut stream, &credentials(), NodeId(7), &random(100), |_| {
-        Ok(())
-    })
+    handshake::accept(
+        &mut stream,
+        &credentials(),
+        NodeId(7),
+        &random(100),
+        &NoFaults,
+        |_| Ok(()),
+    )
     .await
     .unwrap();
     if let Ok(Ask::Stats) = frames::read(&mut stream, frames::MESSAGE_BYTES_MAX).await {

@@ -3,6 +3,7 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_env::NoFaults;
 use vineyard_wire::frame;
 
 use super::*;
@@ -33,7 +34,15 @@ fn hello() -> Hello {
 
 /// The result of a listener with `credentials()`.
 async fn listen(mut stream: Pipe) -> io::Result<Hello> {
-    accept(&mut stream, &credentials(), ME, &random(1000), |_| Ok(())).await
+    accept(
+        &mut stream,
+        &credentials(),
+        ME,
+        &random(1000),
+        &NoFaults,
+        |_| Ok(()),
+    )
+    .await
 }
 
 /// Reads the magic first, as the listener in `front` does.
@@ -41,7 +50,7 @@ async fn open(mut stream: Pipe, mine: &Credentials) -> io::Result<Hello> {
     let mut magic = [0; MAGIC.len()];
     stream.read_exact(&mut magic).await?;
     assert_eq!(magic, MAGIC);
-    accept(&mut stream, mine, ME, &random(1000), |_| Ok(())).await
+    accept(&mut stream, mine, ME, &random(1000), &NoFaults, |_| Ok(())).await
 }
 
 /// The results of both sides.
@@ -260,7 +269,14 @@ async fn a_recorded_conversation_cannot_be_played_again() {
         (hello, challenge, response)
     };
     let mut listener = listener;
-    let accepted = accept(&mut listener, &mine, ME, &listener_random, |_| Ok(()));
+    let accepted = accept(
+        &mut listener,
+        &mine,
+        ME,
+        &listener_random,
+        &NoFaults,
+        |_| Ok(()),
+    );
     let (dialled, (hello, challenge, response), accepted) = tokio::join!(dialled, tapped, accepted);
     dialled.unwrap();
     accepted.unwrap();
@@ -269,7 +285,7 @@ async fn a_recorded_conversation_cannot_be_played_again() {
     let (mut near, mut far) = pipes();
     frames::write(&mut near, &hello).await.unwrap();
     frames::write(&mut near, &response).await.unwrap();
-    let replayed = accept(&mut far, &mine, ME, &listener_random, |_| Ok(())).await;
+    let replayed = accept(&mut far, &mine, ME, &listener_random, &NoFaults, |_| Ok(())).await;
     assert_denied(replayed, "wrong secret for this cluster");
     let _: Challenge = frames::read(&mut near, HANDSHAKE_BYTES_MAX).await.unwrap();
     let welcome: Welcome = frames::read(&mut near, HANDSHAKE_BYTES_MAX).await.unwrap();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use tokio::time::Instant;
+use vineyard_env::Fault;
 use vineyard_wire::NodeId;
 
 use crate::command::Cordon;
@@ -93,6 +94,7 @@ fn change(driver: &Driver, leads_since: &mut LeadsSince) -> Option<Change> {
     let members = || voters.union(&learners).copied();
     let removed: BTreeSet<NodeId> = members()
         .filter(|node| *node != driver.me && state.is_removed(*node))
+        .filter(|_| !driver.env.faults.has(Fault::RemovedNodeCounts))
         .collect();
     let leaving = members().filter(|node| driver.leaves(*node));
     let leaving: BTreeSet<NodeId> = leaving.chain(removed.iter().copied()).collect();

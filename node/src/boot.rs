@@ -8,12 +8,18 @@
 //! | `node` | opens the listeners, starts the actors, stops them |
 //! | `identity` | the node's identity on the disk, which survives restarts |
 //! | `admission` | founding a cluster, or joining one |
+//! | `formation` | by which rules new nodes become one cluster |
+//! | `forming` | brings new nodes together by these rules |
+//! | `listen` | where the node listens, and where others dial it |
 //! | `registration` | registering this boot with the cluster, and noticing that a later boot has replaced it |
 //! | `token` | the join token |
 //! | `log` | the log on stderr |
 
 pub(crate) mod admission;
+pub(crate) mod formation;
+mod forming;
 pub(crate) mod identity;
+mod listen;
 pub(crate) mod log;
 pub(crate) mod node;
 pub(crate) mod registration;

@@ -72,8 +72,12 @@ pub struct Config {
     pub size_bytes: u64,
     /// Used by the real disk only; a node itself never opens it.
     pub data_dir: PathBuf,
-    /// If present, the node joins that cluster and never founds one. Ignored once the disk has a cluster.
+    /// If present, the node joins that cluster and, without `expect`, never founds one. Ignored once the disk has a
+    /// cluster.
     pub join: Option<Join>,
+    /// With `join`, on a disk that no cluster has admitted: so many nodes, all told the same, found the cluster if none
+    /// of those that `join` names is a member.
+    pub expect: Option<u8>,
     /// `host:port` of nodes that are asked where the others are if no leader can be reached.
     pub seeds: Vec<String>,
     /// Without `join`: a disk without a node founds a cluster. Without both the start is refused, because the disk may
@@ -116,6 +120,7 @@ impl Config {
             size_bytes: SIZE_BYTES_DEFAULT,
             data_dir: data_dir.into(),
             join: None,
+            expect: None,
             seeds: Vec::new(),
             found: true,
             name: None,

@@ -4,6 +4,7 @@
 pub(crate) mod dial;
 pub(crate) mod fetch;
 pub(crate) mod frames;
+pub(crate) mod fresh;
 pub(crate) mod handshake;
 mod introduction;
 pub(crate) mod members;

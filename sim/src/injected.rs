@@ -45,7 +45,7 @@ enum Effect {
 }
 
 /// Every fault that can be injected.
-static ALL: [Known; 17] = [
+static ALL: [Known; 18] = [
     Known {
         name: "stale_name_read",
         what: "handler: get_name answers from the local state, without the quorum",
@@ -164,6 +164,13 @@ static ALL: [Known; 17] = [
         breaks: "Nobody gets in by accident",
         play: a_stranger_asks_to_join::play,
         effect: Effect::Asked(Fault::AdmitsAnySecret),
+    },
+    Known {
+        name: "two_founders",
+        what: "formation: that a node agreed to a set of founders is not written to its disk",
+        breaks: "Durable ack",
+        play: run_seed,
+        effect: Effect::Asked(Fault::AgreementIsForgotten),
     },
 ];
 

@@ -183,7 +183,7 @@ fn start_all_and_read(cluster: &mut Cluster) {
 }
 
 /// Addresses that were free just now: they must be known before anybody listens there.
-fn free_addresses(count: usize) -> Vec<String> {
+pub(crate) fn free_addresses(count: usize) -> Vec<String> {
     let listeners: Vec<TcpListener> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
         .collect();

@@ -16,6 +16,7 @@ mod failing_disk;
 mod faults;
 mod fetch;
 mod files;
+mod forming;
 mod founding;
 mod hostile;
 mod http;

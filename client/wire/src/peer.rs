@@ -149,6 +149,34 @@ pub enum Ask {
         #[serde(deserialize_with = "items")]
         blobs: Vec<ObjectId>,
     },
+    /// To agree to form a cluster with these and with no others. Only asked of a node that has answered `Fresh`.
+    Form {
+        #[serde(deserialize_with = "items")]
+        set: Vec<Candidate>,
+    },
+}
+
+/// A node that may become one of the first of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// As in its `Join`.
+    pub key: u128,
+    /// Where it listens, for messages to people.
+    pub endpoint: String,
+}
+
+/// What a node that waits for its cluster to form says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fresh {
+    pub candidate: Candidate,
+    /// How many nodes are to form the cluster.
+    pub expect: u8,
+    /// The keys of the fresh nodes that answered it last, its own among them, in order.
+    #[serde(deserialize_with = "items")]
+    pub sees: Vec<u128>,
+    /// The set to which it has agreed, in the order of the keys; empty if it has not.
+    #[serde(deserialize_with = "items")]
+    pub agreed: Vec<Candidate>,
 }
 
 /// What a node says of itself besides its figures.
@@ -302,6 +330,10 @@ pub enum Answer {
     Drain(DrainProgress),
     /// To `TakeCopies`: the cluster knows of the copies.
     CopiesTaken,
+    /// To `Join` and `JoinAt`, of a node that no cluster has admitted either and that was told to form one.
+    Fresh(Fresh),
+    /// To `Form`: the disk of the node that answers has it.
+    Agreed,
 }
 
 /// A frame that is not what it should be.

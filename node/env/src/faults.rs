@@ -22,6 +22,7 @@ pub enum Fault {
     StatusTrustsTheLastLeader,
     OlderBootAccepted,
     RecoveryKeepsTheEpoch,
+    AgreementIsForgotten,
 }
 
 pub trait Faults: Send + Sync {

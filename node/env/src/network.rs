@@ -10,6 +10,11 @@ pub trait Network: Send + Sync {
     /// Connects to `address`, `host:port`.
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>>;
 
+    /// The addresses, `ip:port`, that `address` stands for now; a name may have several.
+    fn resolve<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Vec<String>>> {
+        Box::pin(async move { Ok(vec![address.to_owned()]) })
+    }
+
     /// Listens on `address`, `host:port`; port 0 picks a free one.
     fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
 }

@@ -11,12 +11,14 @@ use vineyard_raft::features;
 use vineyard_wire::NodeId;
 use vineyard_wire::peer::{Answer, Ask, Join as JoinAsk};
 
+use crate::boot::forming;
 use crate::boot::identity::Identity;
 use crate::boot::node::Error;
 use crate::boot::token::Token;
 use crate::config::{Config, Join};
 use crate::front::lobby::WaitsFor;
 use crate::peer::dial::Dialer;
+use crate::peer::fresh::Applicant;
 
 /// The identity on the disk, or a new one that was saved when this returns.
 pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Result<Identity, Error> {
@@ -48,22 +50,25 @@ pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Resul
         true => {
             tracing::warn!(%data_dir, cluster = identity.cluster, "founding a new cluster: no node was here");
         }
-        false => tracing::warn!(%data_dir, "joining as a new node: no node was here"),
+        false => {
+            tracing::warn!(%data_dir, expect = config.expect, "joining as a new node: no node was here");
+        }
     }
     save(&identity, env).await?;
     Ok(identity)
 }
 
-/// Asks the cluster for a node id and retries until it gets one; `waits_for` says why it has none yet. Ends with an
+/// Makes the applicant a member of the cluster that its token names: retries until the cluster admits it, or, if it was
+/// told how many to expect, until they have formed the cluster. `waits_for` says why it is no member yet. Ends with an
 /// error at a refusal that a retry cannot change.
-pub(crate) async fn join(
+pub(crate) async fn admit(
     config: &Config,
     env: &Env,
-    identity: &mut Identity,
+    applicant: &Applicant,
     endpoint: &str,
     waits_for: &WaitsFor,
-) -> Result<NodeId, Error> {
-    let Some(Join { endpoints, .. }) = &config.join else {
+) -> Result<(), Error> {
+    let Some(told) = &config.join else {
         let reason =
             "this data directory belongs to a node that never joined; start it with --join";
         return Err(Error::Refused {
@@ -71,7 +76,22 @@ pub(crate) async fn join(
             reason: reason.to_owned(),
         });
     };
+    match applicant.formation() {
+        Some(_) => forming::form(config, env, applicant, told, waits_for).await,
+        None => join(config, env, applicant, told, endpoint, waits_for).await,
+    }
+}
+
+async fn join(
+    config: &Config,
+    env: &Env,
+    applicant: &Applicant,
+    told: &Join,
+    endpoint: &str,
+    waits_for: &WaitsFor,
+) -> Result<(), Error> {
     let deadline = config.limits.metadata_deadline;
+    let identity = applicant.identity().await;
     let dialer = Dialer::new(env, identity.credentials(), deadline);
     let ask = JoinAsk {
         key: identity.key,
@@ -81,7 +101,7 @@ pub(crate) async fn join(
     let mut pause = config.limits.join_retry;
     loop {
         let mut reasons = Vec::new();
-        for at in endpoints {
+        for at in &told.endpoints {
             let asked = ask_at(&dialer, at, &ask, config.feature_level);
             let mut is_reached = true;
             let reason = match tokio::time::timeout(deadline, asked).await {
@@ -89,11 +109,10 @@ pub(crate) async fn join(
                     format!("the node that answered gave its own id {node}")
                 }
                 Ok(Ok((_, Answer::Joined { node, epoch, .. }))) => {
-                    identity.node = Some(node);
-                    identity.epoch = epoch;
-                    save(identity, env).await?;
-                    return Ok(node);
+                    let admitted = applicant.change(|identity| identity.is_admitted(node, epoch));
+                    return admitted.await.map_err(Error::Disk);
                 }
+                Ok(Ok((_, Answer::Fresh(_)))) => "waits for its cluster to form".to_owned(),
                 Ok(Ok((_, Answer::Refused(status)))) => format!("does not admit it yet: {status}"),
                 Ok(Ok((_, other))) => format!("not an answer to a join: {other:?}"),
                 Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -127,7 +146,7 @@ pub(crate) async fn join(
 }
 
 /// In words that follow an address.
-fn why_unreachable(error: &io::Error) -> String {
+pub(crate) fn why_unreachable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "refused the connection".to_owned(),
         io::ErrorKind::UnexpectedEof => "closed the connection: it may be joining too".to_owned(),
@@ -136,7 +155,7 @@ fn why_unreachable(error: &io::Error) -> String {
 }
 
 /// A build without feature levels closes the connection when a join contains one. Then the join is repeated without it.
-async fn ask_at(
+pub(crate) async fn ask_at(
     dialer: &Dialer,
     endpoint: &str,
     join: &JoinAsk,

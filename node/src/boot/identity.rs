@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use vineyard_env::{Change, Disk, Env, Random};
 use vineyard_raft::state::instances::{Instance, Liveness};
 use vineyard_raft::{Epoch, Founding, Member};
+use vineyard_wire::peer::Candidate;
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::boot::token::{SECRET_BYTES, Token};
@@ -43,6 +44,10 @@ pub(crate) struct Identity {
     /// the cluster, and members that are far behind, recognise the disk as the one that they have seen last.
     #[serde(default)]
     pub(crate) lives: Vec<u128>,
+    /// The nodes with which this one has agreed to form a cluster, in the order of their keys; empty if it has not, or
+    /// is a member. It forms no cluster with others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) agreed: Vec<Candidate>,
     /// Why the cluster has refused a life of this node. The next life would have an id that is new to the cluster, but
     /// this disk lacks what the node's other process acknowledged, so it must not start either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,6 +89,7 @@ impl Identity {
             founder: true,
             boots: 0,
             lives: Vec::new(),
+            agreed: Vec::new(),
             refused: None,
             removed: false,
         }
@@ -101,9 +107,23 @@ impl Identity {
             founder: false,
             boots: 0,
             lives: Vec::new(),
+            agreed: Vec::new(),
             refused: None,
             removed: false,
         }
+    }
+
+    /// This node founds the cluster that it was about to join.
+    pub(crate) fn founds(&mut self) {
+        self.founder = true;
+        self.is_admitted(NodeId(0), 1);
+    }
+
+    /// A cluster has admitted this node.
+    pub(crate) fn is_admitted(&mut self, node: NodeId, epoch: u64) {
+        self.node = Some(node);
+        self.epoch = epoch;
+        self.agreed = Vec::new();
     }
 
     /// The same node with another join token; for a node that no cluster has admitted yet.

@@ -23,15 +23,17 @@ use crate::actors::migrator::Migrator;
 use crate::actors::{discards, follow, history, liveness, places};
 use crate::boot::admission;
 use crate::boot::identity::{BOOTS_MAX, Identity};
+use crate::boot::listen::{advertised, bind_local, bind_network};
 use crate::boot::registration::{self, Boot};
 use crate::boot::token::{ParseTokenError, Token};
-use crate::config::{Config, Listen, TooFewDescriptors, flags};
+use crate::config::{Config, TooFewDescriptors};
 use crate::context::{ClosedSessions, Counters, NodeContext, SharedArena, Stopping, reap};
 use crate::front;
-use crate::front::lobby::{self, WaitsFor};
+use crate::front::lobby::{Lobby, WaitsFor};
 use crate::local::Local;
 use crate::local::catalog::Catalog;
 use crate::peer::dial::{Dialer, RaftDialer};
+use crate::peer::fresh::Applicant;
 use crate::peer::members::Members;
 use crate::session::logins::Logins;
 use crate::session::tcp_access::TcpAccess;
@@ -97,7 +99,7 @@ impl Node {
             limits: config.limits.within(descriptors, open)?,
             ..config
         };
-        let mut identity = admission::load_or_create_identity(&config, &env).await?;
+        let identity = admission::load_or_create_identity(&config, &env).await?;
         if let Some(reason) = identity.refused {
             return Err(over(reason, identity.removed));
         }
@@ -105,17 +107,21 @@ impl Node {
         let mut local = bind_local(&config, &env).await?;
         let bound = network.address();
         let endpoint = advertised(&config, &bound);
-        let node = match identity.node {
-            Some(node) => node,
+        let identity = match identity.node {
+            Some(_) => identity,
             None => {
                 let waits_for = WaitsFor::default();
+                let applicant = Rc::new(Applicant::new(&env, identity, &endpoint, config.expect));
+                let lobby = Lobby::new(&config, &env, &endpoint, &waits_for, &applicant);
                 tokio::select! {
                     biased;
-                    joined = admission::join(&config, &env, &mut identity, &endpoint, &waits_for) => joined?,
-                    never = lobby::keep(&mut *network, &mut *local, &config.limits, &waits_for) => match never {},
+                    admitted = admission::admit(&config, &env, &applicant, &endpoint, &waits_for) => admitted?,
+                    never = lobby.keep(&mut *network, &mut *local) => match never {},
                 }
+                applicant.identity().await
             }
         };
+        let node = identity.node.expect("a node that was admitted has an id");
         let identity = identity
             .reborn(env.random.as_ref())
             .ok_or(Error::NoBootLeft)?;
@@ -326,51 +332,6 @@ async fn all_gone(counters: &Counters) {
         }
         fell.await;
     }
-}
-
-async fn bind_network(config: &Config, env: &Env) -> Result<Box<dyn Listener>, Error> {
-    let address = match &config.listen {
-        Listen::At(address) => address.clone(),
-        Listen::Auto { port } => format!("{}:{port}", route(config, env).await),
-    };
-    let listening = env.network.listen(&address).await;
-    listening.map_err(|source| Error::Listen { address, source })
-}
-
-/// `host:port` that others dial.
-fn advertised(config: &Config, bound: &str) -> String {
-    let port = bound.rsplit_once(':').map_or("", |(_, port)| port);
-    match &config.advertise {
-        None => bound.to_owned(),
-        Some(told) if flags::has_port(told) => told.clone(),
-        Some(host) => format!("{host}:{port}"),
-    }
-}
-
-/// The local address of the route to the cluster this node joins; loopback if there is none.
-async fn route(config: &Config, env: &Env) -> String {
-    const LOOPBACK: &str = "127.0.0.1";
-    for endpoint in config.join.iter().flat_map(|join| &join.endpoints) {
-        let connected = tokio::time::timeout(
-            config.limits.connect_deadline,
-            env.network.connect(endpoint),
-        );
-        if let Ok(Ok(stream)) = connected.await
-            && let Some((host, _)) = stream.local_address().rsplit_once(':')
-        {
-            return host.to_owned();
-        }
-    }
-    LOOPBACK.to_owned()
-}
-
-async fn bind_local(config: &Config, env: &Env) -> Result<Box<dyn LocalListener>, Error> {
-    let listening = env
-        .local
-        .listen(&config.ipc_socket, config.ipc_socket_mode)
-        .await;
-    let address = config.ipc_socket.clone();
-    listening.map_err(|source| Error::Listen { address, source })
 }
 
 async fn assemble(

@@ -37,6 +37,7 @@ pub struct Flags {
     pub advertise: Option<String>,
     pub rpc_socket_port: Option<u16>,
     pub join: Vec<String>,
+    pub expect: Option<u8>,
     pub found: bool,
     pub moved: bool,
     pub token: Option<String>,
@@ -203,6 +204,7 @@ impl Flags {
             Ours::Advertise => self.advertise = Some(advertise(value).map_err(bad)?),
             Ours::RpcSocketPort => self.rpc_socket_port = Some(port(value).map_err(bad)?),
             Ours::Join => self.join = endpoints(value).map_err(bad)?,
+            Ours::Expect => self.expect = Some(expect(value).map_err(bad)?),
             Ours::Found => self.found = on()?,
             Ours::Moved => self.moved = on()?,
             Ours::Token => {
@@ -265,6 +267,17 @@ fn on_or_off(value: &str) -> Result<bool, String> {
         "off" => Ok(false),
         _ => Err("write on or off".to_owned()),
     }
+}
+
+/// Clusters of other sizes are grown from these.
+fn expect(value: &str) -> Result<u8, String> {
+    let nodes = value.parse().ok();
+    let nodes = nodes.filter(|nodes| [1, 3, 5].contains(nodes));
+    nodes.ok_or_else(|| {
+        "write 1, 3 or 5: of an even number no more nodes may fail than of one less, and more than 5 nodes never vote; \
+         nodes beyond these join by --join alone"
+            .to_owned()
+    })
 }
 
 fn feature_level(value: &str) -> Result<u8, String> {

@@ -57,6 +57,9 @@ pub struct Remembered {
     /// A join that was begun, so that a restart does not found a cluster instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Join>,
+    /// How many nodes are to form the cluster, until this one is a member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<u8>,
     /// A founding that was begun, so that a restart goes on with it.
     #[serde(default)]
     pub found: bool,
@@ -123,6 +126,7 @@ impl Remembered {
                 .as_ref()
                 .map(|users| users.path().to_owned()),
             join: config.join.clone(),
+            expect: config.expect,
             found: config.found,
             founding_token: config.founding_token.clone(),
             node: None,
@@ -132,8 +136,10 @@ impl Remembered {
     /// The same, of the node that a cluster has admitted.
     pub fn of_node(self, node: Option<String>) -> Self {
         let founding_token = self.founding_token.filter(|_| node.is_none());
+        let expect = self.expect.filter(|_| node.is_none());
         Self {
             node,
+            expect,
             founding_token,
             ..self
         }

@@ -41,6 +41,11 @@ pub enum ConfigError {
         "a token without --join: name a node of the cluster it belongs to, or found that cluster with --found"
     )]
     NoJoin,
+    #[error(
+        "--expect without --join: name with --join the nodes that form the cluster, this one among them, on all of them \
+         alike"
+    )]
+    ExpectWithoutJoin,
     #[error("--token and --token-file: give one of them")]
     TwoTokens,
     #[error("--found and --join: a node founds a cluster or becomes part of one")]
@@ -165,13 +170,10 @@ pub fn config(
     };
     config.listen = listen(flags, remembered, config.advertise.is_some())?;
     config.join = join(flags, remembered)?;
+    config.expect = expect(flags, remembered)?;
     config.seeds = seeds(flags, remembered);
     config.found = founds(flags, remembered);
-    config.founding_token = match flags.found {
-        true => flags.token.clone(),
-        false => None,
-    }
-    .or_else(|| remembered.and_then(|r| r.founding_token.clone()));
+    config.founding_token = founding_token(flags, remembered);
     config.size_bytes = flags
         .size_bytes
         .or(remembered.map(|r| r.size_bytes))
@@ -249,6 +251,12 @@ fn founds(flags: &Flags, remembered: Option<&Remembered>) -> bool {
     flags.found || flags.data_dir.is_none() || remembered.is_some_and(|r| r.found)
 }
 
+/// The token of a cluster that this node founds.
+fn founding_token(flags: &Flags, remembered: Option<&Remembered>) -> Option<String> {
+    let told = flags.token.clone().filter(|_| flags.found);
+    told.or_else(|| remembered.and_then(|known| known.founding_token.clone()))
+}
+
 fn join(flags: &Flags, remembered: Option<&Remembered>) -> Result<Option<Join>, ConfigError> {
     if flags.found && !flags.join.is_empty() {
         return Err(ConfigError::FoundAndJoin);
@@ -271,6 +279,18 @@ fn join(flags: &Flags, remembered: Option<&Remembered>) -> Result<Option<Join>, 
             endpoints: flags.join.clone(),
             token: token.clone(),
         })),
+    }
+}
+
+/// How many nodes form the cluster. A line with `--join` says it anew: without `--expect` the node only joins.
+fn expect(flags: &Flags, remembered: Option<&Remembered>) -> Result<Option<u8>, ConfigError> {
+    let is_joining = |known: &Remembered| known.join.is_some() || known.node.is_some();
+    match (flags.expect, flags.join.is_empty()) {
+        (Some(_), true) if !remembered.is_some_and(is_joining) => {
+            Err(ConfigError::ExpectWithoutJoin)
+        }
+        (None, true) => Ok(remembered.and_then(|known| known.expect)),
+        (told, _) => Ok(told),
     }
 }
 

@@ -138,7 +138,7 @@ fn path(path: Option<&PathBuf>) -> String {
         .unwrap_or_default()
 }
 
-static ROWS: [Row; 22] = [
+static ROWS: [Row; 23] = [
     row(
         "socket",
         |f| f.socket.is_some(),
@@ -183,6 +183,15 @@ static ROWS: [Row; 22] = [
         |f| !f.join.is_empty(),
         |r| r.join.is_some() || !r.seeds.is_empty(),
         |k| k.config.seeds.join(","),
+    ),
+    row(
+        "expect",
+        |f| f.expect.is_some(),
+        |r| r.expect.is_some(),
+        |k| {
+            let nodes = k.config.expect.map(|nodes| nodes.to_string());
+            nodes.unwrap_or_default()
+        },
     ),
     row(
         "token-file",

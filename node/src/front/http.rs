@@ -18,12 +18,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
-use vineyard_env::{Detached, LocalBoxFuture, Stream};
+use vineyard_env::{Detached, Env, LocalBoxFuture, Stream};
 use vineyard_wire::opening::OPENING_BYTES;
 
 use self::pages::{Hosts, Pages};
-use crate::config::Limits;
-use crate::context::{Counted, NodeContext};
+use self::ready::Question;
+use super::lobby::WaitsFor;
+use crate::config::{Config, Limits};
+use crate::context::NodeContext;
 
 /// Connections and questions that wait for the other thread.
 const QUEUE: usize = 64;
@@ -68,27 +70,47 @@ impl Bounds {
 impl Http {
     /// `None` if the node serves no HTTP.
     pub(super) fn start(node: &Rc<NodeContext>) -> Option<Self> {
-        let config = &node.config;
+        let (http, asked) = Self::open(&node.config, &node.env, &node.endpoint)?;
+        tokio::task::spawn_local(ready::answer(node.clone(), asked));
+        Some(http)
+    }
+
+    /// Of a node that is no member yet: `waits_for` says what it waits for.
+    pub(super) fn of_applicant(
+        config: &Config,
+        env: &Env,
+        endpoint: &str,
+        waits_for: &WaitsFor,
+    ) -> Option<Self> {
+        let (http, asked) = Self::open(config, env, endpoint)?;
+        tokio::task::spawn_local(ready::answer_not_joined(waits_for.clone(), asked));
+        Some(http)
+    }
+
+    fn open(
+        config: &Config,
+        env: &Env,
+        endpoint: &str,
+    ) -> Option<(Self, mpsc::Receiver<Question>)> {
         if !config.http {
             return None;
         }
         let (arrivals, queue) = mpsc::channel(QUEUE);
         let (questions, asked) = mpsc::channel(QUEUE);
-        let hosts = Hosts::new(&node.endpoint, &config.http_hosts);
+        let hosts = Hosts::new(endpoint, &config.http_hosts);
         let pages = Pages::new(hosts, questions, config.limits.http_answer_deadline);
         let bounds = Bounds::of(&config.limits);
         let main = move || -> LocalBoxFuture<'static, ()> { Box::pin(serve(queue, pages, bounds)) };
-        node.env.threads.start("http", Box::new(main));
-        tokio::task::spawn_local(ready::answer(node.clone(), asked));
-        Some(Self(arrivals))
+        env.threads.start("http", Box::new(main));
+        Some((Self(arrivals), asked))
     }
 
-    /// Serves `stream`, of which the first bytes were read. `counted` counts the connection until it ends.
-    pub(super) fn take(
+    /// Serves `stream`, of which the first bytes were read. `counted` is dropped when the connection has ended.
+    pub(super) fn take<C: 'static>(
         &self,
         stream: Box<dyn Stream>,
         first: [u8; OPENING_BYTES],
-        counted: Counted,
+        counted: C,
     ) -> io::Result<()> {
         let (ended, has_ended) = oneshot::channel();
         let arrived = Arrived {

@@ -1,21 +1,23 @@
 //! The listeners of a node that no cluster has admitted yet: every client is told what the node waits for.
 //!
 //! Promise: a joining node answers all who connect, and serves nothing: it has no id yet, so it has no objects and
-//! no sessions. A node that calls is not answered, and tries again.
+//! no sessions. A node that calls is answered only if this one is to form a cluster with it.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
-use vineyard_env::{Listener, LocalListener, Stream};
-use vineyard_wire::peer::MAGIC;
+use vineyard_env::{Env, Listener, LocalListener, Stream};
+use vineyard_wire::opening::{OPENING_BYTES, Opening};
 use vineyard_wire::{Code, Status};
 
-use crate::config::Limits;
+use super::http::Http;
+use crate::config::{Config, Limits};
+use crate::context::audit;
+use crate::peer::fresh::Applicant;
 use crate::session::frame_reader::FrameReader;
 use crate::session::writer;
 
@@ -28,48 +30,79 @@ impl WaitsFor {
         *self.0.borrow_mut() = what;
     }
 
-    fn refusal(&self) -> Status {
+    /// What it waits for now.
+    pub(super) fn text(&self) -> String {
         let waits_for = self.0.borrow();
-        let what = match waits_for.is_empty() {
-            true => "asking to be admitted",
-            false => waits_for.as_str(),
-        };
-        Status::new(Code::ConnectionFailed, format!("joining: {what}"))
+        match waits_for.is_empty() {
+            true => "asking to be admitted".to_owned(),
+            false => waits_for.clone(),
+        }
+    }
+
+    fn refusal(&self) -> Status {
+        Status::new(Code::ConnectionFailed, format!("joining: {}", self.text()))
     }
 }
 
-/// Answers until it is dropped.
-pub(crate) async fn keep(
-    network: &mut dyn Listener,
-    local: &mut dyn LocalListener,
-    limits: &Limits,
-    waits_for: &WaitsFor,
-) -> Infallible {
-    let mut answers = JoinSet::new();
-    let deadline = limits.register_deadline;
-    loop {
-        // Both streams are refused alike; a handle to memory is never passed here.
-        let accepted = tokio::select! {
-            biased;
-            accepted = network.accept() => accepted.map(Caller::Tcp),
-            accepted = local.accept() => accepted.map(Caller::Unix),
-        };
-        while answers.try_join_next().is_some() {}
-        match accepted {
-            Ok(_) if answers.len() >= limits.refusals_max => {}
-            Ok(caller) => {
-                let (waits_for, bytes_max) =
-                    (waits_for.clone(), limits.unregistered_frame_bytes_max);
-                let parting = limits.parting_deadline;
-                answers.spawn_local(async move {
-                    let answered = caller.answer(&waits_for, bytes_max, parting);
-                    // A caller that leaves, or says nothing, is owed nothing.
-                    tokio::time::timeout(deadline, answered).await.ok();
-                });
-            }
-            Err(error) => {
-                tracing::debug!(%error, "could not accept a connection");
-                tokio::time::sleep(limits.accept_pause).await;
+/// Who answers at the listeners meanwhile.
+pub(crate) struct Lobby(Rc<Desk>);
+
+struct Desk {
+    limits: Limits,
+    waits_for: WaitsFor,
+    applicant: Rc<Applicant>,
+    /// `None` if the node serves no HTTP.
+    http: Option<Http>,
+}
+
+impl Lobby {
+    /// `endpoint` is where others dial this node.
+    pub(crate) fn new(
+        config: &Config,
+        env: &Env,
+        endpoint: &str,
+        waits_for: &WaitsFor,
+        applicant: &Rc<Applicant>,
+    ) -> Self {
+        Self(Rc::new(Desk {
+            limits: config.limits.clone(),
+            waits_for: waits_for.clone(),
+            applicant: applicant.clone(),
+            http: Http::of_applicant(config, env, endpoint, waits_for),
+        }))
+    }
+
+    /// Answers until it is dropped.
+    pub(crate) async fn keep(
+        &self,
+        network: &mut dyn Listener,
+        local: &mut dyn LocalListener,
+    ) -> Infallible {
+        let limits = &self.0.limits;
+        let mut answers = JoinSet::new();
+        loop {
+            // Both streams are refused alike; a handle to memory is never passed here.
+            let accepted = tokio::select! {
+                biased;
+                accepted = network.accept() => accepted.map(Caller::Tcp),
+                accepted = local.accept() => accepted.map(Caller::Unix),
+            };
+            while answers.try_join_next().is_some() {}
+            match accepted {
+                Ok(_) if answers.len() >= limits.refusals_max => {}
+                Ok(caller) => {
+                    let desk = self.0.clone();
+                    answers.spawn_local(async move {
+                        let answered = caller.answer(&desk);
+                        // A caller that leaves, or says nothing, is owed nothing.
+                        let deadline = desk.limits.register_deadline;
+                        tokio::time::timeout(deadline, answered).await.ok();
+                    });
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "could not accept a connection");
+                    tokio::time::sleep(limits.accept_pause).await;
+                }
             }
         }
     }
@@ -81,46 +114,51 @@ enum Caller {
 }
 
 impl Caller {
-    async fn answer(
-        self,
-        waits_for: &WaitsFor,
-        bytes_max: usize,
-        parting: Duration,
-    ) -> io::Result<()> {
-        match self {
+    async fn answer(self, desk: &Desk) -> io::Result<()> {
+        let mut stream = match self {
             Self::Unix(mut stream) => {
-                let reader = FrameReader::default();
-                refuse(&mut *stream, reader, waits_for, bytes_max, parting).await
+                return refuse(&mut *stream, FrameReader::default(), desk).await;
             }
-            Self::Tcp(mut stream) => {
-                let mut first = [0; MAGIC.len()];
-                stream.read_exact(&mut first).await?;
-                if first == MAGIC || first[4..] != [0; 4] {
-                    return Ok(());
+            Self::Tcp(stream) => stream,
+        };
+        let mut first = [0; OPENING_BYTES];
+        stream.read_exact(&mut first).await?;
+        match (Opening::of(&first), &desk.http) {
+            (Opening::Node, _) => {
+                let caller = stream.peer_address();
+                let within = desk.limits.connect_deadline;
+                let served = desk.applicant.serve(stream.as_mut(), within).await;
+                if let Err(error) = &served
+                    && error.kind() == io::ErrorKind::PermissionDenied
+                {
+                    audit::refused_node(&caller, error);
                 }
-                let reader = FrameReader::new(first.to_vec());
-                refuse(&mut *stream, reader, waits_for, bytes_max, parting).await
+                served
             }
+            (Opening::Client, _) => {
+                let reader = FrameReader::new(first.to_vec());
+                refuse(&mut *stream, reader, desk).await
+            }
+            (Opening::Http, Some(http)) => http.take(stream, first, ()),
+            _ => Ok(()),
         }
     }
 }
 
 /// Answers the first request, and gives the client time to read the answer.
-async fn refuse<S>(
-    stream: &mut S,
-    mut reader: FrameReader,
-    waits_for: &WaitsFor,
-    bytes_max: usize,
-    parting: Duration,
-) -> io::Result<()>
+async fn refuse<S>(stream: &mut S, mut reader: FrameReader, desk: &Desk) -> io::Result<()>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + ?Sized,
 {
+    let (bytes_max, parting) = (
+        desk.limits.unregistered_frame_bytes_max,
+        desk.limits.parting_deadline,
+    );
     // A request that stops half way is given no longer than the parting.
     if matches!(reader.frame(stream, bytes_max, parting).await, Ok(None)) {
         return Ok(());
     }
-    writer::write(stream, &Err(waits_for.refusal())).await?;
+    writer::write(stream, &Err(desk.waits_for.refusal())).await?;
     stream.shutdown().await?;
     let mut rest = [0; 4096];
     let read = async { while stream.read(&mut rest).await.is_ok_and(|bytes| bytes > 0) {} };

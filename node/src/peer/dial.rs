@@ -32,6 +32,11 @@ impl Dialer {
         }
     }
 
+    /// How long a connection may take to open.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.connect_deadline
+    }
+
     /// A stream to the node at `endpoint`, ready for `purpose`. Fails at the connect deadline.
     pub(crate) async fn dial(
         &self,

@@ -113,6 +113,7 @@ async fn converse(
                 let taken = node.migrator.take_copies(node, blobs).await;
                 taken.map(|()| Answer::CopiesTaken)
             }
+            Ask::Form { .. } => Err(Status::invalid("it is a member of a cluster")),
             Ask::OpenRelay(open) => relay::serve::open(node, open).await,
             Ask::PullRelay(pull) => relay::serve::pull(node, pull).await,
             Ask::LeaveRelay {

@@ -38,6 +38,13 @@ impl Network for SystemNetwork {
         })
     }
 
+    fn resolve<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Vec<String>>> {
+        Box::pin(async move {
+            let found = lookup_host(address).await?;
+            Ok(found.map(|address| address.to_string()).collect())
+        })
+    }
+
     fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
         Box::pin(async move {
             let mut failure = None;

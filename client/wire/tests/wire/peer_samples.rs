@@ -1,8 +1,9 @@
 //! One example of each peer message. A new variant does not compile until it is listed here.
 
 use vineyard_wire::peer::{
-    About, Answer, Ask, Challenge, Hello, Introduced, Join, Life, Moved, OpenRelay, PROOF_BYTES,
-    PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, VERSION, Welcome, Whereabouts,
+    About, Answer, Ask, Candidate, Challenge, Fresh, Hello, Introduced, Join, Life, Moved,
+    OpenRelay, PROOF_BYTES, PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, VERSION,
+    Welcome, Whereabouts,
 };
 use vineyard_wire::stream::{OnReaderGone, ReadersKind};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Status, Trace};
@@ -83,6 +84,7 @@ names! { ASKS ask_name(Ask) {
     Ask::Moved(_) => "ask.moved",
     Ask::Drain { .. } => "ask.drain",
     Ask::TakeCopies { .. } => "ask.take_copies",
+    Ask::Form { .. } => "ask.form",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -101,6 +103,8 @@ names! { ANSWERS answer_name(Answer) {
     Answer::Removed => "answer.removed",
     Answer::Drain(_) => "answer.drain",
     Answer::CopiesTaken => "answer.copies_taken",
+    Answer::Fresh(_) => "answer.fresh",
+    Answer::Agreed => "answer.agreed",
 } }
 
 pub(crate) fn hellos() -> Vec<Hello> {
@@ -218,6 +222,9 @@ pub(crate) fn asks() -> Vec<Ask> {
         Ask::TakeCopies {
             blobs: vec![ObjectId::EMPTY_BLOB],
         },
+        Ask::Form {
+            set: vec![candidate()],
+        },
     ]
 }
 
@@ -269,14 +276,7 @@ pub(crate) fn answers() -> Vec<Answer> {
         },
         Answer::About {
             instance: InstanceId(65_537),
-            about: About {
-                version: "0.1.0".into(),
-                uptime_ms: 300_000,
-                commit_index: 300,
-                applied_index: 299,
-                failure: Some("the disk failed".into()),
-                unix_ms: 1_790_000_000_000,
-            },
+            about: about(),
             stats: stats(),
             pieces: pieces(),
             streams: streams(),
@@ -291,5 +291,34 @@ pub(crate) fn answers() -> Vec<Answer> {
         Answer::Removed,
         Answer::Drain(drain_progress()),
         Answer::CopiesTaken,
+        Answer::Fresh(fresh()),
+        Answer::Agreed,
     ]
+}
+
+fn about() -> About {
+    About {
+        version: "0.1.0".into(),
+        uptime_ms: 300_000,
+        commit_index: 300,
+        applied_index: 299,
+        failure: Some("the disk failed".into()),
+        unix_ms: 1_790_000_000_000,
+    }
+}
+
+fn fresh() -> Fresh {
+    Fresh {
+        candidate: candidate(),
+        expect: 3,
+        sees: vec![7, u128::MAX - 1],
+        agreed: vec![candidate()],
+    }
+}
+
+fn candidate() -> Candidate {
+    Candidate {
+        key: u128::MAX - 1,
+        endpoint: "n1.test:9600".into(),
+    }
 }

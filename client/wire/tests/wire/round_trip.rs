@@ -10,8 +10,8 @@ use vineyard_wire::json::{
     decode_reply, decode_request, encode_reply, encode_request, encode_status,
 };
 use vineyard_wire::peer::{
-    self, About, Answer, Ask, Challenge, Hello, Introduced, Join, Life, Moved, OpenRelay,
-    PROOF_BYTES, PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, Welcome,
+    self, About, Answer, Ask, Candidate, Challenge, Fresh, Hello, Introduced, Join, Life, Moved,
+    OpenRelay, PROOF_BYTES, PullRelay, Purpose, Range, RelayFrom, RelayedChunk, Response, Welcome,
     Whereabouts,
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
@@ -80,7 +80,12 @@ fn ask() -> impl Strategy<Value = Ask> {
         vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
         any::<bool>().prop_map(|all| Ask::Drain { all }),
         vec(any::<u64>().prop_map(ObjectId), 0..4).prop_map(|blobs| Ask::TakeCopies { blobs }),
+        vec(candidate(), 0..4).prop_map(|set| Ask::Form { set }),
     ]
+}
+
+fn candidate() -> impl Strategy<Value = Candidate> {
+    (any::<u128>(), any::<String>()).prop_map(|(key, endpoint)| Candidate { key, endpoint })
 }
 
 fn relayed() -> impl Strategy<Value = RelayedChunk> {
@@ -161,6 +166,18 @@ fn answer() -> impl Strategy<Value = Answer> {
             .prop_map(|(chunks, is_last)| Answer::Relayed { chunks, is_last }),
         status().prop_map(Answer::Refused),
         drain_progress().prop_map(Answer::Drain),
+        (
+            candidate(),
+            any::<u8>(),
+            vec(any::<u128>(), 0..4),
+            vec(candidate(), 0..4)
+        )
+            .prop_map(|(candidate, expect, sees, agreed)| Answer::Fresh(Fresh {
+                candidate,
+                expect,
+                sees,
+                agreed,
+            })),
     ]
 }
 

@@ -15,6 +15,7 @@ fn identity() -> Identity {
         founder: false,
         boots: 2,
         lives: vec![5],
+        agreed: Vec::new(),
         refused: None,
         removed: false,
     }

@@ -9,7 +9,7 @@ use vineyard_wire::peer::MAGIC;
 use vineyard_wire::{ObjectId, Request};
 
 use super::*;
-use crate::config::{Join, Limits};
+use crate::config::{Join, Limits, Listen};
 use crate::peer::stats;
 use crate::testing::{Caller, TestNode, with_node};
 

@@ -75,6 +75,7 @@ impl Flags {
                 true => file.join,
                 false => self.join,
             },
+            expect: self.expect.or(file.expect),
             log: self.log.or(file.log),
             log_format: self.log_format.or(file.log_format),
             slow_request_ms: self.slow_request_ms.or(file.slow_request_ms),

@@ -37,6 +37,7 @@ pub(super) enum Ours {
     Advertise,
     RpcSocketPort,
     Join,
+    Expect,
     Found,
     Moved,
     Token,
@@ -91,7 +92,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 70] = [
+static TABLE: [Spec; 71] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -139,6 +140,12 @@ static TABLE: [Spec; 70] = [
         Takes::Value("HOST:PORT,..."),
         Ours::Join,
         "nodes of the cluster to become part of, and to ask for the others later on; at first with --token-file",
+    ),
+    ours(
+        "expect",
+        Takes::Value("1|3|5"),
+        Ours::Expect,
+        "with --join and a token: so many new nodes, started alike, form the cluster that is not there yet",
     ),
     ours(
         "found",
@@ -341,7 +348,8 @@ fn distance(left: &str, right: &str) -> usize {
 
 /// What a newcomer needs to know before the flags.
 pub const ABOUT: &str = "Alone it is a cluster of one. `vineyardd --join HOST:PORT --token-file FILE` adds a node; the\n\
-     file has what `vineyardctl token` prints. A restart needs only --data-dir. --socket,\n\
+     file has what `vineyardctl token` prints. Or give each of three new nodes the same line, with\n\
+     `--join A,B,C --expect 3` and a token of `vineyardctl token new`. A restart needs only --data-dir. --socket,\n\
      --socket-mode, --size, --data-dir, --listen, --advertise, --rpc-open-to-anyone, --join, --token-file,\n\
      and --log may also be given in the environment, as in VINEYARD_DATA_DIR, --config in\n\
      VINEYARDD_CONFIG; a flag wins.";

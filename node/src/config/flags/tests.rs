@@ -65,6 +65,7 @@ fn our_own_flags_are_read() {
         "0.0.0.0:0",
         "--join",
         "a:1, b:2",
+        "--expect=3",
         "--found",
         "--moved",
         "--token-file=t",
@@ -83,6 +84,7 @@ fn our_own_flags_are_read() {
         data_dir: Some("/tmp/d".into()),
         listen: Some("0.0.0.0:0".into()),
         join: vec!["a:1".into(), "b:2".into()],
+        expect: Some(3),
         found: true,
         moved: true,
         token_file: Some("t".into()),
@@ -104,6 +106,17 @@ fn a_threshold_is_a_percentage() {
             .unwrap_err()
             .to_string();
         assert!(refused.contains("from 1 to 100"), "{refused}");
+    }
+}
+
+#[test]
+fn a_cluster_forms_of_1_3_or_5_nodes() {
+    for nodes in ["1", "3", "5"] {
+        parse(&["--expect", nodes]).unwrap();
+    }
+    for nodes in ["0", "2", "4", "7", "three"] {
+        let refused = parse(&["--expect", nodes]).unwrap_err().to_string();
+        assert!(refused.contains("1, 3 or 5"), "{refused}");
     }
 }
 

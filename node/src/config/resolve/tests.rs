@@ -332,6 +332,24 @@ fn a_directory_that_was_named_founds_only_by_word() {
 }
 
 #[test]
+fn a_cluster_is_expected_by_those_that_join_until_they_are_members() {
+    let expect = |args: &[&str], old: Option<&Remembered>| {
+        resolve(args, &machine(), old).map(|config| config.expect)
+    };
+    let line = ["--join=a:1,b:2,c:3", "--expect=3", "--token=t"];
+    assert_eq!(expect(&line, None), Ok(Some(3)));
+    let alone = expect(&["--expect=3"], None);
+    assert_eq!(alone, Err(ConfigError::ExpectWithoutJoin));
+    let begun = Remembered::of(&resolve(&line, &machine(), None).unwrap(), None);
+    assert_eq!(expect(&[], Some(&begun)), Ok(Some(3)), "a restart goes on");
+    let joins = expect(&["--join=a:1"], Some(&begun));
+    assert_eq!(joins, Ok(None), "--join alone never founds");
+    let member = begun.of_node(Some("n0 of c".to_owned()));
+    assert_eq!(expect(&[], Some(&member)), Ok(None));
+    assert_eq!(expect(&["--expect=3"], Some(&member)), Ok(Some(3)));
+}
+
+#[test]
 fn a_socket_path_that_the_system_would_cut_is_refused() {
     let path = format!("/srv/{}", "x".repeat(110));
     let refused = resolve(&["--socket", &path], &machine(), None);

@@ -13,6 +13,7 @@ use vineyard_env::Disk;
 use vineyard_raft::Status;
 
 use crate::context::NodeContext;
+use crate::front::lobby::WaitsFor;
 
 /// The checks, in their order.
 pub(super) const CHECKS: [&str; 7] = [
@@ -56,6 +57,30 @@ pub(super) async fn answer(node: Rc<NodeContext>, mut asked: mpsc::Receiver<Ques
             }
         }
     }
+}
+
+/// As `answer`, of a node that is no member yet.
+pub(super) async fn answer_not_joined(waits_for: WaitsFor, mut asked: mpsc::Receiver<Question>) {
+    while let Some(question) = asked.recv().await {
+        match question {
+            Question::Alive(answer) => drop(answer.send(())),
+            Question::Ready(answer) => drop(answer.send(not_joined(&waits_for))),
+        }
+    }
+}
+
+fn not_joined(waits_for: &WaitsFor) -> Vec<Check> {
+    let outcomes = [
+        waits_for.text(),
+        "no cluster has admitted this node".to_owned(),
+    ];
+    let named = CHECKS.into_iter().zip(outcomes);
+    named
+        .map(|(name, reason)| Check {
+            name,
+            outcome: Err(reason),
+        })
+        .collect()
 }
 
 async fn checks(node: &NodeContext, disk: &Rc<DiskProbe>) -> Vec<Check> {

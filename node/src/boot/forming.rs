@@ -1,0 +1,191 @@
+//! Brings new nodes together: asks each address what is there, and does what the rules of `formation` say.
+//!
+//! Promise: nothing is decided here. An address that belongs to a member ends in a join.
+
+use std::io;
+
+use futures::future::join_all;
+use vineyard_env::Env;
+use vineyard_wire::NodeId;
+use vineyard_wire::peer::{Answer, Ask, Candidate, Join as JoinAsk};
+
+use crate::boot::admission::{ask_at, why_unreachable};
+use crate::boot::formation::{Formation, Seen, Step};
+use crate::boot::node::Error;
+use crate::config::{Config, Join};
+use crate::front::lobby::WaitsFor;
+use crate::peer::dial::Dialer;
+use crate::peer::fresh::Applicant;
+
+/// What a round came to.
+enum Round {
+    /// A cluster has admitted this node.
+    Joined {
+        node: NodeId,
+        epoch: u64,
+    },
+    Seen(Vec<(String, Seen)>),
+}
+
+/// Asks the addresses of `join` until this node is a member of the cluster that they form, or founds it.
+pub(crate) async fn form(
+    config: &Config,
+    env: &Env,
+    applicant: &Applicant,
+    join: &Join,
+    waits_for: &WaitsFor,
+) -> Result<(), Error> {
+    let formation = applicant
+        .formation()
+        .expect("a node that was told how many to expect forms a cluster");
+    let identity = applicant.identity().await;
+    let dialer = Dialer::new(env, identity.credentials(), config.limits.connect_deadline);
+    let ask = JoinAsk {
+        key: identity.key,
+        endpoint: formation.borrow().fresh().candidate.endpoint,
+    };
+    let mut said = String::new();
+    loop {
+        let seen = match round(config, env, &dialer, join, &ask).await {
+            Round::Joined { node, epoch } => {
+                let admitted = applicant.change(|identity| identity.is_admitted(node, epoch));
+                return admitted.await.map_err(Error::Disk);
+            }
+            Round::Seen(seen) => seen,
+        };
+        let reason = match act(applicant, formation, &dialer, seen).await? {
+            Acted::Founded => {
+                tracing::warn!(
+                    cluster = identity.cluster,
+                    "all have agreed: founding the cluster"
+                );
+                return Ok(());
+            }
+            Acted::Onward => continue,
+            Acted::Waits(reason) => reason,
+        };
+        if said != reason {
+            tracing::info!(reason, "not in a cluster yet");
+            said.clone_from(&reason);
+        }
+        waits_for.set(reason);
+        tokio::time::sleep(config.limits.join_retry).await;
+    }
+}
+
+enum Acted {
+    Founded,
+    /// The next round is due at once.
+    Onward,
+    Waits(String),
+}
+
+async fn act(
+    applicant: &Applicant,
+    formation: &std::cell::RefCell<Formation>,
+    dialer: &Dialer,
+    seen: Vec<(String, Seen)>,
+) -> Result<Acted, Error> {
+    let step = formation.borrow_mut().round(seen);
+    match step {
+        Step::Wait(reason) => Ok(Acted::Waits(reason)),
+        Step::Agree(set) => match applicant.agree(set).await {
+            Ok(()) => Ok(Acted::Onward),
+            Err(status) => Err(Error::Disk(io::Error::other(status.to_string()))),
+        },
+        Step::Propose { set, to } => {
+            let asked = to.iter().map(|at| propose(dialer, at, &set));
+            let refused: Vec<String> = join_all(asked).await.into_iter().flatten().collect();
+            Ok(match refused.is_empty() {
+                true => Acted::Onward,
+                false => Acted::Waits(format!("not all agree yet: {}", refused.join("; "))),
+            })
+        }
+        Step::Found => {
+            let founded = applicant.change(crate::boot::identity::Identity::founds);
+            founded.await.map_err(Error::Disk)?;
+            Ok(Acted::Founded)
+        }
+    }
+}
+
+/// Why the node at this address does not agree; `None` if it does.
+async fn propose(dialer: &Dialer, at: &str, set: &[Candidate]) -> Option<String> {
+    let ask = Ask::Form { set: set.to_vec() };
+    let asked = tokio::time::timeout(dialer.deadline(), dialer.ask(at, &ask));
+    match asked.await {
+        Ok(Ok((_, Answer::Agreed))) => None,
+        Ok(Ok((_, Answer::Refused(status)))) => Some(format!("{at} refuses: {status}")),
+        Ok(Ok((_, other))) => Some(format!("{at} gave no answer to a proposal: {other:?}")),
+        Ok(Err(error)) => Some(format!("{at} {}", why_unreachable(&error))),
+        Err(_) => Some(format!("{at} did not answer in time")),
+    }
+}
+
+/// Asks each address that `join` stands for now, all at once.
+async fn round(config: &Config, env: &Env, dialer: &Dialer, join: &Join, ask: &JoinAsk) -> Round {
+    let addresses = addresses(env, join).await;
+    let asked = addresses.into_iter().map(|(named, found)| async move {
+        let seen = match found {
+            Ok(address) => see(config, dialer, &address, ask).await,
+            Err(error) => Ok(Seen::Silent(format!("it has no address: {error}"))),
+        };
+        (named, seen)
+    });
+    let mut all = Vec::new();
+    for (at, seen) in join_all(asked).await {
+        match seen {
+            Ok(seen) => all.push((at, seen)),
+            Err((node, epoch)) => return Round::Joined { node, epoch },
+        }
+    }
+    Round::Seen(all)
+}
+
+/// Each address with what people call it. A name may stand for several, and for others in the next round.
+async fn addresses(env: &Env, join: &Join) -> Vec<(String, io::Result<String>)> {
+    let resolved = join.endpoints.iter().map(|named| async move {
+        match env.network.resolve(named).await {
+            Ok(found) if found.len() > 1 => {
+                let each = found.into_iter();
+                each.map(|address| (format!("{named} ({address})"), Ok(address)))
+                    .collect()
+            }
+            Ok(found) => vec![(
+                named.clone(),
+                found
+                    .into_iter()
+                    .next()
+                    .ok_or_else(|| io::ErrorKind::NotFound.into()),
+            )],
+            Err(error) => vec![(named.clone(), Err(error))],
+        }
+    });
+    join_all(resolved).await.into_iter().flatten().collect()
+}
+
+/// What is at one address; `Err` is this node's id and epoch in the cluster that admitted it.
+async fn see(
+    config: &Config,
+    dialer: &Dialer,
+    at: &str,
+    ask: &JoinAsk,
+) -> Result<Seen, (NodeId, u64)> {
+    let asked = ask_at(dialer, at, ask, config.feature_level);
+    let answered = tokio::time::timeout(config.limits.metadata_deadline, asked).await;
+    Ok(match answered {
+        Ok(Ok((answerer, Answer::Joined { node, epoch, .. }))) if answerer != node => {
+            return Err((node, epoch));
+        }
+        Ok(Ok((_, Answer::Fresh(fresh)))) => Seen::Fresh(fresh),
+        Ok(Ok((_, Answer::Refused(status)))) => {
+            Seen::Member(format!("does not admit this node yet: {status}"))
+        }
+        Ok(Ok((_, other))) => Seen::Silent(format!("not an answer to a join: {other:?}")),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            Seen::Silent(format!("it refuses this node: {error}"))
+        }
+        Ok(Err(error)) => Seen::Silent(why_unreachable(&error)),
+        Err(_) => Seen::Silent("it did not answer in time".to_owned()),
+    })
+}

@@ -75,6 +75,8 @@ pub struct Cluster {
     arena_bytes: Rc<Cell<u64>>,
     /// How long a voter is dead before another node votes in its place.
     replace_after: Rc<Cell<Duration>>,
+    /// How many nodes form a cluster, if none founds it by itself.
+    expected: Rc<Cell<Option<u8>>>,
     /// Nodes advertise names.
     named: Rc<Cell<bool>>,
     /// Where the machines are that are not where they were first.
@@ -103,6 +105,7 @@ impl Cluster {
             world,
             arena_bytes: Rc::new(Cell::new(ARENA_BYTES)),
             replace_after: Rc::new(Cell::new(REPLACE_AFTER)),
+            expected: Rc::default(),
             named: Rc::default(),
             moved: Rc::default(),
             slots: Rc::default(),
@@ -122,6 +125,16 @@ impl Cluster {
     /// Nodes that start from now on are dialled by names.
     pub fn name_nodes(&self) {
         self.named.set(true);
+    }
+
+    /// Nodes that join from now on form the cluster, so many of them, if there is none.
+    pub fn expect_nodes(&self, nodes: u8) {
+        self.expected.set(Some(nodes));
+    }
+
+    /// From now on the name of node `of` stands for the machine of node `to`.
+    pub fn lend_name(&self, of: usize, to: usize) {
+        self.world.net.name(&host(of), &self.ip(to));
     }
 
     /// The machines of nodes that do not run get other addresses, all at once. The operator names the nodes `seeds` to
@@ -274,6 +287,7 @@ impl Cluster {
             listen: Listen::At(self.bound(number)),
             advertise: Some(self.endpoint(number)),
             seeds: slot.seeds.clone(),
+            expect: self.expected.get(),
             ..config(number, self.arena_bytes.get(), slot.join.clone())
         };
         let (platter, board) = (slot.machine.platter.clone(), Rc::clone(&slot.board));

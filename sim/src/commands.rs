@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use vineyard_sim::injected::InjectedFault;
 use vineyard_sim::report::{Failure, Report};
+use vineyard_sim::scenarios::new_nodes_form_one_cluster;
 use vineyard_sim::seed::run_seed;
 use vineyard_sim::stage::Settings;
 use vineyard_sim::trace::Detail;
@@ -225,6 +226,37 @@ fn compare(mut one: impl BufRead, mut other: impl BufRead) -> Result<Same, Strin
         Err("the trace is empty".to_owned())
     } else {
         Ok(same)
+    }
+}
+
+/// Runs the scenario of formation with each seed, and says which kinds of faults there were.
+pub(crate) fn formation(seeds: Range<u64>, injected: Option<InjectedFault>) -> Result<(), String> {
+    let mut report = Report::default();
+    for seed in seeds {
+        report.add(&new_nodes_form_one_cluster::play(Settings {
+            seed,
+            injected,
+            output: None,
+        }));
+        progress(&report);
+    }
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    println!(
+        "{} seeds, {:.1} simulated minutes, {} failed",
+        report.seeds,
+        report.simulated_ms as f64 / 60_000.0,
+        report.failures.len()
+    );
+    for (kind, count) in &report.faults {
+        println!("  {kind:<24} {count}");
+    }
+    let tell = |failure: &Failure| format!("seed {}: {}", failure.seed, failure.detail);
+    let failures: Vec<String> = report.failures.iter().map(tell).collect();
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(failures.join("\n")),
     }
 }
 

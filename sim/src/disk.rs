@@ -140,6 +140,21 @@ impl Platter {
         Copied(self.lock().durable.clone())
     }
 
+    /// Whether a value that contains `text` is being written.
+    pub fn is_writing(&self, text: &str) -> bool {
+        let inner = self.lock();
+        let queued = inner.queue.iter().map(|(_, batch, _)| batch);
+        let written = inner.written.iter().map(|(_, batch)| batch);
+        let has = |change: &Change| match change {
+            Change::Put(_, value) => {
+                let text = text.as_bytes();
+                value.windows(text.len()).any(|part| part == text)
+            }
+            _ => false,
+        };
+        queued.chain(written).flatten().any(has)
+    }
+
     /// Puts an older state in the place of what there is. No process uses the disk meanwhile.
     pub fn put_back(&self, old: &Copied) {
         let mut inner = self.lock();

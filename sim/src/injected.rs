@@ -12,7 +12,7 @@ use vineyard_env::{Fault, Faults};
 
 use crate::scenarios::{
     a_lost_majority_is_recovered, a_side_of_a_stream_dies, a_stranger_asks_to_join,
-    an_older_boot_says_where_it_is, dead_nodes_are_removed, the_cluster_is_cut_in_two,
+    an_older_boot_says_where_it_is, dead_nodes_are_removed, new_nodes_form_one_cluster, the_cluster_is_cut_in_two,
     the_disk_forgets,
 };
 use crate::seed::run_seed;
@@ -168,8 +168,8 @@ static ALL: [Known; 18] = [
     Known {
         name: "two_founders",
         what: "formation: that a node agreed to a set of founders is not written to its disk",
-        breaks: "Durable ack",
-        play: run_seed,
+        breaks: "Immutable",
+        play: new_nodes_form_one_cluster::play,
         effect: Effect::Asked(Fault::AgreementIsForgotten),
     },
 ];

@@ -49,6 +49,13 @@ enum Command {
         #[arg(long, hide = true)]
         child: Option<InjectedFault>,
     },
+    /// Lets new nodes form a cluster under faults, seed by seed.
+    Formation {
+        #[command(flatten)]
+        seeds: Seeds,
+        #[arg(long)]
+        inject: Option<InjectedFault>,
+    },
     /// Runs one seed and prints what happened.
     Replay {
         #[arg(long)]
@@ -102,6 +109,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::Planted { jobs, print, .. } => commands::planted::planted(jobs.max(1), print),
+        Command::Formation { seeds, inject } => commands::formation(seeds.seeds, inject),
         Command::Replay { seed, full, inject } => commands::replay(seed, full, inject),
     };
     match done {

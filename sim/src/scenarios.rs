@@ -16,6 +16,7 @@ pub mod all_nodes_move_at_once;
 pub mod an_old_copy_returns;
 pub mod an_older_boot_says_where_it_is;
 pub mod dead_nodes_are_removed;
+pub mod new_nodes_form_one_cluster;
 pub mod the_cluster_is_cut_in_two;
 pub mod the_disk_forgets;
 pub mod the_leader_dies;

@@ -91,6 +91,18 @@ fn the_nodes_are_replaced_one_by_one_and_the_level_rises() {
 }
 
 #[test]
+fn new_nodes_form_one_cluster_whatever_happens_meanwhile() {
+    for seed in 0..seeds().max(6) {
+        let settings = Settings {
+            seed,
+            ..Settings::default()
+        };
+        let outcome = new_nodes_form_one_cluster::play(settings);
+        assert_eq!(outcome.violations, [], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_dead_voter_is_replaced_by_a_live_learner() {
     play(a_dead_voter_is_replaced::play);
 }

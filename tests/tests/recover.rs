@@ -67,7 +67,9 @@ fn is_refused(old: &mut Node, survivor: &Node) {
     ];
     says(old, &remedy);
     says(survivor, &[&["refused a node"], &remedy[..]].concat());
-    see(survivor, "one voter", |seen| seen["voters"] == 1);
+    see(survivor, "one voter of the next epoch", |seen| {
+        seen["voters"] == 1 && seen["epoch"] == 2
+    });
     old.kill().unwrap();
 }
 

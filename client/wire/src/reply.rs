@@ -363,6 +363,10 @@ pub struct GroupStatus {
     /// Absent for nodes of earlier builds.
     #[serde(flatten)]
     pub quorum: Option<Quorum>,
+    /// Which of the clusters of this id it is: each recovery from a lost majority begins the next. Absent for nodes of
+    /// earlier builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
 }
 
 /// Whether a majority of the voters agrees, as the node that was asked knows it now.

@@ -84,6 +84,7 @@ pub(super) async fn cluster_status(session: &Session) -> Result<Reply, Status> {
         tolerates: members.tolerates() as u64,
         commit_index: members.group.commit_index,
         quorum: Some(members.quorum()),
+        epoch: Some(node.credentials.epoch.get()),
     };
     let nodes = instances.iter().zip(told).map(|(instance, told)| {
         let told = told.unwrap_or_default();

@@ -91,9 +91,11 @@ fn show(format: Format, asked: InstanceId, status: &ClusterStatus) -> Result<(),
 /// The cluster on one line.
 pub(crate) fn headline(status: &ClusterStatus) -> String {
     let cluster = &status.cluster;
+    let epoch = cluster.epoch.map(|epoch| format!(" (epoch {epoch})"));
+    let epoch = epoch.unwrap_or_default();
     if !health::has_quorum(status) {
         return format!(
-            "cluster {}: {}",
+            "cluster {}{epoch}: {}",
             cluster.id,
             no_quorum(cluster.quorum, cluster.voters)
         );
@@ -103,7 +105,7 @@ pub(crate) fn headline(status: &ClusterStatus) -> String {
         |leader| format!("leader {}", name_of(status, leader)),
     );
     format!(
-        "cluster {}: {}, {}, {leader}, tolerates {}, commit index {}",
+        "cluster {}{epoch}: {}, {}, {leader}, tolerates {}, commit index {}",
         cluster.id,
         count(status.nodes.len() as u64, "node"),
         count(cluster.voters, "voter"),
@@ -286,6 +288,7 @@ pub(crate) mod tests {
                     voters_answering: 3,
                     voters_needed: 2,
                 }),
+                epoch: None,
             },
             nodes: vec![node(0, Some(stats)), node(1, None)],
         }
@@ -322,6 +325,9 @@ pub(crate) mod tests {
             headline(&status),
             "cluster amber: 2 nodes, 3 voters, leader host0 (i0), tolerates 1 failure, commit index 7"
         );
+        status.cluster.epoch = Some(2);
+        assert!(headline(&status).starts_with("cluster amber (epoch 2): 2 nodes"));
+        status.cluster.epoch = None;
         let lost = status.cluster.quorum.as_mut().unwrap();
         (lost.quorum, lost.quorum_ms, lost.voters_answering) = (false, 43_210, 1);
         assert_eq!(

@@ -282,6 +282,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         ),
         ("known", Reply::ClusterStatus(known(cluster_status()))),
         ("cordoned", Reply::ClusterStatus(cordoned(cluster_status()))),
+        ("epoch", Reply::ClusterStatus(of_epoch(cluster_status()))),
         (
             "",
             Reply::Token {
@@ -372,12 +373,18 @@ pub(crate) fn cluster_status() -> ClusterStatus {
             tolerates: 0,
             commit_index: 42,
             quorum: None,
+            epoch: None,
         },
         nodes: vec![
             node(0, Role::Leader, Liveness::Up, Some(stats())),
             node(1, Role::Learner, Liveness::Unreachable, None),
         ],
     }
+}
+
+fn of_epoch(mut status: ClusterStatus) -> ClusterStatus {
+    status.cluster.epoch = Some(2);
+    status
 }
 
 /// Without a quorum, and with all that is known of a node.

@@ -365,14 +365,16 @@ fn cluster_status() -> impl Strategy<Value = ClusterStatus> {
     );
     let quorum = proptest::option::of(quorum);
     let leader = proptest::option::of(instance());
-    let group = (text(), leader, any::<[u64; 3]>(), quorum).prop_map(
-        |(id, leader, [voters, tolerates, commit_index], quorum)| GroupStatus {
+    let known = (quorum, any::<Option<u64>>());
+    let group = (text(), leader, any::<[u64; 3]>(), known).prop_map(
+        |(id, leader, [voters, tolerates, commit_index], (quorum, epoch))| GroupStatus {
             id,
             leader,
             voters,
             tolerates,
             commit_index,
             quorum,
+            epoch,
         },
     );
     (group, vec(node_status(), 0..4)).prop_map(|(cluster, nodes)| ClusterStatus { cluster, nodes })

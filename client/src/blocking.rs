@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, ListedEvents, Recovery,
-    RemovedNode,
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents,
+    Recovery, RemovedNode,
 };
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Trace, Tree};
 
@@ -214,6 +214,8 @@ verbs! {
     recover_cluster(confirm: Option<String>) -> Result<Recovery>;
     list_events(after: u64, limit: u64) -> Result<ListedEvents>;
     token() -> Result<String>;
+    join_token() -> Result<JoinToken>;
+    rotate_token(grace: Duration) -> Result<JoinToken>;
     sync_meta() -> Result<()>;
     debug() -> Result<()>;
     clear() -> Result<()>;

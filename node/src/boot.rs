@@ -12,6 +12,8 @@
 //! | `forming` | brings new nodes together by these rules |
 //! | `listen` | where the node listens, and where others dial it |
 //! | `registration` | registering this boot with the cluster, and noticing that a later boot has replaced it |
+//! | `rotation` | takes over that the token was rotated |
+//! | `secrets` | the secrets that are valid now |
 //! | `token` | the join token |
 //! | `log` | the log on stderr |
 
@@ -23,5 +25,7 @@ mod listen;
 pub(crate) mod log;
 pub(crate) mod node;
 pub(crate) mod registration;
+pub(crate) mod rotation;
 pub(crate) mod run;
+pub(crate) mod secrets;
 pub(crate) mod token;

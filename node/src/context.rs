@@ -74,10 +74,13 @@ pub(crate) struct NodeContext {
 impl NodeContext {
     /// This node's record as it is on the disk now.
     pub(crate) fn identity_now(&self) -> Identity {
-        Identity {
+        let secrets = &self.credentials.secrets;
+        let mut identity = Identity {
             epoch: self.credentials.epoch.get(),
             ..self.identity.clone()
-        }
+        };
+        identity.has_rotated(secrets.current(), &secrets.before());
+        identity
     }
 
     /// A trace for a request without one.

@@ -14,6 +14,7 @@ mod persist;
 mod put_object;
 mod recover;
 mod remote;
+mod rotate;
 mod session;
 mod status;
 mod streams;
@@ -110,6 +111,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::InstanceStatus => status::instance_status(node).await,
         Request::ClusterStatus => status::cluster_status(session).await,
         Request::Token => status::token(session),
+        Request::RotateToken { grace_ms } => rotate::rotate_token(session, grace_ms).await,
         Request::RemoveNode(remove) => members::remove_node(session, remove).await,
         Request::DrainNode(drain) => leaving::drain_node(session, drain).await,
         Request::UncordonNode { node } => leaving::uncordon_node(session, node).await,

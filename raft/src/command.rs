@@ -162,6 +162,24 @@ pub enum Command {
         node: NodeId,
         discard: bool,
     },
+    /// Replaces the secret in the cluster's token. The one before is valid for `grace_ms` more. The log has neither:
+    /// who knows one of them learns the other. Refused as `Rotating` while the one before that is valid, and unless
+    /// the rotation that ends at `after_unix_ms` is the last; 0 is none.
+    RotateToken {
+        hidden: Hidden,
+        after_unix_ms: u64,
+        grace_ms: u64,
+    },
+}
+
+/// Two secrets, each hidden by the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Hidden {
+    pub nonce: [u8; 32],
+    /// The new secret, for those who know the old one.
+    pub forward: [u8; 32],
+    /// The old secret, for those who know the new one.
+    pub backward: [u8; 32],
 }
 
 impl Command {
@@ -189,6 +207,7 @@ impl Command {
             Self::Remove { .. } => "Remove",
             Self::Cordon { .. } => "Cordon",
             Self::Leave { .. } => "Leave",
+            Self::RotateToken { .. } => "RotateToken",
         }
     }
 
@@ -307,6 +326,11 @@ pub enum Refusal {
          `vineyardctl uncordon {node}`"
     )]
     Leaves { node: NodeId },
+    /// Milliseconds since the Unix epoch.
+    #[error(
+        "the token was rotated before, and the one of before that is valid until {until_unix_ms} ms of Unix time"
+    )]
+    Rotating { until_unix_ms: u64 },
 }
 
 #[cfg(test)]

@@ -22,8 +22,9 @@ pub const PUBLISH: u8 = 2;
 /// Streams that are read from another node, and their totals. No command needs it: a node asks another one if that one
 /// has said it.
 pub const RELAY: u8 = 3;
-/// `Stopped`, `Remove`, `Cordon` and `Leave`; what the leader knows of its majority (`Question::Standing`), and what a
-/// node says of itself for `status`. What only questions need is asked of a node that has said this level.
+/// `Stopped`, `Remove`, `Cordon`, `Leave` and `RotateToken`; what the leader knows of its majority
+/// (`Question::Standing`), and what a node says of itself for `status`. What only questions need is asked of a node
+/// that has said this level.
 pub const MEMBERS: u8 = 4;
 /// What this build understands.
 pub const LATEST: u8 = MEMBERS;
@@ -36,7 +37,8 @@ pub fn needed_by(command: &Command) -> u8 {
         Command::Stopped { .. }
         | Command::Remove { .. }
         | Command::Cordon { .. }
-        | Command::Leave { .. } => MEMBERS,
+        | Command::Leave { .. }
+        | Command::RotateToken { .. } => MEMBERS,
         Command::Publish { .. } | Command::AdmitAt { .. } => PUBLISH,
         Command::FoundBy { .. } | Command::Boot { .. } => LIVES,
         Command::Found { .. }

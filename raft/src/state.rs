@@ -10,6 +10,7 @@
 //! | `objects` | records, blob rows and their indexes |
 //! | `persist`, `delete` | the two decisions that span many objects |
 //! | `members` | who is taken out, or cordoned |
+//! | `rotation` | which token was replaced last |
 //! | `names`, `instances`, `nodes`, `locks` | one table each |
 //! | `dedup` | at most once |
 //! | `event` | what a node must react to |
@@ -33,11 +34,13 @@ pub mod nodes;
 pub mod objects;
 mod persist;
 mod read;
+mod rotation;
 #[cfg(test)]
 mod tests;
 
 pub use event::Event;
 pub use members::Losses;
+pub use rotation::Rotation;
 
 /// Who owns a name, an object, a lock. Only the root is in use; the others have their place in the state's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +74,8 @@ pub struct State {
     pub(crate) lives: OrdMap<NodeId, u128>,
     /// The feature levels that nodes knew when they were admitted.
     pub(crate) levels: OrdMap<NodeId, u8>,
+    /// The last one of the token.
+    pub(crate) rotation: Option<Rotation>,
 }
 
 impl Default for State {
@@ -86,6 +91,7 @@ impl Default for State {
             edited: OrdSet::new(),
             lives: OrdMap::new(),
             levels: OrdMap::new(),
+            rotation: None,
         }
     }
 }
@@ -104,10 +110,11 @@ impl State {
             edited,
             lives,
             levels,
+            rotation,
         } = self;
         let mut hasher = Xxh3Default::new();
         let tables = (nodes, instances, dedup, spaces, edited, lives, levels);
-        (applied, cluster, tables).hash(&mut hasher);
+        (applied, cluster, tables, rotation).hash(&mut hasher);
         hasher.finish()
     }
 

@@ -81,3 +81,56 @@ fn of_one_cluster(cluster: &Cluster) {
         assert_eq!(status["cluster"]["voters"], 3, "{status}");
     }
 }
+
+#[test]
+fn a_rotated_token_ends_no_connection_and_the_old_one_lets_nobody_in() {
+    let mut cluster = Cluster::start(3, &Plan::default()).unwrap();
+    let lives: Vec<u64> = cluster.nodes.iter().map(Node::instance).collect();
+    let (endpoint, old) = cluster.nodes[0].invitation().unwrap();
+    let new = cluster.nodes[1]
+        .ctl_ok(&["token", "rotate", "--grace", "1s"])
+        .unwrap();
+    assert_ne!(new, old);
+    for node in &cluster.nodes {
+        wait::until("the new token everywhere", WITHIN, || {
+            ensure!(node.ctl_ok(&["token"])? == new, "the old one");
+            Ok(Some(()))
+        })
+        .unwrap();
+    }
+    wait::until("the end of the grace", WITHIN, || {
+        let shown = cluster.nodes[0].ctl_ok(&["token", "-o", "json", "show"])?;
+        let shown: serde_json::Value = serde_json::from_str(&shown)?;
+        Ok(shown["old_until"].is_null().then_some(()))
+    })
+    .unwrap();
+    let joiner = |name: &str, token: &str| {
+        let plan = Plan {
+            join: Some((endpoint.clone(), token.to_owned())),
+            ..Plan::default()
+        };
+        Node::planned(&cluster.folder().join(name), plan).unwrap()
+    };
+    let mut late = joiner("late", &old);
+    late.launch().unwrap();
+    wait::until("the old token to be refused", WITHIN, || late.ended()).unwrap();
+    let told = std::fs::read_to_string(late.folder().join("log")).unwrap();
+    let logged = std::fs::read_to_string(cluster.nodes[0].folder().join("log")).unwrap();
+    for log in [told, logged] {
+        assert!(
+            log.contains("was replaced by `vineyardctl token rotate`"),
+            "{log}"
+        );
+    }
+    let mut fresh = joiner("fresh", &new);
+    fresh.start_again().unwrap();
+    // A restart needs no token, new or old.
+    cluster.nodes[2].terminate().unwrap();
+    cluster.nodes[2].start_again().unwrap();
+    cluster.nodes.push(fresh);
+    cluster.wait_settled().unwrap();
+    for (node, life) in cluster.nodes.iter().zip(&lives[..2]) {
+        assert_eq!(node.instance(), *life);
+        assert_eq!(node.status().unwrap()["cluster"]["quorum"], true);
+    }
+}

@@ -239,7 +239,17 @@ pub(crate) struct Token {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenVerb {
     /// The token of the node's cluster
-    Show,
+    Show {
+        /// Also until when the token before it is valid
+        #[arg(long)]
+        expires: bool,
+    },
+    /// Another token for the node's cluster; the one before is valid for a while more
+    Rotate {
+        /// For how long, as in 90s, 10m or 24h
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+        grace: std::time::Duration,
+    },
     /// A token for a cluster that is yet to be founded, with `vineyardd --found --token-file`; asks no node
     New,
 }
@@ -353,6 +363,10 @@ pub(crate) fn want_json(args: &[OsString]) -> bool {
         is_value = ["--format", "--output", "-o"].contains(&&*word);
     }
     false
+}
+
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    vineyard_node::config::flags::duration(text)
 }
 
 fn seconds(text: &str) -> Result<std::time::Duration, String> {

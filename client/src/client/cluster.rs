@@ -1,10 +1,11 @@
 //! The cluster, its nodes, and this one.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, Left, ListedEvents, Recovery,
-    RemovedNode,
+    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents,
+    Recovery, RemovedNode,
 };
 use vineyard_wire::request::{DrainNode, RecoverCluster, RemoveNode};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Reply, Request};
@@ -99,8 +100,21 @@ impl Client {
 
     /// What another node needs to join the cluster. Told over the Unix socket only.
     pub async fn token(&self) -> Result<String> {
-        self.ask(Request::Token, only!(Reply::Token { token } => token))
+        Ok(self.join_token().await?.token)
+    }
+
+    /// As `token`, with how long the one before it is valid.
+    pub async fn join_token(&self) -> Result<JoinToken> {
+        self.ask(Request::Token, only!(Reply::Token(token) => token))
             .await
+    }
+
+    /// Gives the token another secret and returns it; the one before is valid for `grace` more. Over the Unix socket
+    /// only.
+    pub async fn rotate_token(&self, grace: Duration) -> Result<JoinToken> {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let request = Request::RotateToken { grace_ms };
+        self.ask(request, only!(Reply::Token(token) => token)).await
     }
 
     /// Waits until this node has applied what the cluster agreed on so far.

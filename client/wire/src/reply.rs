@@ -165,9 +165,7 @@ pub enum Reply {
     /// Ours.
     ClusterStatus(ClusterStatus),
     /// Ours.
-    Token {
-        token: String,
-    },
+    Token(JoinToken),
     RemoveNode(RemovedNode),
     DrainNode(DrainProgress),
     UncordonNode,
@@ -342,6 +340,15 @@ pub struct MemoryPieces {
     pub deleted_bytes: u64,
     /// The largest blob that fits.
     pub largest_free_bytes: u64,
+}
+
+/// Ours: what a node needs to join.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinToken {
+    pub token: String,
+    /// The token before it is valid until then, milliseconds since the Unix epoch; absent if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old_until_unix_ms: Option<u64>,
 }
 
 /// Ours: `vineyardctl status -o json`.

@@ -157,6 +157,11 @@ pub enum Request {
     ClusterStatus,
     /// Ours: the join token. Answered on the Unix socket only.
     Token,
+    /// Ours: gives the token another secret; the one before is valid for `grace_ms` more. Answered on the Unix socket
+    /// only, with the new token.
+    RotateToken {
+        grace_ms: u64,
+    },
     /// Ours: takes a dead node out of the cluster. Answered on the Unix socket only.
     RemoveNode(RemoveNode),
     /// Ours: cordons a node and moves what only it has to others, or says how far that is. Answered on the Unix socket

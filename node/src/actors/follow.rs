@@ -5,12 +5,13 @@ use std::rc::Rc;
 
 use vineyard_raft::Update;
 
-use crate::boot::registration;
+use crate::boot::{registration, rotation};
 use crate::context::NodeContext;
 
 /// Follows the replicated state until the node stops.
 pub(crate) async fn follow(node: Rc<NodeContext>) {
     let mut changes = node.meta.subscribe();
+    rotation::heed(&node).await;
     while let Some(update) = changes.next().await {
         let followed = match update {
             Update::Events { events, .. } => {
@@ -26,5 +27,6 @@ pub(crate) async fn follow(node: Rc<NodeContext>) {
             return;
         }
         registration::heed_successor(&node);
+        rotation::heed(&node).await;
     }
 }

@@ -27,11 +27,18 @@ pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Resul
         // No cluster has admitted this node yet, so a token that was mistyped at the last start is replaced.
         (Some(known), Some(join)) if known.node.is_none() => known.invited_by(join.token.parse()?),
         (Some(known), join) => {
-            if join.as_ref().is_some_and(|join| !known.is_invited_by(join)) {
-                tracing::warn!(
+            let given = join.as_ref().map(|join| join.token.parse::<Token>());
+            match given {
+                Some(Ok(token)) if known.has_replaced(&token) => tracing::info!(
+                    "the token that this node was given was replaced by `vineyardctl token rotate`; the node has the new \
+                     one, which belongs into --token-file"
+                ),
+                Some(Ok(token)) if token.cluster == known.cluster => {}
+                Some(_) => tracing::warn!(
                     cluster = known.cluster,
                     "--join is ignored: this data directory belongs to another cluster than the token"
-                );
+                ),
+                None => {}
             }
             return Ok(known);
         }
@@ -92,7 +99,7 @@ async fn join(
 ) -> Result<(), Error> {
     let deadline = config.limits.metadata_deadline;
     let identity = applicant.identity().await;
-    let dialer = Dialer::new(env, identity.credentials(), deadline);
+    let dialer = Dialer::new(env, identity.credentials(env), deadline);
     let ask = JoinAsk {
         key: identity.key,
         endpoint: endpoint.to_owned(),

@@ -39,7 +39,11 @@ pub(crate) async fn form(
         .formation()
         .expect("a node that was told how many to expect forms a cluster");
     let identity = applicant.identity().await;
-    let dialer = Dialer::new(env, identity.credentials(), config.limits.connect_deadline);
+    let dialer = Dialer::new(
+        env,
+        identity.credentials(env),
+        config.limits.connect_deadline,
+    );
     let ask = JoinAsk {
         key: identity.key,
         endpoint: formation.borrow().fresh().candidate.endpoint,

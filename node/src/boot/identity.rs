@@ -13,6 +13,7 @@ use vineyard_raft::{Epoch, Founding, Member};
 use vineyard_wire::peer::Candidate;
 use vineyard_wire::{InstanceId, NodeId};
 
+use crate::boot::secrets::{Secret, Secrets};
 use crate::boot::token::{SECRET_BYTES, Token};
 use crate::config::Join;
 use crate::context::NodeContext;
@@ -48,6 +49,9 @@ pub(crate) struct Identity {
     /// is a member. It forms no cluster with others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) agreed: Vec<Candidate>,
+    /// Hashes of the secrets that rotations of the token have replaced: a token with one of them is an old one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) replaced: Vec<String>,
     /// Why the cluster has refused a life of this node. The next life would have an id that is new to the cluster, but
     /// this disk lacks what the node's other process acknowledged, so it must not start either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,6 +94,7 @@ impl Identity {
             boots: 0,
             lives: Vec::new(),
             agreed: Vec::new(),
+            replaced: Vec::new(),
             refused: None,
             removed: false,
         }
@@ -108,6 +113,7 @@ impl Identity {
             boots: 0,
             lives: Vec::new(),
             agreed: Vec::new(),
+            replaced: Vec::new(),
             refused: None,
             removed: false,
         }
@@ -126,6 +132,22 @@ impl Identity {
         self.agreed = Vec::new();
     }
 
+    /// The token was rotated: `before` are the secrets that are valid no more, or not for long.
+    pub(crate) fn has_rotated(&mut self, current: Secret, before: &[Secret]) {
+        self.secret = current;
+        for secret in before {
+            let hash = hash(secret);
+            if !self.replaced.contains(&hash) {
+                self.replaced.push(hash);
+            }
+        }
+    }
+
+    /// Whether `token` is an old one of this node's cluster.
+    pub(crate) fn has_replaced(&self, token: &Token) -> bool {
+        self.replaced.contains(&hash(&token.secret))
+    }
+
     /// The same node with another join token; for a node that no cluster has admitted yet.
     pub(crate) fn invited_by(self, token: Token) -> Self {
         let Token { cluster, secret } = token;
@@ -136,10 +158,12 @@ impl Identity {
         }
     }
 
-    /// Whether the token in `join` is one of this node's cluster.
-    pub(crate) fn is_invited_by(&self, join: &Join) -> bool {
-        let token = join.token.parse::<Token>();
-        token.is_ok_and(|token| token.cluster == self.cluster)
+    /// A token of the same cluster that this member was given and does not know: a rotation may have made it while the
+    /// node was away.
+    pub(crate) fn other_token(&self, join: Option<&Join>) -> Option<Token> {
+        let token: Token = join?.token.parse().ok()?;
+        let is_other = token.cluster == self.cluster && token.secret != self.secret;
+        (is_other && !self.has_replaced(&token)).then_some(token)
     }
 
     /// Returns once the record is durable.
@@ -181,7 +205,7 @@ impl Identity {
     }
 
     /// What this process proves to other nodes. The process has one, whose clones share the epoch.
-    pub(crate) fn credentials(&self) -> Credentials {
+    pub(crate) fn credentials(&self, env: &Env) -> Credentials {
         let Self {
             cluster,
             secret,
@@ -191,7 +215,7 @@ impl Identity {
         } = self.clone();
         Credentials {
             cluster,
-            secret,
+            secrets: Secrets::new(secret, env.clock.clone()),
             epoch: Epoch::new(epoch),
             node,
         }
@@ -233,6 +257,11 @@ impl Identity {
     pub(crate) fn instance(&self, node: NodeId) -> InstanceId {
         InstanceId::new(node, self.boots - 1)
     }
+}
+
+/// A secret is random, so its hash tells nothing of it.
+fn hash(secret: &Secret) -> String {
+    blake3::hash(secret).to_hex().to_string()
 }
 
 fn random_key(random: &dyn Random) -> u128 {

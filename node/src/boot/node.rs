@@ -167,7 +167,7 @@ impl Node {
 
     /// What another node needs to join this one's cluster.
     pub fn token(&self) -> Token {
-        self.context.identity.token()
+        self.context.identity_now().token()
     }
 
     /// The last log index that this node has applied, and a digest of the resulting state.
@@ -364,7 +364,10 @@ async fn assemble(
         config.limits.stream_threshold_percent,
     );
     let own_holder = local.own_holder();
-    let credentials = identity.credentials();
+    let credentials = identity.credentials(&env);
+    if let Some(given) = identity.other_token(config.join.as_ref()) {
+        credentials.secrets.give(given.secret);
+    }
     let dialer = Dialer::new(&env, credentials.clone(), config.limits.connect_deadline);
     let member = identity.member(node, &endpoint, &credentials);
     let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));

@@ -286,7 +286,10 @@ fn feature_level(value: &str) -> Result<u8, String> {
 }
 
 /// As in `90s`, `10m` or `2h`; at least a second.
-fn duration(value: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What to write instead.
+pub fn duration(value: &str) -> Result<Duration, String> {
     let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &value[digits.len()..] {
         "s" => 1,

@@ -7,7 +7,8 @@ use futures::future::join_all;
 use vineyard_raft::command::Cordon;
 use vineyard_raft::state::instances::{Instance, Liveness as Recorded};
 use vineyard_wire::reply::{
-    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, Liveness, NodeAbout, NodeStatus, Role,
+    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, JoinToken, Liveness, NodeAbout,
+    NodeStatus, Role,
 };
 use vineyard_wire::{Reply, Status, reply};
 
@@ -156,11 +157,16 @@ pub(super) fn list_events(node: &NodeContext, after: u64, limit: u64) -> Reply {
 /// The token lets nodes join, so it is given only to clients on the Unix socket.
 pub(super) fn token(session: &Session) -> Result<Reply, Status> {
     match session.kind {
-        Kind::Ipc => Ok(Reply::Token {
-            token: session.node.identity.token().to_string(),
-        }),
+        Kind::Ipc => Ok(token_of(&session.node)),
         Kind::Rpc => Err(Status::invalid(
             "the token is only told over the Unix socket",
         )),
     }
+}
+
+pub(super) fn token_of(node: &NodeContext) -> Reply {
+    Reply::Token(JoinToken {
+        token: node.identity_now().token().to_string(),
+        old_until_unix_ms: node.credentials.secrets.older_until_unix_ms(),
+    })
 }

@@ -23,6 +23,7 @@ impl Local {
                 | Event::BlobsLost { .. }
                 | Event::NameDropped { .. }
                 | Event::InstanceChanged(_)
+                | Event::TokenRotated
                 | Event::LockFreed { .. } => {}
             }
         }

@@ -44,10 +44,20 @@ impl Dialer {
         purpose: Purpose,
     ) -> io::Result<(Box<dyn Stream>, NodeId)> {
         let open = async {
-            let mut stream = self.network.connect(endpoint).await?;
-            let random = self.random.as_ref();
-            let node = handshake::dial(stream.as_mut(), &self.credentials, purpose, random).await?;
-            Ok((stream, node))
+            let mut refused = None;
+            for secret in self.credentials.secrets.to_call_with() {
+                let mut stream = self.network.connect(endpoint).await?;
+                let (mine, random) = (&self.credentials, self.random.as_ref());
+                match handshake::dial(stream.as_mut(), mine, &secret, purpose, random).await {
+                    Ok(node) => return Ok((stream, node)),
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        // What was said to the node's own secret says most.
+                        refused.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(refused.expect("there is a secret to call with"))
         };
         match tokio::time::timeout(self.connect_deadline, open).await {
             Ok(opened) => opened,

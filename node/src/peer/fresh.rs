@@ -92,7 +92,7 @@ impl Applicant {
         let Some(formation) = self.formation() else {
             return Ok(());
         };
-        let credentials = self.identity().await.credentials();
+        let credentials = self.identity().await.credentials(&self.env);
         let random = self.env.random.as_ref();
         let serves = |purpose| match purpose {
             Purpose::Node => Ok(()),

@@ -12,7 +12,7 @@ use vineyard_wire::NodeId;
 use vineyard_wire::peer::{self, Challenge, Hello, MAGIC, PROOF_BYTES, Purpose, Response, Welcome};
 
 use super::frames::{self, invalid};
-use crate::boot::token::SECRET_BYTES;
+use crate::boot::secrets::{self, Secret, Secrets};
 
 /// Upper bound of a handshake message; a longer frame is refused.
 const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
@@ -21,7 +21,7 @@ const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) cluster: String,
-    pub(crate) secret: [u8; SECRET_BYTES],
+    pub(crate) secrets: Secrets,
     pub(crate) epoch: Epoch,
     /// Absent while joining.
     pub(crate) node: Option<NodeId>,
@@ -33,30 +33,34 @@ enum Side {
     Listener,
 }
 
-impl Credentials {
-    /// A keyed hash over the nonces of this connection, this side and the secret.
-    fn proof(&self, side: Side, hello: &Hello, listener_nonce: &[u8; PROOF_BYTES]) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
-        hasher.update(match side {
-            Side::Dialler => b"vineyard peer dialler ",
-            Side::Listener => b"vineyard peer listener",
-        });
-        hasher.update(&hello.nonce);
-        hasher.update(listener_nonce);
-        hasher.update(&peer::encode(hello));
-        hasher.finalize()
-    }
+/// A keyed hash over the nonces of this connection, this side and the secret.
+fn proof(
+    secret: &Secret,
+    side: Side,
+    hello: &Hello,
+    listener_nonce: &[u8; PROOF_BYTES],
+) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new_keyed(secret);
+    hasher.update(match side {
+        Side::Dialler => b"vineyard peer dialler ",
+        Side::Listener => b"vineyard peer listener",
+    });
+    hasher.update(&hello.nonce);
+    hasher.update(listener_nonce);
+    hasher.update(&peer::encode(hello));
+    hasher.finalize()
 }
 
-/// Opens `stream` for `purpose`, from the side that dialled. `PermissionDenied` carries the other side's reason.
+/// Opens `stream` for `purpose`, from the side that dialled, with a secret that the nonce marks. `PermissionDenied`
+/// carries the other side's reason.
 pub(crate) async fn dial(
     stream: &mut dyn Stream,
     mine: &Credentials,
+    secret: &Secret,
     purpose: Purpose,
     random: &dyn Random,
 ) -> io::Result<NodeId> {
-    let mut nonce = [0; PROOF_BYTES];
-    random.fill(&mut nonce);
+    let nonce = secrets::nonce(secret, random);
     let hello = Hello {
         version: peer::VERSION,
         cluster: mine.cluster.clone(),
@@ -68,16 +72,19 @@ pub(crate) async fn dial(
     let mut opening = MAGIC.to_vec();
     opening.extend(vineyard_wire::frame::with_header(&peer::encode(&hello)));
     tokio::io::AsyncWriteExt::write_all(stream, &opening).await?;
-    let (theirs, proof) = match frames::read(stream, HANDSHAKE_BYTES_MAX).await? {
+    let (theirs, proven) = match frames::read(stream, HANDSHAKE_BYTES_MAX).await? {
         Challenge::Proceed { nonce, proof } => (nonce, proof),
         Challenge::Refused(reason) => return Err(denied(reason)),
     };
-    if mine.proof(Side::Listener, &hello, &theirs) != proof {
-        return Err(denied(
-            "the secret here is not the one of the cluster that answered",
-        ));
-    }
-    let proof = *mine.proof(Side::Dialler, &hello, &theirs).as_bytes();
+    // A node that has not heard of a rotation yet proves by the secret of before.
+    let is_theirs = |secret: &Secret| proof(secret, Side::Listener, &hello, &theirs) == proven;
+    let Some(secret) = mine.secrets.valid().into_iter().find(is_theirs) else {
+        return Err(denied(match mine.secrets.is_of_replaced(is_theirs) {
+            true => secrets::OTHER_REPLACED,
+            false => "the secret here is not the one of the cluster that answered",
+        }));
+    };
+    let proof = *proof(&secret, Side::Dialler, &hello, &theirs).as_bytes();
     frames::write(stream, &Response { proof }).await?;
     match frames::read(stream, HANDSHAKE_BYTES_MAX).await? {
         Welcome::Welcome { node, .. } => Ok(node),
@@ -100,6 +107,10 @@ pub(crate) async fn accept(
     let refusal = match &read {
         Ok(hello) => admissible(mine, epoch, hello)
             .and_then(|()| serves(hello.purpose).map_err(str::to_owned))
+            .and_then(|()| {
+                let secret = mine.secrets.of_caller(&hello.nonce);
+                secret.map(drop).map_err(str::to_owned)
+            })
             .err(),
         // Most likely a frame of another version. Its sender is told the reason too.
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Some(error.to_string()),
@@ -110,10 +121,15 @@ pub(crate) async fn accept(
         return Err(denied(reason));
     }
     let hello = read?;
+    let secret = mine.secrets.of_caller(&hello.nonce).map_err(denied)?;
     let mut nonce = [0; PROOF_BYTES];
     random.fill(&mut nonce);
-    let proof = *mine.proof(Side::Listener, &hello, &nonce).as_bytes();
-    frames::write(stream, &Challenge::Proceed { nonce, proof }).await?;
+    let proven = *proof(&secret, Side::Listener, &hello, &nonce).as_bytes();
+    let challenge = Challenge::Proceed {
+        nonce,
+        proof: proven,
+    };
+    frames::write(stream, &challenge).await?;
     let response = frames::read(stream, HANDSHAKE_BYTES_MAX).await;
     let response: Response = response.map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => denied(
@@ -121,7 +137,7 @@ pub(crate) async fn accept(
         ),
         _ => error,
     })?;
-    let knows_secret = mine.proof(Side::Dialler, &hello, &nonce) == response.proof;
+    let knows_secret = proof(&secret, Side::Dialler, &hello, &nonce) == response.proof;
     if !knows_secret && !faults.has(Fault::AdmitsAnySecret) {
         let reason = "wrong secret for this cluster".to_owned();
         frames::write(stream, &Welcome::Refused(reason.clone())).await?;

@@ -161,6 +161,15 @@ fn later_commands() -> Vec<Command> {
             node: NodeId(5),
             discard: true,
         },
+        Command::RotateToken {
+            hidden: Hidden {
+                nonce: [1; 32],
+                forward: [2; 32],
+                backward: [3; 32],
+            },
+            after_unix_ms: 0,
+            grace_ms: 86_400_000,
+        },
     ]
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use super::codec::Writer;
-use super::rows::{BlobRow, Cordon, Instance, Pairs, Record, map, pairs};
+use super::rows::{BlobRow, Cordon, Hidden, Instance, Pairs, Record, map, pairs};
 use crate::command;
 
 #[derive(Serialize, Deserialize)]
@@ -176,6 +176,11 @@ enum Command<'a> {
         node: u64,
         discard: bool,
     },
+    RotateToken {
+        hidden: Hidden,
+        after_unix_ms: u64,
+        grace_ms: u64,
+    },
 }
 
 impl<'a> From<&'a command::Command> for Command<'a> {
@@ -294,6 +299,15 @@ impl<'a> From<&'a command::Command> for Command<'a> {
             command::Command::Leave { node, discard } => Self::Leave {
                 node: node.0,
                 discard: *discard,
+            },
+            command::Command::RotateToken {
+                hidden,
+                after_unix_ms,
+                grace_ms,
+            } => Self::RotateToken {
+                hidden: Hidden::from(*hidden),
+                after_unix_ms: *after_unix_ms,
+                grace_ms: *grace_ms,
             },
         }
     }
@@ -417,6 +431,15 @@ impl From<Command<'_>> for command::Command {
             Command::Leave { node, discard } => Self::Leave {
                 node: NodeId(node),
                 discard,
+            },
+            Command::RotateToken {
+                hidden,
+                after_unix_ms,
+                grace_ms,
+            } => Self::RotateToken {
+                hidden: hidden.into(),
+                after_unix_ms,
+                grace_ms,
             },
         }
     }

@@ -97,6 +97,7 @@ pub(super) enum Refusal {
     Removed { node: u64 },
     OnlyCopies { node: u64, blobs: u64 },
     Leaves { node: u64 },
+    Rotating { until_unix_ms: u64 },
 }
 
 impl From<&command::Refusal> for Refusal {
@@ -164,6 +165,9 @@ impl From<&command::Refusal> for Refusal {
                 blobs: *blobs,
             },
             command::Refusal::Leaves { node } => Self::Leaves { node: node.0 },
+            command::Refusal::Rotating { until_unix_ms } => Self::Rotating {
+                until_unix_ms: *until_unix_ms,
+            },
         }
     }
 }
@@ -225,6 +229,7 @@ impl From<Refusal> for command::Refusal {
                 blobs,
             },
             Refusal::Leaves { node } => Self::Leaves { node: NodeId(node) },
+            Refusal::Rotating { until_unix_ms } => Self::Rotating { until_unix_ms },
         }
     }
 }

@@ -294,3 +294,41 @@ impl From<Liveness> for Seen {
         }
     }
 }
+
+/// Two secrets, each hidden by the other one.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Hidden {
+    nonce: [u8; 32],
+    forward: [u8; 32],
+    backward: [u8; 32],
+}
+
+impl From<command::Hidden> for Hidden {
+    fn from(hidden: command::Hidden) -> Self {
+        let command::Hidden {
+            nonce,
+            forward,
+            backward,
+        } = hidden;
+        Self {
+            nonce,
+            forward,
+            backward,
+        }
+    }
+}
+
+impl From<Hidden> for command::Hidden {
+    fn from(hidden: Hidden) -> Self {
+        let Hidden {
+            nonce,
+            forward,
+            backward,
+        } = hidden;
+        Self {
+            nonce,
+            forward,
+            backward,
+        }
+    }
+}

@@ -6,10 +6,11 @@
 //! | 2 | `lives` and `levels` as well |
 //! | 3 | the nodes that were removed as well |
 //! | 4 | the nodes that are cordoned as well |
+//! | 5 | the last rotation of the token as well |
 //!
 //! A state is written in the lowest version that holds it: until every member knows feature level 1 there are no
-//! lives, and until a node is removed or cordoned nothing that needs level 4, so members of older builds can read what
-//! they are sent.
+//! lives, and until a node is removed or cordoned, or the token rotated, nothing that needs level 4, so members of
+//! older builds can read what they are sent.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use super::Malformed;
 use super::codec::{Reader, Writer};
 use super::outcome::Outcome;
 use super::raft::Position;
-use super::rows::{BlobRow, Cordon, Instance, Record};
+use super::rows::{BlobRow, Cordon, Hidden, Instance, Record};
 use crate::command;
 use crate::state::dedup::{Dedup, Window};
 use crate::state::instances::{self, Instances};
@@ -30,10 +31,10 @@ use crate::state::locks::{Lock, Locks};
 use crate::state::names::{Names, Target};
 use crate::state::nodes::{Node, Nodes};
 use crate::state::objects::{self, Objects};
-use crate::state::{Namespace, Space, State};
+use crate::state::{Namespace, Rotation, Space, State};
 
 /// The newest version.
-pub(crate) const VERSION: u8 = 4;
+pub(crate) const VERSION: u8 = 5;
 
 /// Which snapshot is current.
 #[derive(Serialize, Deserialize)]
@@ -56,16 +57,19 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         edited,
         lives,
         levels,
+        rotation,
     } = state;
     let version = match (
         lives.is_empty() && levels.is_empty(),
         instances.removed.is_empty(),
         instances.cordoned.is_empty(),
+        rotation,
     ) {
-        (true, true, true) => 1,
-        (false, true, true) => 2,
-        (_, false, true) => 3,
-        (.., false) => VERSION,
+        (true, true, true, None) => 1,
+        (false, true, true, None) => 2,
+        (_, false, true, None) => 3,
+        (.., false, None) => 4,
+        (.., Some(_)) => VERSION,
     };
     let mut out = Writer::new(version);
     out.put(applied);
@@ -106,6 +110,11 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
             rows.map(|(node, cordon)| (node.0, Cordon::from(*cordon))),
         );
     }
+    if version > 4 {
+        let known = rotation.iter();
+        let rows = known.map(|known| (Hidden::from(known.hidden), known.until_unix_ms));
+        out.rows(usize::from(rotation.is_some()), rows);
+    }
     out.end()
 }
 
@@ -133,6 +142,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<State, Malformed> {
     if version > 3 {
         state.instances.cordoned = input
             .rows(|(node, cordon): (u64, Cordon)| (NodeId(node), command::Cordon::from(cordon)))?;
+    }
+    if version > 4 {
+        let rows: Vec<Rotation> =
+            input.rows(|(hidden, until_unix_ms): (Hidden, u64)| Rotation {
+                hidden: hidden.into(),
+                until_unix_ms,
+            })?;
+        state.rotation = rows.into_iter().next();
     }
     input.end()?;
     Ok(state)

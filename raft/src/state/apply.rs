@@ -9,7 +9,7 @@ use super::instances::Instance;
 use super::locks::Lock;
 use super::objects::{BlobRow, Lost, Record};
 use super::persist::Plan;
-use super::{Event, Namespace, State, delete};
+use super::{Event, Namespace, Rotation, State, delete};
 use crate::command::{Applied, Command, Condition, Entry, Outcome, Refusal, RequestKey, VERSION};
 
 impl State {
@@ -77,6 +77,7 @@ impl State {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each command")]
     fn run(&mut self, entry: &Entry, faults: &dyn Faults, events: &mut Vec<Event>) -> Outcome {
         let now_unix_ms = entry.at_unix_ms;
         match &entry.command {
@@ -145,6 +146,17 @@ impl State {
             Command::Remove { node } => self.remove(*node, events),
             Command::Cordon { node, cordon } => self.cordon(*node, *cordon, events),
             Command::Leave { node, discard } => self.leave(*node, *discard, events),
+            Command::RotateToken {
+                hidden,
+                after_unix_ms,
+                grace_ms,
+            } => {
+                let rotation = Rotation {
+                    hidden: *hidden,
+                    until_unix_ms: now_unix_ms.saturating_add(*grace_ms),
+                };
+                self.rotate_token(rotation, *after_unix_ms, now_unix_ms, events)
+            }
         }
     }
 

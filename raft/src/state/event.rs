@@ -27,6 +27,8 @@ pub enum Event {
     },
     /// Joined, unreachable, back or gone: see its row.
     InstanceChanged(InstanceId),
+    /// The token has another secret.
+    TokenRotated,
     /// The lock may be taken.
     LockFreed {
         name: String,

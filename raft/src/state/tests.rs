@@ -21,6 +21,7 @@ mod persisting;
 mod publishing;
 mod random;
 mod retries;
+mod rotating;
 
 const BLOB_BIT: u64 = 1 << 63;
 

@@ -1,11 +1,14 @@
 //! `token`: what another node needs to join, of a cluster that is there or of one that is yet to be founded.
 
+use std::time::Duration;
+
 use serde_json::json;
+use vineyard_client::{Client, JoinToken};
 use vineyard_node::Token;
 
 use crate::args::{ConnectArgs, Format, TokenVerb};
 use crate::failure::{Failure, Tried};
-use crate::{find, output};
+use crate::{find, output, time};
 
 pub(crate) async fn run(
     place: &ConnectArgs,
@@ -14,7 +17,9 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     match verb {
         Some(TokenVerb::New) => new(format),
-        Some(TokenVerb::Show) | None => show(place, format).await,
+        Some(TokenVerb::Show { expires }) => show(place, *expires, format).await,
+        Some(TokenVerb::Rotate { grace }) => rotate(place, *grace, format).await,
+        None => show(place, false, format).await,
     }
 }
 
@@ -30,20 +35,53 @@ fn new(format: Format) -> Result<(), Failure> {
     }
 }
 
-async fn show(place: &ConnectArgs, format: Format) -> Result<(), Failure> {
-    let client = find::connect(place).await?;
-    if !client.is_ipc() {
-        let text = "the token is a secret and told over the Unix socket only; run this on a node's machine";
-        return Err(Failure::Usage(text.to_owned()));
-    }
+async fn show(place: &ConnectArgs, expires: bool, format: Format) -> Result<(), Failure> {
+    let client = connect(place).await?;
     let token = client
-        .token()
+        .join_token()
         .await
         .tried(|| "ask for the join token".to_owned())?;
-    match format {
-        Format::Json => {
-            output::print_json(&json!({ "token": token, "endpoint": client.rpc_endpoint() }))
-        }
-        Format::Table => output::print(&token),
+    print(&client, &token, expires, format)
+}
+
+async fn rotate(place: &ConnectArgs, grace: Duration, format: Format) -> Result<(), Failure> {
+    let client = connect(place).await?;
+    let token = client
+        .rotate_token(grace)
+        .await
+        .tried(|| "rotate the join token".to_owned())?;
+    print(&client, &token, true, format)
+}
+
+async fn connect(place: &ConnectArgs) -> Result<Client, Failure> {
+    let client = find::connect(place).await?;
+    if client.is_ipc() {
+        return Ok(client);
     }
+    let text =
+        "the token is a secret and told over the Unix socket only; run this on a node's machine";
+    Err(Failure::Usage(text.to_owned()))
+}
+
+/// The token alone is on stdout, so that it can be sent into a file; what else is to say is on stderr.
+fn print(client: &Client, token: &JoinToken, expires: bool, format: Format) -> Result<(), Failure> {
+    let until = token.old_until_unix_ms.map(time::utc);
+    if format == Format::Json {
+        return output::print_json(&json!({
+            "token": token.token,
+            "endpoint": client.rpc_endpoint(),
+            "old_until": until,
+        }));
+    }
+    output::print(&token.token)?;
+    if expires {
+        output::show(&match until {
+            Some(until) => format!(
+                "It does not expire. The token before it is valid until {until}; put the new one into the --token-file \
+                 of each node."
+            ),
+            None => "It does not expire, and no other one is valid.".to_owned(),
+        });
+    }
+    Ok(())
 }

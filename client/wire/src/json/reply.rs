@@ -107,7 +107,7 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         Reply::LeaveCluster(left) => body.fields(left),
         Reply::RecoverCluster(recovery) => body.fields(recovery),
         Reply::ListEvents(listed) => body.fields(listed),
-        Reply::Token { token } => body.field("token", token),
+        Reply::Token(token) => body.fields(token),
     }
 }
 
@@ -184,9 +184,7 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::ClusterMeta => Reply::ClusterMeta {
             meta: keyed(one(text, "meta")?),
         },
-        Kind::Token => Reply::Token {
-            token: one(text, "token")?,
-        },
+        Kind::Token => Reply::Token(all(text)?),
     })
 }
 

@@ -56,6 +56,7 @@ fn with_fields(body: Body, request: &Request) -> Body {
         Request::PutName(put_name) => body.fields(put_name),
         Request::RemoveNode(remove) => body.fields(remove),
         Request::DrainNode(drain) => body.fields(drain),
+        Request::RotateToken { grace_ms } => body.field("grace_ms", grace_ms),
         Request::UncordonNode { node } => body.field("node", node),
         Request::LeaveCluster { discard } => body.field("discard", discard),
         Request::RecoverCluster(RecoverCluster { confirm }) => match confirm {
@@ -162,6 +163,9 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
         Verb::PutName => Request::PutName(all(text)?),
         Verb::RemoveNode => Request::RemoveNode(all(text)?),
         Verb::DrainNode => Request::DrainNode(all(text)?),
+        Verb::RotateToken => Request::RotateToken {
+            grace_ms: one(text, "grace_ms")?,
+        },
         Verb::UncordonNode => Request::UncordonNode {
             node: one(text, "node")?,
         },

@@ -93,6 +93,7 @@ table! {
         InstanceStatus = "instance_status_request",
         ClusterStatus = "cluster_status_request",
         Token = "token_request",
+        RotateToken = "rotate_token_request",
         RemoveNode = "remove_node_request",
         DrainNode = "drain_node_request",
         UncordonNode = "uncordon_node_request",

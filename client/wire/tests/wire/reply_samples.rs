@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
     ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus, InstanceInfo,
-    InstanceStatus, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats,
-    NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role, StreamTotals,
+    InstanceStatus, JoinToken, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout,
+    NodeStats, NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role,
+    StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -283,12 +284,8 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         ("known", Reply::ClusterStatus(known(cluster_status()))),
         ("cordoned", Reply::ClusterStatus(cordoned(cluster_status()))),
         ("epoch", Reply::ClusterStatus(of_epoch(cluster_status()))),
-        (
-            "",
-            Reply::Token {
-                token: "c1-00ff".into(),
-            },
-        ),
+        ("", Reply::Token(token(None))),
+        ("rotated", Reply::Token(token(Some(1_790_000_000_000)))),
     ]
 }
 
@@ -379,6 +376,13 @@ pub(crate) fn cluster_status() -> ClusterStatus {
             node(0, Role::Leader, Liveness::Up, Some(stats())),
             node(1, Role::Learner, Liveness::Unreachable, None),
         ],
+    }
+}
+
+fn token(old_until_unix_ms: Option<u64>) -> JoinToken {
+    JoinToken {
+        token: "c1-00ff".into(),
+        old_until_unix_ms,
     }
 }
 

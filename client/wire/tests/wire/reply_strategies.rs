@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
     ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus, InstanceInfo,
-    InstanceStatus, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout, NodeStats,
-    NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role, StreamTotals,
+    InstanceStatus, JoinToken, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout,
+    NodeStats, NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role,
+    StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -100,7 +101,14 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
         Kind::RemoveNode => removed_node().prop_map(Reply::RemoveNode).boxed(),
         Kind::RecoverCluster => recovery().prop_map(Reply::RecoverCluster).boxed(),
         Kind::ClusterStatus => cluster_status().prop_map(Reply::ClusterStatus).boxed(),
-        Kind::Token => text().prop_map(|token| Reply::Token { token }).boxed(),
+        Kind::Token => (text(), any::<Option<u64>>())
+            .prop_map(|(token, old_until_unix_ms)| {
+                Reply::Token(JoinToken {
+                    token,
+                    old_until_unix_ms,
+                })
+            })
+            .boxed(),
     }
 }
 

@@ -101,6 +101,12 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
             }),
         ),
         ("", Request::Token),
+        (
+            "",
+            Request::RotateToken {
+                grace_ms: 86_400_000,
+            },
+        ),
         ("", Request::Clear),
         ("", Request::MemoryTrim),
     ]

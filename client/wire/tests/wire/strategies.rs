@@ -89,6 +89,9 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         Verb::ListEvents => any::<[u64; 2]>()
             .prop_map(|[after, limit]| Request::ListEvents { after, limit })
             .boxed(),
+        Verb::RotateToken => any::<u64>()
+            .prop_map(|grace_ms| Request::RotateToken { grace_ms })
+            .boxed(),
         Verb::Token => Just(Request::Token).boxed(),
         Verb::CreateBuffer
         | Verb::CreateBuffers

@@ -16,6 +16,7 @@ fn identity() -> Identity {
         boots: 2,
         lives: vec![5],
         agreed: Vec::new(),
+        replaced: Vec::new(),
         refused: None,
         removed: false,
     }

@@ -8,6 +8,7 @@ use vineyard_wire::InstanceId;
 use vineyard_wire::peer::MAGIC;
 
 use super::*;
+use crate::boot::secrets::tests::secrets;
 use crate::boot::token::SECRET_BYTES;
 use crate::peer::pipe::{Pipe, pipes, random};
 
@@ -33,7 +34,7 @@ impl Network for Once {
 fn credentials() -> Credentials {
     Credentials {
         cluster: "amber-fox".to_owned(),
-        secret: [1; SECRET_BYTES],
+        secrets: secrets([1; SECRET_BYTES]),
         epoch: vineyard_raft::Epoch::new(1),
         node: Some(NodeId(2)),
     }

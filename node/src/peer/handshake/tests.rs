@@ -7,15 +7,16 @@ use vineyard_env::NoFaults;
 use vineyard_wire::frame;
 
 use super::*;
+use crate::boot::secrets::tests::{Stands, secrets};
+use crate::boot::token::SECRET_BYTES;
 use crate::peer::pipe::{Pipe, pipes, random};
 
 const ME: NodeId = NodeId(7);
 
 fn credentials() -> Credentials {
-    let (cluster, secret) = ("amber-fox".to_owned(), [0x5e; SECRET_BYTES]);
     Credentials {
-        cluster,
-        secret,
+        cluster: "amber-fox".to_owned(),
+        secrets: secrets([0x5e; SECRET_BYTES]),
         epoch: Epoch::new(3),
         node: Some(NodeId(2)),
     }
@@ -60,7 +61,14 @@ async fn meet(
 ) -> (io::Result<NodeId>, io::Result<Hello>) {
     let (mut near, far) = pipes();
     let dialled = async {
-        let outcome = dial(&mut near, dialler, Purpose::Raft, &random(0)).await;
+        let outcome = dial(
+            &mut near,
+            dialler,
+            &dialler.secrets.current(),
+            Purpose::Raft,
+            &random(0),
+        )
+        .await;
         drop(near);
         outcome
     };
@@ -97,7 +105,7 @@ async fn a_joiner_has_no_node_and_knows_no_epoch() {
 #[tokio::test]
 async fn another_secret_is_refused_on_both_sides() {
     let stranger = Credentials {
-        secret: [0x5f; SECRET_BYTES],
+        secrets: secrets([0x5f; SECRET_BYTES]),
         ..credentials()
     };
     for (dialler, listener) in [(&stranger, &credentials()), (&credentials(), &stranger)] {
@@ -185,7 +193,9 @@ async fn a_challenge_of_another_version_is_an_error_that_names_it() {
     let mut body = peer::encode(&Challenge::Refused("in another tongue".to_owned()));
     body[0] = 9;
     far.write_all(&frame::with_header(&body)).await.unwrap();
-    let dialled = dial(&mut near, &credentials(), Purpose::Node, &random(0)).await;
+    let mine = credentials();
+    let secret = mine.secrets.current();
+    let dialled = dial(&mut near, &mine, &secret, Purpose::Node, &random(0)).await;
     let error = dialled.expect_err("another version");
     assert!(error.to_string().contains("message version 9"), "{error}");
 }
@@ -237,9 +247,15 @@ async fn a_dialler_whose_listener_leaves_is_told_so() {
     let (mut near, far) = pipes();
     drop(far);
     assert!(
-        dial(&mut near, &credentials(), Purpose::Node, &random(0))
-            .await
-            .is_err()
+        dial(
+            &mut near,
+            &credentials(),
+            &[0x5e; SECRET_BYTES],
+            Purpose::Node,
+            &random(0)
+        )
+        .await
+        .is_err()
     );
 }
 
@@ -250,7 +266,13 @@ async fn a_recorded_conversation_cannot_be_played_again() {
     let (mut onward, listener) = pipes();
     let mine = credentials();
     let (dialler_random, listener_random) = (random(0), random(1000));
-    let dialled = dial(&mut dialler, &mine, Purpose::Node, &dialler_random);
+    let dialled = dial(
+        &mut dialler,
+        &mine,
+        &[0x5e; SECRET_BYTES],
+        Purpose::Node,
+        &dialler_random,
+    );
     let tapped = async {
         let mut magic = [0; MAGIC.len()];
         tap.read_exact(&mut magic).await.unwrap();
@@ -297,7 +319,14 @@ async fn a_recorded_conversation_cannot_be_played_again() {
     // Replayed to a dialler, which has another nonce too.
     let (mut near, mut far) = pipes();
     frames::write(&mut far, &challenge).await.unwrap();
-    let replayed = dial(&mut near, &mine, Purpose::Node, &dialler_random).await;
+    let replayed = dial(
+        &mut near,
+        &mine,
+        &[0x5e; SECRET_BYTES],
+        Purpose::Node,
+        &dialler_random,
+    )
+    .await;
     assert_denied(replayed, "the secret here is not the one of the cluster");
 }
 
@@ -318,14 +347,56 @@ async fn a_listeners_own_proof_is_not_a_diallers() {
 
 #[tokio::test]
 async fn a_proof_is_of_one_purpose() {
-    let mine = credentials();
+    let secret = [0x5e; SECRET_BYTES];
     let nonce = [9; PROOF_BYTES];
     let for_raft = Hello {
         purpose: Purpose::Raft,
         ..hello()
     };
     assert_ne!(
-        mine.proof(Side::Dialler, &hello(), &nonce),
-        mine.proof(Side::Dialler, &for_raft, &nonce)
+        proof(&secret, Side::Dialler, &hello(), &nonce),
+        proof(&secret, Side::Dialler, &for_raft, &nonce)
     );
+}
+
+#[tokio::test]
+async fn after_a_rotation_both_tokens_are_taken_until_the_old_one_is_over() {
+    let old = [0x5e; SECRET_BYTES];
+    let (new, hidden) = secrets::rotate(&old, &random(50));
+    let rotation = vineyard_raft::state::Rotation {
+        hidden,
+        until_unix_ms: 1_000,
+    };
+    let clock = std::sync::Arc::new(Stands::default());
+    let of = |secret| Credentials {
+        secrets: Secrets::new(secret, clock.clone()),
+        ..credentials()
+    };
+    let member = of(old);
+    member.secrets.follow(&rotation);
+    let (late, fresh) = (of(old), of(new));
+    for (dialler, listener) in [
+        (&late, &member),
+        (&member, &late),
+        (&fresh, &member),
+        (&member, &fresh),
+    ] {
+        let (dialled, accepted) = meet(dialler, listener).await;
+        assert_eq!(dialled.unwrap(), ME);
+        accepted.unwrap();
+    }
+    clock.put(1_000);
+    let (dialled, accepted) = meet(&late, &member).await;
+    assert_denied(dialled, "was replaced by `vineyardctl token rotate`");
+    assert_denied(accepted, "was replaced by `vineyardctl token rotate`");
+    let (dialled, _) = meet(&member, &late).await;
+    assert_denied(dialled, "has a token that was replaced");
+    // The operator gives the new token to the node that was away: it may be called, and call.
+    late.secrets.give(new);
+    let (dialled, accepted) = meet(&member, &late).await;
+    assert_eq!(dialled.unwrap(), ME);
+    accepted.unwrap();
+    assert_eq!(late.secrets.to_call_with(), [old, new]);
+    let (dialled, _) = meet(&fresh, &member).await;
+    assert_eq!(dialled.unwrap(), ME);
 }

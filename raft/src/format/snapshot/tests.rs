@@ -73,6 +73,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+fn rotation() -> Rotation {
+    Rotation {
+        hidden: command::Hidden {
+            nonce: [1; 32],
+            forward: [2; 32],
+            backward: [3; 32],
+        },
+        until_unix_ms: 2_000,
+    }
+}
+
 #[test]
 fn a_snapshot_has_the_bytes_it_always_had() {
     let mut later = state();
@@ -86,8 +97,10 @@ fn a_snapshot_has_the_bytes_it_always_had() {
         .cordoned
         .insert(NodeId(0), command::Cordon::Leaves);
     let fourth = hex(&encode(&later));
+    later.rotation = Some(rotation());
+    let fifth = hex(&encode(&later));
     assert_eq!(
-        format!("1 {first}\n2 {second}\n3 {third}\n4 {fourth}\n"),
+        format!("1 {first}\n2 {second}\n3 {third}\n4 {fourth}\n5 {fifth}\n"),
         include_str!("../snapshots.txt")
     );
 }
@@ -105,6 +118,8 @@ fn a_state_is_written_in_the_lowest_version_that_holds_it() {
         .cordoned
         .insert(NodeId(0), command::Cordon::Drains);
     assert_eq!(encode(&state)[0], 4);
+    state.rotation = Some(rotation());
+    assert_eq!(encode(&state)[0], 5);
     let read = decode(&encode(&state)).unwrap();
     assert_eq!(read.digest(), state.digest());
 }

@@ -132,6 +132,15 @@ impl Cluster {
         self.expected.set(Some(nodes));
     }
 
+    /// The next start of the node is given this token.
+    pub fn give_token(&self, number: usize, token: &str) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&number)
+            && let Some(join) = &mut slot.join
+        {
+            token.clone_into(&mut join.token);
+        }
+    }
+
     /// From now on the name of node `of` stands for the machine of node `to`.
     pub fn lend_name(&self, of: usize, to: usize) {
         self.world.net.name(&host(of), &self.ip(to));

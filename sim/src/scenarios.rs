@@ -22,6 +22,7 @@ pub mod the_disk_forgets;
 pub mod the_leader_dies;
 pub mod the_nodes_are_replaced_one_by_one;
 pub mod the_source_dies_in_a_migration;
+pub mod the_token_is_rotated;
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -271,6 +271,11 @@ impl Stage {
         (older, level)
     }
 
+    /// Nodes that join from now on do so with this token.
+    pub fn hand_out(&self, token: &str) {
+        *self.token.borrow_mut() = Some(token.to_owned());
+    }
+
     /// Starts a new node that joins the cluster, which has been founded.
     pub fn join(&self, number: usize) {
         self.join_at(number, features::LATEST);

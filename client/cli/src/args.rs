@@ -250,7 +250,7 @@ pub(crate) enum TokenVerb {
         #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
         grace: std::time::Duration,
     },
-    /// A token for a cluster that is yet to be founded, with `vineyardd --found --token-file`; asks no node
+    /// A token for a cluster that is yet to be founded, by `vineyardd --found` or --expect; asks no node
     New,
 }
 

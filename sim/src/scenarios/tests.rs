@@ -103,6 +103,11 @@ fn new_nodes_form_one_cluster_whatever_happens_meanwhile() {
 }
 
 #[test]
+fn the_token_is_rotated_and_the_old_one_lets_nobody_in() {
+    play(the_token_is_rotated::play);
+}
+
+#[test]
 fn a_dead_voter_is_replaced_by_a_live_learner() {
     play(a_dead_voter_is_replaced::play);
 }

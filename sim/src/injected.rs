@@ -12,8 +12,8 @@ use vineyard_env::{Fault, Faults};
 
 use crate::scenarios::{
     a_lost_majority_is_recovered, a_side_of_a_stream_dies, a_stranger_asks_to_join,
-    an_older_boot_says_where_it_is, dead_nodes_are_removed, new_nodes_form_one_cluster, the_cluster_is_cut_in_two,
-    the_disk_forgets,
+    an_older_boot_says_where_it_is, dead_nodes_are_removed, new_nodes_form_one_cluster,
+    the_cluster_is_cut_in_two, the_disk_forgets,
 };
 use crate::seed::run_seed;
 use crate::stage::{Outcome, Settings};

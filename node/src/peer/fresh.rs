@@ -93,12 +93,12 @@ impl Applicant {
             return Ok(());
         };
         let credentials = self.identity().await.credentials(&self.env);
-        let random = self.env.random.as_ref();
+        let (random, faults) = (self.env.random.as_ref(), self.env.faults.as_ref());
         let serves = |purpose| match purpose {
             Purpose::Node => Ok(()),
             _ => Err("this node waits for its cluster to form"),
         };
-        let shaken = handshake::accept(stream, &credentials, NOBODY, random, serves);
+        let shaken = handshake::accept(stream, &credentials, NOBODY, random, faults, serves);
         let hello = tokio::time::timeout(within, shaken).await??;
         if hello.from.is_some() {
             // A member looks for another one here. It tries again later.

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod folder;
 mod memory;
 pub(crate) mod sled;
 

@@ -11,12 +11,14 @@
 //! | `entry` | a command in the log | `version` of the entry |
 //! | `rows` | records, blobs, instances: the parts that entries and snapshots are made of | of what they stand in |
 //! | `outcome` | what commands were answered, for retries | of the snapshot |
-//! | `snapshot` | the whole state, and the manifest that names it | first byte of the snapshot; of the seal |
+//! | `snapshot` | the whole state | first byte of the snapshot |
+//! | `manifest` | which snapshot is current | first byte of the record |
 //! | `codec` | how values become bytes | |
 
 mod codec;
 pub(crate) mod entry;
 pub(crate) mod keys;
+pub(crate) mod manifest;
 mod outcome;
 pub(crate) mod raft;
 mod rows;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, RangeBounds, RangeInclusive};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{Stream, stream};
@@ -36,6 +36,15 @@ pub(crate) struct Log {
 /// Entries between two committed marks on the disk; a clean stop writes the last one.
 const MARK_EVERY: u64 = 64;
 
+/// An entry in memory.
+struct Kept {
+    entry: LogEntry,
+    /// That it has on the disk.
+    bytes: u64,
+    /// That it and all before it have, counted from an entry of long ago.
+    total: u64,
+}
+
 #[derive(Default)]
 struct Inner {
     vote: Option<Vote>,
@@ -43,9 +52,7 @@ struct Inner {
     /// The index of the mark that was written last.
     marked: u64,
     purged: Option<LogId>,
-    /// Each with the bytes it has on the disk.
-    entries: BTreeMap<u64, (LogEntry, usize)>,
-    bytes: u64,
+    entries: BTreeMap<u64, Kept>,
 }
 
 impl Log {
@@ -75,9 +82,15 @@ impl Log {
         })
     }
 
-    /// Bytes of the entries in memory, as they are on the disk.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.lock().bytes
+    /// Bytes of those of the entries that are in memory, as they are on the disk.
+    pub(crate) fn bytes_of(&self, indexes: RangeInclusive<u64>) -> u64 {
+        let inner = self.lock();
+        let first = inner.entries.range(*indexes.start()..).next();
+        let last = inner.entries.range(..=*indexes.end()).next_back();
+        let (Some((_, first)), Some((_, last))) = (first, last) else {
+            return 0;
+        };
+        (last.total + first.bytes).saturating_sub(first.total)
     }
 
     /// Returns when the entry at `index`, appended in this life, is on the disk, or will not come there.
@@ -119,10 +132,15 @@ impl Log {
 
 impl Inner {
     fn insert(&mut self, entry: LogEntry, bytes: usize) {
-        self.bytes += bytes as u64;
-        if let Some((_, old)) = self.entries.insert(entry.log_id().index, (entry, bytes)) {
-            self.bytes -= old as u64;
-        }
+        let (index, bytes) = (entry.log_id().index, bytes as u64);
+        let before = self.entries.range(..index).next_back();
+        let total = before.map_or(0, |(_, before)| before.total) + bytes;
+        let kept = Kept {
+            entry,
+            bytes,
+            total,
+        };
+        self.entries.insert(index, kept);
     }
 
     fn remove(&mut self, indexes: impl RangeBounds<u64>) {
@@ -132,9 +150,7 @@ impl Inner {
             .map(|(index, _)| *index)
             .collect();
         for index in gone {
-            if let Some((_, bytes)) = self.entries.remove(&index) {
-                self.bytes -= bytes as u64;
-            }
+            self.entries.remove(&index);
         }
     }
 }
@@ -177,7 +193,7 @@ impl RaftLogReader<TypeConfig> for Log {
             .lock()
             .entries
             .range(range)
-            .map(|(_, (entry, _))| entry.clone())
+            .map(|(_, kept)| kept.entry.clone())
             .collect())
     }
 
@@ -205,13 +221,9 @@ impl RaftLogReader<TypeConfig> for Log {
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<LogEntry>> {
         let inner = self.lock();
-        let mut left = APPEND_BYTES_MAX;
+        let mut left = APPEND_BYTES_MAX as u64;
         let mut taken = Vec::new();
-        for (entry, bytes) in inner
-            .entries
-            .range(start..end.max(start))
-            .map(|(_, entry)| entry)
-        {
+        for (_, Kept { entry, bytes, .. }) in inner.entries.range(start..end.max(start)) {
             if *bytes > left && !taken.is_empty() {
                 break;
             }
@@ -258,7 +270,7 @@ impl RaftLogStorage<TypeConfig> for Log {
             .entries
             .values()
             .next_back()
-            .map(|(entry, _)| entry.log_id());
+            .map(|kept| kept.entry.log_id());
         Ok(LogState {
             last_purged_log_id: inner.purged,
             last_log_id: last.or(inner.purged),

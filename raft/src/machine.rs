@@ -18,10 +18,11 @@ use tokio::sync::oneshot;
 use vineyard_env::{Disk, Faults, Threads};
 
 pub(crate) use image::Image;
-use snapshot_store::SnapshotStore;
+pub(crate) use snapshot_store::SnapshotStore;
 
 use crate::command::{Applied, VERSION};
 use crate::error::Error;
+use crate::options::SNAPSHOT_AGAIN_AFTER;
 use crate::published::Published;
 use crate::published::feed::Update;
 use crate::state::State;
@@ -93,6 +94,24 @@ impl Machine {
         match self.retired {
             true => Err(io::Error::other("another machine has taken over")),
             false => Ok(()),
+        }
+    }
+
+    /// The snapshots, for the one who says when to take them.
+    pub(crate) fn snapshots(&self) -> SnapshotStore {
+        self.snapshots.clone()
+    }
+
+    /// Returns when the bytes of a snapshot that a leader sent are durable. Without them this node can apply nothing
+    /// that follows, so it tries until they are.
+    async fn write_patiently(&self, number: u64, image: &Image) {
+        let mut waits = false;
+        while let Err(error) = self.snapshots.write(number, image).await {
+            if !waits {
+                tracing::warn!(%error, "the snapshot that the leader sent could not be written; it is tried again");
+                waits = true;
+            }
+            tokio::time::sleep(SNAPSHOT_AGAIN_AFTER).await;
         }
     }
 
@@ -179,6 +198,14 @@ impl RaftStateMachine<TypeConfig> for Machine {
         newer.map_or(Ok(()), |error| Err(self.give_up(error)))
     }
 
+    /// None shortly after a snapshot could not be written: raft asks again.
+    async fn try_create_snapshot_builder(&mut self, _force: bool) -> Option<Builder> {
+        match self.snapshots.rests() {
+            true => None,
+            false => Some(self.get_snapshot_builder().await),
+        }
+    }
+
     async fn get_snapshot_builder(&mut self) -> Builder {
         Builder {
             state: self.state.clone(),
@@ -197,13 +224,18 @@ impl RaftStateMachine<TypeConfig> for Machine {
         };
         // Decoded before it is kept: what cannot be read must not become what the next start reads.
         let arrived = image.clone();
-        let decoded = aside(self.threads.as_ref(), move || arrived.decode()).await?;
+        let (decoded, checksum) = aside(self.threads.as_ref(), move || {
+            (arrived.decode(), arrived.checksum())
+        })
+        .await?;
         let state = decoded.map_err(|error| match image::newer(&error) {
             Some(error) => self.give_up(error),
             None => error,
         })?;
+        let number = self.snapshots.number();
+        self.write_patiently(number, &image).await;
         self.snapshots
-            .save(self.snapshots.number(), &place, &image)
+            .name(number, &place, &image, checksum)
             .await?;
         self.replace(place, state);
         Ok(())
@@ -242,9 +274,20 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let state = self.state.clone();
-        let image = aside(self.threads.as_ref(), move || Image::encode(&state)).await?;
+        let (image, checksum) = aside(self.threads.as_ref(), move || {
+            let image = Image::encode(&state);
+            let checksum = image.checksum();
+            (image, checksum)
+        })
+        .await?;
+        if let Err(error) = self.snapshots.write(self.number, &image).await {
+            tracing::warn!(%error, "a snapshot could not be written; another is tried later");
+            // An error would end raft; one that it has already changes nothing.
+            let (place, image) = self.snapshots.current().unwrap_or_default();
+            return Ok(snapshot(place, image));
+        }
         self.snapshots
-            .save(self.number, &self.place, &image)
+            .name(self.number, &self.place, &image, checksum)
             .await?;
         Ok(snapshot(self.place.clone(), image))
     }

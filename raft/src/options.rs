@@ -9,8 +9,14 @@ use crate::error::Error;
 
 /// Bytes of entries in one append message; a single larger entry travels alone.
 pub(crate) const APPEND_BYTES_MAX: usize = 4 << 20;
-/// Bytes of one piece of a snapshot, on the wire and on the disk.
+/// Bytes of one piece of a snapshot on the wire.
 pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+/// Pause after a snapshot that could not be written.
+pub(crate) const SNAPSHOT_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// Memory that an entry of the log takes, in bytes for each byte of its encoding.
+pub(crate) const LOG_MEMORY_FACTOR: u64 = 10;
+/// A learner this many entries behind is sent a snapshot.
+const LAGS_AFTER_ENTRIES: u64 = 5000;
 /// Bytes of a whole snapshot that a node accepts.
 pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;
 /// Requests that the raft thread has and has not answered; further callers wait to hand theirs over.
@@ -21,7 +27,7 @@ pub(crate) const SERVED_MAX: usize = 1024;
 pub(crate) const FORWARDS_MAX: usize = 32;
 /// Time the leader works on a command whose sender may have given up.
 pub(crate) const SERVE_WITHIN: Duration = Duration::from_secs(10);
-/// How often the size of the log in memory is checked.
+/// How often the size of the log is looked at.
 pub(crate) const COMPACT_TICK: Duration = Duration::from_millis(250);
 /// Updates a subscriber may fall behind before they are replaced by one reset.
 pub(crate) const FEED_UPDATES_MAX: usize = 4096;
@@ -72,12 +78,15 @@ pub struct Options {
     /// A follower that hears no leader for a random time between these two stands for election.
     pub election_ms_min: u64,
     pub election_ms_max: u64,
-    /// A snapshot is taken after this many entries since the last one.
-    pub snapshot_after_entries: u64,
-    /// A snapshot is also taken when the log in memory reaches this size.
-    pub snapshot_after_bytes: u64,
+    /// A snapshot is taken when the entries that were applied since the last one take so many bytes of memory, and half
+    /// as many as that snapshot has.
+    pub snapshot_bytes_min: u64,
+    /// A snapshot is also taken after this many entries: for tests, which want many.
+    pub snapshot_after_entries: Option<u64>,
     /// Entries kept behind a snapshot for followers that are a little behind.
     pub entries_kept: u64,
+    /// None are kept while the log takes more bytes of memory than these.
+    pub log_bytes_max: u64,
     /// Entries in one append message.
     pub append_entries_max: u64,
     /// Bytes of commands that the leader has taken and that are not yet committed and on its disk, and on every node of
@@ -95,9 +104,10 @@ impl Default for Options {
             heartbeat_ms: 100,
             election_ms_min: 350,
             election_ms_max: 700,
-            snapshot_after_entries: 5000,
-            snapshot_after_bytes: 256 << 20,
+            snapshot_bytes_min: 16 << 20,
+            snapshot_after_entries: None,
             entries_kept: 500,
+            log_bytes_max: 256 << 20,
             append_entries_max: 512,
             proposals_bytes_max: 256 << 20,
             replace_after: Duration::from_secs(10 * 60),
@@ -120,9 +130,11 @@ impl Options {
             election_timeout_max: self.election_ms_max,
             install_snapshot_timeout: 10_000,
             max_payload_entries: self.append_entries_max,
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(self.snapshot_after_entries),
+            snapshot_policy: self
+                .snapshot_after_entries
+                .map_or(SnapshotPolicy::Never, SnapshotPolicy::LogsSinceLast),
             max_in_snapshot_log_to_keep: self.entries_kept,
-            replication_lag_threshold: self.snapshot_after_entries,
+            replication_lag_threshold: LAGS_AFTER_ENTRIES,
             purge_batch_size: 64,
             backoff: "100ms".to_owned(),
             enable_pre_vote: Some(true),

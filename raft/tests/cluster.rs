@@ -11,6 +11,8 @@ mod levels;
 mod membership;
 #[path = "cluster/recovery.rs"]
 mod recovery;
+#[path = "cluster/snapshots.rs"]
+mod snapshots;
 #[path = "cluster/steps.rs"]
 mod steps;
 #[path = "cluster/versions.rs"]
@@ -301,7 +303,7 @@ fn everything_acknowledged_is_there_after_all_members_crashed() {
     run(async {
         let world = World::default();
         let options = Options {
-            snapshot_after_entries: 40,
+            snapshot_after_entries: Some(40),
             entries_kept: 5,
             ..Options::default()
         };

@@ -453,7 +453,7 @@ fn config(number: usize, size_bytes: u64, join: Option<Join>) -> Config {
         // Clients over TCP are on machines of their own.
         rpc_open_to_anyone: true,
         limits: Limits {
-            raft_snapshot_entries: 300,
+            raft_snapshot_entries: Some(300),
             ..limits
         },
         ..Config::new("/unused", socket(number))

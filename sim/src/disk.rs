@@ -3,6 +3,8 @@
 //! Promise: what `env::Disk` promises. Batches are written in order, several to one sync; a batch is never torn: a
 //! crash keeps a prefix of whole batches. After one failed sync every later batch fails until the process starts anew.
 
+mod shelf;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +12,11 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
-use vineyard_env::{Batch, Change, Disk, Done, Pair};
+use vineyard_env::{Batch, Change, Disk, Done, Files, NoFiles, Pair};
 
 use crate::chance::Chance;
 use crate::trace::{Kind, Trace, digest};
+use shelf::Shelf;
 
 type Table = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -44,11 +47,12 @@ impl Health {
 pub struct Platter {
     inner: Arc<Mutex<Inner>>,
     arrived: Arc<Notify>,
+    file_arrived: Arc<Notify>,
     trace: Trace,
 }
 
 /// A state of a disk, kept elsewhere.
-pub struct Copied(Table);
+pub struct Copied(Table, BTreeMap<u64, Arc<Vec<u8>>>);
 
 struct Inner {
     who: String,
@@ -64,6 +68,9 @@ struct Inner {
     health: Health,
     poisoned: bool,
     failures: u64,
+    shelf: Shelf,
+    /// The file that is being written.
+    writing: Option<(u64, Arc<Vec<u8>>)>,
 }
 
 impl Platter {
@@ -79,10 +86,13 @@ impl Platter {
             health: Health::GOOD,
             poisoned: false,
             failures: 0,
+            shelf: Shelf::new(seed, who),
+            writing: None,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
             arrived: Arc::new(Notify::new()),
+            file_arrived: Arc::new(Notify::new()),
             trace,
         }
     }
@@ -124,6 +134,8 @@ impl Platter {
         }
         inner.visible = inner.durable.clone();
         inner.poisoned = false;
+        let writing = inner.writing.take();
+        inner.shelf.crash(writing);
         let who = inner.who.clone();
         drop(inner);
         drop(queued);
@@ -137,7 +149,8 @@ impl Platter {
 
     /// What survives now, as an operator would copy it while no process uses it.
     pub fn copy(&self) -> Copied {
-        Copied(self.lock().durable.clone())
+        let inner = self.lock();
+        Copied(inner.durable.clone(), inner.shelf.copy())
     }
 
     /// Whether a value that contains `text` is being written.
@@ -160,10 +173,15 @@ impl Platter {
         let mut inner = self.lock();
         inner.durable = old.0.clone();
         inner.visible = old.0.clone();
+        inner.shelf.put_back(old.1.clone());
     }
 
     /// Writes and syncs until its process ends.
     pub async fn write(self) {
+        tokio::join!(self.write_batches(), self.write_files());
+    }
+
+    async fn write_batches(&self) {
         loop {
             self.arrived.notified().await;
             while let Some((dones, delay, fails)) = self.begin() {
@@ -280,6 +298,10 @@ impl Disk for Durable {
     fn commit(&self, _: Batch, done: Done) {
         done(Err(refused()));
     }
+
+    fn files(&self) -> &dyn Files {
+        &NoFiles
+    }
 }
 
 /// The disk of the machine, as its node sees it.
@@ -314,6 +336,10 @@ impl Disk for SimDisk {
             format_args!("batch {number}: {changes} changes {hash:016x}"),
         );
         self.platter.arrived.notify_one();
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
     }
 }
 
@@ -351,6 +377,13 @@ mod tests {
     async fn commit(disk: &SimDisk, batch: Batch) -> io::Result<()> {
         let (tell, told) = tokio::sync::oneshot::channel();
         disk.commit(batch, Box::new(move |result| drop(tell.send(result))));
+        told.await.expect("the writer answers")
+    }
+
+    async fn write(disk: &SimDisk, number: u64, size: usize) -> io::Result<()> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let done = Box::new(move |result| drop(tell.send(result)));
+        disk.files().write(number, Arc::new(vec![7; size]), done);
         told.await.expect("the writer answers")
     }
 
@@ -392,6 +425,47 @@ mod tests {
         disk.platter.crash(true);
         while_written(&disk, async { commit(&disk, put("third")).await.unwrap() }).await;
         assert_eq!(disk.platter.failures(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_was_not_finished_is_whole_or_absent_after_a_crash() {
+        let (mut whole, mut absent) = (0, 0);
+        for seed in 0..16 {
+            let disk = disk_of(seed);
+            while_written(&disk, async {
+                write(&disk, 1, 10).await.unwrap();
+                disk.files().remove(1);
+                disk.files()
+                    .write(2, Arc::new(vec![7; 1 << 20]), Box::new(|_| ()));
+                sleep(Duration::from_millis(1)).await;
+            })
+            .await;
+            disk.platter.crash(false);
+            match disk.files().read(2) {
+                Ok(bytes) if bytes == vec![7; 1 << 20] => whole += 1,
+                Ok(_) => panic!("a file was torn"),
+                Err(_) => absent += 1,
+            }
+        }
+        assert!(whole > 0 && absent > 0, "{whole} whole, {absent} absent");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_fails_to_sync_poisons_nothing() {
+        let disk = disk();
+        while_written(&disk, async {
+            disk.platter.set_health(Health {
+                fails_per_mille: 1000,
+                ..Health::GOOD
+            });
+            assert!(write(&disk, 1, 10).await.is_err());
+            disk.platter.set_health(Health::GOOD);
+            commit(&disk, put("first")).await.unwrap();
+            write(&disk, 2, 10).await.unwrap();
+        })
+        .await;
+        assert_eq!(disk.files().list().unwrap(), [2]);
+        assert_eq!(disk.platter.file_failures(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,8 @@
 
 use std::io;
 
+use crate::files::Files;
+
 /// One change to one key or key range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -33,4 +35,7 @@ pub trait Disk: Send + Sync {
 
     /// Queues `batch`; returns at once.
     fn commit(&self, batch: Batch, done: Done);
+
+    /// What is too large for the queue.
+    fn files(&self) -> &dyn Files;
 }

@@ -9,6 +9,7 @@
 mod clock;
 mod disk;
 mod faults;
+mod files;
 mod host;
 mod local;
 mod memory;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 pub use clock::Clock;
 pub use disk::{Batch, Change, Disk, Done, Pair};
 pub use faults::{Fault, Faults, NoFaults};
+pub use files::{Files, NoFiles};
 pub use host::Host;
 pub use local::{Local, LocalListener, LocalStream};
 pub use memory::{Access, Memory, MemoryHandle, Region};

@@ -125,7 +125,7 @@ pub struct Limits {
     pub raft_election_min: Duration,
     pub raft_election_max: Duration,
     /// Log entries between two snapshots.
-    pub raft_snapshot_entries: u64,
+    pub raft_snapshot_entries: Option<u64>,
     /// Pause between two rounds of the leader's failure detector.
     pub liveness_period: Duration,
     /// Silence after which an instance is reported unreachable.
@@ -196,7 +196,7 @@ impl Default for Limits {
             raft_heartbeat: Duration::from_millis(100),
             raft_election_min: Duration::from_millis(350),
             raft_election_max: Duration::from_millis(700),
-            raft_snapshot_entries: 5_000,
+            raft_snapshot_entries: None,
             liveness_period: Duration::from_millis(500),
             unreachable_after: Duration::from_secs(2),
             page_decay: Duration::from_secs(10),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use vineyard_env::{Batch, Change, Disk};
+use vineyard_env::{Batch, Change, Disk, Files};
 
 /// Commits and waits.
 pub(crate) fn commit(disk: &dyn Disk, batch: Batch) -> io::Result<()> {
@@ -13,6 +13,14 @@ pub(crate) fn commit(disk: &dyn Disk, batch: Batch) -> io::Result<()> {
         batch,
         Box::new(move |outcome| told.send(outcome).expect("the test waits")),
     );
+    result.recv().expect("`done` is called")
+}
+
+/// Writes a file and waits.
+pub(crate) fn write(files: &dyn Files, number: u64, bytes: &[u8]) -> io::Result<()> {
+    let (told, result) = mpsc::sync_channel(1);
+    let done = Box::new(move |outcome| told.send(outcome).expect("the test waits"));
+    files.write(number, Arc::new(bytes.to_vec()), done);
     result.recv().expect("`done` is called")
 }
 
@@ -45,6 +53,25 @@ pub(crate) fn check(make: impl Fn() -> Arc<dyn Disk>) {
     large_values_come_back_whole(make().as_ref());
     batches_are_told_in_the_order_they_were_handed_over(make().as_ref());
     batches_of_many_threads_all_arrive(&make());
+    a_file_is_there_whole_until_it_is_removed(make().files());
+}
+
+fn a_file_is_there_whole_until_it_is_removed(files: &dyn Files) {
+    assert_eq!(files.list().unwrap(), [0; 0]);
+    assert_eq!(files.read(1).unwrap_err().kind(), io::ErrorKind::NotFound);
+    let large: Vec<u8> = (0..3_000_000u32).map(|i| (i * 31 % 251) as u8).collect();
+    for (number, bytes) in [(10, large.as_slice()), (9, b""), (2, b"old"), (2, b"other")] {
+        write(files, number, bytes).unwrap();
+    }
+    assert_eq!(files.list().unwrap(), [2, 9, 10]);
+    assert!(files.read(10).unwrap() == large, "other bytes came back");
+    assert_eq!(files.read(2).unwrap(), b"other");
+    assert_ne!(files.name(2), files.name(9));
+    files.remove(9);
+    files.remove(9);
+    // In the order in which it was asked for.
+    write(files, 11, b"x").unwrap();
+    assert_eq!(files.list().unwrap(), [2, 10, 11]);
 }
 
 fn a_committed_batch_is_read_back(disk: &dyn Disk) {

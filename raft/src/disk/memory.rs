@@ -3,18 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use vineyard_env::{Batch, Change, Disk, Done, Pair};
+use vineyard_env::{Batch, Change, Disk, Done, Files, Pair};
 
 #[derive(Default)]
 pub struct MemoryDisk {
     pairs: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    files: Mutex<BTreeMap<u64, Arc<Vec<u8>>>>,
 }
 
 impl MemoryDisk {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Vec<u8>, Vec<u8>>> {
         self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_files(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Vec<u8>>>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,6 +57,35 @@ impl Disk for MemoryDisk {
         }
         drop(pairs);
         done(Ok(()));
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
+    }
+}
+
+impl Files for MemoryDisk {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        Ok(self.lock_files().keys().copied().collect())
+    }
+
+    fn read(&self, number: u64) -> io::Result<Vec<u8>> {
+        let files = self.lock_files();
+        let bytes = files.get(&number).ok_or(io::ErrorKind::NotFound)?;
+        Ok(bytes.to_vec())
+    }
+
+    fn write(&self, number: u64, bytes: Arc<Vec<u8>>, done: Done) {
+        self.lock_files().insert(number, bytes);
+        done(Ok(()));
+    }
+
+    fn remove(&self, number: u64) {
+        self.lock_files().remove(&number);
+    }
+
+    fn name(&self, number: u64) -> String {
+        format!("file {number}")
     }
 }
 

@@ -1,4 +1,5 @@
-//! The machine's disk: one sled tree behind one writer thread, and a journal before it.
+//! The machine's disk: one sled tree behind one writer thread, and a journal before it. Large files stand in a folder
+//! beside it (`folder`).
 //!
 //! The thread writes a group of batches into the journal and syncs that; then the batches' callbacks are told. The
 //! journal keeps the entries of the raft log by itself, and sled takes all else, which it writes when it will. When a
@@ -30,6 +31,7 @@ use std::thread::JoinHandle;
 
 use vineyard_env::{Batch, Disk, Done, Pair};
 
+use super::folder::Folder;
 use descriptors::{Spares, Take};
 use files::Files;
 use journal::live::{Live, LogKeys, is_of};
@@ -39,9 +41,13 @@ use writer::{Sync, Writer};
 /// sled's page cache, bytes. The log is cached by its reader, so this only serves recovery.
 const CACHE_BYTES: u64 = 16 << 20;
 
+/// The folder of the files that are too large for the queue: snapshots.
+const FILES: &str = "snapshots";
+
 /// A sled database in a folder of its own.
 pub struct SledDisk {
     db: sled::Db,
+    folder: Folder,
     live: Arc<Mutex<Live>>,
     writes: Option<mpsc::Sender<Write>>,
     writer: Option<JoinHandle<()>>,
@@ -70,6 +76,7 @@ impl SledDisk {
         let db = config
             .open()
             .map_err(|error| in_use(path, into_io(error)))?;
+        let folder = Folder::open(path.join(FILES))?;
         let closing = Arc::<AtomicBool>::default();
         let spares = Spares::new(take, closing.clone());
         let writer = Writer::recover(db.clone(), path, log, sync, spares)?;
@@ -80,6 +87,7 @@ impl SledDisk {
             .spawn(move || writer.write_until_closed(&queue))?;
         Ok(Self {
             db,
+            folder,
             live,
             writes: Some(writes),
             writer: Some(writer),
@@ -120,6 +128,10 @@ impl Disk for SledDisk {
         let done = Some(done);
         // Without a writer the write is dropped, which tells the caller.
         drop(writes.send(Write { batch, done }));
+    }
+
+    fn files(&self) -> &dyn vineyard_env::Files {
+        &self.folder
     }
 }
 

@@ -6,8 +6,8 @@
 //! | `01 'c'`                     | the log id known to be committed        |
 //! | `01 'p'`                     | the last purged log id                  |
 //! | `01 'l' index(u64 BE)`       | a log entry                             |
-//! | `01 'm'`                     | which snapshot is current (`Manifest`)  |
-//! | `01 's' number(u64 BE) part(u32 BE)` | one chunk of a snapshot         |
+//! | `01 'm'`                     | which snapshot is current (`manifest`)  |
+//! | `01 's' number(u64 BE) part(u32 BE)` | one chunk of a snapshot; of earlier builds |
 //!
 //! A value is its version byte, what is stored (`format`), and the xxh3 of both (u64 LE). `01` is the layout's version;
 //! keys below it belong to the node.
@@ -62,7 +62,12 @@ pub(crate) fn chunks_end() -> Vec<u8> {
 
 /// A guarded value.
 pub(crate) fn seal<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = Writer::new(VERSION);
+    seal_as(VERSION, value)
+}
+
+/// A guarded value whose record has versions of its own.
+pub(super) fn seal_as<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
+    let mut bytes = Writer::new(version);
     bytes.put(value);
     let mut bytes = bytes.end();
     bytes.extend(xxh3_64(&bytes).to_le_bytes());
@@ -71,6 +76,11 @@ pub(crate) fn seal<T: Serialize>(value: &T) -> Vec<u8> {
 
 /// A guarded value read back; damage is an error, never data.
 pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    open_as(bytes, VERSION).map(|(value, _)| value)
+}
+
+/// As `open`, for a record of version `understood` or lower; the version that it has.
+pub(super) fn open_as<T: DeserializeOwned>(bytes: &[u8], understood: u8) -> io::Result<(T, u8)> {
     let damaged = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
     let split = bytes.len().checked_sub(CHECKSUM_BYTES);
     let (body, checksum) = bytes.split_at(split.ok_or_else(|| damaged("cut short".into()))?);
@@ -80,10 +90,10 @@ pub(crate) fn open<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
         ));
     }
     let unreadable = |error: super::Malformed| damaged(format!("a stored record: {error}"));
-    let (_, mut input) = Reader::new(body, VERSION).map_err(unreadable)?;
+    let (version, mut input) = Reader::new(body, understood).map_err(unreadable)?;
     let value = input.take().map_err(unreadable)?;
     input.end().map_err(unreadable)?;
-    Ok(value)
+    Ok((value, version))
 }
 
 #[cfg(test)]

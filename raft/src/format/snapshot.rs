@@ -1,4 +1,4 @@
-//! The whole state in a snapshot, and the manifest that says which snapshot is current.
+//! The whole state in a snapshot.
 //!
 //! | version | fields |
 //! |---|---|
@@ -22,7 +22,6 @@ use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
 use super::Malformed;
 use super::codec::{Reader, Writer};
 use super::outcome::Outcome;
-use super::raft::Position;
 use super::rows::{BlobRow, Cordon, Hidden, Instance, Record};
 use crate::command;
 use crate::state::dedup::{Dedup, Window};
@@ -35,16 +34,6 @@ use crate::state::{Namespace, Rotation, Space, State};
 
 /// The newest version.
 pub(crate) const VERSION: u8 = 5;
-
-/// Which snapshot is current.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Manifest {
-    pub(crate) number: u64,
-    pub(crate) chunks: u32,
-    /// xxh3 of all chunks.
-    pub(crate) checksum: u64,
-    pub(crate) position: Position,
-}
 
 pub(crate) fn encode(state: &State) -> Vec<u8> {
     let State {

@@ -14,21 +14,21 @@ impl Log {
     pub(crate) fn last(&self) -> Option<LogId> {
         let inner = self.lock();
         let last = inner.entries.values().next_back();
-        last.map(|(entry, _)| entry.log_id()).or(inner.purged)
+        last.map(|kept| kept.entry.log_id()).or(inner.purged)
     }
 
     /// Entries after `index`, agreed on or not.
     pub(crate) fn after(&self, index: u64) -> Vec<LogEntry> {
         let inner = self.lock();
         let after = inner.entries.range(index + 1..);
-        after.map(|(_, (entry, _))| entry.clone()).collect()
+        after.map(|(_, kept)| kept.entry.clone()).collect()
     }
 
     /// When the last command that is still in the log was proposed.
     pub(crate) fn written_unix_ms(&self) -> Option<u64> {
         let inner = self.lock();
         let mut newest_first = inner.entries.values().rev();
-        newest_first.find_map(|(entry, _)| match &entry.payload {
+        newest_first.find_map(|kept| match &kept.entry.payload {
             EntryPayload::Normal(entry) => Some(entry.at_unix_ms),
             _ => None,
         })

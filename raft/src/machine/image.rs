@@ -12,7 +12,7 @@ use crate::state::State;
 const CHECKSUM_BYTES: usize = 8;
 
 /// An encoded state (`format::snapshot`) and the xxh3 of it (u64 LE). Clones share the bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image(pub(crate) Arc<Vec<u8>>);
 
 impl Image {
@@ -20,6 +20,11 @@ impl Image {
         let mut bytes = snapshot::encode(state);
         bytes.extend(xxh3_64(&bytes).to_le_bytes());
         Self(Arc::new(bytes))
+    }
+
+    /// xxh3 of all bytes.
+    pub(super) fn checksum(&self) -> u64 {
+        xxh3_64(&self.0)
     }
 
     /// The state again; damage is an error, never data, and is found before anything is allocated for it.

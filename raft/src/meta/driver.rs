@@ -21,7 +21,7 @@ use crate::command::{Applied, Command, RequestKey};
 use crate::error::Error;
 use crate::features;
 use crate::log::Log;
-use crate::machine::Machine;
+use crate::machine::{Machine, SnapshotStore};
 use crate::options::{FORWARDS_MAX, LINK_IDLE_HEARTBEATS, Options};
 use crate::peers::Dial;
 use crate::peers::link::Links;
@@ -112,6 +112,7 @@ pub(crate) struct Driver {
     /// Rung when the membership may need a look.
     pub(crate) group_changed: Notify,
     log: Log,
+    snapshots: SnapshotStore,
     confirms: confirm::Confirms,
     /// One permit: a node is admitted after the other.
     admissions: Semaphore,
@@ -221,6 +222,7 @@ async fn start(
     let links = Links::new(dial.clone(), shared.clone(), idle);
     let network = Network(links.clone());
     let config = options.raft_config()?;
+    let snapshots = machine.snapshots();
     let raft = Raft::new(member.node, config, network, log.clone(), machine)
         .await
         .map_err(|error| match shared.ended.get() {
@@ -239,6 +241,7 @@ async fn start(
         arriving: RefCell::default(),
         group_changed: Notify::new(),
         log,
+        snapshots,
         confirms: confirm::Confirms::default(),
         admissions: Semaphore::new(1),
         forwards: Semaphore::new(FORWARDS_MAX),

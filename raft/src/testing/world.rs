@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use vineyard_env::{Batch, Disk, Done, Main, Pair, Threads};
+use vineyard_env::{Batch, Disk, Done, Files, Main, Pair, Threads};
 
 use crate::disk::MemoryDisk;
 
@@ -17,7 +17,7 @@ impl Threads for LocalThreads {
     }
 }
 
-/// A memory disk that can stop and go on.
+/// A memory disk that can hold what it is given, and have no room for files.
 #[derive(Default)]
 pub(crate) struct HeldDisk {
     disk: MemoryDisk,
@@ -27,6 +27,7 @@ pub(crate) struct HeldDisk {
 #[derive(Default)]
 struct Held {
     holds: bool,
+    is_full: bool,
     waiting: VecDeque<(Batch, Done)>,
 }
 
@@ -36,22 +37,16 @@ impl HeldDisk {
         self.lock().holds = true;
     }
 
-    /// Lets the oldest waiting batch through.
-    pub(crate) fn release_one(&self) {
-        let (batch, done) = self.lock().waiting.pop_front().expect("a batch waits");
-        self.disk.commit(batch, done);
+    /// Forgets what waits, as a crash does, and holds nothing any more.
+    pub(crate) fn forget(&self) {
+        let mut held = self.lock();
+        held.holds = false;
+        held.waiting.clear();
     }
 
-    /// Lets everything through, now and later.
-    pub(crate) fn release(&self) {
-        let waiting = {
-            let mut held = self.lock();
-            held.holds = false;
-            std::mem::take(&mut held.waiting)
-        };
-        for (batch, done) in waiting {
-            self.disk.commit(batch, done);
-        }
+    /// There is no room for files from now on, or there is again.
+    pub(crate) fn fill(&self, is_full: bool) {
+        self.lock().is_full = is_full;
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -76,5 +71,34 @@ impl Disk for HeldDisk {
             drop(held);
             self.disk.commit(batch, done);
         }
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
+    }
+}
+
+impl Files for HeldDisk {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        self.disk.list()
+    }
+
+    fn read(&self, number: u64) -> io::Result<Vec<u8>> {
+        self.disk.read(number)
+    }
+
+    fn write(&self, number: u64, bytes: Arc<Vec<u8>>, done: Done) {
+        match self.lock().is_full {
+            true => done(Err(io::ErrorKind::StorageFull.into())),
+            false => self.disk.write(number, bytes, done),
+        }
+    }
+
+    fn remove(&self, number: u64) {
+        self.disk.remove(number);
+    }
+
+    fn name(&self, number: u64) -> String {
+        self.disk.name(number)
     }
 }

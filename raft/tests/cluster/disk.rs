@@ -1,10 +1,10 @@
 //! A disk with troubles.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use vineyard_env::{Batch, Change, Disk, Done, Pair};
+use vineyard_env::{Batch, Change, Disk, Done, Files, Pair};
 use vineyard_raft::disk::MemoryDisk;
 
 /// Where a node's epoch stands.
@@ -23,6 +23,9 @@ pub(crate) struct Breakable {
     /// Writes until it breaks, if it is to break.
     left: Mutex<Option<u64>>,
     held: Mutex<Held>,
+    has_no_room: AtomicBool,
+    /// Files that were refused for that.
+    refused: AtomicU64,
 }
 
 #[derive(Default)]
@@ -41,6 +44,16 @@ impl Breakable {
     /// Every write fails after so many more.
     pub(crate) fn fail_after(&self, writes: u64) {
         *self.left.lock().unwrap() = Some(writes);
+    }
+
+    /// There is no room for files from now on, or there is again.
+    pub(crate) fn fill(&self, is_full: bool) {
+        self.has_no_room.store(is_full, Ordering::Relaxed);
+    }
+
+    /// Files for which there was no room.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// What stands for the identity of a node.
@@ -106,5 +119,36 @@ impl Disk for Breakable {
         } else {
             self.disk.commit(batch, done);
         }
+    }
+
+    fn files(&self) -> &dyn Files {
+        self
+    }
+}
+
+impl Files for Breakable {
+    fn list(&self) -> io::Result<Vec<u64>> {
+        self.disk.list()
+    }
+
+    fn read(&self, number: u64) -> io::Result<Vec<u8>> {
+        self.disk.read(number)
+    }
+
+    fn write(&self, number: u64, bytes: Arc<Vec<u8>>, done: Done) {
+        if self.has_no_room.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            done(Err(io::ErrorKind::StorageFull.into()));
+        } else {
+            self.disk.write(number, bytes, done);
+        }
+    }
+
+    fn remove(&self, number: u64) {
+        self.disk.remove(number);
+    }
+
+    fn name(&self, number: u64) -> String {
+        self.disk.name(number)
     }
 }

@@ -103,7 +103,7 @@ fn a_newcomer_far_behind_gets_a_snapshot_and_is_told_so() {
     run(async {
         let world = World::default();
         let options = Options {
-            snapshot_after_entries: 50,
+            snapshot_after_entries: Some(50),
             entries_kept: 5,
             ..Options::default()
         };
@@ -134,7 +134,8 @@ fn a_log_of_few_large_entries_is_compacted_by_its_bytes() {
     run(async {
         let world = World::default();
         let options = Options {
-            snapshot_after_bytes: 1 << 20,
+            snapshot_bytes_min: 1 << 20,
+            log_bytes_max: 1 << 20,
             ..Options::default()
         };
         let nodes = three(&world, &options).await;

@@ -124,7 +124,7 @@ fn what_only_the_node_that_is_left_had_in_its_log_stays() {
 fn the_state_never_goes_back_and_survives_snapshots() {
     run(async {
         let options = Options {
-            snapshot_after_entries: 20,
+            snapshot_after_entries: Some(20),
             entries_kept: 0,
             ..Options::default()
         };

@@ -38,6 +38,10 @@ impl Disk for Kept {
     fn commit(&self, _: Batch, done: vineyard_env::Done) {
         done(Err(io::ErrorKind::ReadOnlyFilesystem.into()));
     }
+
+    fn files(&self) -> &dyn vineyard_env::Files {
+        &vineyard_env::NoFiles
+    }
 }
 
 #[test]

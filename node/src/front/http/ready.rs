@@ -219,7 +219,7 @@ mod tests {
     use std::sync::Mutex;
 
     use tokio::task::LocalSet;
-    use vineyard_env::{Batch, Done, Pair};
+    use vineyard_env::{Batch, Done, Files, NoFiles, Pair};
 
     use super::*;
 
@@ -239,6 +239,10 @@ mod tests {
         fn commit(&self, batch: Batch, done: Done) {
             assert!(batch.is_empty());
             self.0.lock().unwrap().push(done);
+        }
+
+        fn files(&self) -> &dyn Files {
+            &NoFiles
         }
     }
 

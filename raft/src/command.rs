@@ -211,6 +211,19 @@ impl Command {
         }
     }
 
+    /// Whether it makes the state larger for a client. What nodes need to start, to come and to go does not count.
+    pub(crate) fn grows(&self) -> bool {
+        match self {
+            Self::Persist { .. }
+            | Self::Publish { .. }
+            | Self::SetAttributes { .. }
+            | Self::Label { .. }
+            | Self::PutName { .. } => true,
+            Self::AcquireLock { name, .. } => features::announced(name).is_none(),
+            _ => false,
+        }
+    }
+
     /// The oldest layout of an entry that knows this command.
     pub fn version(&self) -> u8 {
         match features::needed_by(self) {

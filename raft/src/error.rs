@@ -1,8 +1,13 @@
 //! Why a request to the group did not succeed.
 
+mod shortage;
+
 use std::time::Duration;
 
+use vineyard_wire::NodeId;
+
 use crate::command::Refusal;
+pub use shortage::Shortage;
 
 /// What `Meta` answers when it does not succeed. A refusal is an answer of the replicated state; the rest are faults.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +19,9 @@ pub enum Error {
     Deadline { waited_for: String, after: Duration },
     #[error("the command has {bytes} bytes; at most {max} are allowed")]
     TooLarge { bytes: usize, max: usize },
+    /// Not proposed: the leader's disk has too little room.
+    #[error("the disk of the leading node {node} is short of room: {shortage}")]
+    NoRoom { node: NodeId, shortage: Shortage },
     #[error("the metadata group of this node has stopped")]
     Stopped,
     /// A newer build wrote the next entry or snapshot. What it means is not known here, so nothing more is applied;

@@ -20,7 +20,7 @@ pub mod state;
 pub mod testing;
 mod types;
 
-pub use error::Error;
+pub use error::{Error, Shortage};
 /// The keys of the log's entries on the disk.
 pub use format::keys::entries as log_keys;
 pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status, Survey, Whereabouts};

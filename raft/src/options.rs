@@ -17,6 +17,8 @@ pub(crate) const SNAPSHOT_AGAIN_AFTER: Duration = Duration::from_secs(10);
 pub(crate) const LOG_MEMORY_FACTOR: u64 = 10;
 /// A learner this many entries behind is sent a snapshot.
 const LAGS_AFTER_ENTRIES: u64 = 5000;
+/// How often the room on the disk is looked at.
+pub(crate) const ROOM_TICK: Duration = Duration::from_millis(250);
 /// Bytes of a whole snapshot that a node accepts.
 pub(crate) const SNAPSHOT_BYTES_MAX: u64 = 8 << 30;
 /// Requests that the raft thread has and has not answered; further callers wait to hand theirs over.

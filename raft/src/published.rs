@@ -18,6 +18,7 @@ use vineyard_env::Faults;
 use vineyard_wire::NodeId;
 
 use crate::error::Error;
+use crate::error::Shortage;
 use crate::published::contact::{Contact, Said};
 use crate::published::feed::Feeds;
 use crate::published::places::Places;
@@ -40,6 +41,7 @@ pub(crate) struct Published {
     /// For how long a majority counts as following after its last sign of it.
     quorum_lasts: Duration,
     pub(crate) places: Places,
+    pub(crate) shortage: ArcSwap<Option<Shortage>>,
 }
 
 /// The group when openraft last said something about it.
@@ -82,6 +84,7 @@ impl Published {
             began: Instant::now(),
             quorum_lasts,
             places: Places::new(faults),
+            shortage: ArcSwap::default(),
         }
     }
 
@@ -109,6 +112,7 @@ impl Published {
             quorum_ms: silent(&quorum.unwrap_or(self.began)),
             members_ms: silences(&members.unwrap_or_default()),
             failure,
+            shortage: **self.shortage.load(),
             ..view.status.clone()
         }
     }

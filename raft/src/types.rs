@@ -29,7 +29,23 @@ openraft::declare_raft_types!(
         Node = Address,
         LeaderId = leader_id_std::LeaderId<Self::Term, Self::NodeId>,
         AsyncRuntime = Runtime,
+        ErrorSource = Reason,
 );
+
+/// Why something failed, in the words of what failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[error("{0}")]
+pub(crate) struct Reason(String);
+
+impl openraft::errors::ErrorSource for Reason {
+    fn from_error<E: std::error::Error + 'static>(error: &E) -> Self {
+        Self(error.to_string())
+    }
+
+    fn from_string(reason: impl ToString) -> Self {
+        Self(reason.to_string())
+    }
+}
 
 pub(crate) type Raft = openraft::Raft<TypeConfig, Machine>;
 pub(crate) type LogEntry = openraft::alias::EntryOf<TypeConfig>;

@@ -11,6 +11,8 @@ mod levels;
 mod membership;
 #[path = "cluster/recovery.rs"]
 mod recovery;
+#[path = "cluster/room.rs"]
+mod room;
 #[path = "cluster/snapshots.rs"]
 mod snapshots;
 #[path = "cluster/steps.rs"]
@@ -21,6 +23,7 @@ mod versions;
 mod world;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -257,7 +260,9 @@ fn a_disk_that_fails_acknowledges_nothing_and_says_so() {
         let began = Instant::now();
         for name in ["a", "b"] {
             let failed = put(&node, name).await;
-            assert!(matches!(failed, Err(Error::Disk(_))), "{failed:?}");
+            // In the words of the disk alone.
+            let reason = io::Error::from_raw_os_error(5).to_string();
+            assert_eq!(failed, Err(Error::Disk(reason)));
         }
         let failed = node.confirm(WAIT).await;
         assert!(matches!(failed, Err(Error::Disk(_))), "{failed:?}");

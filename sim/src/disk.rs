@@ -1,5 +1,7 @@
 //! A false disk: what was synced survives, of the rest a drawn part, and it can be slow or refuse to sync.
 //!
+//! It can be full as well: then what is queued waits until there is room again.
+//!
 //! Promise: what `env::Disk` promises. Batches are written in order, several to one sync; a batch is never torn: a
 //! crash keeps a prefix of whole batches. After one failed sync every later batch fails until the process starts anew.
 
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::sleep;
-use vineyard_env::{Batch, Change, Disk, Done, Files, NoFiles, Pair};
+use vineyard_env::{Batch, Change, Disk, DiskRoom, Done, Files, NoFiles, Pair};
 
 use crate::chance::Chance;
 use crate::trace::{Kind, Trace, digest};
@@ -42,6 +44,11 @@ impl Health {
     };
 }
 
+/// Bytes of the file system of each disk.
+const TOTAL_BYTES: u64 = 1 << 30;
+/// With less room than this nothing is written, bytes.
+const WRITES_WITH_BYTES: u64 = 2 << 20;
+
 /// What stays of a machine's disk when its processes come and go.
 #[derive(Clone)]
 pub struct Platter {
@@ -66,6 +73,7 @@ struct Inner {
     written: Vec<(u64, Batch)>,
     next_batch: u64,
     health: Health,
+    free_bytes: u64,
     poisoned: bool,
     failures: u64,
     shelf: Shelf,
@@ -84,6 +92,7 @@ impl Platter {
             written: Vec::new(),
             next_batch: 1,
             health: Health::GOOD,
+            free_bytes: TOTAL_BYTES,
             poisoned: false,
             failures: 0,
             shelf: Shelf::new(seed, who),
@@ -103,6 +112,12 @@ impl Platter {
 
     pub fn set_health(&self, health: Health) {
         self.lock().health = health;
+    }
+
+    /// Others have filled the file system but for so much; without a number they have freed it.
+    pub fn set_free(&self, bytes: Option<u64>) {
+        self.lock().free_bytes = bytes.unwrap_or(TOTAL_BYTES);
+        self.arrived.notify_one();
     }
 
     /// Syncs that failed since the start of the world.
@@ -194,7 +209,7 @@ impl Platter {
     /// Takes all that is queued into one sync.
     fn begin(&self) -> Option<(Vec<Done>, Duration, bool)> {
         let mut inner = self.lock();
-        if inner.queue.is_empty() {
+        if inner.queue.is_empty() || inner.free_bytes < WRITES_WITH_BYTES {
             return None;
         }
         let mut dones = Vec::new();
@@ -341,6 +356,13 @@ impl Disk for SimDisk {
     fn files(&self) -> &dyn Files {
         self
     }
+
+    fn room(&self) -> io::Result<Option<DiskRoom>> {
+        Ok(Some(DiskRoom {
+            free_bytes: self.platter.lock().free_bytes,
+            total_bytes: TOTAL_BYTES,
+        }))
+    }
 }
 
 fn hash(batch: &Batch) -> u64 {
@@ -357,134 +379,4 @@ fn hash(batch: &Batch) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn put(key: &str) -> Batch {
-        vec![Change::Put(key.into(), b"value".to_vec())]
-    }
-
-    fn disk() -> SimDisk {
-        disk_of(1)
-    }
-
-    fn disk_of(seed: u64) -> SimDisk {
-        SimDisk {
-            platter: Platter::new(seed, "n1", Trace::new(None)),
-        }
-    }
-
-    async fn commit(disk: &SimDisk, batch: Batch) -> io::Result<()> {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        disk.commit(batch, Box::new(move |result| drop(tell.send(result))));
-        told.await.expect("the writer answers")
-    }
-
-    async fn write(disk: &SimDisk, number: u64, size: usize) -> io::Result<()> {
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let done = Box::new(move |result| drop(tell.send(result)));
-        disk.files().write(number, Arc::new(vec![7; size]), done);
-        told.await.expect("the writer answers")
-    }
-
-    /// Lets the machine's writer run until `body` ends.
-    async fn while_written<T>(disk: &SimDisk, body: impl Future<Output = T>) -> T {
-        tokio::select! {
-            biased;
-            value = body => value,
-            () = disk.platter.clone().write() => unreachable!("the writer runs for ever"),
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_synced_survives_a_power_loss_and_nothing_else_does() {
-        let disk = disk();
-        while_written(&disk, async {
-            commit(&disk, put("first")).await.unwrap();
-            disk.commit(put("second"), Box::new(|_| ()));
-        })
-        .await;
-        assert_eq!(disk.platter.crash(false), 1);
-        assert!(disk.get(b"first").unwrap().is_some());
-        assert!(disk.get(b"second").unwrap().is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn after_a_failed_sync_nothing_is_durable_until_the_process_starts_anew() {
-        let disk = disk();
-        while_written(&disk, async {
-            disk.platter.set_health(Health {
-                fails_per_mille: 1000,
-                ..Health::GOOD
-            });
-            assert!(commit(&disk, put("first")).await.is_err());
-            disk.platter.set_health(Health::GOOD);
-            assert!(commit(&disk, put("second")).await.is_err());
-        })
-        .await;
-        disk.platter.crash(true);
-        while_written(&disk, async { commit(&disk, put("third")).await.unwrap() }).await;
-        assert_eq!(disk.platter.failures(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_file_that_was_not_finished_is_whole_or_absent_after_a_crash() {
-        let (mut whole, mut absent) = (0, 0);
-        for seed in 0..16 {
-            let disk = disk_of(seed);
-            while_written(&disk, async {
-                write(&disk, 1, 10).await.unwrap();
-                disk.files().remove(1);
-                disk.files()
-                    .write(2, Arc::new(vec![7; 1 << 20]), Box::new(|_| ()));
-                sleep(Duration::from_millis(1)).await;
-            })
-            .await;
-            disk.platter.crash(false);
-            match disk.files().read(2) {
-                Ok(bytes) if bytes == vec![7; 1 << 20] => whole += 1,
-                Ok(_) => panic!("a file was torn"),
-                Err(_) => absent += 1,
-            }
-        }
-        assert!(whole > 0 && absent > 0, "{whole} whole, {absent} absent");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_file_that_fails_to_sync_poisons_nothing() {
-        let disk = disk();
-        while_written(&disk, async {
-            disk.platter.set_health(Health {
-                fails_per_mille: 1000,
-                ..Health::GOOD
-            });
-            assert!(write(&disk, 1, 10).await.is_err());
-            disk.platter.set_health(Health::GOOD);
-            commit(&disk, put("first")).await.unwrap();
-            write(&disk, 2, 10).await.unwrap();
-        })
-        .await;
-        assert_eq!(disk.files().list().unwrap(), [2]);
-        assert_eq!(disk.platter.file_failures(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failed_syncs_leave_no_hole() {
-        for seed in 0..32 {
-            let disk = disk_of(seed);
-            disk.platter.set_health(Health {
-                fails_per_mille: 1000,
-                ..Health::GOOD
-            });
-            while_written(&disk, async {
-                disk.commit(put("first"), Box::new(|_| ()));
-                tokio::task::yield_now().await;
-                assert!(commit(&disk, put("second")).await.is_err());
-            })
-            .await;
-            disk.platter.crash(true);
-            let there = |key: &[u8]| disk.get(key).unwrap().is_some();
-            assert!(there(b"first") || !there(b"second"), "seed {seed}");
-        }
-    }
-}
+mod tests;

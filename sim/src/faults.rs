@@ -36,6 +36,7 @@ pub enum Kind {
     ConnectionsReset,
     DiskSlow,
     DiskFails,
+    DiskFull,
     ClockJumped,
     ClientKilled,
     NodeMoved,
@@ -43,7 +44,7 @@ pub enum Kind {
 }
 
 /// Each kind with its weight: the leader's troubles come most, what ends every process comes least.
-const KINDS: [(Kind, u64); 19] = [
+const KINDS: [(Kind, u64); 20] = [
     (Kind::LeaderKilled, 16),
     (Kind::NodeKilled, 8),
     (Kind::PowerLost, 6),
@@ -59,11 +60,15 @@ const KINDS: [(Kind, u64); 19] = [
     (Kind::ConnectionsReset, 10),
     (Kind::DiskSlow, 6),
     (Kind::DiskFails, 4),
+    (Kind::DiskFull, 4),
     (Kind::ClockJumped, 4),
     (Kind::ClientKilled, 10),
     (Kind::NodeMoved, 4),
     (Kind::AllMoved, 2),
 ];
+
+/// Room that is less than is kept back, and enough for what is written.
+const SHORT_BYTES: u64 = 12 << 20;
 
 /// How often each kind happened.
 pub type Counts = BTreeMap<String, u64>;
@@ -164,6 +169,7 @@ impl Faults {
                 .machine(number)
                 .platter
                 .set_health(Health::GOOD);
+            self.cluster.machine(number).platter.set_free(None);
         }
         self.revive();
         self.world
@@ -229,6 +235,14 @@ impl Faults {
                 };
                 self.cluster.machine(subject).platter.set_health(failing);
                 self.last(500, 4000, until).await;
+            }
+            Kind::DiskFull => {
+                let short = self.chance.borrow_mut().happens(500);
+                let free = if short { SHORT_BYTES } else { 0 };
+                let platter = self.cluster.machine(subject).platter;
+                platter.set_free(Some(free));
+                self.last(1000, 6000, until).await;
+                platter.set_free(None);
             }
             Kind::ClientKilled => {
                 let name = self.workload.kill_one(&mut self.chance.borrow_mut());

@@ -18,6 +18,7 @@ mod fetch;
 mod files;
 mod forming;
 mod founding;
+mod full_disk;
 mod hostile;
 mod http;
 mod kill_leader;

@@ -18,7 +18,10 @@ pub(crate) fn judge(status: &ClusterStatus) -> Health {
         return Health::NoQuorum;
     }
     let voters_may_fail = cluster.voters.saturating_sub(cluster.voters / 2 + 1);
-    let is_well = |node: &NodeStatus| node.state == Liveness::Up && node.about.failure.is_none();
+    let is_well = |node: &NodeStatus| {
+        let about = &node.about;
+        node.state == Liveness::Up && about.failure.is_none() && about.shortage.is_none()
+    };
     match status.nodes.iter().all(is_well) && cluster.tolerates >= voters_may_fail {
         true => Health::Ready,
         false => Health::Degraded,
@@ -53,6 +56,9 @@ mod tests {
         assert_eq!(judge(&status), Health::Degraded);
         status.cluster.tolerates = 1;
         status.nodes[1].about.failure = Some("the disk failed".into());
+        assert_eq!(judge(&status), Health::Degraded);
+        status.nodes[1].about.failure = None;
+        status.nodes[1].about.shortage = Some("12 MiB free".into());
         assert_eq!(judge(&status), Health::Degraded);
         status.cluster.quorum.as_mut().unwrap().quorum = false;
         assert_eq!(judge(&status), Health::NoQuorum);

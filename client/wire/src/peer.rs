@@ -190,6 +190,8 @@ pub struct About {
     pub failure: Option<String>,
     /// Its clock.
     pub unix_ms: u64,
+    /// What its disk lacks, if it has too little room.
+    pub shortage: Option<String>,
 }
 
 /// Where a process listens that the cluster has not registered there.

@@ -449,6 +449,9 @@ pub struct NodeAbout {
     /// Why the node takes no part in the cluster any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What its disk lacks, if it has too little room: while it leads, nothing new is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortage: Option<String>,
     /// Why it takes no copies of what others have, if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cordon: Option<Cordon>,

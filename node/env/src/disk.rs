@@ -26,6 +26,13 @@ pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
+/// Room on the file system of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskRoom {
+    pub free_bytes: u64,
+    pub total_bytes: u64,
+}
+
 pub trait Disk: Send + Sync {
     /// What a committed batch left under `key`. Batches whose `done` has not been called may or may not be seen.
     fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
@@ -38,4 +45,9 @@ pub trait Disk: Send + Sync {
 
     /// What is too large for the queue.
     fn files(&self) -> &dyn Files;
+
+    /// How much room there is now; `None` if nothing bounds it.
+    fn room(&self) -> io::Result<Option<DiskRoom>> {
+        Ok(None)
+    }
 }

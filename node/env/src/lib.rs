@@ -20,7 +20,7 @@ mod threads;
 use std::sync::Arc;
 
 pub use clock::Clock;
-pub use disk::{Batch, Change, Disk, Done, Pair};
+pub use disk::{Batch, Change, Disk, DiskRoom, Done, Pair};
 pub use faults::{Fault, Faults, NoFaults};
 pub use files::{Files, NoFiles};
 pub use host::Host;

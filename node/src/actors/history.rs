@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use vineyard_raft::Shortage;
 use vineyard_raft::command::Cordon;
 use vineyard_raft::state::State;
 use vineyard_raft::state::instances::Instance;
@@ -79,6 +80,8 @@ struct Look {
     leader: Option<NodeId>,
     /// Why this node takes no part any more.
     failure: Option<String>,
+    /// What this node's disk lacks.
+    shortage: Option<Shortage>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +110,7 @@ impl Look {
             has_quorum,
             leader: leader.or(before.and_then(|before| before.leader)),
             failure: known.group.failure,
+            shortage: known.group.shortage,
         }
     }
 }
@@ -168,6 +172,20 @@ fn changes(before: &Look, now: &Look) -> Vec<Change> {
     if let Some(failure) = now.failure.as_ref().filter(|_| before.failure.is_none()) {
         let text = format!("this node takes no part any more: {failure}");
         changes.push(Change::of("node_failed", None, text));
+    }
+    match (&before.shortage, &now.shortage) {
+        (None, Some(shortage)) => {
+            let text = format!("the disk of this node is short of room: {shortage}");
+            changes.push(Change::of("disk_short", None, text));
+        }
+        (Some(_), None) => {
+            changes.push(Change::of(
+                "disk_has_room",
+                None,
+                "the disk of this node has room again",
+            ));
+        }
+        _ => {}
     }
     let ids = before.members.keys();
     let gone = ids.filter(|id| !now.members.contains_key(id));
@@ -275,6 +293,7 @@ mod tests {
             has_quorum: true,
             leader: Some(NodeId(0)),
             failure: None,
+            shortage: None,
         }
     }
 
@@ -319,6 +338,26 @@ mod tests {
                 "node_started: red (n1) started, as i65537",
                 "node_moved: red (n1) listens at b:2"
             ]
+        );
+    }
+
+    #[test]
+    fn a_disk_that_is_short_of_room_and_has_some_again_is_told() {
+        let well = look(&[]);
+        let mut short = look(&[]);
+        short.shortage = Some(Shortage {
+            free_bytes: 12 << 20,
+            kept_bytes: 64 << 20,
+        });
+        let told = texts(&well, &short);
+        assert!(
+            told[0].starts_with("disk_short: the disk of this node is short of room: 12 MiB free,"),
+            "{told:?}"
+        );
+        assert_eq!(changes(&short, &short), []);
+        assert_eq!(
+            texts(&short, &well),
+            ["disk_has_room: the disk of this node has room again"]
         );
     }
 

@@ -26,7 +26,8 @@ pub(crate) fn known_outcome(
         Err(
             error @ (RaftError::Refused(_)
             | RaftError::TooLarge { .. }
-            | RaftError::FeatureLevel { .. }),
+            | RaftError::FeatureLevel { .. }
+            | RaftError::NoRoom { .. }),
         ) => Some(Err(error)),
         Err(_) => None,
     }
@@ -102,7 +103,7 @@ impl PendingProposal {
                     return None;
                 }
                 // Said of this attempt alone: an earlier one may be in the log.
-                Err(RaftError::FeatureLevel { .. }) => {}
+                Err(RaftError::FeatureLevel { .. } | RaftError::NoRoom { .. }) => {}
                 Err(forgotten @ RaftError::Refused(Refusal::Forgotten)) => {
                     return Some(self.took_effect().then_some(()).ok_or(forgotten));
                 }

@@ -134,6 +134,7 @@ fn describe(members: &Members, instance: &Instance, told: Told, commit_index: u6
             uptime_ms: Some(about.uptime_ms),
             unix_ms: Some(about.unix_ms),
             failure: about.failure,
+            shortage: about.shortage,
             ..NodeAbout::default()
         })
     };

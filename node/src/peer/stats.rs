@@ -152,6 +152,7 @@ fn about(node: &NodeContext) -> About {
         applied_index: group.applied_index,
         failure: group.failure,
         unix_ms: node.env.clock.unix_ms(),
+        shortage: group.shortage.map(|shortage| shortage.to_string()),
     }
 }
 

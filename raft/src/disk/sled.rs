@@ -6,7 +6,7 @@
 //! segment of the journal is full, sled is flushed and synced, and the next one begins: what a crash kept sled from
 //! writing is given to it again at the next start. sled's own `flush` costs more than twice as much, does not survive a
 //! power loss on Linux, and `flush_async` can hang. After one failure nothing is written any more; a lack of
-//! descriptors is none, the writer waits for them.
+//! descriptors or of room is none, the writer waits for them.
 #![allow(
     clippy::disallowed_methods,
     reason = "a maker: the writer thread and the synced file are the machine's"
@@ -15,6 +15,7 @@
 mod descriptors;
 mod files;
 pub(crate) mod journal;
+mod patience;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -29,12 +30,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 
-use vineyard_env::{Batch, Disk, Done, Pair};
+use vineyard_env::{Batch, Disk, DiskRoom, Done, Pair};
 
 use super::folder::Folder;
 use descriptors::{Spares, Take};
 use files::Files;
 use journal::live::{Live, LogKeys, is_of};
+use patience::Measure;
 use queue::Write;
 use writer::{Sync, Writer};
 
@@ -44,10 +46,17 @@ const CACHE_BYTES: u64 = 16 << 20;
 /// The folder of the files that are too large for the queue: snapshots.
 const FILES: &str = "snapshots";
 
+/// What runs out on a machine.
+struct Machine {
+    take: Take,
+    measure: Measure,
+}
+
 /// A sled database in a folder of its own.
 pub struct SledDisk {
     db: sled::Db,
     folder: Folder,
+    measure: Measure,
     live: Arc<Mutex<Live>>,
     writes: Option<mpsc::Sender<Write>>,
     writer: Option<JoinHandle<()>>,
@@ -59,16 +68,22 @@ impl SledDisk {
     /// small values, of which the oldest are deleted first. One process at a time may have it open.
     pub fn open(path: &Path, log: Range<Vec<u8>>) -> io::Result<Self> {
         let sync = |mut files: Files| -> Sync { Box::new(move |step| files.sync(step)) };
-        Self::open_with(path, log, sync, Box::new(descriptors::take))
+        let folder = path.to_owned();
+        let machine = Machine {
+            take: Box::new(descriptors::take),
+            measure: Arc::new(move || patience::measure(&folder)),
+        };
+        Self::open_with(path, log, sync, machine)
     }
 
-    /// Tests have other keys, make the sync fail, and let descriptors run out.
+    /// Tests have other keys, make the sync fail, and let descriptors and room run out.
     fn open_with(
         path: &Path,
         log: LogKeys,
         sync: impl FnOnce(Files) -> Sync,
-        take: Take,
+        machine: Machine,
     ) -> io::Result<Self> {
+        let Machine { take, measure } = machine;
         let config = sled::Config::new()
             .path(path)
             .flush_every_ms(None)
@@ -79,7 +94,7 @@ impl SledDisk {
         let folder = Folder::open(path.join(FILES))?;
         let closing = Arc::<AtomicBool>::default();
         let spares = Spares::new(take, closing.clone());
-        let writer = Writer::recover(db.clone(), path, log, sync, spares)?;
+        let writer = Writer::recover(db.clone(), path, log, sync, spares, measure.clone())?;
         let live = writer.live();
         let (writes, queue) = mpsc::channel();
         let writer = std::thread::Builder::new()
@@ -88,6 +103,7 @@ impl SledDisk {
         Ok(Self {
             db,
             folder,
+            measure,
             live,
             writes: Some(writes),
             writer: Some(writer),
@@ -132,6 +148,10 @@ impl Disk for SledDisk {
 
     fn files(&self) -> &dyn vineyard_env::Files {
         &self.folder
+    }
+
+    fn room(&self) -> io::Result<Option<DiskRoom>> {
+        (self.measure)().map(Some)
     }
 }
 

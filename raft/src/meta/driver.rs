@@ -39,6 +39,7 @@ mod group;
 mod hand_over;
 mod propose;
 pub(crate) mod recover;
+mod room;
 mod standing;
 
 use desk::{Desk, Ending};
@@ -227,7 +228,7 @@ async fn start(
         .await
         .map_err(|error| match shared.ended.get() {
             Some(reason) => reason.clone(),
-            None => Error::Unusable(error.to_string()),
+            None => Error::Unusable(said(&error)),
         })?;
     let proposed_bytes = ByteSemaphore::new(options.proposals_bytes_max);
     let driver = Driver {
@@ -335,9 +336,18 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
 
 fn failure_of(fatal: &Fatal<crate::types::TypeConfig>) -> Error {
     match fatal {
-        Fatal::StorageError(error) => Error::Disk(error.to_string()),
+        Fatal::StorageError(_) => Error::Disk(said(fatal)),
         _ => Error::Stopped,
     }
+}
+
+/// What the disk said, without what openraft was doing, which it says in terms of its own.
+fn said(fatal: &Fatal<crate::types::TypeConfig>) -> String {
+    let reason = match fatal {
+        Fatal::StorageError(error) => std::error::Error::source(error).map(ToString::to_string),
+        _ => None,
+    };
+    reason.unwrap_or_else(|| fatal.to_string())
 }
 
 impl Driver {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use vineyard_wire::{NodeId, Trace};
 
 use crate::command::{Command, Outcome, RequestKey};
+use crate::error::Shortage;
 use crate::types::{LogId, SnapshotMeta, TypeConfig, Vote};
 
 type Append = openraft::raft::AppendEntriesRequest<TypeConfig>;
@@ -109,4 +110,7 @@ pub(crate) enum Answer {
     },
     /// To `Standing`.
     Standing(Standing),
+    /// The command was not proposed: the leader's disk has too little room. Only answered where every member is at
+    /// feature level `MEMBERS` or above.
+    NoRoom(Shortage),
 }

@@ -64,12 +64,17 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
             .await
             .map_or_else(|e| failed(&e), Answer::Vote),
         Question::Snapshot(chunk) => receive(driver, chunk).await,
-        Question::Forward { key, command } => within(driver.propose(key, &command, None)).await,
+        Question::Forward { key, command } => {
+            known(driver, within(driver.propose(key, &command, None)).await)
+        }
         Question::ForwardTraced {
             trace,
             key,
             command,
-        } => within(driver.propose(key, &command, Some(trace))).await,
+        } => known(
+            driver,
+            within(driver.propose(key, &command, Some(trace))).await,
+        ),
         Question::ReadIndex => driver.read_index_here().await,
         Question::Admit { key, endpoint } => {
             within(driver.admit_here(key, endpoint, features::BASE)).await
@@ -93,6 +98,16 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
 async fn within(answering: impl Future<Output = Answer>) -> Answer {
     let late = |_| Answer::Failed("no majority stored it in time".to_owned());
     timeout(SERVE_WITHIN, answering).await.unwrap_or_else(late)
+}
+
+/// An answer that a member of before knows as well, while there may be one: it would hang up on another.
+fn known(driver: &Driver, answer: Answer) -> Answer {
+    match answer {
+        Answer::NoRoom(shortage) if driver.feature_level() < features::MEMBERS => {
+            Answer::Failed(shortage.to_string())
+        }
+        answer => answer,
+    }
 }
 
 /// Collects pieces; the last one installs the snapshot.

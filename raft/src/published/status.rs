@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use vineyard_wire::NodeId;
 
+use crate::error::Shortage;
+
 /// The group as this node sees it now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -27,6 +29,8 @@ pub struct Status {
     pub members_ms: BTreeMap<NodeId, u64>,
     /// Why this node takes no part any more, if it does not.
     pub failure: Option<String>,
+    /// What this node's disk lacks, if it has too little room.
+    pub shortage: Option<Shortage>,
 }
 
 impl Status {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use vineyard_env::{Batch, Change, Disk, Done, Files, Pair};
+use vineyard_env::{Batch, Change, Disk, DiskRoom, Done, Files, Pair};
 use vineyard_raft::disk::MemoryDisk;
 
 /// Where a node's epoch stands.
@@ -23,6 +23,7 @@ pub(crate) struct Breakable {
     /// Writes until it breaks, if it is to break.
     left: Mutex<Option<u64>>,
     held: Mutex<Held>,
+    free_bytes: Mutex<Option<u64>>,
     has_no_room: AtomicBool,
     /// Files that were refused for that.
     refused: AtomicU64,
@@ -49,6 +50,11 @@ impl Breakable {
     /// There is no room for files from now on, or there is again.
     pub(crate) fn fill(&self, is_full: bool) {
         self.has_no_room.store(is_full, Ordering::Relaxed);
+    }
+
+    /// There is so much room on the file system; without a number nothing bounds it.
+    pub(crate) fn leave(&self, free_bytes: Option<u64>) {
+        *self.free_bytes.lock().unwrap() = free_bytes;
     }
 
     /// Files for which there was no room.
@@ -123,6 +129,14 @@ impl Disk for Breakable {
 
     fn files(&self) -> &dyn Files {
         self
+    }
+
+    fn room(&self) -> io::Result<Option<DiskRoom>> {
+        let free = *self.free_bytes.lock().unwrap();
+        Ok(free.map(|free_bytes| DiskRoom {
+            free_bytes,
+            total_bytes: 1 << 30,
+        }))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use vineyard_env::{Done, Files};
 
-use super::{Health, Platter, SimDisk, refused};
+use super::{Health, Platter, SimDisk, WRITES_WITH_BYTES, refused};
 use crate::chance::Chance;
 use crate::trace::{Kind, digest};
 
@@ -36,7 +36,7 @@ pub(super) struct Writing {
     number: u64,
     bytes: Bytes,
     done: Done,
-    fails: bool,
+    fails: Option<io::Error>,
 }
 
 impl Shelf {
@@ -101,6 +101,7 @@ impl Platter {
         const PIECE_BYTES: usize = 64 << 10;
         let mut inner = self.lock();
         let fails_per_mille = inner.health.fails_per_mille;
+        let is_full = inner.free_bytes < WRITES_WITH_BYTES;
         let shelf = &mut inner.shelf;
         loop {
             match shelf.queue.pop_front()? {
@@ -110,7 +111,10 @@ impl Platter {
                     }
                 }
                 Job::Write(number, bytes, done) => {
-                    let fails = shelf.chance.happens(fails_per_mille);
+                    let fails = match shelf.chance.happens(fails_per_mille) {
+                        true => Some(refused()),
+                        false => is_full.then(|| io::ErrorKind::StorageFull.into()),
+                    };
                     let pieces = bytes.len().div_ceil(PIECE_BYTES).max(1);
                     inner.writing = Some((number, bytes.clone()));
                     let writing = Writing {
@@ -147,22 +151,21 @@ impl Platter {
         inner.writing = None;
         let who = inner.who.clone();
         let (size, hash) = (bytes.len(), digest(&bytes));
-        match fails {
-            true => inner.shelf.failures += 1,
-            false => drop(inner.shelf.files.insert(number, bytes)),
+        match &fails {
+            Some(_) => inner.shelf.failures += 1,
+            None => drop(inner.shelf.files.insert(number, bytes)),
         }
         drop(inner);
-        let what = if fails {
-            "cannot be written"
-        } else {
-            "is there"
+        let what = match &fails {
+            Some(_) => "cannot be written",
+            None => "is there",
         };
         self.trace.note(
             Kind::Disk,
             &who,
             format_args!("file {number} of {size} bytes {hash:016x} {what}"),
         );
-        done(if fails { Err(refused()) } else { Ok(()) });
+        done(fails.map_or(Ok(()), Err));
     }
 
     fn hand_over(&self, job: Job) {

@@ -126,3 +126,8 @@ fn a_lost_majority_is_recovered_and_the_left_behind_stay_out() {
 fn a_leader_is_drained_and_leaves_and_nothing_is_lost() {
     play(a_leader_is_drained_and_leaves::play);
 }
+
+#[test]
+fn a_disk_that_was_full_goes_on_when_it_has_room_again() {
+    play(a_disk_is_full_and_has_room_again::play);
+}

@@ -148,6 +148,9 @@ fn remarks(asked: InstanceId, status: &ClusterStatus) -> Vec<String> {
         if let Some(failure) = &node.about.failure {
             remarks.push(format!("{name} takes no part any more: {failure}"));
         }
+        if let Some(shortage) = &node.about.shortage {
+            remarks.push(format!("the disk of {name} is short of room: {shortage}"));
+        }
     }
     remarks
 }
@@ -344,13 +347,15 @@ pub(crate) mod tests {
     fn who_says_it_and_who_has_failed_is_said() {
         let mut status = status();
         status.nodes[1].about.failure = Some("the disk failed: full".into());
+        status.nodes[1].about.shortage = Some("12 MiB free".into());
         status.nodes[0].about.cordon = Some(Cordon::Drains);
         assert_eq!(
             remarks(InstanceId(0), &status),
             [
                 "as host0 (i0) knows it; a majority agreed 45 ms ago",
                 "host0 (i0) is cordoned: it takes no copies",
-                "host1 (i1) takes no part any more: the disk failed: full"
+                "host1 (i1) takes no part any more: the disk failed: full",
+                "the disk of host1 (i1) is short of room: 12 MiB free"
             ]
         );
     }

@@ -228,6 +228,18 @@ pub(crate) fn asks() -> Vec<Ask> {
     ]
 }
 
+fn about() -> About {
+    About {
+        version: "0.1.0".into(),
+        uptime_ms: 300_000,
+        commit_index: 300,
+        applied_index: 299,
+        failure: Some("the disk failed".into()),
+        unix_ms: 1_790_000_000_000,
+        shortage: Some("12 MiB free".into()),
+    }
+}
+
 pub(crate) fn answers() -> Vec<Answer> {
     vec![
         Answer::Joined {

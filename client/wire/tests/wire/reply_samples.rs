@@ -408,6 +408,7 @@ fn known(mut status: ClusterStatus) -> ClusterStatus {
         lag: Some(3),
         silent_ms: Some(45),
         failure: Some("the disk failed".into()),
+        shortage: Some("12 MiB free".into()),
         cordon: None,
     };
     status

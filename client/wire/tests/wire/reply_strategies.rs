@@ -417,16 +417,19 @@ fn about() -> impl Strategy<Value = NodeAbout> {
     let number = || proptest::option::of(any::<u64>());
     let cordon = proptest::sample::select(&[None, Some(Cordon::Drains), Some(Cordon::Leaves)]);
     let numbers = (number(), number(), number(), number());
-    (text(), text(), numbers, text(), cordon).prop_map(
-        |(name, version, (uptime_ms, unix_ms, lag, silent_ms), failure, cordon)| NodeAbout {
-            name,
-            version,
-            uptime_ms,
-            unix_ms,
-            lag,
-            silent_ms,
-            failure,
-            cordon,
+    (text(), text(), numbers, (text(), text()), cordon).prop_map(
+        |(name, version, (uptime_ms, unix_ms, lag, silent_ms), (failure, shortage), cordon)| {
+            NodeAbout {
+                name,
+                version,
+                uptime_ms,
+                unix_ms,
+                lag,
+                silent_ms,
+                failure,
+                shortage,
+                cordon,
+            }
         },
     )
 }

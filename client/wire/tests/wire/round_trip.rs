@@ -101,8 +101,8 @@ fn relayed() -> impl Strategy<Value = RelayedChunk> {
 }
 
 fn about() -> impl Strategy<Value = About> {
-    let texts = (any::<String>(), any::<Option<String>>());
-    (texts, any::<[u64; 4]>()).prop_map(|((version, failure), numbers)| {
+    let texts = (any::<String>(), any::<[Option<String>; 2]>());
+    (texts, any::<[u64; 4]>()).prop_map(|((version, [failure, shortage]), numbers)| {
         let [uptime_ms, commit_index, applied_index, unix_ms] = numbers;
         About {
             version,
@@ -111,6 +111,7 @@ fn about() -> impl Strategy<Value = About> {
             applied_index,
             failure,
             unix_ms,
+            shortage,
         }
     })
 }

@@ -100,8 +100,13 @@ async fn checks(node: &NodeContext, disk: &Rc<DiskProbe>) -> Vec<Check> {
             None => Ok(()),
             Some(failure) => Err(format!("this node takes no part any more: {failure}")),
         },
-        disk.ask(node.env.disk.as_ref(), limits.disk_answer_deadline)
-            .await,
+        match &group.shortage {
+            None => {
+                disk.ask(node.env.disk.as_ref(), limits.disk_answer_deadline)
+                    .await
+            }
+            Some(shortage) => Err(format!("it is short of room: {shortage}")),
+        },
         is_so(node.meta.state().cordon_of(me).is_none(), || {
             format!("{me} is to be stopped or to leave; `vineyardctl uncordon {me}` lets it stay")
         }),

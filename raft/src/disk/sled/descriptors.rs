@@ -7,13 +7,12 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+
+use super::patience::{For, patiently};
 
 /// More than sled and our own syncs open at the same time, so that a thread that takes one meanwhile does no harm.
 const SPARES: usize = 4;
-/// Between two looks whether there are descriptors again.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Whether the process (EMFILE) or the machine (ENFILE) had no descriptor left.
 pub(super) fn are_lacking(error: &io::Error) -> bool {
@@ -53,7 +52,7 @@ impl Spares {
     /// The lack of descriptors, once the disk is being closed; anything else that the machine says.
     pub(super) fn fill(&mut self) -> io::Result<()> {
         let closing = self.closing.clone();
-        patiently(&closing, || self.try_fill())
+        patiently(For::Descriptors, &closing, || self.try_fill())
     }
 
     /// Takes what it can get now. The next `fill` says what was missing.
@@ -73,29 +72,13 @@ impl Spares {
         self.held.clear();
     }
 
-    /// Does `work` again for as long as it lacks descriptors. It must be ours, and such that it may be done again.
-    pub(super) fn wait_out(&self, work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-        patiently(&self.closing, work)
-    }
-}
-
-fn patiently(closing: &AtomicBool, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
-    let mut waited = false;
-    loop {
-        match work() {
-            Err(error) if are_lacking(&error) && !closing.load(Ordering::SeqCst) => {
-                if !waited {
-                    tracing::warn!(%error, "the disk waits for a descriptor");
-                    waited = true;
-                }
-                std::thread::sleep(LOOK_EVERY);
-            }
-            done => {
-                if waited && done.is_ok() {
-                    tracing::info!("the disk has descriptors again");
-                }
-                return done;
-            }
-        }
+    /// Does `work` again for as long as it lacks what it `waits` for. It must be ours, and such that it may be done
+    /// again.
+    pub(super) fn wait_out<T>(
+        &self,
+        waits: For,
+        work: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        patiently(waits, &self.closing, work)
     }
 }

@@ -145,6 +145,24 @@ impl Journal {
         self.last.append(group)
     }
 
+    /// Forgets the record that was written last, which begins at `at`: its sync failed, and it is to be written again.
+    pub(super) fn take_back(&mut self, at: u64) {
+        self.last.take_back(at);
+    }
+
+    /// By how many bytes a record of `group` makes the file longer.
+    pub(super) fn grows_by<'a>(&self, group: impl Iterator<Item = &'a Batch>) -> u64 {
+        self.last.grows_by(group)
+    }
+
+    /// The bytes that the next segment takes.
+    pub(super) fn bytes_to_roll(&self, first: u64) -> u64 {
+        match self.oldest < first {
+            true => 0,
+            false => segment::ROOM_BYTES,
+        }
+    }
+
     /// Lets readers see what the record that begins at `at` says of the keys of the log.
     pub(super) fn show<'a>(&self, at: u64, group: impl Iterator<Item = &'a Batch>) {
         lock(&self.live).take(self.last.generation(), at, group);
@@ -159,8 +177,14 @@ impl Journal {
     pub(super) fn roll(&mut self, first: u64) -> io::Result<Mark> {
         let generation = self.last.generation() + 1;
         let used_again = (self.oldest < first).then_some(self.oldest);
-        let next = Segment::create(&self.folder, generation, self.last.records(), used_again)?;
-        self.oldest += u64::from(used_again.is_some());
+        let next = Segment::create(&self.folder, generation, self.last.records(), used_again);
+        // Its file may be gone also if this has failed and is tried again.
+        if let Some(old) = used_again
+            && !segment::path(&self.folder, old).try_exists()?
+        {
+            self.oldest += 1;
+        }
+        let next = next?;
         while self.oldest + SPARE < first {
             fs::remove_file(segment::path(&self.folder, self.oldest))?;
             self.oldest += 1;

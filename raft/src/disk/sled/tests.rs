@@ -13,6 +13,7 @@ use super::writer::{MARK, MARKS};
 use super::*;
 
 mod earlier;
+mod full;
 mod lacking;
 mod power;
 
@@ -24,9 +25,19 @@ fn log() -> LogKeys {
     b"b/".to_vec()..b"b0".to_vec()
 }
 
+/// With all the room that there can be.
+fn machine(take: Take) -> Machine {
+    let room = DiskRoom {
+        free_bytes: u64::MAX,
+        total_bytes: u64::MAX,
+    };
+    let measure = Arc::new(move || Ok(room));
+    Machine { take, measure }
+}
+
 /// Opens with a sync of the test's.
 fn open_synced(path: &Path, sync: impl FnOnce(Files) -> Sync) -> io::Result<SledDisk> {
-    SledDisk::open_with(path, log(), sync, Box::new(descriptors::take))
+    SledDisk::open_with(path, log(), sync, machine(Box::new(descriptors::take)))
 }
 
 fn synced(mut files: Files) -> Sync {
@@ -47,8 +58,8 @@ fn sled_is_a_disk() {
             number.set(number.get() + 1);
             let path = folder.path().join(number.get().to_string());
             let log: LogKeys = from.into()..to.into();
-            let take = Box::new(descriptors::take);
-            Arc::new(SledDisk::open_with(&path, log, synced, take).unwrap())
+            let machine = machine(Box::new(descriptors::take));
+            Arc::new(SledDisk::open_with(&path, log, synced, machine).unwrap())
         });
     }
 }

@@ -17,6 +17,7 @@ use super::files::{Files, Step};
 use super::into_io;
 use super::journal::live::{Live, LogKeys, are_alone_in};
 use super::journal::{self, Journal, Mark, before};
+use super::patience::{self, For, Measure};
 use super::queue::{GROUP_BYTES_MAX, Write, gather};
 
 /// The tree beside the default one, and its keys: what sled has of the journal, and what builds of before kept there.
@@ -37,6 +38,7 @@ pub(super) struct Writer {
     mark: Mark,
     sync: Sync,
     spares: Spares,
+    measure: Measure,
 }
 
 impl Writer {
@@ -47,6 +49,7 @@ impl Writer {
         keys: LogKeys,
         sync: impl FnOnce(Files) -> Sync,
         spares: Spares,
+        measure: Measure,
     ) -> io::Result<Self> {
         let marks = db.open_tree(MARKS).map_err(into_io)?;
         let anchor = path.join("journal");
@@ -81,6 +84,7 @@ impl Writer {
             mark: mark.unwrap_or(begun),
             sync,
             spares,
+            measure,
         };
         let made_whole = writer
             .redo(&left, mark.is_none(), moved)
@@ -142,7 +146,7 @@ impl Writer {
             let changes = all.peek().is_some();
             let for_sled = all.any(|change| !are_alone_in(&self.keys, change));
             if changes {
-                attempt(&mut failed, || self.write_group(&group));
+                attempt(&mut failed, || self.write_group(&group, for_sled));
             }
             for write in group {
                 write.tell(match &failed {
@@ -166,12 +170,27 @@ impl Writer {
         std::mem::forget(self);
     }
 
-    fn write_group(&mut self, group: &[Write]) -> io::Result<()> {
+    fn write_group(&mut self, group: &[Write], for_sled: bool) -> io::Result<()> {
         // Before anything is written: a group that must wait has changed nothing.
         self.spares.fill()?;
         let batches = || group.iter().map(|write| &write.batch);
-        let at = self.journal.append(batches())?;
-        self.sync(Step::Journalled)?;
+        let grows_by = self.journal.grows_by(batches());
+        if for_sled || grows_by > 0 {
+            let measure = &self.measure;
+            let check = || patience::check(measure, grows_by);
+            self.spares.wait_out(For::DescriptorsAndRoom, check)?;
+        }
+        let Self {
+            journal,
+            sync,
+            spares,
+            ..
+        } = self;
+        let at = spares.wait_out(For::DescriptorsAndRoom, || {
+            let at = journal.append(batches())?;
+            sync(Step::Journalled).inspect_err(|_| journal.take_back(at))?;
+            Ok(at)
+        })?;
         self.journal.show(at, batches());
         self.spares.lend();
         batches().try_for_each(|batch| self.apply(batch))
@@ -190,10 +209,16 @@ impl Writer {
         if for_sled {
             self.sync(Step::Applied)?;
         }
-        match self.journal.is_full() {
+        // A segment that is full is gone on with for as long as there is no room for the next.
+        match self.journal.is_full() && self.has_room_to_roll() {
             true => self.checkpoint(),
             false => Ok(()),
         }
+    }
+
+    fn has_room_to_roll(&self) -> bool {
+        let bytes = self.journal.bytes_to_roll(self.mark.first);
+        patience::check(&self.measure, bytes).is_ok()
     }
 
     /// Begins the next segment, and makes what sled has of those before it durable.
@@ -207,7 +232,7 @@ impl Writer {
             ..
         } = self;
         let mut next = *mark;
-        spares.wait_out(|| {
+        spares.wait_out(For::DescriptorsAndRoom, || {
             next = journal.roll(mark.first)?;
             Ok(())
         })?;
@@ -234,7 +259,7 @@ impl Writer {
         if step != Step::Journalled {
             spares.lend();
         }
-        spares.wait_out(|| sync(step))
+        spares.wait_out(For::Descriptors, || sync(step))
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use vineyard_env::Detached;
 
 use super::recover::Asked;
-use super::{Driver, Job, compact, follow_metrics, group, standing};
+use super::{Driver, Job, compact, follow_metrics, group, room, standing};
 use crate::options::SERVED_MAX;
 use crate::peers::serve;
 use crate::types::runtime;
@@ -35,6 +35,7 @@ impl Desk {
         runtime::spawn_into(&mut tasks, group::keep(driver.clone()));
         runtime::spawn_into(&mut tasks, compact::keep(driver.clone()));
         runtime::spawn_into(&mut tasks, standing::keep(driver.clone()));
+        runtime::spawn_into(&mut tasks, room::keep(driver.clone()));
         Self {
             driver,
             tasks,

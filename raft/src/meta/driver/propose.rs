@@ -25,6 +25,8 @@ enum Tried {
     Elsewhere(Option<NodeId>),
     /// It was not proposed, and will not be as long as the members are what they are.
     TooNew(Error),
+    /// It was not proposed, and will not be before there is room.
+    NoRoom(Error),
     /// It may or may not have happened; try again under the same key.
     Unknown(String),
 }
@@ -62,8 +64,9 @@ impl Driver {
                     {
                         return Err(error);
                     }
+                    Tried::NoRoom(error) if !may_be_proposed => return Err(error),
                     Tried::Elsewhere(Some(node)) if leader != Some(node) => leader = Some(node),
-                    Tried::Elsewhere(_) | Tried::TooNew(_) => {
+                    Tried::Elsewhere(_) | Tried::TooNew(_) | Tried::NoRoom(_) => {
                         self.pause().await;
                         leader = self.find_leader(leader).await;
                     }
@@ -138,6 +141,10 @@ impl Driver {
             Answer::TooNew { needed, level } => {
                 Tried::TooNew(Error::FeatureLevel { needed, level })
             }
+            Answer::NoRoom(shortage) => Tried::NoRoom(Error::NoRoom {
+                node: leader.unwrap_or(self.me),
+                shortage,
+            }),
             Answer::Failed(reason) => Tried::Unknown(reason),
             _ => Tried::Unknown("an answer to another question".to_owned()),
         }
@@ -190,6 +197,9 @@ impl Driver {
         };
         if let Err(Error::FeatureLevel { needed, level }) = self.check_level(command) {
             return Answer::TooNew { needed, level };
+        }
+        if let Some(shortage) = self.shortage_for(command) {
+            return Answer::NoRoom(shortage);
         }
         let at_unix_ms = self.env.clock.unix_ms();
         let name = command.name();

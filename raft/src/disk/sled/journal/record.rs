@@ -39,6 +39,12 @@ pub(crate) fn encode<'a>(
     with_header(generation, number, &body)
 }
 
+/// How many bytes a record has.
+pub(super) fn bytes_of<'a>(group: impl Iterator<Item = &'a Batch>) -> u64 {
+    let ends = located(0, group).map(|(change, at)| at + second_bytes(change) as u64);
+    ends.last().unwrap_or(HEADER_BYTES as u64)
+}
+
 /// The bytes of a record with this body.
 pub(crate) fn with_header(generation: u64, number: u64, body: &[u8]) -> Vec<u8> {
     let mut record = vec![0; HEADER_BYTES];
@@ -67,16 +73,20 @@ pub(super) fn located<'a>(
 ) -> impl Iterator<Item = (&'a Change, u64)> {
     let mut end = at + HEADER_BYTES as u64;
     group.flatten().map(move |change| {
-        let (first, second) = match change {
-            Change::Put(key, value) => (key.len(), value.len()),
-            Change::Delete(key) => (key.len(), 0),
-            Change::DeleteRange(from, to) => (from.len(), to.len()),
-        };
+        let (Change::Put(first, _) | Change::Delete(first) | Change::DeleteRange(first, _)) =
+            change;
         // The kind, and two lengths.
-        let value_at = end + (1 + 8 + first + 8) as u64;
-        end = value_at + second as u64;
+        let value_at = end + (1 + 8 + first.len() + 8) as u64;
+        end = value_at + second_bytes(change) as u64;
         (change, value_at)
     })
+}
+
+fn second_bytes(change: &Change) -> usize {
+    match change {
+        Change::Put(_, second) | Change::DeleteRange(_, second) => second.len(),
+        Change::Delete(_) => 0,
+    }
 }
 
 /// The records of `generation` that `bytes` begin with, and where they end.

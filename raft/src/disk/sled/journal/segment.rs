@@ -52,18 +52,33 @@ impl Segment {
         used_again: Option<u64>,
     ) -> io::Result<Self> {
         let draft = folder.join(DRAFT);
+        let created = Self::create_as(&draft, folder, generation, records_before, used_again);
+        if created.is_err() {
+            // It may take room that is needed, or not even be there.
+            fs::remove_file(draft).ok();
+        }
+        created
+    }
+
+    fn create_as(
+        draft: &Path,
+        folder: &Path,
+        generation: u64,
+        records_before: u64,
+        used_again: Option<u64>,
+    ) -> io::Result<Self> {
         let synced_folder = File::open(folder)?;
         let file = match used_again {
             Some(old) => {
                 let old = path(folder, old);
                 let file = File::options().read(true).write(true).open(&old)?;
-                fs::rename(old, &draft)?;
+                fs::rename(old, draft)?;
                 file
             }
             None => {
                 let mut options = File::options();
                 let options = options.read(true).write(true).create(true).truncate(true);
-                let file = options.open(&draft)?;
+                let file = options.open(draft)?;
                 file.write_all_at(&vec![0; ROOM_BYTES as usize], 0)?;
                 file
             }
@@ -126,6 +141,18 @@ impl Segment {
         self.records += 1;
         self.end += record.len() as u64;
         Ok(at)
+    }
+
+    /// Forgets the record that was written last.
+    pub(super) fn take_back(&mut self, at: u64) {
+        self.records -= 1;
+        self.end = at;
+    }
+
+    /// By how many bytes a record of `group` makes the file longer, about.
+    pub(super) fn grows_by<'a>(&self, group: impl Iterator<Item = &'a Batch>) -> u64 {
+        let end = self.end + record::bytes_of(group);
+        end.saturating_sub(ROOM_BYTES)
     }
 
     pub(super) fn generation(&self) -> u64 {

@@ -57,7 +57,7 @@ fn nothing_is_written_before_there_are_descriptors_for_sled() {
         lack(&lacks)?;
         descriptors::take()
     };
-    let disk = SledDisk::open_with(folder.path(), log(), synced, Box::new(take)).unwrap();
+    let disk = SledDisk::open_with(folder.path(), log(), synced, machine(Box::new(take))).unwrap();
     // Takes the reserve, and gives it back to sled.
     times.store(5, Ordering::SeqCst);
     commit(&disk, batch(0)).unwrap();
@@ -86,7 +86,7 @@ fn a_disk_that_is_closed_waits_no_longer() {
             files.sync(step)
         })
     };
-    let disk = SledDisk::open_with(&live, log(), sync, Box::new(take)).unwrap();
+    let disk = SledDisk::open_with(&live, log(), sync, machine(Box::new(take))).unwrap();
     armed.store(true, Ordering::SeqCst);
     commit(&disk, batch(0)).unwrap();
     let (told, outcome) = mpsc::sync_channel(1);

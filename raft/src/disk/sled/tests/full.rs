@@ -1,0 +1,145 @@
+//! A lack of room passes, and so do its effects.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use super::*;
+
+const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// A disk whose free room the test sets.
+fn open_with_room(path: &Path, free_bytes: &Arc<AtomicU64>) -> SledDisk {
+    let free = free_bytes.clone();
+    let measure = move || {
+        Ok(DiskRoom {
+            free_bytes: free.load(Ordering::SeqCst),
+            total_bytes: 1 << 30,
+        })
+    };
+    let machine = Machine {
+        take: Box::new(descriptors::take),
+        measure: Arc::new(measure),
+    };
+    SledDisk::open_with(path, log(), synced, machine).unwrap()
+}
+
+fn entry(number: usize, bytes: usize) -> Batch {
+    let key = format!("b/{number:04}").into_bytes();
+    vec![Change::Put(key, vec![7; bytes])]
+}
+
+#[test]
+fn what_is_for_sled_waits_for_room_and_what_fits_into_the_segment_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let disk = open_with_room(folder.path(), &free);
+    free.store(0, Ordering::SeqCst);
+    commit(&disk, entry(1, 100)).unwrap();
+    let (told, outcome) = mpsc::sync_channel(1);
+    disk.commit(
+        vec![put("a", "1")],
+        Box::new(move |result| told.send(result).unwrap()),
+    );
+    let early = outcome.recv_timeout(Duration::from_millis(100));
+    assert!(early.is_err(), "it waits: {early:?}");
+    assert_eq!(disk.get(b"a").unwrap(), None);
+    free.store(u64::MAX, Ordering::SeqCst);
+    outcome.recv_timeout(WRITTEN_WITHIN).unwrap().unwrap();
+    commit(&disk, entry(2, 100)).unwrap();
+    drop(disk);
+    let disk = open_again(folder.path());
+    assert_eq!(disk.get(b"a").unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(disk.scan(b"b/", b"b0").unwrap().len(), 2);
+}
+
+#[test]
+fn a_write_that_had_no_room_is_done_again_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let times = Arc::new(AtomicUsize::new(0));
+    let full = times.clone();
+    let disk = open_synced(folder.path(), |mut files| {
+        Box::new(move |step| {
+            let left = |left: usize| left.checked_sub(1);
+            let is_full = full.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
+            match (step, is_full) {
+                (Step::Journalled, Ok(_)) => Err(io::ErrorKind::StorageFull.into()),
+                _ => files.sync(step),
+            }
+        })
+    })
+    .unwrap();
+    for number in 0..5 {
+        times.store(number, Ordering::SeqCst);
+        commit(&disk, entry(number, 100)).unwrap();
+    }
+    drop(disk);
+    assert_eq!(
+        open_again(folder.path()).scan(b"b/", b"b0").unwrap().len(),
+        5
+    );
+}
+
+/// Nobody knows what such a sync has lost: it is not ours, and is not written again.
+#[test]
+fn after_a_sync_of_sleds_files_without_room_nothing_is_acknowledged_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = Arc::new(AtomicBool::new(false));
+    let is_full = full.clone();
+    let disk = open_synced(folder.path(), |mut files| {
+        Box::new(move |step| match step {
+            Step::Applied if is_full.load(Ordering::SeqCst) => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+            _ => files.sync(step),
+        })
+    })
+    .unwrap();
+    full.store(true, Ordering::SeqCst);
+    // It is in the journal.
+    commit(&disk, vec![put("a", "1")]).unwrap();
+    assert!(commit(&disk, vec![put("b", "1")]).is_err());
+}
+
+#[test]
+fn a_full_segment_is_gone_on_with_until_there_is_room_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let disk = open_with_room(folder.path(), &free);
+    let next = folder.path().join("log/2");
+    free.store(5 << 20, Ordering::SeqCst);
+    for number in 0..12 {
+        commit(&disk, entry(number, 400 << 10)).unwrap();
+    }
+    // What follows a group has been done when the next is written.
+    commit(&disk, entry(12, 1)).unwrap();
+    assert!(!next.exists());
+    free.store(u64::MAX, Ordering::SeqCst);
+    commit(&disk, entry(13, 1)).unwrap();
+    commit(&disk, entry(14, 1)).unwrap();
+    assert!(next.exists());
+    drop(disk);
+    let disk = open_again(folder.path());
+    assert_eq!(disk.scan(b"b/", b"b0").unwrap().len(), 15);
+}
+
+#[test]
+fn a_disk_that_is_closed_waits_for_no_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = folder.path().join("live");
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let disk = open_with_room(&live, &free);
+    commit(&disk, entry(1, 100)).unwrap();
+    free.store(0, Ordering::SeqCst);
+    let (told, outcome) = mpsc::sync_channel(1);
+    disk.commit(
+        vec![put("a", "1")],
+        Box::new(move |result| told.send(result).unwrap()),
+    );
+    drop(disk);
+    assert!(outcome.recv().unwrap().is_err());
+    let copy = folder.path().join("copy");
+    copy_folder(&live, &copy);
+    let disk = open(&copy).unwrap();
+    assert_eq!(disk.get(b"a").unwrap(), None);
+    assert_eq!(disk.scan(b"b/", b"b0").unwrap().len(), 1);
+}

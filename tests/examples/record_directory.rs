@@ -1,8 +1,8 @@
 //! Records the data directories of a cluster as a fixture: `record_directory BINARY NODES ENTRIES NAME`.
 //!
 //! BINARY is a `vineyardd`. Its NODES nodes listen on an address of their own, make objects, names, labels and
-//! deletes, and write at least ENTRIES entries to their log; 5,000 make a snapshot. They are stopped, and their
-//! folders become `tests/fixtures/NAME.tar.xz`, with what must be found there in `expected.json`.
+//! deletes, and write at least ENTRIES entries to their log; in the recorded builds 5,000 make a snapshot. They are
+//! stopped, and their folders become `tests/fixtures/NAME.tar.xz`, with what must be found there in `expected.json`.
 #![allow(
     clippy::disallowed_methods,
     reason = "a chore that runs real processes on the real clock"

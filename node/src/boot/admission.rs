@@ -30,8 +30,8 @@ pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Resul
             let given = join.as_ref().map(|join| join.token.parse::<Token>());
             match given {
                 Some(Ok(token)) if known.has_replaced(&token) => tracing::info!(
-                    "the token that this node was given was replaced by `vineyardctl token rotate`; the node has the new \
-                     one, which belongs into --token-file"
+                    "the token that this node was given, now or before, was replaced by `vineyardctl token rotate`; the \
+                     node has the new one and goes on. Put the new one into --token-file, if there is one"
                 ),
                 Some(Ok(token)) if token.cluster == known.cluster => {}
                 Some(_) => tracing::warn!(

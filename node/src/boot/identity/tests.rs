@@ -84,3 +84,28 @@ fn a_node_has_as_many_lives_as_an_id_can_say() {
     assert_eq!(last.lives.len(), 2, "the life before and this one");
     assert_eq!(last.reborn(&random(9)), None);
 }
+
+#[test]
+fn a_member_tells_an_old_token_from_one_that_it_does_not_know() {
+    let join = |cluster: &str, byte: u8| {
+        let token = Token {
+            cluster: cluster.to_owned(),
+            secret: [byte; SECRET_BYTES],
+        };
+        Join {
+            endpoints: Vec::new(),
+            token: token.to_string(),
+        }
+    };
+    let mut member = identity();
+    member.has_rotated([8; SECRET_BYTES], &[[7; SECRET_BYTES]]);
+    assert_eq!(member.token().secret, [8; SECRET_BYTES]);
+    let read = Identity::load(&Kept(member.encode())).unwrap().unwrap();
+    assert!(read.has_replaced(&identity().token()));
+    let given = |cluster, byte| read.other_token(Some(&join(cluster, byte)));
+    for (byte, known) in [(7, "an old one"), (8, "its own")] {
+        assert_eq!(given("00ff", byte), None, "{known}");
+    }
+    assert_eq!(given("another", 9), None);
+    assert_eq!(given("00ff", 9).unwrap().secret, [9; SECRET_BYTES]);
+}

@@ -20,7 +20,7 @@ use vineyard_sim::stage::{Outcome, Settings};
 use super::itself;
 
 /// Seeds within which a fault has to be found.
-const SEEDS_TO_FIND: u64 = 60;
+const SEEDS_TO_FIND: u64 = 150;
 /// Where the table is, and the lines around it.
 const FILE: &str = "docs/simulation.md";
 const BEGIN: &str = "<!-- The table is written by `vineyard-sim planted`. -->\n";

@@ -37,6 +37,23 @@ const OF_EXAMPLES: [&str; 5] = [
 const OF_DYING_WRITERS: &str = "client/python/tests/test_io_killed.py";
 /// The test that the released client also passes, which takes minutes, with `VINEYARD_IO_RELEASED`.
 const OF_RELEASED_IO: &str = "client/python/tests/test_released_io.py";
+/// Tests in which numpy, pandas and pyarrow have no part: the oldest environment alone runs them.
+const WITHOUT_LIBRARIES: [&str; 14] = [
+    "test_auth.py",
+    "test_cli.py",
+    "test_config.py",
+    "test_deploy.py",
+    "test_io_hosts.py",
+    "test_native_blobs.py",
+    "test_native_clients.py",
+    "test_native_meta.py",
+    "test_native_refusals.py",
+    "test_native_streams.py",
+    "test_native_trees.py",
+    "test_released_io.py",
+    "test_released_streams.py",
+    "test_threads_and_forks.py",
+];
 /// Variables that would lead a client or the tests elsewhere.
 const LEADING_ELSEWHERE: [&str; 4] = [
     "VINEYARD_IPC_SOCKET",
@@ -310,7 +327,7 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan, wheel: &Path) -> Result<()>
     shell::step("the package's tests in each environment, and the released test of streams");
     let mut tests = vec![
         (oldest.name, oldest.own_tests(peer)),
-        (newest.name, newest.own_tests(peer)),
+        (newest.name, of_the_libraries(newest.own_tests(peer))),
     ];
     let folder = tempfile::Builder::new().prefix("vineyard-").tempdir()?;
     let node = Node::start(&folder.path().join("0"), plan.clone())?;
@@ -330,6 +347,13 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan, wheel: &Path) -> Result<()>
     }
     shell::step("the package against the reference");
     shell::run(oldest.run().arg(REFERENCE))
+}
+
+/// Without the tests that the oldest environment runs for both.
+fn of_the_libraries(mut tests: Command) -> Command {
+    let left_out = WITHOUT_LIBRARIES.map(|file| format!("--ignore=client/python/tests/{file}"));
+    tests.args(left_out);
+    tests
 }
 
 /// The tables of values in docs/benchmarks.md, with the oldest and the newest libraries.

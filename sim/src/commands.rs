@@ -1,9 +1,11 @@
 //! What each command does: one function each. `run` and `twice` start this program again as child processes.
 
+pub(crate) mod kept;
 pub(crate) mod planted;
 
 use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::ops::Range;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use vineyard_sim::injected::InjectedFault;
@@ -12,6 +14,8 @@ use vineyard_sim::scenarios::new_nodes_form_one_cluster;
 use vineyard_sim::seed::run_seed;
 use vineyard_sim::stage::Settings;
 use vineyard_sim::trace::Detail;
+
+use self::kept::Kept;
 
 /// Seeds that one child process runs before another takes over: a process that has to be killed loses no more.
 const CHUNK: u64 = 5;
@@ -35,9 +39,14 @@ pub(crate) fn run(
     seeds: Range<u64>,
     jobs: usize,
     injected: Option<InjectedFault>,
+    keep: Option<&Path>,
 ) -> Result<(), String> {
-    let chunks = std::sync::Mutex::new(chunks(seeds));
-    let report = std::sync::Mutex::new(Report::default());
+    let (mut kept, known) = Kept::open(keep, &seeds)?;
+    let missing = seeds.filter(|seed| !known.contains_key(seed));
+    let chunks = std::sync::Mutex::new(chunks(missing.collect()));
+    let mut sum = Report::default();
+    known.into_values().for_each(|report| sum.merge(report));
+    let report = std::sync::Mutex::new((sum, &mut kept));
     let lock = || report.lock().expect("no worker panics while it adds");
     std::thread::scope(|scope| {
         for _ in 0..jobs {
@@ -45,16 +54,19 @@ pub(crate) fn run(
                 loop {
                     let next = chunks.lock().expect("no worker panics here").next();
                     let Some(chunk) = next else { return };
-                    run_chunk(chunk, injected, &mut |part| {
-                        let mut sum = lock();
+                    run_chunk(chunk, injected, &mut |seed, part| {
+                        let mut shared = lock();
+                        let (sum, kept) = &mut *shared;
+                        kept.add(seed, &part);
                         sum.merge(part);
-                        progress(&sum);
+                        progress(sum);
                     });
                 }
             });
         }
     });
-    let mut report = report.into_inner().expect("every worker has ended well");
+    let (mut report, _) = report.into_inner().expect("every worker has ended well");
+    kept.end()?;
     report.failures.sort_by_key(|failure| failure.seed);
     if std::io::stderr().is_terminal() {
         eprintln!();
@@ -69,18 +81,25 @@ pub(crate) fn run(
     }
 }
 
-fn chunks(seeds: Range<u64>) -> impl Iterator<Item = Range<u64>> + Send {
-    let mut next = Some(seeds.start);
+/// Ranges of seeds that follow each other.
+fn chunks(seeds: Vec<u64>) -> impl Iterator<Item = Range<u64>> + Send {
+    let mut seeds = seeds.into_iter().peekable();
     std::iter::from_fn(move || {
-        let from = next.filter(|from| *from < seeds.end)?;
-        let to = from.saturating_add(CHUNK).min(seeds.end);
-        next = Some(to);
+        let from = seeds.next()?;
+        let mut to = from + 1;
+        while to - from < CHUNK && seeds.next_if_eq(&to).is_some() {
+            to += 1;
+        }
         Some(from..to)
     })
 }
 
 /// Runs a chunk in a child process; a seed that ends the process is a failure of that seed.
-fn run_chunk(chunk: Range<u64>, injected: Option<InjectedFault>, add: &mut impl FnMut(Report)) {
+fn run_chunk(
+    chunk: Range<u64>,
+    injected: Option<InjectedFault>,
+    add: &mut impl FnMut(u64, Report),
+) {
     let mut next = chunk.start;
     while next < chunk.end {
         let mut arguments = vec!["run".to_owned(), "--child".to_owned()];
@@ -92,7 +111,7 @@ fn run_chunk(chunk: Range<u64>, injected: Option<InjectedFault>, add: &mut impl 
         let output = BufReader::new(process.stdout.take().expect("it is piped"));
         for line in output.lines().map_while(Result::ok) {
             if let Ok(report) = serde_json::from_str(&line) {
-                add(report);
+                add(next, report);
                 next += 1;
             }
         }
@@ -104,11 +123,12 @@ fn run_chunk(chunk: Range<u64>, injected: Option<InjectedFault>, add: &mut impl 
                 invariant: "nothing_panics".to_owned(),
                 detail,
             };
-            add(Report {
+            let report = Report {
                 seeds: 1,
                 failures: vec![failure],
                 ..Report::default()
-            });
+            };
+            add(next, report);
             next += 1;
         }
     }

@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -27,6 +28,10 @@ enum Command {
         /// Injects a fault, to see whether it is found.
         #[arg(long)]
         inject: Option<InjectedFault>,
+        /// Adds the result of each seed to this file, and leaves out the seeds that it has: a run that was ended goes
+        /// on. Only for one build.
+        #[arg(long)]
+        keep: Option<PathBuf>,
         /// One line of JSON instead of a table, nothing about progress.
         #[arg(long, hide = true)]
         child: bool,
@@ -99,8 +104,9 @@ fn main() -> ExitCode {
             seeds,
             jobs,
             inject,
+            keep,
             child: false,
-        } => commands::run(seeds.seeds, jobs.max(1), inject),
+        } => commands::run(seeds.seeds, jobs.max(1), inject, keep.as_deref()),
         Command::Twice { seeds } => commands::twice(seeds.seeds),
         Command::Planted {
             child: Some(fault), ..

@@ -36,6 +36,16 @@ pub(crate) enum Chore {
         #[arg(long, default_value_t = 20_000)]
         count: u32,
     },
+    /// Runs many simulated seeds: usual ones, formations, some of them twice, and every injected fault. A run that was
+    /// ended goes on where it was, if the commit is the same.
+    Seeds {
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+        #[arg(long, default_value_t = 200)]
+        formations: u64,
+        #[arg(long, default_value_t = 50)]
+        twice: u64,
+    },
     /// Moves much through streams of a small arena: between processes, between nodes, and by released clients.
     Io(io::Options),
 }
@@ -46,8 +56,25 @@ pub(crate) fn run(chore: &Chore) -> Result<()> {
         Chore::Client { before } => client(before),
         Chore::Record => record(),
         Chore::Examples { count } => python::examples(*count),
+        Chore::Seeds {
+            seeds,
+            formations,
+            twice,
+        } => many_seeds(*seeds, *formations, *twice),
         Chore::Io(options) => io::run(options),
     }
+}
+
+fn many_seeds(seeds: u64, formations: u64, twice: u64) -> Result<()> {
+    let until = |count: u64| format!("0..{count}");
+    let commit = shell::commit()?;
+    let kept = shell::target("chore")?.join(format!("seeds-{commit}.jsonl"));
+    test::simulate(&["formation", "--seeds", &until(formations)])?;
+    test::simulate(&["twice", "--seeds", &until(twice)])?;
+    test::simulate(&["planted", "--jobs", test::JOBS, "--print"])?;
+    let run = ["run", "--jobs", test::JOBS, "--seeds", &until(seeds)];
+    let kept = kept.to_string_lossy();
+    test::simulate(&[run.as_slice(), &["--keep", &kept]].concat())
 }
 
 fn rolling(commit: &str) -> Result<()> {

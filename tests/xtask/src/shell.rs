@@ -46,6 +46,16 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The commit that is checked out, shortened, with a mark if files differ from it.
+pub(crate) fn commit() -> Result<String> {
+    let mut git = Command::new("git");
+    git.current_dir(root())
+        .args(["describe", "--always", "--dirty", "--exclude=*"]);
+    let output = git.output().context("git")?;
+    ensure!(output.status.success(), "git: {}", output.status);
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
 /// A folder below `target`, made if it is not there.
 pub(crate) fn target(name: &str) -> Result<PathBuf> {
     let base =

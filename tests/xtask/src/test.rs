@@ -17,12 +17,13 @@ use crate::{dist, python, shell};
 
 /// Arena of a node that serves the released tests. Pages are taken only when they are written.
 const ARENA: &str = "2G";
-const SEEDS: &str = "0..40";
+const SEEDS: &str = "0..100";
+const SEEDS_FORMING: &str = "0..20";
 const SEEDS_TWICE: &str = "0..2";
 /// Rust tests at the same time: those with real processes wait most of the time.
 const TEST_THREADS: &str = "4";
 /// Seeds at the same time.
-const JOBS: &str = "2";
+pub(crate) const JOBS: &str = "2";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Slice {
@@ -178,15 +179,18 @@ fn plan() -> Plan {
     }
 }
 
-/// A share of the seeds that fits; the rest is `cargo run --release -p vineyard-sim -- run --seeds A..B`.
+/// A share of the seeds that fits; the rest is `cargo xtask chore seeds`.
 fn simulated() -> Result<()> {
-    let simulate = |arguments: &[&str]| {
-        let simulator = ["run", "--release", "--quiet", "-p", "vineyard-sim", "--"];
-        shell::run(shell::cargo(&simulator).args(arguments))
-    };
+    simulate(&["formation", "--seeds", SEEDS_FORMING])?;
     simulate(&["run", "--seeds", SEEDS, "--jobs", JOBS])?;
     simulate(&["twice", "--seeds", SEEDS_TWICE])?;
     simulate(&["planted", "--jobs", JOBS, "--print"])
+}
+
+/// Runs the simulator, optimized.
+pub(crate) fn simulate(arguments: &[&str]) -> Result<()> {
+    let simulator = ["run", "--release", "--quiet", "-p", "vineyard-sim", "--"];
+    shell::run(shell::cargo(&simulator).args(arguments))
 }
 
 /// Two demos at once, which must not disturb each other and must leave nothing behind.

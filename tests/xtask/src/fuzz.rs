@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::shell;
+use crate::shell::{self, Work};
 
 /// What our crates are compiled with in place of what a debug build has: speed, coverage, and its checks.
 const OPTIONS: [&str; 8] = [
@@ -35,7 +35,7 @@ struct Target {
     corpus: &'static [&'static str],
 }
 
-const TARGETS: [Target; 3] = [
+static TARGETS: [Target; 3] = [
     Target {
         name: "client",
         corpus: &[
@@ -55,18 +55,18 @@ const TARGETS: [Target; 3] = [
     },
 ];
 
-/// Runs each target for `seconds`, or those named `only`.
+/// Runs each target for `seconds`, or those named `only`, all at the same time.
 pub(crate) fn run(seconds: u32, only: Option<&str>) -> Result<()> {
-    let chosen: Vec<&Target> = TARGETS
+    let chosen: Vec<&'static Target> = TARGETS
         .iter()
         .filter(|target| only.is_none_or(|only| only == target.name))
         .collect();
     ensure!(!chosen.is_empty(), "there is no target {only:?}");
     let programs = build()?;
-    for target in chosen {
-        fuzz(&programs, target, seconds)?;
-    }
-    Ok(())
+    let programs = programs.as_path();
+    let work =
+        |target: &'static Target| -> Work { Box::new(move || fuzz(programs, target, seconds)) };
+    shell::at_once(chosen.into_iter().map(work).collect())
 }
 
 /// Builds the targets, and returns the folder that they are in.

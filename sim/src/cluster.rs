@@ -3,17 +3,19 @@
 //! A node runs `vineyard_node::Node` unchanged. What is seen of it here is what it chooses to show: its state's digest,
 //! whether it leads. The checks take it from the board.
 
+mod board;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::sleep;
 use vineyard_node::config::{Config, Join, Limits, Listen};
-use vineyard_node::{Node, Token};
-use vineyard_raft::{Whereabouts, features};
+use vineyard_node::{Error, Node, Token};
+use vineyard_raft::features;
 use vineyard_wire::{InstanceId, NodeId};
 
+pub use self::board::Board;
 use crate::disk::Durable;
 use crate::invariants::status_tells_the_truth::{Says, Truth};
 use crate::trace::Kind;
@@ -25,35 +27,7 @@ const REPLACE_AFTER: Duration = Duration::from_secs(8);
 const ARENA_BYTES: u64 = 64 << 20;
 /// Few enough that a run fills it.
 const SCARCE_ARENA_BYTES: u64 = 1 << 20;
-/// How often a node's board is brought up to date.
-const LOOK: Duration = Duration::from_millis(100);
 const PORT: u16 = 9600;
-
-/// What a node's process shows to the checks.
-#[derive(Debug, Default)]
-pub struct Board {
-    /// It has started and serves.
-    pub serves: bool,
-    pub instance: Option<InstanceId>,
-    pub leads: bool,
-    pub term: u64,
-    /// Who votes, as far as it knows.
-    pub voters: Vec<NodeId>,
-    /// Which of the clusters of one id it is of.
-    pub epoch: u64,
-    /// What every member understands, as far as it knows.
-    pub feature_level: u8,
-    /// What it says of its group, and when.
-    pub says: Option<(u64, Says)>,
-    /// Entries applied, and the digest of the state after them.
-    pub digest: Option<(u64, u64)>,
-    /// Digests since the checks last looked, each with the epoch of the cluster.
-    pub digests: Vec<(u64, (u64, u64))>,
-    /// Where it dials the other nodes.
-    pub places: Vec<Whereabouts>,
-    /// Why it did not start.
-    pub failure: Option<String>,
-}
 
 struct Slot {
     name: String,
@@ -65,6 +39,10 @@ struct Slot {
     join: Option<Join>,
     seeds: Vec<String>,
     level: u8,
+    /// It was asked to leave the cluster.
+    may_leave: bool,
+    /// It has left, and is started no more.
+    has_left: bool,
     board: Rc<RefCell<Board>>,
 }
 
@@ -170,9 +148,34 @@ impl Cluster {
         }
     }
 
-    /// The numbers of all nodes there have been.
+    /// The numbers of all nodes there have been, without those that have left.
     pub fn numbers(&self) -> Vec<usize> {
-        self.slots.borrow().keys().copied().collect()
+        let slots = self.slots.borrow();
+        let stays = slots.iter().filter(|(_, slot)| !slot.has_left);
+        stays.map(|(number, _)| *number).collect()
+    }
+
+    /// From now on the node may leave the cluster: when it says that it has left, it is started no more.
+    pub fn let_leave(&self, number: usize) {
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&number) {
+            slot.may_leave = true;
+        }
+    }
+
+    pub fn has_left(&self, number: usize) -> bool {
+        let slots = self.slots.borrow();
+        slots.get(&number).is_some_and(|slot| slot.has_left)
+    }
+
+    /// Whether every node is of the latest build, and every one that serves knows that of the others.
+    pub fn is_at_latest(&self) -> bool {
+        let slots = self.slots.borrow();
+        let mut stay = slots.values().filter(|slot| !slot.has_left);
+        stay.all(|slot| {
+            let board = slot.board.borrow();
+            let knows = !board.serves || board.feature_level == features::LATEST;
+            slot.level == features::LATEST && knows
+        })
     }
 
     pub fn name(&self, number: usize) -> String {
@@ -203,7 +206,7 @@ impl Cluster {
     }
 
     pub fn runs(&self, number: usize) -> bool {
-        self.world.schedule.runs(&self.name(number))
+        !self.has_left(number) && self.world.schedule.runs(&self.name(number))
     }
 
     pub fn board(&self, number: usize) -> Rc<RefCell<Board>> {
@@ -272,6 +275,8 @@ impl Cluster {
                 .collect(),
             join,
             level,
+            may_leave: false,
+            has_left: false,
             board: Rc::default(),
         };
         self.slots.borrow_mut().insert(number, slot);
@@ -280,7 +285,7 @@ impl Cluster {
 
     /// Starts the node on its machine, with what its disk holds.
     pub fn start(&self, number: usize) {
-        if self.runs(number) {
+        if self.runs(number) || self.has_left(number) {
             return;
         }
         let mut slots = self.slots.borrow_mut();
@@ -309,19 +314,32 @@ impl Cluster {
                 Ok(node) => {
                     tokio::select! {
                         biased;
-                        () = show(&node, &board, &cluster) => {}
+                        () = board::show(&node, &board, &cluster) => {}
                         error = node.failed() => {
                             trace.note(Kind::Event, &name, format_args!("cannot go on: {error}"));
-                            board.borrow_mut().failure = Some(error.to_string());
+                            cluster.note_failure(number, &board, &error);
                         }
                     }
                 }
                 Err(error) => {
                     trace.note(Kind::Event, &name, format_args!("did not start: {error}"));
-                    board.borrow_mut().failure = Some(error.to_string());
+                    cluster.note_failure(number, &board, &error);
                 }
             }
         });
+    }
+
+    /// The node's process has ended by itself.
+    fn note_failure(&self, number: usize, board: &RefCell<Board>, error: &Error) {
+        let mut board = board.borrow_mut();
+        if let Some(slot) = self.slots.borrow_mut().get_mut(&number)
+            && slot.may_leave
+            && matches!(error, Error::Left | Error::Removed { .. })
+        {
+            slot.has_left = true;
+            *board = Board::default();
+        }
+        board.failure = Some(error.to_string());
     }
 
     /// Ends the node's process at once. With `power` its machine goes on and closes its sockets; without, the machine
@@ -401,6 +419,11 @@ impl Cluster {
         found.map(|(number, _)| *number)
     }
 
+    /// Which node number `number` is, once it has shown it.
+    pub fn node_of(&self, number: usize) -> Option<NodeId> {
+        self.slots.borrow().get(&number)?.node
+    }
+
     /// What `node` says of its group, in numbers; `None` before each voter has shown who it is.
     fn in_numbers(&self, node: &Node) -> Option<Says> {
         let group = node.group();
@@ -457,41 +480,5 @@ fn config(number: usize, size_bytes: u64, join: Option<Join>) -> Config {
             ..limits
         },
         ..Config::new("/unused", socket(number))
-    }
-}
-
-/// Keeps the board up to date for as long as the process lives.
-async fn show(node: &Node, board: &RefCell<Board>, cluster: &Cluster) {
-    let instance = node.instance_id();
-    {
-        let mut board = board.borrow_mut();
-        board.serves = true;
-        board.instance = Some(instance);
-    }
-    for slot in cluster.slots.borrow_mut().values_mut() {
-        if slot.board.as_ptr() == board.as_ptr() {
-            slot.node = Some(instance.node());
-        }
-    }
-    loop {
-        let says = cluster.in_numbers(node);
-        let status = node.group();
-        let digest = node.state_digest();
-        {
-            let mut board = board.borrow_mut();
-            board.leads = status.is_leader;
-            board.term = status.term;
-            board.voters.clone_from(&status.voters);
-            board.epoch = node.epoch();
-            board.feature_level = node.feature_level();
-            board.says = says.map(|says| (cluster.world.now_ms(), says));
-            board.places = node.places();
-            if board.digest != Some(digest) {
-                board.digest = Some(digest);
-                let epoch = board.epoch;
-                board.digests.push((epoch, digest));
-            }
-        }
-        sleep(LOOK).await;
     }
 }

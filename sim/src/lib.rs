@@ -18,6 +18,7 @@ pub mod linearizability;
 pub mod local;
 pub mod log;
 pub mod network;
+pub mod operator;
 pub mod oracle;
 pub mod random;
 pub mod report;

@@ -25,6 +25,8 @@ pub struct Known {
     pub content: u64,
     /// Whose memory holds the bytes.
     pub home: InstanceId,
+    /// Who have all of the bytes together since the home was drained; none if it was not.
+    pub copies: BTreeSet<InstanceId>,
     pub persisted: Certainty,
     pub deleted: Certainty,
     /// Names point to it, or a global object has it: nobody deletes it.
@@ -38,6 +40,7 @@ impl Known {
             signature: created.signature,
             content,
             home: created.instance_id,
+            copies: BTreeSet::new(),
             persisted: Certainty::No,
             deleted: Certainty::No,
             kept: false,
@@ -48,11 +51,18 @@ impl Known {
     pub fn copied_to(self, home: InstanceId) -> Self {
         Self {
             home,
+            copies: BTreeSet::new(),
             persisted: Certainty::No,
             deleted: Certainty::No,
             kept: false,
             ..self
         }
+    }
+
+    /// Whether its bytes must be there while these go on.
+    pub fn is_held(&self, alive: &BTreeSet<InstanceId>) -> bool {
+        let elsewhere = !self.copies.is_empty() && self.copies.is_subset(alive);
+        elsewhere || alive.contains(&self.home)
     }
 }
 
@@ -182,6 +192,24 @@ impl Oracle {
             .collect()
     }
 
+    /// Objects whose bytes `instance` has, that are as surely persistent, and that nobody asked to delete.
+    pub fn held_by(&self, instance: InstanceId, persisted: Certainty) -> Vec<ObjectId> {
+        let is_held = |(id, known): &(&ObjectId, &Known)| {
+            let has_bytes = known.home == instance || known.copies.contains(&instance);
+            let is_plain = !self.globals.contains_key(id);
+            has_bytes && is_plain && known.persisted == persisted && known.deleted == Certainty::No
+        };
+        let held = self.objects.iter().filter(is_held);
+        held.map(|(id, _)| *id).collect()
+    }
+
+    /// A node that has the bytes of `id` was drained: from now on these have them.
+    pub fn copied(&mut self, id: ObjectId, copies: BTreeSet<InstanceId>) {
+        if let Some(known) = self.objects.get_mut(&id) {
+            known.copies = copies;
+        }
+    }
+
     /// A client asks something of a name. Until `told`, the outcome is unknown.
     pub fn ask(&mut self, client: usize, name: &str, ask: Ask) -> usize {
         let invoked = self.moments.later();
@@ -234,8 +262,11 @@ impl Oracle {
     }
 
     /// A client found `id` under a name, with this metadata. If nobody had been told that id, it was published without
-    /// an answer; then it is persistent.
+    /// an answer; then it is persistent. A copy that is known has the mark of another object.
     pub fn recognize(&mut self, id: ObjectId, tree: &Tree) {
+        if self.objects.contains_key(&id) {
+            return;
+        }
         let mark = content::mark(tree);
         let Some(publication) = self.publications.get(&mark) else {
             return;
@@ -249,6 +280,7 @@ impl Oracle {
             signature: Signature(signature),
             content: publication.content,
             home: InstanceId(home),
+            copies: BTreeSet::new(),
             persisted: Certainty::Yes,
             deleted: Certainty::No,
             kept: true,

@@ -211,13 +211,13 @@ impl Rest {
                 }
             }
             let global = self.oracle.borrow().globals.contains_key(&id);
-            if there.is_some() && !global && alive.contains(&known.home) {
+            if there.is_some() && !global && known.is_held(&alive) {
                 self.look_at_bytes(&who, client, id).await;
             }
         }
     }
 
-    /// The instance that holds them lives, so they must be readable from everywhere.
+    /// Those that hold them live, so they must be readable from everywhere.
     async fn look_at_bytes(&self, who: &str, client: &Client, id: ObjectId) {
         match client.get(id).await {
             Ok(object) => self

@@ -1,4 +1,5 @@
-//! A seed: a cluster, clients, faults, and the checks at the end. What `run`, `twice` and `replay` all run.
+//! A seed: a cluster, clients, faults, an operator in some, and the checks at the end. What `run`, `twice` and `replay`
+//! all run.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::chance::Chance;
 use crate::faults::{Counts, Faults};
+use crate::operator::Operator;
 use crate::rest::Rest;
 use crate::stage::{Outcome, Settings, Stage, run};
 use crate::trace::Kind;
@@ -59,6 +61,10 @@ async fn direct(stage: Stage) {
     let calm = trouble + Duration::from_millis(CALM_MS);
     let workload = Workload::start(&stage.world, &stage.cluster, &stage.oracle, CLIENTS, calm);
     let faults = Faults::new(&stage.world, &stage.cluster, &workload);
+    // One more node may join with the number in between.
+    if let Some(operator) = Operator::of(&stage, trouble, nodes + 2) {
+        operator.start();
+    }
     let grows = chance.happens(250);
     let late = async {
         sleep(Duration::from_millis(chance.between(5_000, 40_000))).await;
@@ -69,6 +75,7 @@ async fn direct(stage: Stage) {
     futures::future::join(faults.run(trouble), late).await;
     stage.count_faults(faults.counts());
     sleep_until(calm).await;
+    Operator::end(&stage).await;
     let rest = Rest {
         world: stage.world.clone(),
         cluster: stage.cluster.clone(),

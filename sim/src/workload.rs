@@ -18,6 +18,7 @@ use vineyard_wire::Code;
 
 pub(crate) use globals::members;
 pub(crate) use names::recognize;
+pub(crate) use objects::places;
 
 use crate::chance::Chance;
 use crate::cluster::{Cluster, socket};

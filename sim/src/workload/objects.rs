@@ -1,7 +1,11 @@
 //! Operations on plain objects: put, persist, read, delete, migrate.
 
+use std::collections::BTreeSet;
+
+use serde_json::Value;
 use vineyard_client::{Client, DeleteOptions, GetOptions, PutBlob, PutObject};
-use vineyard_wire::{InstanceId, ObjectId};
+use vineyard_wire::meta::key;
+use vineyard_wire::{InstanceId, ObjectId, Tree};
 
 use super::{End, Worker, ending};
 use crate::content;
@@ -328,4 +332,15 @@ impl Worker {
         let id = *self.chance.pick(&ids)?;
         Some((id, oracle.objects[&id].clone()))
     }
+}
+
+/// Who has the bytes below a tree, as it says.
+pub(crate) fn places(tree: &Tree) -> BTreeSet<InstanceId> {
+    let nodes = tree.values().filter_map(Value::as_object);
+    let blobs = nodes.filter(|node| {
+        let number = |name: &str| node.get(name).and_then(Value::as_u64);
+        number(key::LENGTH).is_some_and(|length| length > 0)
+    });
+    let place = |blob: &Tree| blob.get(key::INSTANCE_ID)?.as_u64().map(InstanceId);
+    blobs.filter_map(place).collect()
 }

@@ -11,9 +11,9 @@ use serde_json::Value;
 use vineyard_env::{Fault, Faults};
 
 use crate::scenarios::{
-    a_lost_majority_is_recovered, a_side_of_a_stream_dies, a_stranger_asks_to_join,
-    an_older_boot_says_where_it_is, dead_nodes_are_removed, new_nodes_form_one_cluster,
-    the_cluster_is_cut_in_two, the_disk_forgets,
+    a_drained_node_is_started_anew, a_lost_majority_is_recovered, a_side_of_a_stream_dies,
+    a_stranger_asks_to_join, an_older_boot_says_where_it_is, dead_nodes_are_removed,
+    new_nodes_form_one_cluster, the_cluster_is_cut_in_two, the_disk_forgets,
 };
 use crate::seed::run_seed;
 use crate::stage::{Outcome, Settings};
@@ -45,7 +45,7 @@ enum Effect {
 }
 
 /// Every fault that can be injected.
-static ALL: [Known; 18] = [
+static ALL: [Known; 19] = [
     Known {
         name: "stale_name_read",
         what: "handler: get_name answers from the local state, without the quorum",
@@ -171,6 +171,13 @@ static ALL: [Known; 18] = [
         breaks: "Immutable",
         play: new_nodes_form_one_cluster::play,
         effect: Effect::Asked(Fault::AgreementIsForgotten),
+    },
+    Known {
+        name: "drain_gives_up_early",
+        what: "drain: it says that it is done while a blob is left",
+        breaks: "Durable ack",
+        play: a_drained_node_is_started_anew::play,
+        effect: Effect::Asked(Fault::DrainGivesUpEarly),
     },
 ];
 

@@ -23,6 +23,7 @@ pub enum Fault {
     OlderBootAccepted,
     RecoveryKeepsTheEpoch,
     AgreementIsForgotten,
+    DrainGivesUpEarly,
 }
 
 pub trait Faults: Send + Sync {

@@ -128,6 +128,11 @@ fn a_leader_is_drained_and_leaves_and_nothing_is_lost() {
 }
 
 #[test]
+fn a_drained_node_is_started_anew_and_others_have_what_it_had() {
+    play(a_drained_node_is_started_anew::play);
+}
+
+#[test]
 fn a_disk_that_was_full_goes_on_when_it_has_room_again() {
     play(a_disk_is_full_and_has_room_again::play);
 }

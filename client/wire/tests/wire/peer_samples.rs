@@ -308,17 +308,6 @@ pub(crate) fn answers() -> Vec<Answer> {
     ]
 }
 
-fn about() -> About {
-    About {
-        version: "0.1.0".into(),
-        uptime_ms: 300_000,
-        commit_index: 300,
-        applied_index: 299,
-        failure: Some("the disk failed".into()),
-        unix_ms: 1_790_000_000_000,
-    }
-}
-
 fn fresh() -> Fresh {
     Fresh {
         candidate: candidate(),

@@ -27,7 +27,7 @@ const REPLACE_AFTER: Duration = Duration::from_secs(8);
 const ARENA_BYTES: u64 = 64 << 20;
 /// Few enough that a run fills it.
 const SCARCE_ARENA_BYTES: u64 = 1 << 20;
-const PORT: u16 = 9600;
+pub const PORT: u16 = 9600;
 
 struct Slot {
     name: String,

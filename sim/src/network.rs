@@ -79,7 +79,7 @@ struct Inner {
     /// When keepalive has ended the last connection to one of these.
     ends_by: Option<Instant>,
     /// What names stand for now.
-    names: BTreeMap<String, String>,
+    names: BTreeMap<String, Vec<String>>,
 }
 
 struct Waiting {
@@ -214,13 +214,13 @@ impl Net {
         Ok(near)
     }
 
-    /// `address` with the address of a machine in the place of its name.
-    fn resolve(&self, address: &str) -> String {
+    /// `address` with the address of each machine that its name stands for in the place of the name.
+    fn resolve(&self, address: &str) -> Vec<String> {
         let inner = self.lock();
         let meant = inner.names.get(ip_of(address));
         match (meant, address.rsplit_once(':')) {
-            (Some(ip), Some((_, port))) => format!("{ip}:{port}"),
-            _ => address.to_owned(),
+            (Some(ips), Some((_, port))) => ips.iter().map(|ip| format!("{ip}:{port}")).collect(),
+            _ => vec![address.to_owned()],
         }
     }
 
@@ -265,8 +265,8 @@ pub struct SimNetwork {
 impl Network for SimNetwork {
     fn connect<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
-            let address = self.net.resolve(address);
-            let address = address.as_str();
+            let found = self.net.resolve(address);
+            let address = found.first().ok_or(io::ErrorKind::NotFound)?.as_str();
             let (here, there) = (self.host.ip.as_str(), ip_of(address));
             for attempt in 0..CONNECT_TRIES_MAX {
                 let reachable = {
@@ -293,6 +293,10 @@ impl Network for SimNetwork {
                 format!("{address}: no answer"),
             ))
         })
+    }
+
+    fn resolve<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Vec<String>>> {
+        Box::pin(async move { Ok(self.net.resolve(address)) })
     }
 
     fn listen<'a>(&'a self, address: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {

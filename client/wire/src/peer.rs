@@ -177,6 +177,8 @@ pub struct Fresh {
     /// The set to which it has agreed, in the order of the keys; empty if it has not.
     #[serde(deserialize_with = "items")]
     pub agreed: Vec<Candidate>,
+    /// Random, made once per process: two that have the same key run from copies of one data directory.
+    pub process: u64,
 }
 
 /// What a node says of itself besides its figures.

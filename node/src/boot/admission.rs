@@ -11,6 +11,7 @@ use vineyard_raft::features;
 use vineyard_wire::NodeId;
 use vineyard_wire::peer::{Answer, Ask, Join as JoinAsk};
 
+use crate::boot::formation::CLOSED;
 use crate::boot::forming;
 use crate::boot::identity::Identity;
 use crate::boot::node::Error;
@@ -113,7 +114,7 @@ async fn join(
             let mut is_reached = true;
             let reason = match tokio::time::timeout(deadline, asked).await {
                 Ok(Ok((answerer, Answer::Joined { node, .. }))) if answerer == node => {
-                    format!("the node that answered gave its own id {node}")
+                    return Err(copied(at));
                 }
                 Ok(Ok((_, Answer::Joined { node, epoch, .. }))) => {
                     let admitted = applicant.change(|identity| identity.is_admitted(node, epoch));
@@ -152,10 +153,17 @@ async fn join(
     }
 }
 
+/// A member at this address has the key of this node's directory.
+pub(crate) fn copied(at: &str) -> Error {
+    Error::Copied {
+        reason: format!("the member at {at} has the same key as this node"),
+    }
+}
+
 /// In words that follow an address.
 pub(crate) fn why_unreachable(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::ConnectionRefused => "refused the connection".to_owned(),
+        io::ErrorKind::ConnectionRefused => CLOSED.to_owned(),
         io::ErrorKind::UnexpectedEof => "closed the connection: it may be joining too".to_owned(),
         _ => format!("cannot be reached: {error}"),
     }

@@ -5,15 +5,36 @@
 //! set, and nobody said that it is a member of a cluster. Of two sets that all have agreed to, no node is in both. This
 //! file knows no disk, network or clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use vineyard_wire::peer::{Candidate, Fresh};
+
+/// One of the addresses that a name of `--join` stands for. It is shown with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// As in `--join`.
+    pub(crate) named: String,
+    pub(crate) dialled: String,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { named, dialled } = self;
+        match named == dialled {
+            true => f.write_str(named),
+            false => write!(f, "{named} ({dialled})"),
+        }
+    }
+}
 
 /// What the node at one address said in a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     /// Nothing; why, in words that follow an address.
     Silent(String),
+    /// Nothing: the machine refused the connection, so no node listens there.
+    Closed,
     /// It is a member of a cluster, which does not admit this node yet; why, in words that follow an address.
     Member(String),
     /// No cluster has admitted it either.
@@ -30,7 +51,7 @@ pub(crate) enum Step {
     /// To ask the nodes at these addresses to agree to this set.
     Propose {
         set: Vec<Candidate>,
-        to: Vec<String>,
+        to: Vec<Address>,
     },
     /// To found the cluster.
     Found,
@@ -39,6 +60,8 @@ pub(crate) enum Step {
 /// One node that waits for its cluster to form.
 pub(crate) struct Formation {
     me: Candidate,
+    /// The number of this process.
+    process: u64,
     expect: usize,
     /// The keys of the fresh nodes that answered in the last round, in order.
     sees: Vec<u128>,
@@ -49,20 +72,24 @@ pub(crate) struct Formation {
 /// A round, sorted: fresh nodes by key, each with the address at which it answered.
 #[derive(Default)]
 struct Round {
-    fresh: BTreeMap<u128, (String, Fresh)>,
-    silent: Vec<(String, String)>,
+    fresh: BTreeMap<u128, (Address, Fresh)>,
+    silent: Vec<(Address, String)>,
     member: Option<String>,
+    /// Two processes have the same key; which, for people.
+    copied: Option<String>,
 }
 
 impl Formation {
-    /// `agreed` is what the disk says. A set that was agreed to counts, whatever is expected today.
-    pub(crate) fn new(me: Candidate, expect: u8, agreed: Vec<Candidate>) -> Self {
+    /// `process` is random. `agreed` is what the disk says. A set that was agreed to counts, whatever is expected
+    /// today.
+    pub(crate) fn new(me: Candidate, process: u64, expect: u8, agreed: Vec<Candidate>) -> Self {
         let expect = match agreed.len() {
             0 => usize::from(expect),
             agreed => agreed,
         };
         Self {
             me,
+            process,
             expect,
             sees: Vec::new(),
             agreed,
@@ -76,15 +103,19 @@ impl Formation {
             expect: self.expect as u8,
             sees: self.sees.clone(),
             agreed: self.agreed.clone(),
+            process: self.process,
         }
     }
 
     /// What to do after each address was asked.
-    pub(crate) fn round(&mut self, seen: Vec<(String, Seen)>) -> Step {
+    pub(crate) fn round(&mut self, seen: Vec<(Address, Seen)>) -> Step {
         let round = self.sort(seen);
         self.sees = round.fresh.keys().copied().collect();
         if let Some(member) = round.member {
             return Step::Wait(member);
+        }
+        if let Some(copied) = round.copied {
+            return Step::Wait(copied);
         }
         match self.agreed.is_empty() {
             true => self.gather(&round),
@@ -118,22 +149,55 @@ impl Formation {
         self.agreed = set;
     }
 
-    fn sort(&self, seen: Vec<(String, Seen)>) -> Round {
+    fn sort(&self, seen: Vec<(Address, Seen)>) -> Round {
         let mut round = Round::default();
+        let is_silent = |seen: &Seen| matches!(seen, Seen::Silent(_) | Seen::Closed);
+        let answers = seen.iter().filter(|(_, seen)| !is_silent(seen));
+        let answers: BTreeSet<String> = answers.map(|(at, _)| at.named.clone()).collect();
+        let own_name = seen.iter().filter(|(at, _)| at.named == self.me.endpoint);
+        let has_own_name = own_name.count() == 1;
+        // Not every network lets a node reach itself by the address that others dial.
+        let is_own = |at: &Address| {
+            at.dialled == self.me.endpoint || has_own_name && at.named == self.me.endpoint
+        };
         for (at, seen) in seen {
             match seen {
-                // Not every network lets a node reach itself by the address that others dial.
-                Seen::Silent(_) if at == self.me.endpoint => {
+                Seen::Silent(_) | Seen::Closed if is_own(&at) => {
                     round.fresh.insert(self.me.key, (at, self.fresh()));
                 }
+                // Another family of addresses, or a card at which the node does not listen.
+                Seen::Closed if answers.contains(&at.named) => {}
+                Seen::Closed => round.silent.push((at, CLOSED.to_owned())),
                 Seen::Silent(reason) => round.silent.push((at, reason)),
                 Seen::Member(reason) => round.member = Some(format!("{at} {reason}")),
                 Seen::Fresh(fresh) => {
+                    round.copied = round.copied.take().or(self.copied(&round, &at, &fresh));
                     round.fresh.insert(fresh.candidate.key, (at, fresh));
                 }
             }
         }
         round
+    }
+
+    /// Which two processes run from copies of one directory, if `fresh` is one of them.
+    fn copied(&self, round: &Round, at: &Address, fresh: &Fresh) -> Option<String> {
+        let key = fresh.candidate.key;
+        let remedy = "one data directory is a copy of the other: stop the node that has the copy, and start it with an \
+                      empty one";
+        if key == self.me.key {
+            let is_own = fresh.process == self.process;
+            let key = short(key);
+            return (!is_own)
+                .then(|| format!("{at} and this node have the same key {key}: {remedy}"));
+        }
+        let (other, _) = round
+            .fresh
+            .get(&key)
+            .filter(|(_, f)| f.process != fresh.process)?;
+        let key = short(key);
+        Some(format!(
+            "{other} and {at} have the same key {key}: {remedy}"
+        ))
     }
 
     /// Before this node has agreed to a set: do all addresses belong to as many new nodes as are expected?
@@ -155,10 +219,7 @@ impl Formation {
             return wait(self.who_is_missing(round));
         }
         if !fresh.contains_key(&self.me.key) {
-            return wait(
-                "no address of --join is this node's; it waits for those to form the cluster, and joins it"
-                    .to_owned(),
-            );
+            return wait(ELSEWHERE.to_owned());
         }
         if fresh.len() > self.expect {
             return wait(format!(
@@ -225,8 +286,12 @@ impl Formation {
                 set[0].endpoint
             ));
         }
+        // A copy of the directory that runs at another address founds nothing.
+        if !round.fresh.contains_key(&self.me.key) {
+            return Step::Wait(ELSEWHERE.to_owned());
+        }
         let unasked = others.iter().filter(|(_, f)| f.agreed.is_empty());
-        let to: Vec<String> = unasked.map(|(at, _)| at.clone()).collect();
+        let to: Vec<Address> = unasked.map(|(at, _)| at.clone()).collect();
         match to.is_empty() {
             true => Step::Found,
             false => Step::Propose {
@@ -252,6 +317,12 @@ impl Formation {
         )
     }
 }
+
+const ELSEWHERE: &str =
+    "no address of --join is this node's; it waits for those to form the cluster, and joins it";
+
+/// In words that follow an address.
+pub(crate) const CLOSED: &str = "refused the connection";
 
 /// What to do about a set of which a directory is lost.
 const REMEDY: &str = "another data directory answers in its place. Start it with the one of that key; only if that one \

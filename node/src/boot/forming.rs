@@ -6,11 +6,11 @@ use std::io;
 
 use futures::future::join_all;
 use vineyard_env::Env;
-use vineyard_wire::NodeId;
 use vineyard_wire::peer::{Answer, Ask, Candidate, Join as JoinAsk};
+use vineyard_wire::{Code, NodeId};
 
-use crate::boot::admission::{ask_at, why_unreachable};
-use crate::boot::formation::{Formation, Seen, Step};
+use crate::boot::admission::{ask_at, copied, why_unreachable};
+use crate::boot::formation::{Address, Formation, Seen, Step};
 use crate::boot::node::Error;
 use crate::config::{Config, Join};
 use crate::front::lobby::WaitsFor;
@@ -24,7 +24,9 @@ enum Round {
         node: NodeId,
         epoch: u64,
     },
-    Seen(Vec<(String, Seen)>),
+    /// The member at this address has the key of this node's directory.
+    Copied(Address),
+    Seen(Vec<(Address, Seen)>),
 }
 
 /// Asks the addresses of `join` until this node is a member of the cluster that they form, or founds it.
@@ -55,6 +57,7 @@ pub(crate) async fn form(
                 let admitted = applicant.change(|identity| identity.is_admitted(node, epoch));
                 return admitted.await.map_err(Error::Disk);
             }
+            Round::Copied(at) => return Err(copied(&at.to_string())),
             Round::Seen(seen) => seen,
         };
         let reason = match act(applicant, formation, &dialer, seen).await? {
@@ -88,14 +91,20 @@ async fn act(
     applicant: &Applicant,
     formation: &std::cell::RefCell<Formation>,
     dialer: &Dialer,
-    seen: Vec<(String, Seen)>,
+    seen: Vec<(Address, Seen)>,
 ) -> Result<Acted, Error> {
     let step = formation.borrow_mut().round(seen);
     match step {
         Step::Wait(reason) => Ok(Acted::Waits(reason)),
         Step::Agree(set) => match applicant.agree(set).await {
             Ok(()) => Ok(Acted::Onward),
-            Err(status) => Err(Error::Disk(io::Error::other(status.to_string()))),
+            Err(status) if status.code == Code::IoError => {
+                Err(Error::Disk(io::Error::other(status.to_string())))
+            }
+            // It has agreed to what another node proposed meanwhile.
+            Err(status) => Ok(Acted::Waits(format!(
+                "not the set to agree to any more: {status}"
+            ))),
         },
         Step::Propose { set, to } => {
             let asked = to.iter().map(|at| propose(dialer, at, &set));
@@ -114,9 +123,9 @@ async fn act(
 }
 
 /// Why the node at this address does not agree; `None` if it does.
-async fn propose(dialer: &Dialer, at: &str, set: &[Candidate]) -> Option<String> {
+async fn propose(dialer: &Dialer, at: &Address, set: &[Candidate]) -> Option<String> {
     let ask = Ask::Form { set: set.to_vec() };
-    let asked = tokio::time::timeout(dialer.deadline(), dialer.ask(at, &ask));
+    let asked = tokio::time::timeout(dialer.deadline(), dialer.ask(&at.dialled, &ask));
     match asked.await {
         Ok(Ok((_, Answer::Agreed))) => None,
         Ok(Ok((_, Answer::Refused(status)))) => Some(format!("{at} refuses: {status}")),
@@ -129,63 +138,67 @@ async fn propose(dialer: &Dialer, at: &str, set: &[Candidate]) -> Option<String>
 /// Asks each address that `join` stands for now, all at once.
 async fn round(config: &Config, env: &Env, dialer: &Dialer, join: &Join, ask: &JoinAsk) -> Round {
     let addresses = addresses(env, join).await;
-    let asked = addresses.into_iter().map(|(named, found)| async move {
-        let seen = match found {
-            Ok(address) => see(config, dialer, &address, ask).await,
-            Err(error) => Ok(Seen::Silent(format!("it has no address: {error}"))),
+    let asked = addresses.into_iter().map(|(at, found)| async move {
+        let said = match found {
+            Ok(()) => see(config, dialer, &at.dialled, ask).await,
+            Err(error) => Said::Seen(Seen::Silent(format!("it has no address: {error}"))),
         };
-        (named, seen)
+        (at, said)
     });
     let mut all = Vec::new();
-    for (at, seen) in join_all(asked).await {
-        match seen {
-            Ok(seen) => all.push((at, seen)),
-            Err((node, epoch)) => return Round::Joined { node, epoch },
+    let mut copied = None;
+    for (at, said) in join_all(asked).await {
+        match said {
+            Said::Seen(seen) => all.push((at, seen)),
+            Said::Own => copied = Some(at),
+            Said::Joined(node, epoch) => return Round::Joined { node, epoch },
         }
     }
-    Round::Seen(all)
+    match copied {
+        Some(at) => Round::Copied(at),
+        None => Round::Seen(all),
+    }
 }
 
 /// Each address with what people call it. A name may stand for several, and for others in the next round.
-async fn addresses(env: &Env, join: &Join) -> Vec<(String, io::Result<String>)> {
+async fn addresses(env: &Env, join: &Join) -> Vec<(Address, io::Result<()>)> {
     let resolved = join.endpoints.iter().map(|named| async move {
+        let address = |dialled: &String| Address {
+            named: named.clone(),
+            dialled: dialled.clone(),
+        };
         match env.network.resolve(named).await {
-            Ok(found) if found.len() > 1 => {
-                let each = found.into_iter();
-                each.map(|address| (format!("{named} ({address})"), Ok(address)))
-                    .collect()
+            Ok(found) if found.is_empty() => {
+                vec![(address(named), Err(io::ErrorKind::NotFound.into()))]
             }
-            Ok(found) => vec![(
-                named.clone(),
-                found
-                    .into_iter()
-                    .next()
-                    .ok_or_else(|| io::ErrorKind::NotFound.into()),
-            )],
-            Err(error) => vec![(named.clone(), Err(error))],
+            Ok(found) => found.iter().map(|one| (address(one), Ok(()))).collect(),
+            Err(error) => vec![(address(named), Err(error))],
         }
     });
     join_all(resolved).await.into_iter().flatten().collect()
 }
 
-/// What is at one address; `Err` is this node's id and epoch in the cluster that admitted it.
-async fn see(
-    config: &Config,
-    dialer: &Dialer,
-    at: &str,
-    ask: &JoinAsk,
-) -> Result<Seen, (NodeId, u64)> {
+/// What is at one address.
+enum Said {
+    /// The cluster has admitted this node, with this id and epoch.
+    Joined(NodeId, u64),
+    /// A member that has this node's key.
+    Own,
+    Seen(Seen),
+}
+
+async fn see(config: &Config, dialer: &Dialer, at: &str, ask: &JoinAsk) -> Said {
     let asked = ask_at(dialer, at, ask, config.feature_level);
     let answered = tokio::time::timeout(config.limits.metadata_deadline, asked).await;
-    Ok(match answered {
-        Ok(Ok((answerer, Answer::Joined { node, epoch, .. }))) if answerer != node => {
-            return Err((node, epoch));
-        }
+    Said::Seen(match answered {
+        Ok(Ok((answerer, Answer::Joined { node, .. }))) if answerer == node => return Said::Own,
+        Ok(Ok((_, Answer::Joined { node, epoch, .. }))) => return Said::Joined(node, epoch),
         Ok(Ok((_, Answer::Fresh(fresh)))) => Seen::Fresh(fresh),
         Ok(Ok((_, Answer::Refused(status)))) => {
             Seen::Member(format!("does not admit this node yet: {status}"))
         }
         Ok(Ok((_, other))) => Seen::Silent(format!("not an answer to a join: {other:?}")),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Seen::Closed,
         Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
             Seen::Silent(format!("it refuses this node: {error}"))
         }

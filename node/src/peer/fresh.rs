@@ -36,7 +36,8 @@ impl Applicant {
                 key: identity.key,
                 endpoint: endpoint.to_owned(),
             };
-            RefCell::new(Formation::new(me, expect, identity.agreed.clone()))
+            let process = env.random.next_u64();
+            RefCell::new(Formation::new(me, process, expect, identity.agreed.clone()))
         });
         Self {
             env: env.clone(),

@@ -38,7 +38,12 @@ impl Net {
 
     /// From now on `name` stands for the machine `ip`.
     pub fn name(&self, name: &str, ip: &str) {
-        self.lock().names.insert(name.to_owned(), ip.to_owned());
+        self.name_all(name, vec![ip.to_owned()]);
+    }
+
+    /// From now on `name` stands for these machines.
+    pub fn name_all(&self, name: &str, ips: Vec<String>) {
+        self.lock().names.insert(name.to_owned(), ips);
     }
 
     /// The machine `ip` loses its power: nobody hears from it, and what it had open is forgotten.

@@ -314,6 +314,7 @@ fn fresh() -> Fresh {
         expect: 3,
         sees: vec![7, u128::MAX - 1],
         agreed: vec![candidate()],
+        process: 5,
     }
 }
 

@@ -171,14 +171,18 @@ fn answer() -> impl Strategy<Value = Answer> {
             candidate(),
             any::<u8>(),
             vec(any::<u128>(), 0..4),
-            vec(candidate(), 0..4)
+            vec(candidate(), 0..4),
+            any::<u64>()
         )
-            .prop_map(|(candidate, expect, sees, agreed)| Answer::Fresh(Fresh {
-                candidate,
-                expect,
-                sees,
-                agreed,
-            })),
+            .prop_map(
+                |(candidate, expect, sees, agreed, process)| Answer::Fresh(Fresh {
+                    candidate,
+                    expect,
+                    sees,
+                    agreed,
+                    process,
+                })
+            ),
     ]
 }
 

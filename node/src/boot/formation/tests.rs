@@ -15,18 +15,27 @@ fn at(key: u128) -> String {
     format!("n{}:9600", key >> 96)
 }
 
+fn address(named: &str, dialled: &str) -> Address {
+    let (named, dialled) = (named.to_owned(), dialled.to_owned());
+    Address { named, dialled }
+}
+
+fn of(key: u128) -> Address {
+    address(&at(key), &at(key))
+}
+
 fn node(key: u128, agreed: &[u128]) -> Formation {
     let agreed = agreed.iter().copied().map(candidate).collect();
-    Formation::new(candidate(key), 3, agreed)
+    Formation::new(candidate(key), 1, 3, agreed)
 }
 
 /// What a node says of itself.
-fn says(node: &Formation) -> (String, Seen) {
-    (at(node.me.key), Seen::Fresh(node.fresh()))
+fn says(node: &Formation) -> (Address, Seen) {
+    (of(node.me.key), Seen::Fresh(node.fresh()))
 }
 
-fn silent(key: u128) -> (String, Seen) {
-    (at(key), Seen::Silent("no route".to_owned()))
+fn silent(key: u128) -> (Address, Seen) {
+    (of(key), Seen::Silent("no route".to_owned()))
 }
 
 fn reason(step: Step) -> String {
@@ -58,7 +67,7 @@ fn the_lowest_founds_once_all_have_agreed() {
     nodes[0].agreed(set.clone());
     let seen = all(&nodes);
     let proposed = nodes[0].round(seen);
-    let to = vec![at(KEYS[1]), at(KEYS[2])];
+    let to = vec![of(KEYS[1]), of(KEYS[2])];
     assert_eq!(
         proposed,
         Step::Propose {
@@ -69,7 +78,7 @@ fn the_lowest_founds_once_all_have_agreed() {
     nodes[2].may_agree(&set).unwrap();
     nodes[2].agreed(set.clone());
     let seen = all(&nodes);
-    let to = vec![at(KEYS[1])];
+    let to = vec![of(KEYS[1])];
     assert_eq!(
         nodes[0].round(seen),
         Step::Propose {
@@ -125,7 +134,7 @@ fn nobody_proposes_before_all_see_the_same() {
 #[test]
 fn others_that_were_told_otherwise_are_named() {
     let [mut one, other, _] = gathered();
-    let fifth = Formation::new(candidate(KEYS[2]), 5, Vec::new());
+    let fifth = Formation::new(candidate(KEYS[2]), 1, 5, Vec::new());
     let own = says(&one);
     let said = reason(one.round(vec![own, says(&other), says(&fifth)]));
     assert!(
@@ -139,7 +148,7 @@ fn a_member_ends_the_formation_whatever_was_agreed() {
     for agreed in [&[][..], &KEYS] {
         let mut nodes = KEYS.map(|key| node(key, agreed));
         let mut seen: Vec<_> = nodes.iter().map(says).collect();
-        seen.push(("m:1".to_owned(), Seen::Member("is busy".to_owned())));
+        seen.push((address("m:1", "m:1"), Seen::Member("is busy".to_owned())));
         assert_eq!(nodes[0].round(seen), Step::Wait("m:1 is busy".to_owned()));
     }
 }
@@ -175,13 +184,14 @@ fn a_proposer_that_returns_goes_on_with_its_set() {
     let mut proposer = node(KEYS[0], &KEYS);
     // What else answers, or not, is of no matter any more.
     let stray = silent(3 << 96);
-    let step = proposer.round(vec![stray, says(&agreed), says(&late)]);
+    let own = says(&proposer);
+    let step = proposer.round(vec![own, stray, says(&agreed), says(&late)]);
     let Step::Propose { set, to } = step else {
         panic!("{step:?}")
     };
-    assert_eq!((keys(&set), to), (KEYS.to_vec(), vec![at(KEYS[2])]));
+    assert_eq!((keys(&set), to), (KEYS.to_vec(), vec![of(KEYS[2])]));
     // Another number expected today changes nothing.
-    let five = Formation::new(candidate(KEYS[0]), 5, set);
+    let five = Formation::new(candidate(KEYS[0]), 1, 5, set);
     assert_eq!(five.expect, 3);
 }
 
@@ -200,8 +210,77 @@ fn a_set_of_another_size_or_without_this_node_or_in_disorder_is_refused() {
 }
 
 #[test]
+fn addresses_of_one_name_are_nodes_of_their_own() {
+    let nodes = KEYS.map(|key| node(key, &KEYS));
+    let mut first = node(KEYS[0], &KEYS);
+    let of = |key: u128| address("all:9600", &at(key));
+    let mut seen: Vec<_> = nodes
+        .iter()
+        .map(|node| (of(node.me.key), says(node).1))
+        .collect();
+    seen[2].1 = Seen::Fresh(node(KEYS[2], &[]).fresh());
+    // Its own machine does not let it reach itself.
+    seen[0].1 = Seen::Closed;
+    let Step::Propose { to, .. } = first.round(seen.clone()) else {
+        panic!("one has not agreed yet")
+    };
+    assert_eq!(to, [of(KEYS[2])]);
+    assert_eq!(to[0].to_string(), "all:9600 (n9:9600)");
+    seen[2].1 = Seen::Fresh(nodes[2].fresh());
+    assert_eq!(first.round(seen), Step::Found);
+}
+
+#[test]
+fn a_closed_address_of_a_name_that_answers_elsewhere_does_not_count() {
+    let [mut one, other, third] = gathered();
+    let closed = |name: &str| (address(name, "[fd00::9]:9600"), Seen::Closed);
+    let seen = |name: &str| vec![says(&one), says(&other), says(&third), closed(name)];
+    let (of_another, of_third) = (seen("n5:9600"), seen(&at(KEYS[2])));
+    let said = reason(one.round(of_another));
+    assert!(
+        said.contains("n5:9600 ([fd00::9]:9600) does not answer: refused the connection"),
+        "{said}"
+    );
+    assert!(matches!(one.round(of_third), Step::Agree(_)));
+    // What does not answer at all may be a member.
+    let mut seen = KEYS.map(|key| says(&node(key, &[]))).to_vec();
+    let unknown = Seen::Silent("no route".to_owned());
+    seen.push((address(&at(KEYS[2]), "[fd00::9]:9600"), unknown));
+    let said = reason(one.round(seen));
+    assert!(said.contains("no route"), "{said}");
+}
+
+#[test]
+fn a_copy_of_a_directory_founds_nothing() {
+    let nodes = KEYS.map(|key| node(key, &KEYS));
+    let seen: Vec<_> = nodes.iter().map(says).collect();
+    let set = nodes[0].agreed.clone();
+    let mut copy = Formation::new(candidate(KEYS[0]), 2, 3, set);
+    let said = reason(copy.round(seen.clone()));
+    assert!(
+        said.contains("n7:9600 and this node have the same key 00000007"),
+        "{said}"
+    );
+    // Nor while the other is away, unless it has the other's address.
+    copy.me.endpoint = "n6:9600".to_owned();
+    let said = reason(copy.round([vec![silent(KEYS[0])], seen[1..].to_vec()].concat()));
+    assert!(
+        said.contains("no address of --join is this node's"),
+        "{said}"
+    );
+    // Those that see both say so.
+    let mut first = node(KEYS[1], &[]);
+    let said = [seen, vec![(of(6 << 96), says(&copy).1)]].concat();
+    let said = reason(first.round(said));
+    assert!(
+        said.contains("n7:9600 and n6:9600 have the same key 00000007"),
+        "{said}"
+    );
+}
+
+#[test]
 fn one_node_that_is_expected_alone_founds_at_once() {
-    let mut one = Formation::new(candidate(KEYS[0]), 1, Vec::new());
+    let mut one = Formation::new(candidate(KEYS[0]), 1, 1, Vec::new());
     let seen = |one: &Formation| vec![says(one)];
     let said = seen(&one);
     let Step::Agree(set) = one.round(said) else {
@@ -257,7 +336,7 @@ fn no_two_found_whatever_order_things_happen_in() {
             }
             if draw(4) == 0 {
                 let again = draw(5) as usize;
-                nodes[again] = Formation::new(candidate(keys[again]), 3, disks[again].clone());
+                nodes[again] = Formation::new(candidate(keys[again]), 1, 3, disks[again].clone());
             }
         }
         assert!(u32::count_ones(founders) <= 1, "seed {seed}: {founders:b}");

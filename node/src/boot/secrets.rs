@@ -148,7 +148,13 @@ impl Secrets {
             return Followed::Unknown;
         };
         known.older = Some((old, rotation.until_unix_ms));
-        known.given = None;
+        // A given one of a later rotation is what others take until this node has followed that one.
+        if known
+            .given
+            .is_some_and(|given| given == new || given == old)
+        {
+            known.given = None;
+        }
         if known.current == new {
             return Followed::NoNews;
         }
@@ -283,6 +289,29 @@ pub(crate) mod tests {
         };
         assert_eq!(stranger.follow(&later), Followed::Replaced);
         assert_eq!(stranger.current(), new);
+    }
+
+    #[test]
+    fn a_given_token_is_called_with_until_its_rotation_is_followed() {
+        let (one, first) = rotation();
+        let (two, hidden) = rotate(&one, &random(2));
+        let second = Rotation {
+            hidden,
+            until_unix_ms: 2_000,
+        };
+        let member = secrets(OLD);
+        member.give(two);
+        assert_eq!(member.follow(&first), Followed::Replaced);
+        assert_eq!(member.to_call_with(), [one, two]);
+        assert_eq!(member.follow(&second), Followed::Replaced);
+        assert_eq!(member.to_call_with(), [two]);
+        assert_eq!(member.valid(), [two, one]);
+        // An older one that was given is not valid for ever.
+        let member = secrets(two);
+        member.give(one);
+        member.follow(&second);
+        assert_eq!(member.to_call_with(), [two]);
+        assert_eq!(member.valid(), [two, one]);
     }
 
     #[test]

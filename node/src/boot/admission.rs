@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use tokio::time::Instant;
 use vineyard_env::Env;
 use vineyard_raft::features;
 use vineyard_wire::NodeId;
@@ -20,6 +21,7 @@ use crate::config::{Config, Join};
 use crate::front::lobby::WaitsFor;
 use crate::peer::dial::Dialer;
 use crate::peer::fresh::Applicant;
+use crate::peer::handshake::UNKNOWN_SECRET;
 
 /// The identity on the disk, or a new one that was saved when this returns.
 pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Result<Identity, Error> {
@@ -68,7 +70,7 @@ pub(crate) async fn load_or_create_identity(config: &Config, env: &Env) -> Resul
 
 /// Makes the applicant a member of the cluster that its token names: retries until the cluster admits it, or, if it was
 /// told how many to expect, until they have formed the cluster. `waits_for` says why it is no member yet. Ends with an
-/// error at a refusal that a retry cannot change.
+/// error at a refusal that a retry cannot change, once no other address has taken the token.
 pub(crate) async fn admit(
     config: &Config,
     env: &Env,
@@ -107,8 +109,11 @@ async fn join(
     };
     let mut said = BTreeMap::new();
     let mut pause = config.limits.join_retry;
+    let began = Instant::now();
     loop {
         let mut reasons = Vec::new();
+        let mut is_known = false;
+        let mut refusal: Option<(String, String)> = None;
         for at in &told.endpoints {
             let asked = ask_at(&dialer, at, &ask, config.feature_level);
             let mut is_reached = true;
@@ -120,14 +125,16 @@ async fn join(
                     let admitted = applicant.change(|identity| identity.is_admitted(node, epoch));
                     return admitted.await.map_err(Error::Disk);
                 }
-                Ok(Ok((_, Answer::Fresh(_)))) => "waits for its cluster to form".to_owned(),
-                Ok(Ok((_, Answer::Refused(status)))) => format!("does not admit it yet: {status}"),
-                Ok(Ok((_, other))) => format!("not an answer to a join: {other:?}"),
+                Ok(Ok((_, answer))) => {
+                    is_known = true;
+                    why_not_joined(&answer)
+                }
                 Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                    return Err(Error::Refused {
-                        endpoint: at.clone(),
-                        reason: error.to_string(),
-                    });
+                    let reason = error.to_string();
+                    if refusal.is_none() || reason != UNKNOWN_SECRET {
+                        refusal = Some((at.clone(), reason.clone()));
+                    }
+                    format!("refuses this node: {reason}")
                 }
                 Ok(Err(error)) => {
                     is_reached = false;
@@ -148,6 +155,13 @@ async fn join(
             reasons.push(format!("{at} {reason}"));
             waits_for.set(reasons.join("; "));
         }
+        if let Some((endpoint, reason)) = refusal
+            && !is_known
+            && (reason != UNKNOWN_SECRET
+                || began.elapsed() + pause > config.limits.unknown_secret_retried)
+        {
+            return Err(Error::Refused { endpoint, reason });
+        }
         tokio::time::sleep(pause).await;
         pause = (2 * pause).min(config.limits.join_retry_max);
     }
@@ -157,6 +171,15 @@ async fn join(
 pub(crate) fn copied(at: &str) -> Error {
     Error::Copied {
         reason: format!("the member at {at} has the same key as this node"),
+    }
+}
+
+/// In words that follow an address.
+fn why_not_joined(answer: &Answer) -> String {
+    match answer {
+        Answer::Fresh(_) => "waits for its cluster to form".to_owned(),
+        Answer::Refused(status) => format!("does not admit it yet: {status}"),
+        other => format!("not an answer to a join: {other:?}"),
     }
 }
 
@@ -194,3 +217,6 @@ async fn save(identity: &Identity, env: &Env) -> Result<(), Error> {
     let saved = identity.save(env.disk.as_ref()).await;
     saved.map_err(Error::Disk)
 }
+
+#[cfg(test)]
+mod tests;

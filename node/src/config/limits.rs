@@ -64,6 +64,8 @@ pub struct Limits {
     /// The longest pause between two such rounds; the first is `join_retry`, and each is twice the one before.
     pub places_retry_max: Duration,
 
+    /// For so long a node asks again whose token all have refused: a member may lag behind a rotation of the token.
+    pub unknown_secret_retried: Duration,
     /// A request that took longer is logged, with what it waited for. Time that the caller asked to wait does not
     /// count.
     pub slow_request: Duration,
@@ -170,6 +172,7 @@ impl Default for Limits {
             turn_items_max: 4096,
 
             mailbox_capacity: 1024,
+            unknown_secret_retried: Duration::from_secs(2),
             ipc_connections_max: 16_384,
             rpc_connections_max: 16_384,
             unregistered_max: 4096,

@@ -17,6 +17,10 @@ use crate::boot::secrets::{self, Secret, Secrets};
 /// Upper bound of a handshake message; a longer frame is refused.
 const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
 
+/// The refusal of a node that has another secret. It may not have heard of a rotation of the token yet.
+pub(crate) const UNKNOWN_SECRET: &str =
+    "the secret here is not the one of the cluster that answered";
+
 /// What both sides must agree on.
 #[derive(Clone)]
 pub(crate) struct Credentials {
@@ -81,7 +85,7 @@ pub(crate) async fn dial(
     let Some(secret) = mine.secrets.valid().into_iter().find(is_theirs) else {
         return Err(denied(match mine.secrets.is_of_replaced(is_theirs) {
             true => secrets::OTHER_REPLACED,
-            false => "the secret here is not the one of the cluster that answered",
+            false => UNKNOWN_SECRET,
         }));
     };
     let proof = *proof(&secret, Side::Dialler, &hello, &theirs).as_bytes();

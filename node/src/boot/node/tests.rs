@@ -317,6 +317,10 @@ fn a_mistyped_token_ends_the_start_and_leaves_nothing_behind() {
                 endpoints: vec![test_node.node.endpoint().to_owned()],
                 token: token.to_string(),
             }),
+            limits: Limits {
+                unknown_secret_retried: Duration::ZERO,
+                ..Limits::default()
+            },
             ..Config::new(
                 folder.path().join("data"),
                 folder.path().join("sock").display().to_string(),

@@ -11,7 +11,7 @@ use crate::context::NodeContext;
 /// Follows the replicated state until the node stops.
 pub(crate) async fn follow(node: Rc<NodeContext>) {
     let mut changes = node.meta.subscribe();
-    rotation::heed(&node).await;
+    rotation::heed(&node);
     while let Some(update) = changes.next().await {
         let followed = match update {
             Update::Events { events, .. } => {
@@ -27,6 +27,6 @@ pub(crate) async fn follow(node: Rc<NodeContext>) {
             return;
         }
         registration::heed_successor(&node);
-        rotation::heed(&node).await;
+        rotation::heed(&node);
     }
 }

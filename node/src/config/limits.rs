@@ -53,6 +53,8 @@ pub struct Limits {
     /// Pause after an accept that failed, for example because the process has no descriptors left.
     pub accept_pause: Duration,
     /// Pause between two looks whether the Unix socket's file is still there.
+    /// Pause before a record of this node that the disk did not take is saved again.
+    pub save_retry: Duration,
     pub socket_check: Duration,
     /// Pause between two log lines about too many connections of one kind.
     pub full_said_every: Duration,
@@ -162,6 +164,7 @@ impl Default for Limits {
             accept_pause: Duration::from_millis(50),
             socket_check: Duration::from_secs(2),
             full_said_every: Duration::from_secs(60),
+            save_retry: Duration::from_secs(1),
             join_retry: Duration::from_millis(500),
             leaderless_after: Duration::from_secs(3),
             places_retry_max: Duration::from_secs(4),

@@ -22,7 +22,7 @@ pub(super) async fn rotate_token(session: &Session, grace_ms: u64) -> Result<Rep
         .confirm(node.config.limits.metadata_deadline)
         .await;
     confirmed.map_err(failure::from_raft)?;
-    rotation::heed(node).await;
+    rotation::heed(node);
     let last = node.meta.state().rotation().copied();
     let old = node.credentials.secrets.current();
     let (_, hidden) = secrets::rotate(&old, node.env.random.as_ref());
@@ -42,7 +42,7 @@ pub(super) async fn rotate_token(session: &Session, grace_ms: u64) -> Result<Rep
         }
         Err(error) => return Err(failure::from_raft(error)),
     }
-    rotation::heed(node).await;
+    rotation::heed(node);
     tracing::warn!(grace_ms, "the token was rotated");
     Ok(status::token_of(node))
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use vineyard_node::config::Limits;
 
 mod look;
 mod named;
@@ -246,8 +247,8 @@ pub(crate) enum TokenVerb {
     },
     /// Another token for the node's cluster; the one before is valid for a while more
     Rotate {
-        /// For how long, as in 90s, 10m or 24h
-        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
+        /// For how long, as in 90s, 10m or 24h; 720h at most
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = grace)]
         grace: std::time::Duration,
     },
     /// A token for a cluster that is yet to be founded, by `vineyardd --found` or --expect; asks no node
@@ -363,6 +364,16 @@ pub(crate) fn want_json(args: &[OsString]) -> bool {
         is_value = ["--format", "--output", "-o"].contains(&&*word);
     }
     false
+}
+
+fn grace(text: &str) -> Result<std::time::Duration, String> {
+    let grace_max = Limits::default().grace_max;
+    let hours = grace_max.as_secs() / 3600;
+    let given = duration(text)?;
+    match given <= grace_max {
+        true => Ok(given),
+        false => Err(format!("the old token is valid for {hours}h more at most")),
+    }
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {

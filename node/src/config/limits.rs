@@ -50,24 +50,26 @@ pub struct Limits {
     pub stats_deadline: Duration,
     /// Silence of a node between two of its questions on one connection, after which the connection is closed.
     pub peer_idle_deadline: Duration,
+    /// How long the token of before may be valid after a rotation.
+    pub grace_max: Duration,
+    /// Pause before a record of this node that the disk did not take is saved again.
+    pub save_retry: Duration,
     /// Pause after an accept that failed, for example because the process has no descriptors left.
     pub accept_pause: Duration,
     /// Pause between two looks whether the Unix socket's file is still there.
-    /// Pause before a record of this node that the disk did not take is saved again.
-    pub save_retry: Duration,
     pub socket_check: Duration,
     /// Pause between two log lines about too many connections of one kind.
     pub full_said_every: Duration,
     /// Pause between the first two rounds of a `--join` that no node answered. It doubles with each round.
     pub join_retry: Duration,
     pub join_retry_max: Duration,
+    /// For so long a node asks again whose token all have refused: a member may lag behind a rotation of the token.
+    pub unknown_secret_retried: Duration,
     /// A node that has heard of no leader for so long asks other nodes where the members are.
     pub leaderless_after: Duration,
     /// The longest pause between two such rounds; the first is `join_retry`, and each is twice the one before.
     pub places_retry_max: Duration,
 
-    /// For so long a node asks again whose token all have refused: a member may lag behind a rotation of the token.
-    pub unknown_secret_retried: Duration,
     /// A request that took longer is logged, with what it waited for. Time that the caller asked to wait does not
     /// count.
     pub slow_request: Duration,
@@ -161,21 +163,22 @@ impl Default for Limits {
             stop_deadline: Duration::from_secs(5),
             stats_deadline: Duration::from_secs(1),
             peer_idle_deadline: Duration::from_secs(60),
+            grace_max: Duration::from_secs(30 * 24 * 60 * 60),
+            save_retry: Duration::from_secs(1),
             accept_pause: Duration::from_millis(50),
             socket_check: Duration::from_secs(2),
             full_said_every: Duration::from_secs(60),
-            save_retry: Duration::from_secs(1),
             join_retry: Duration::from_millis(500),
             leaderless_after: Duration::from_secs(3),
             places_retry_max: Duration::from_secs(4),
             join_retry_max: Duration::from_secs(4),
+            unknown_secret_retried: Duration::from_secs(2),
 
             slow_request: Duration::from_secs(1),
 
             turn_items_max: 4096,
 
             mailbox_capacity: 1024,
-            unknown_secret_retried: Duration::from_secs(2),
             ipc_connections_max: 16_384,
             rpc_connections_max: 16_384,
             unregistered_max: 4096,

@@ -3,6 +3,8 @@
 //! Promise: no secret is in the log, and of two rotations at once one is refused. The old token is valid for the time
 //! of grace.
 
+use std::time::Duration;
+
 use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::{Command, Refusal};
 use vineyard_wire::{Reply, Status};
@@ -16,6 +18,13 @@ use crate::session::Session;
 pub(super) async fn rotate_token(session: &Session, grace_ms: u64) -> Result<Reply, Status> {
     let node = &session.node;
     on_the_socket(session)?;
+    let grace_max = node.config.limits.grace_max;
+    if Duration::from_millis(grace_ms) > grace_max {
+        return Err(Status::invalid(format!(
+            "the old token can be valid for at most {} h more: ask for a shorter grace",
+            grace_max.as_secs() / 3600
+        )));
+    }
     // The new secret is hidden by the one that all have, so this node must not lag.
     let confirmed = node
         .meta
@@ -45,4 +54,31 @@ pub(super) async fn rotate_token(session: &Session, grace_ms: u64) -> Result<Rep
     rotation::heed(node);
     tracing::warn!(grace_ms, "the token was rotated");
     Ok(status::token_of(node))
+}
+
+#[cfg(test)]
+mod tests {
+    use vineyard_wire::Request;
+
+    use super::*;
+    use crate::config::Limits;
+    use crate::testing::with_node;
+
+    #[test]
+    fn a_grace_has_an_upper_bound() {
+        with_node(Limits::default(), async |test_node| {
+            let mut local = test_node.ipc().await;
+            local.register().await;
+            let before = test_node.node.token();
+            let bound = Limits::default().grace_max.as_millis() as u64;
+            let grace_ms = bound + 1;
+            let refused = local.ask(&Request::RotateToken { grace_ms }).await;
+            let message = refused["message"].as_str().unwrap_or_default();
+            assert!(message.contains("at most 720 h"), "{refused}");
+            assert_eq!(test_node.node.token(), before);
+            let grace_ms = bound;
+            let rotated = local.ask(&Request::RotateToken { grace_ms }).await;
+            assert_eq!(rotated["type"], "token_reply", "{rotated}");
+        });
+    }
 }

@@ -4,12 +4,13 @@
 //! no sessions. A node that calls is answered only if this one is to form a cluster with it.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use vineyard_env::{Env, Listener, LocalListener, Stream};
 use vineyard_wire::opening::{OPENING_BYTES, Opening};
 use vineyard_wire::{Code, Status};
@@ -79,7 +80,7 @@ impl Lobby {
         local: &mut dyn LocalListener,
     ) -> Infallible {
         let limits = &self.0.limits;
-        let mut answers = JoinSet::new();
+        let mut answers = Answers::default();
         loop {
             // Both streams are refused alike; a handle to memory is never passed here.
             let accepted = tokio::select! {
@@ -87,12 +88,11 @@ impl Lobby {
                 accepted = network.accept() => accepted.map(Caller::Tcp),
                 accepted = local.accept() => accepted.map(Caller::Unix),
             };
-            while answers.try_join_next().is_some() {}
             match accepted {
-                Ok(_) if answers.len() >= limits.refusals_max => {}
                 Ok(caller) => {
                     let desk = self.0.clone();
-                    answers.spawn_local(async move {
+                    answers.make_room(limits.refusals_max).await;
+                    answers.add(async move {
                         let answered = caller.answer(&desk);
                         // A caller that leaves, or says nothing, is owed nothing.
                         let deadline = desk.limits.register_deadline;
@@ -105,6 +105,31 @@ impl Lobby {
                 }
             }
         }
+    }
+}
+
+/// The callers that are being answered, the oldest first.
+#[derive(Default)]
+struct Answers {
+    tasks: JoinSet<()>,
+    order: VecDeque<AbortHandle>,
+}
+
+impl Answers {
+    /// Closes the oldest until there are fewer than `max`: each is answered within moments, unless it says nothing.
+    async fn make_room(&mut self, max: usize) {
+        while self.tasks.try_join_next().is_some() {}
+        self.order.retain(|one| !one.is_finished());
+        while self.tasks.len() >= max
+            && let Some(oldest) = self.order.pop_front()
+        {
+            oldest.abort();
+            self.tasks.join_next().await;
+        }
+    }
+
+    fn add(&mut self, answer: impl Future<Output = ()> + 'static) {
+        self.order.push_back(self.tasks.spawn_local(answer));
     }
 }
 
@@ -164,4 +189,53 @@ where
     let read = async { while stream.read(&mut rest).await.is_ok_and(|bytes| bytes > 0) {} };
     tokio::time::timeout(parting, read).await.ok();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+    use vineyard_wire::Request;
+
+    use super::*;
+    use crate::boot::identity::Identity;
+    use crate::boot::token::Token;
+    use crate::system;
+    use crate::testing::Caller as Client;
+
+    #[test]
+    fn a_caller_is_answered_though_idle_ones_hold_all_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("sock").display().to_string();
+        let data_dir = folder.path().join("data");
+        let env = system::env(&data_dir).unwrap();
+        let mut config = Config::new(data_dir, socket.clone());
+        config.limits.refusals_max = 3;
+        LocalSet::new().block_on(&system::runtime().unwrap(), async {
+            let mut network = env.network.listen("127.0.0.1:0").await.unwrap();
+            let mut local = env.local.listen(&socket, 0o600).await.unwrap();
+            let endpoint = network.address();
+            let identity = Identity::join(&env, &Token::draw(env.random.as_ref()));
+            let applicant = Rc::new(Applicant::new(&env, identity, &endpoint, None));
+            let waits_for = WaitsFor::default();
+            let lobby = Lobby::new(&config, &env, &endpoint, &waits_for, &applicant);
+            let calls = async {
+                let mut idle = Vec::new();
+                for _ in 0..5 {
+                    idle.push(env.network.connect(&endpoint).await.unwrap());
+                }
+                let stream = env.network.connect(&endpoint).await.unwrap();
+                let mut client = Client { stream };
+                let reply = client.ask(&Request::Clear).await;
+                let message = reply["message"].as_str().unwrap_or_default();
+                assert!(message.starts_with("joining: "), "{reply}");
+                // The oldest one is closed.
+                assert_eq!(idle[0].read(&mut [0]).await.unwrap(), 0);
+            };
+            tokio::select! {
+                biased;
+                () = calls => {}
+                never = lobby.keep(&mut *network, &mut *local) => match never {},
+            }
+        });
+    }
 }

@@ -19,7 +19,7 @@ use vineyard_tests::{http, wait};
 use crate::ledger;
 
 const PIECE_BYTES: usize = 64 << 10;
-/// Of the 16 MiB a quarter is kept back.
+/// Of the 16 MiB six are kept back.
 const SHORT_BYTES: u64 = 3 << 20;
 const SAID_WITHIN: Duration = Duration::from_secs(5);
 /// What nobody is to read.
@@ -108,11 +108,11 @@ fn a_full_disk_refuses_with_figures_and_goes_on_when_it_has_room() {
     });
     let refused = refused.unwrap().to_string();
     assert!(
-        refused.contains("MiB free, 4 MiB kept back on the file system of the data directory"),
+        refused.contains("MiB free, 6 MiB kept back on the file system of the data directory"),
         "{refused}"
     );
     let ready = wait::until("the check to say it", SAID_WITHIN, || disk_check(&node)).unwrap();
-    assert!(ready.contains("4 MiB kept back"), "{ready}");
+    assert!(ready.contains("6 MiB kept back"), "{ready}");
     let status = node.ctl_ok(&["status"]).unwrap();
     assert!(status.contains("is short of room"), "{status}");
     let events = wait::until("the event", SAID_WITHIN, || {

@@ -2,6 +2,7 @@
 //!
 //! A file is written under a temporary name, in pieces; each piece is synced, and then the thread rests for as long as
 //! that took, so that half of the device's time is left to the log. Then it gets its name, and the folder is synced.
+//! None is begun that would leave less room than the log and sled need to go on.
 //!
 //! Promise: that of `vineyard_env::Files`. A write that fails leaves nothing that takes room; what a crash cut off is
 //! removed at the next start.
@@ -19,6 +20,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use vineyard_env::{Done, Files};
+
+use super::SEGMENT_BYTES;
+use super::sled::patience::{self, Measure};
 
 const PIECE_BYTES: usize = 1 << 20;
 const REST_MAX: Duration = Duration::from_millis(50);
@@ -41,7 +45,7 @@ enum Job {
 impl Folder {
     /// Makes the folder if it is not there, and removes what an earlier process did not finish. One process at a time
     /// may have it open.
-    pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(path: PathBuf, measure: Measure) -> io::Result<Self> {
         if !path.try_exists()? {
             fs::create_dir(&path)?;
             if let Some(parent) = path.parent() {
@@ -60,6 +64,7 @@ impl Folder {
         let (jobs, queue) = mpsc::channel();
         let shelf = Shelf {
             path: path.clone(),
+            measure,
             closing: closing.clone(),
         };
         let worker = std::thread::Builder::new()
@@ -127,6 +132,7 @@ impl Drop for Folder {
 /// What the thread has.
 struct Shelf {
     path: PathBuf,
+    measure: Measure,
     closing: Arc<AtomicBool>,
 }
 
@@ -145,16 +151,22 @@ impl Shelf {
     }
 
     fn write(&self, number: u64, bytes: &[u8]) -> io::Result<()> {
-        let draft = self.path.join(format!("{number}{DRAFT}"));
-        let written = self.write_draft(&draft, bytes).and_then(|()| {
-            fs::rename(&draft, at(&self.path, number))?;
-            File::open(&self.path)?.sync_all()
-        });
-        if written.is_err() {
+        patience::check(&self.measure, bytes.len() as u64 + SEGMENT_BYTES)?;
+        let folder = File::open(&self.path)?;
+        let (draft, file) = (
+            self.path.join(format!("{number}{DRAFT}")),
+            at(&self.path, number),
+        );
+        let named = self.write_draft(&draft, bytes);
+        if let Err(error) = named.and_then(|()| fs::rename(&draft, &file)) {
             // It may not even have been made.
             fs::remove_file(&draft).ok();
+            return Err(error);
         }
-        written
+        // A file that is not durable must not take the room of the next.
+        folder
+            .sync_all()
+            .inspect_err(|_| drop(fs::remove_file(&file)))
     }
 
     fn write_draft(&self, draft: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -184,20 +196,26 @@ fn number_of(name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use vineyard_env::DiskRoom;
+
     use super::super::conformance::write;
     use super::*;
+
+    fn open(path: &Path) -> Folder {
+        Folder::open(path.to_owned(), Arc::new(|| Ok(None))).unwrap()
+    }
 
     #[test]
     fn what_was_not_finished_is_removed_and_what_is_not_ours_is_not() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("files");
-        let folder = Folder::open(path.clone()).unwrap();
+        let folder = open(&path);
         write(&folder, 7, b"seven").unwrap();
         drop(folder);
         for name in ["8.new", "notes", "x.new"] {
             fs::write(path.join(name), "").unwrap();
         }
-        let folder = Folder::open(path.clone()).unwrap();
+        let folder = open(&path);
         assert_eq!(folder.list().unwrap(), [7]);
         let mut names: Vec<_> = fs::read_dir(&path)
             .unwrap()
@@ -212,7 +230,7 @@ mod tests {
     fn a_file_that_cannot_be_written_leaves_the_others_and_nothing_of_itself() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("files");
-        let folder = Folder::open(path.clone()).unwrap();
+        let folder = open(&path);
         write(&folder, 1, b"one").unwrap();
         // A folder stands where the second goes.
         fs::create_dir_all(path.join("2").join("in the way")).unwrap();
@@ -221,5 +239,24 @@ mod tests {
         write(&folder, 3, b"three").unwrap();
         assert_eq!(folder.read(1).unwrap(), b"one");
         assert_eq!(folder.read(3).unwrap(), b"three");
+    }
+
+    /// What names a file is written while the one before it is still there.
+    #[test]
+    fn a_file_that_would_leave_too_little_room_is_refused_and_takes_none() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("files");
+        let bytes = vec![7; 100];
+        for (free_bytes, fits) in [((6 << 20) + 99, false), ((6 << 20) + 100, true)] {
+            let room = DiskRoom {
+                free_bytes,
+                total_bytes: 1 << 30,
+            };
+            let folder = Folder::open(path.clone(), Arc::new(move || Ok(Some(room)))).unwrap();
+            let refused = write(&folder, 1, &bytes).err().map(|error| error.kind());
+            let full = Some(io::ErrorKind::StorageFull);
+            assert_eq!(refused, if fits { None } else { full });
+            assert_eq!(fs::read_dir(&path).unwrap().count(), usize::from(fits));
+        }
     }
 }

@@ -15,7 +15,7 @@
 mod descriptors;
 mod files;
 pub(crate) mod journal;
-mod patience;
+pub(super) mod patience;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -91,7 +91,7 @@ impl SledDisk {
         let db = config
             .open()
             .map_err(|error| in_use(path, into_io(error)))?;
-        let folder = Folder::open(path.join(FILES))?;
+        let folder = Folder::open(path.join(FILES), measure.clone())?;
         let closing = Arc::<AtomicBool>::default();
         let spares = Spares::new(take, closing.clone());
         let writer = Writer::recover(db.clone(), path, log, sync, spares, measure.clone())?;
@@ -151,7 +151,7 @@ impl Disk for SledDisk {
     }
 
     fn room(&self) -> io::Result<Option<DiskRoom>> {
-        (self.measure)().map(Some)
+        (self.measure)()
     }
 }
 

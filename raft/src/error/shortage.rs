@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use vineyard_env::DiskRoom;
 
-/// Kept back at most, but for a larger snapshot, bytes.
+use crate::disk::{SEGMENT_BYTES, SLED_BYTES};
+
+/// Kept back at most, but for a large snapshot, bytes.
 const KEPT_MAX: u64 = 64 << 20;
 /// The part of a small file system that is kept back.
 const KEPT_DIVISOR: u64 = 4;
@@ -18,10 +20,12 @@ pub struct Shortage {
 }
 
 impl Shortage {
-    /// Whether there is less room than is kept back. A snapshot always has to fit; the last one had `snapshot_bytes`.
+    /// Whether there is less room than is kept back. Another snapshot always has to fit while the last one, of
+    /// `snapshot_bytes`, is there, and beside it a segment of the log and what sled writes.
     pub(crate) fn of(room: DiskRoom, snapshot_bytes: u64) -> Option<Self> {
         let share = room.total_bytes / KEPT_DIVISOR;
-        let kept_bytes = KEPT_MAX.min(share).max(snapshot_bytes);
+        let needed = snapshot_bytes.saturating_add(SEGMENT_BYTES + SLED_BYTES);
+        let kept_bytes = KEPT_MAX.min(share).max(needed);
         let free_bytes = room.free_bytes;
         (free_bytes < kept_bytes).then_some(Self {
             free_bytes,
@@ -54,14 +58,16 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_is_kept_at_most_64_mib_and_one_snapshot_at_least() {
+    fn a_quarter_is_kept_at_most_64_mib_and_room_for_a_snapshot_at_least() {
         for (free, total, snapshot, expected) in [
             (64, 1000, 0, None),
             (63, 1000, 0, Some(64)),
-            (4, 16, 0, None),
-            (3, 16, 0, Some(4)),
-            (90, 1000, 100, Some(100)),
-            (100, 1000, 100, None),
+            (8, 32, 0, None),
+            (7, 32, 0, Some(8)),
+            (6, 16, 0, None),
+            (5, 16, 0, Some(6)),
+            (105, 1000, 100, Some(106)),
+            (106, 1000, 100, None),
         ] {
             assert_eq!(shortage(free, total, snapshot), expected, "{free} {total}");
         }

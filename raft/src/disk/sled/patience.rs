@@ -13,29 +13,34 @@ use nix::sys::statvfs::statvfs;
 use vineyard_env::DiskRoom;
 
 use super::descriptors;
+use crate::disk::SLED_BYTES;
 
 /// Between two looks whether there is enough again.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// More than sled writes of a group, or to flush, bytes.
-const SLED_BYTES: u64 = 2 << 20;
 
 /// Tells how much room there is. Tests fill the disk.
-pub(super) type Measure = Arc<dyn Fn() -> io::Result<DiskRoom> + Send + Sync>;
+pub(crate) type Measure = Arc<dyn Fn() -> io::Result<Option<DiskRoom>> + Send + Sync>;
 
-/// The room on the file system of `path`.
-pub(super) fn measure(path: &Path) -> io::Result<DiskRoom> {
+/// The room on the file system of `path`; `None` if that does not say how large it is.
+pub(super) fn measure(path: &Path) -> io::Result<Option<DiskRoom>> {
     let found = statvfs(path)?;
     let bytes = |blocks| found.fragment_size().saturating_mul(blocks);
-    Ok(DiskRoom {
+    let room = DiskRoom {
         free_bytes: bytes(found.blocks_available()),
         total_bytes: bytes(found.blocks()),
-    })
+    };
+    Ok(said(room))
+}
+
+/// Some file systems have no size, as ramfs, and say 0.
+fn said(room: DiskRoom) -> Option<DiskRoom> {
+    (room.total_bytes > 0).then_some(room)
 }
 
 /// Says that there is no room for `bytes` more and what sled may write. If nobody knows, the write itself will say.
-pub(super) fn check(measure: &Measure, bytes: u64) -> io::Result<()> {
+pub(crate) fn check(measure: &Measure, bytes: u64) -> io::Result<()> {
     match measure() {
-        Ok(room) if room.free_bytes < bytes.saturating_add(SLED_BYTES) => {
+        Ok(Some(room)) if room.free_bytes < bytes.saturating_add(SLED_BYTES) => {
             Err(io::ErrorKind::StorageFull.into())
         }
         _ => Ok(()),
@@ -86,5 +91,22 @@ pub(super) fn patiently<T>(
                 return done;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_a_size_bounds_nothing() {
+        let room = |total_bytes| DiskRoom {
+            free_bytes: 0,
+            total_bytes,
+        };
+        assert_eq!(said(room(0)), None);
+        assert_eq!(said(room(1)), Some(room(1)));
+        let unbounded: Measure = Arc::new(|| Ok(None));
+        check(&unbounded, u64::MAX).unwrap();
     }
 }

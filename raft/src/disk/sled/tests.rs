@@ -31,7 +31,7 @@ fn machine(take: Take) -> Machine {
         free_bytes: u64::MAX,
         total_bytes: u64::MAX,
     };
-    let measure = Arc::new(move || Ok(room));
+    let measure = Arc::new(move || Ok(Some(room)));
     Machine { take, measure }
 }
 

@@ -21,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::damaged;
 use super::record::{self, Record};
+use crate::disk::SEGMENT_BYTES;
 
 const MAGIC: &[u8; 8] = b"vyjrnl02";
 const HEADER_BYTES: usize = 32;
@@ -28,7 +29,7 @@ const CHECKED_BYTES: usize = 24;
 const RECORDS_AT: u64 = 4096;
 /// The file's size, bytes; it grows with a group that does not fit, and shrinks when it is used again. Written once, so
 /// that a record changes no metadata: its sync is then one write of the device, not two.
-pub(super) const ROOM_BYTES: u64 = 4 << 20;
+pub(super) const ROOM_BYTES: u64 = SEGMENT_BYTES;
 /// The segment is full when the records end beyond this, bytes. What is left holds a group of ordinary size.
 const FULL_AT: u64 = ROOM_BYTES - (256 << 10);
 const DRAFT: &str = "new";

@@ -11,10 +11,10 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 fn open_with_room(path: &Path, free_bytes: &Arc<AtomicU64>) -> SledDisk {
     let free = free_bytes.clone();
     let measure = move || {
-        Ok(DiskRoom {
+        Ok(Some(DiskRoom {
             free_bytes: free.load(Ordering::SeqCst),
             total_bytes: 1 << 30,
-        })
+        }))
     };
     let machine = Machine {
         take: Box::new(descriptors::take),

@@ -4,7 +4,8 @@
 //! The thread writes a group of batches into the journal and syncs that; then the batches' callbacks are told. The
 //! journal keeps the entries of the raft log by itself, and sled takes all else, which it writes when it will. When a
 //! segment of the journal is full, sled is flushed and synced, and the next one begins: what a crash kept sled from
-//! writing is given to it again at the next start. sled's own `flush` costs more than twice as much, does not survive a
+//! writing is given to it again at the next start. What lacks room for sled waits in memory, and in the journal
+//! (`later`). sled's own `flush` costs more than twice as much, does not survive a
 //! power loss on Linux, and `flush_async` can hang. After one failure nothing is written any more; a lack of
 //! descriptors or of room is none, the writer waits for them.
 #![allow(
@@ -15,12 +16,14 @@
 mod descriptors;
 mod files;
 pub(crate) mod journal;
+mod later;
 pub(super) mod patience;
 mod queue;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -36,6 +39,7 @@ use super::folder::Folder;
 use descriptors::{Spares, Take};
 use files::Files;
 use journal::live::{Live, LogKeys, is_of};
+use later::Later;
 use patience::Measure;
 use queue::Write;
 use writer::{Sync, Writer};
@@ -58,6 +62,7 @@ pub struct SledDisk {
     folder: Folder,
     measure: Measure,
     live: Arc<Mutex<Live>>,
+    later: Arc<Mutex<Later>>,
     writes: Option<mpsc::Sender<Write>>,
     writer: Option<JoinHandle<()>>,
     closing: Arc<AtomicBool>,
@@ -95,7 +100,7 @@ impl SledDisk {
         let closing = Arc::<AtomicBool>::default();
         let spares = Spares::new(take, closing.clone());
         let writer = Writer::recover(db.clone(), path, log, sync, spares, measure.clone())?;
-        let live = writer.live();
+        let (live, later) = (writer.live(), writer.later());
         let (writes, queue) = mpsc::channel();
         let writer = std::thread::Builder::new()
             .name("disk".to_owned())
@@ -105,6 +110,7 @@ impl SledDisk {
             folder,
             measure,
             live,
+            later,
             writes: Some(writes),
             writer: Some(writer),
             closing,
@@ -119,6 +125,11 @@ impl Disk for SledDisk {
             return live.get(key);
         }
         drop(live);
+        // Held until sled was read: what leaves it is in sled.
+        let later = later::lock(&self.later);
+        if let Some(said) = later.get(key) {
+            return Ok(said);
+        }
         let value = self.db.get(key).map_err(into_io)?;
         Ok(value.map(|value| value.to_vec()))
     }
@@ -128,10 +139,14 @@ impl Disk for SledDisk {
             return Ok(Vec::new());
         }
         let mut pairs = journal::lock(&self.live).scan(from, to)?;
+        let later = later::lock(&self.later);
+        let mut in_sled = BTreeMap::new();
         for pair in self.db.range(from..to) {
             let (key, value) = pair.map_err(into_io)?;
-            pairs.push((key.to_vec(), value.to_vec()));
+            in_sled.insert(key.to_vec(), value.to_vec());
         }
+        later.change(&mut in_sled, from, to);
+        pairs.extend(in_sled);
         pairs.sort_unstable();
         Ok(pairs)
     }

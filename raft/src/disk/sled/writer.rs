@@ -17,6 +17,7 @@ use super::files::{Files, Step};
 use super::into_io;
 use super::journal::live::{Live, LogKeys, are_alone_in};
 use super::journal::{self, Journal, Mark, before};
+use super::later::{self, Later};
 use super::patience::{self, For, Measure};
 use super::queue::{GROUP_BYTES_MAX, Write, gather};
 
@@ -34,7 +35,9 @@ pub(super) struct Writer {
     marks: sled::Tree,
     keys: LogKeys,
     journal: Journal,
-    /// The one that is durable.
+    /// What sled lacks of it for want of room.
+    later: Arc<Mutex<Later>>,
+    /// The mark that is durable.
     mark: Mark,
     sync: Sync,
     spares: Spares,
@@ -81,6 +84,7 @@ impl Writer {
             marks,
             keys,
             journal,
+            later: Arc::default(),
             mark: mark.unwrap_or(begun),
             sync,
             spares,
@@ -107,6 +111,10 @@ impl Writer {
                 self.journal.show(at, [group].into_iter());
             }
             self.sync(Step::Journalled)?;
+        }
+        if !is_new && !left.is_empty() && patience::check(&self.measure, 0).is_err() {
+            self.put_off(left.iter());
+            return Ok(());
         }
         left.iter().try_for_each(|batch| self.apply(batch))?;
         if is_new {
@@ -138,6 +146,11 @@ impl Writer {
         self.journal.live()
     }
 
+    /// What sled does not have yet, for readers.
+    pub(super) fn later(&self) -> Arc<Mutex<Later>> {
+        self.later.clone()
+    }
+
     pub(super) fn write_until_closed(mut self, queue: &mpsc::Receiver<Write>) {
         let mut failed: Option<String> = None;
         while let Ok(first) = queue.recv() {
@@ -145,8 +158,12 @@ impl Writer {
             let mut all = group.iter().flat_map(|write| &write.batch).peekable();
             let changes = all.peek().is_some();
             let for_sled = all.any(|change| !are_alone_in(&self.keys, change));
+            let mut given = false;
             if changes {
-                attempt(&mut failed, || self.write_group(&group, for_sled));
+                attempt(&mut failed, || {
+                    given = self.write_group(&group, for_sled)?;
+                    Ok(())
+                });
             }
             for write in group {
                 write.tell(match &failed {
@@ -156,7 +173,7 @@ impl Writer {
             }
             // A group that changes nothing only says that those before it are durable: the reserve stays as it is.
             if changes {
-                attempt(&mut failed, || self.tidy(for_sled));
+                attempt(&mut failed, || self.tidy(given));
                 self.spares.top_up();
             }
         }
@@ -170,12 +187,13 @@ impl Writer {
         std::mem::forget(self);
     }
 
-    fn write_group(&mut self, group: &[Write], for_sled: bool) -> io::Result<()> {
+    /// Returns whether sled was given something.
+    fn write_group(&mut self, group: &[Write], for_sled: bool) -> io::Result<bool> {
         // Before anything is written: a group that must wait has changed nothing.
         self.spares.fill()?;
         let batches = || group.iter().map(|write| &write.batch);
         let grows_by = self.journal.grows_by(batches());
-        if for_sled || grows_by > 0 {
+        if grows_by > 0 {
             let measure = &self.measure;
             let check = || patience::check(measure, grows_by);
             self.spares.wait_out(For::DescriptorsAndRoom, check)?;
@@ -192,22 +210,62 @@ impl Writer {
             Ok(at)
         })?;
         self.journal.show(at, batches());
-        self.spares.lend();
-        batches().try_for_each(|batch| self.apply(batch))
+        let waits = !later::lock(&self.later).is_empty();
+        if !for_sled && !waits {
+            return Ok(false);
+        }
+        let has_room = patience::check(&self.measure, 0).is_ok();
+        if has_room {
+            self.spares.lend();
+            self.catch_up()?;
+            batches().try_for_each(|batch| self.apply(batch))?;
+        } else if for_sled {
+            self.put_off(batches());
+        }
+        Ok(has_room)
+    }
+
+    /// Keeps what is for sled until there is room. It is durable, and bounded by what the journal takes without room.
+    fn put_off<'a>(&self, batches: impl Iterator<Item = &'a Batch>) {
+        let mut later = later::lock(&self.later);
+        if later.is_empty() {
+            tracing::warn!("the disk waits for room: until then the journal alone is written");
+        }
+        for batch in batches {
+            later.push(self.for_sled(batch).cloned().collect());
+        }
+    }
+
+    /// Gives sled what was put off.
+    fn catch_up(&self) -> io::Result<()> {
+        // Only this thread changes it; readers need not wait for sled.
+        let put_off = later::lock(&self.later).batches().to_vec();
+        if put_off.is_empty() {
+            return Ok(());
+        }
+        put_off.iter().try_for_each(|batch| self.apply(batch))?;
+        later::lock(&self.later).clear();
+        tracing::info!("the disk has room again");
+        Ok(())
+    }
+
+    fn for_sled<'a>(&self, batch: &'a Batch) -> impl Iterator<Item = &'a Change> {
+        let changes = batch.iter();
+        changes.filter(|change| !are_alone_in(&self.keys, change))
     }
 
     /// Lets sled take what is for it.
     fn apply(&self, batch: &Batch) -> io::Result<()> {
-        let for_sled = batch
-            .iter()
-            .filter(|change| !are_alone_in(&self.keys, change));
-        apply(&self.db, &for_sled.collect::<Vec<_>>())
+        apply(&self.db, &self.for_sled(batch).collect::<Vec<_>>())
     }
 
-    /// What nobody waits for.
-    fn tidy(&mut self, for_sled: bool) -> io::Result<()> {
-        if for_sled {
+    /// What nobody waits for. Not before sled has all that it is to have.
+    fn tidy(&mut self, given: bool) -> io::Result<()> {
+        if given {
             self.sync(Step::Applied)?;
+        }
+        if !later::lock(&self.later).is_empty() {
+            return Ok(());
         }
         // A segment that is full is gone on with for as long as there is no room for the next.
         match self.journal.is_full() && self.has_room_to_roll() {

@@ -153,7 +153,7 @@ impl Segment {
     /// By how many bytes a record of `group` makes the file longer, about.
     pub(super) fn grows_by<'a>(&self, group: impl Iterator<Item = &'a Batch>) -> u64 {
         let end = self.end + record::bytes_of(group);
-        end.saturating_sub(ROOM_BYTES)
+        end.saturating_sub(self.end.max(ROOM_BYTES))
     }
 
     pub(super) fn generation(&self) -> u64 {

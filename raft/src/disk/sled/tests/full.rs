@@ -10,9 +10,16 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(10);
 /// A disk whose free room the test sets.
 fn open_with_room(path: &Path, free_bytes: &Arc<AtomicU64>) -> SledDisk {
     let free = free_bytes.clone();
+    open_measured(path, move || free.load(Ordering::SeqCst))
+}
+
+fn open_measured(
+    path: &Path,
+    free_bytes: impl Fn() -> u64 + Send + std::marker::Sync + 'static,
+) -> SledDisk {
     let measure = move || {
         Ok(Some(DiskRoom {
-            free_bytes: free.load(Ordering::SeqCst),
+            free_bytes: free_bytes(),
             total_bytes: 1 << 30,
         }))
     };
@@ -29,27 +36,80 @@ fn entry(number: usize, bytes: usize) -> Batch {
 }
 
 #[test]
-fn what_is_for_sled_waits_for_room_and_what_fits_into_the_segment_does_not() {
+fn what_is_for_sled_needs_no_room_to_be_durable_and_sled_gets_it_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (live, copy) = (folder.path().join("live"), folder.path().join("copy"));
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let disk = open_with_room(&live, &free);
+    let before = ["a", "c", "d", "e"].map(|key| put(key, "0"));
+    commit(&disk, before.to_vec()).unwrap();
+    free.store(0, Ordering::SeqCst);
+    let mut mixed = entry(1, 100);
+    mixed.push(put("a", "1"));
+    commit(&disk, mixed).unwrap();
+    let others = vec![
+        Change::Delete(b"c".to_vec()),
+        Change::DeleteRange(b"d".to_vec(), b"f".to_vec()),
+        put("e", "1"),
+    ];
+    commit(&disk, others).unwrap();
+    copy_folder(&live, &copy);
+    let in_sled = |disk: &SledDisk, key| disk.db.get(key).unwrap().map(|value| value.to_vec());
+    assert_eq!(in_sled(&disk, "a"), Some(b"0".to_vec()));
+    let pairs = |disk: &SledDisk| {
+        let found = disk.scan(b"a", b"~").unwrap();
+        for (key, value) in &found {
+            assert_eq!(disk.get(key).unwrap().as_ref(), Some(value));
+        }
+        assert_eq!(disk.get(b"c").unwrap().or(disk.get(b"d").unwrap()), None);
+        found.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    let expected = [b"a".as_slice(), b"b/0001", b"e"];
+    assert_eq!(pairs(&disk), expected);
+    assert_eq!(
+        pairs(&open_with_room(&copy, &free)),
+        expected,
+        "after a crash"
+    );
+    assert_eq!(pairs(&open_again(&copy)), expected);
+    free.store(u64::MAX, Ordering::SeqCst);
+    commit(&disk, Vec::new()).unwrap();
+    commit(&disk, entry(1, 100)).unwrap();
+    assert_eq!(in_sled(&disk, "a"), Some(b"1".to_vec()));
+    assert_eq!(in_sled(&disk, "c"), None);
+    assert_eq!(pairs(&disk), expected);
+    drop(disk);
+    assert_eq!(pairs(&open_again(&live)), expected);
+}
+
+#[test]
+fn a_group_that_makes_its_segment_longer_waits_for_room() {
     let folder = tempfile::tempdir().unwrap();
     let free = Arc::new(AtomicU64::new(u64::MAX));
-    let disk = open_with_room(folder.path(), &free);
-    free.store(0, Ordering::SeqCst);
-    commit(&disk, entry(1, 100)).unwrap();
+    let (looks, looked) = mpsc::channel();
+    let measured = free.clone();
+    let disk = open_measured(folder.path(), move || {
+        // The test may have ended.
+        looks.send(()).ok();
+        measured.load(Ordering::SeqCst)
+    });
+    free.store(2 << 20, Ordering::SeqCst);
     let (told, outcome) = mpsc::sync_channel(1);
     disk.commit(
-        vec![put("a", "1")],
+        entry(1, 5 << 20),
         Box::new(move |result| told.send(result).unwrap()),
     );
-    let early = outcome.recv_timeout(Duration::from_millis(100));
-    assert!(early.is_err(), "it waits: {early:?}");
-    assert_eq!(disk.get(b"a").unwrap(), None);
-    free.store(u64::MAX, Ordering::SeqCst);
+    for _ in 0..2 {
+        looked.recv_timeout(WRITTEN_WITHIN).unwrap();
+    }
+    assert!(outcome.try_recv().is_err(), "it waits");
+    assert_eq!(disk.get(b"b/0001").unwrap(), None);
+    // Enough for this one, and too little for the next segment.
+    free.store(4 << 20, Ordering::SeqCst);
     outcome.recv_timeout(WRITTEN_WITHIN).unwrap().unwrap();
-    commit(&disk, entry(2, 100)).unwrap();
-    drop(disk);
-    let disk = open_again(folder.path());
-    assert_eq!(disk.get(b"a").unwrap().as_deref(), Some(&b"1"[..]));
-    assert_eq!(disk.scan(b"b/", b"b0").unwrap().len(), 2);
+    // What the file has grown by is not counted again.
+    free.store((2 << 20) + 4096, Ordering::SeqCst);
+    commit(&disk, entry(1, 1)).unwrap();
 }
 
 #[test]
@@ -132,7 +192,7 @@ fn a_disk_that_is_closed_waits_for_no_room() {
     free.store(0, Ordering::SeqCst);
     let (told, outcome) = mpsc::sync_channel(1);
     disk.commit(
-        vec![put("a", "1")],
+        entry(2, 5 << 20),
         Box::new(move |result| told.send(result).unwrap()),
     );
     drop(disk);
@@ -140,6 +200,5 @@ fn a_disk_that_is_closed_waits_for_no_room() {
     let copy = folder.path().join("copy");
     copy_folder(&live, &copy);
     let disk = open(&copy).unwrap();
-    assert_eq!(disk.get(b"a").unwrap(), None);
     assert_eq!(disk.scan(b"b/", b"b0").unwrap().len(), 1);
 }

@@ -168,6 +168,12 @@ impl Journal {
         lock(&self.live).take(self.last.generation(), at, group);
     }
 
+    /// The oldest segment that holds something of the log.
+    pub(super) fn oldest_needed(&self) -> u64 {
+        let oldest = lock(&self.live).oldest();
+        oldest.unwrap_or(self.last.generation())
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.last.is_full()
     }
@@ -191,10 +197,9 @@ impl Journal {
         }
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = next.file();
         self.last = next;
-        let first = lock(&self.live).oldest().unwrap_or(generation);
         Ok(Mark {
             goes_on: generation,
-            first,
+            first: self.oldest_needed(),
         })
     }
 }

@@ -268,15 +268,25 @@ impl Writer {
             return Ok(());
         }
         // A segment that is full is gone on with for as long as there is no room for the next.
-        match self.journal.is_full() && self.has_room_to_roll() {
+        match self.journal.is_full() && self.has_room_to_roll()? {
             true => self.checkpoint(),
             false => Ok(()),
         }
     }
 
-    fn has_room_to_roll(&self) -> bool {
-        let bytes = self.journal.bytes_to_roll(self.mark.first);
-        patience::check(&self.measure, bytes).is_ok()
+    fn has_room_to_roll(&mut self) -> io::Result<bool> {
+        let has_room = |writer: &Self| {
+            let bytes = writer.journal.bytes_to_roll(writer.mark.first);
+            patience::check(&writer.measure, bytes).is_ok()
+        };
+        let first = self.journal.oldest_needed().min(self.mark.goes_on);
+        let has_died = first > self.mark.first;
+        if has_room(self) || !has_died || patience::check(&self.measure, 0).is_err() {
+            return Ok(has_room(self));
+        }
+        // Segments are needed no more that were when the mark was written. Once it says so, one is used again.
+        self.flush(Mark { first, ..self.mark })?;
+        Ok(has_room(self))
     }
 
     /// Begins the next segment, and makes what sled has of those before it durable.

@@ -183,6 +183,33 @@ fn a_full_segment_is_gone_on_with_until_there_is_room_for_the_next() {
 }
 
 #[test]
+fn a_segment_that_has_died_since_the_last_mark_is_used_again_when_there_is_no_room_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let disk = open_with_room(folder.path(), &free);
+    let has = |segment: &str| folder.path().join("log").join(segment).exists();
+    let fill = |first| {
+        for number in first..first + 10 {
+            commit(&disk, entry(number, 400 << 10)).unwrap();
+        }
+        // What follows a group has been done when the next is written.
+        for number in first + 10..first + 12 {
+            commit(&disk, entry(number, 1)).unwrap();
+        }
+    };
+    fill(0);
+    assert!(has("1") && has("2"));
+    let all = Change::DeleteRange(b"b/".to_vec(), b"b/0012".to_vec());
+    commit(&disk, vec![all]).unwrap();
+    free.store(3 << 20, Ordering::SeqCst);
+    fill(12);
+    assert!(has("3") && !has("1"));
+    drop(disk);
+    let found = open_again(folder.path()).scan(b"b/", b"b0").unwrap();
+    assert_eq!(found.len(), 12);
+}
+
+#[test]
 fn a_disk_that_is_closed_waits_for_no_room() {
     let folder = tempfile::tempdir().unwrap();
     let live = folder.path().join("live");

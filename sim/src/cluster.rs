@@ -385,6 +385,8 @@ impl Cluster {
         };
         let well = slots.iter().filter(is_well);
         let well: BTreeSet<usize> = well.map(|(number, _)| *number).collect();
+        let paused = slots.iter().filter(|(_, slot)| slot.paused);
+        let paused = paused.map(|(number, _)| *number).collect();
         let pairs = slots
             .keys()
             .flat_map(|one| slots.keys().map(|other| (*one, *other)));
@@ -394,6 +396,7 @@ impl Cluster {
             now_ms: self.world.now_ms(),
             cuts: cuts.collect(),
             well,
+            paused,
         }
     }
 

@@ -60,7 +60,6 @@ pub(super) async fn rotate_token(session: &Session, grace_ms: u64) -> Result<Rep
 mod tests {
     use vineyard_wire::Request;
 
-    use super::*;
     use crate::config::Limits;
     use crate::testing::with_node;
 

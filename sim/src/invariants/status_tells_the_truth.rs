@@ -18,6 +18,7 @@ pub struct Truth {
     pub now_ms: u64,
     /// Nodes that run, and are neither paused nor without a disk.
     pub well: BTreeSet<usize>,
+    pub paused: BTreeSet<usize>,
     /// Directed, of all machines: what the first sends does not reach the second before the cut ends.
     pub cuts: BTreeSet<(usize, usize)>,
 }
@@ -39,6 +40,9 @@ pub struct StatusTellsTheTruth {
     /// When bytes arrived last that a cut had held back, by sender and receiver. The sender may have ended since.
     held_back: BTreeMap<(usize, usize), u64>,
     cuts: BTreeSet<(usize, usize)>,
+    /// When a node went on after a pause: what it was sent before has waited in its sockets.
+    went_on: BTreeMap<usize, u64>,
+    paused: BTreeSet<usize>,
     /// As a node said them last.
     voters: Vec<usize>,
 }
@@ -51,6 +55,9 @@ impl StatusTellsTheTruth {
         let healed = self.cuts.difference(&truth.cuts);
         self.held_back.extend(healed.map(|cut| (*cut, now)));
         self.cuts.clone_from(&truth.cuts);
+        let went_on = self.paused.difference(&truth.paused);
+        self.went_on.extend(went_on.map(|number| (*number, now)));
+        self.paused.clone_from(&truth.paused);
         let may = truth.well.iter();
         let may = may.filter(|number| may_agree(**number, &self.voters, truth));
         self.majority.extend(may.map(|number| (*number, now)));
@@ -70,7 +77,8 @@ impl StatusTellsTheTruth {
                 )),
             };
         };
-        if recent(self.held_back.get(&(leader, number))) {
+        let held_back = self.held_back.get(&(leader, number));
+        if recent(held_back) || recent(self.went_on.get(&number)) {
             return Ok(());
         }
         if !recent(self.majority.get(&number)) {
@@ -130,6 +138,7 @@ mod tests {
             now_ms,
             well: well.iter().copied().collect(),
             cuts: cuts.iter().copied().collect(),
+            paused: BTreeSet::new(),
         }
     }
 
@@ -149,6 +158,24 @@ mod tests {
             judge.observe(2, &led, &truth(0, &[1, 2], &[])).unwrap();
             judge.pass(&truth(100, &[1, 2], &[(1, 2)]));
             judge.pass(&truth(cut_until, &[2], &[]));
+            judge.observe(2, &led, &truth(4_000, &[2], &[]))
+        };
+        told(2_000).unwrap();
+        assert!(told(500).is_err());
+    }
+
+    #[test]
+    fn what_waited_for_a_paused_node_is_told_when_it_goes_on() {
+        let led = says(Some(1), 0);
+        let told = |paused_until: u64| {
+            let mut judge = StatusTellsTheTruth::default();
+            judge.observe(2, &led, &truth(0, &[1, 2], &[])).unwrap();
+            let paused = Truth {
+                paused: [2].into(),
+                ..truth(100, &[1], &[])
+            };
+            judge.pass(&paused);
+            judge.pass(&truth(paused_until, &[2], &[]));
             judge.observe(2, &led, &truth(4_000, &[2], &[]))
         };
         told(2_000).unwrap();

@@ -211,11 +211,14 @@ impl Command {
         }
     }
 
-    /// Whether it makes the state larger for a client. What nodes need to start, to come and to go does not count.
-    pub(crate) fn grows(&self) -> bool {
+    /// Whether it makes the state larger for a client. What nodes need to start, to come and to go does not count, nor
+    /// do new places of blobs that are known: a drain makes these.
+    pub(crate) fn grows(&self, is_known: impl Fn(ObjectId) -> bool) -> bool {
         match self {
-            Self::Persist { .. }
-            | Self::Publish { .. }
+            Self::Persist { records, blobs } => {
+                !records.is_empty() || blobs.iter().any(|blob| !is_known(blob.id))
+            }
+            Self::Publish { .. }
             | Self::SetAttributes { .. }
             | Self::Label { .. }
             | Self::PutName { .. } => true,

@@ -228,3 +228,20 @@ fn what_became_of_a_blob_has_the_bytes_of_the_option_it_was() {
         "and one more"
     );
 }
+
+#[test]
+fn new_places_of_known_blobs_make_the_state_no_larger() {
+    let blob = BlobRow {
+        id: ObjectId(7),
+        size: 1,
+        checksum: None,
+        locations: [InstanceId(2)].into(),
+        lost: Lost::No,
+    };
+    let places = Command::Persist {
+        records: Vec::new(),
+        blobs: vec![blob],
+    };
+    assert!(!places.grows(|blob| blob == ObjectId(7)));
+    assert!(places.grows(|_| false));
+}

@@ -41,6 +41,7 @@ impl Driver {
     /// What the disk lacks, if the command would use up what is kept back.
     pub(super) fn shortage_for(&self, command: &Command) -> Option<Shortage> {
         let shortage = **self.shared.shortage.load();
-        shortage.filter(|_| command.grows())
+        let state = self.shared.state.load();
+        shortage.filter(|_| command.grows(|blob| state.blob(blob).is_some()))
     }
 }

@@ -4,6 +4,7 @@
 //! used, so no two processes of a node have the same instance id.
 
 use std::io;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -18,6 +19,9 @@ use crate::boot::token::{SECRET_BYTES, Token};
 use crate::config::Join;
 use crate::context::NodeContext;
 use crate::peer::handshake::Credentials;
+
+/// Longer than a disk with room takes.
+const SAVED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The only key on the disk that does not belong to the raft group.
 const KEY: &[u8] = b"\x00identity";
@@ -164,6 +168,19 @@ impl Identity {
         let token: Token = join?.token.parse().ok()?;
         let is_other = token.cluster == self.cluster && token.secret != self.secret;
         (is_other && !self.has_replaced(&token)).then_some(token)
+    }
+
+    /// As `save`, but for a limited time: a process that starts or ends must not wait for room for ever.
+    pub(crate) async fn save_or_give_up(&self, disk: &dyn Disk) -> io::Result<()> {
+        let saved = tokio::time::timeout(SAVED_WITHIN, self.save(disk)).await;
+        saved.unwrap_or_else(|_| {
+            let reason = format!(
+                "the node's identity was not written within {} s; look whether the file system of the data directory \
+                 has room",
+                SAVED_WITHIN.as_secs()
+            );
+            Err(io::Error::new(io::ErrorKind::TimedOut, reason))
+        })
     }
 
     /// Returns once the record is durable.

@@ -125,10 +125,8 @@ impl Node {
         let identity = identity
             .reborn(env.random.as_ref())
             .ok_or(Error::NoBootLeft)?;
-        identity
-            .save(env.disk.as_ref())
-            .await
-            .map_err(Error::Disk)?;
+        let saved = identity.save_or_give_up(env.disk.as_ref()).await;
+        saved.map_err(Error::Disk)?;
         let context = assemble(config, env, identity, node, endpoint).await?;
         let started = Self {
             tasks: tend(&context),

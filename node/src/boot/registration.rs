@@ -231,7 +231,8 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
         removed: matches!(error, RaftError::Refused(Refusal::Removed { .. })),
         ..node.identity_now()
     };
-    if let Err(error) = refused.save(node.env.disk.as_ref()).await {
+    // A disk that has no room must not keep the process from ending.
+    if let Err(error) = refused.save_or_give_up(node.env.disk.as_ref()).await {
         tracing::error!(%error, "could not save that the cluster refused this node");
     }
     error

@@ -109,3 +109,31 @@ fn a_member_tells_an_old_token_from_one_that_it_does_not_know() {
     assert_eq!(given("another", 9), None);
     assert_eq!(given("00ff", 9).unwrap().secret, [9; SECRET_BYTES]);
 }
+
+/// A disk that has no room writes nothing, and says nothing.
+struct Full(std::sync::Mutex<Vec<vineyard_env::Done>>);
+
+impl Disk for Full {
+    fn get(&self, _: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn scan(&self, _: &[u8], _: &[u8]) -> io::Result<Vec<vineyard_env::Pair>> {
+        Ok(Vec::new())
+    }
+
+    fn commit(&self, _: Batch, done: vineyard_env::Done) {
+        self.0.lock().unwrap().push(done);
+    }
+
+    fn files(&self) -> &dyn vineyard_env::Files {
+        &vineyard_env::NoFiles
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_without_room_is_not_waited_for_for_ever() {
+    let full = Full(std::sync::Mutex::default());
+    let late = identity().save_or_give_up(&full).await.unwrap_err();
+    assert!(late.to_string().contains("has room"), "{late}");
+}

@@ -229,3 +229,42 @@ fn a_disk_that_is_closed_waits_for_no_room() {
     let disk = open(&copy).unwrap();
     assert_eq!(disk.scan(b"b/", b"b0").unwrap().len(), 1);
 }
+
+/// The bytes of the files below a folder; one that has just gone has none.
+fn bytes_below(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let bytes = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => bytes_below(&entry.path()),
+        _ => entry.metadata().map_or(0, |found| found.len()),
+    };
+    entries.flatten().map(bytes).sum()
+}
+
+#[test]
+fn snapshots_and_their_names_go_on_in_what_room_the_files_leave() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    // The first segment takes four of them, and sled one.
+    let measure = move || (26u64 << 20).saturating_sub(bytes_below(&path));
+    let disk = open_measured(folder.path(), measure);
+    let image = vec![7; 6 << 20];
+    let name = |number: u64| commit(&disk, vec![put("manifest", &number.to_string())]);
+    for number in 1..3 {
+        conformance::write(disk.files(), number, &image).unwrap();
+        name(number).unwrap();
+    }
+    for number in 3..6 {
+        let refused = conformance::write(disk.files(), number, &image).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        let key = format!("b/{number:04}").into_bytes();
+        commit(&disk, entry(number as usize, 1000)).unwrap();
+        commit(&disk, vec![Change::Delete(key)]).unwrap();
+        disk.files().remove(number - 2);
+        conformance::write(disk.files(), number, &image).unwrap();
+        name(number).unwrap();
+    }
+    assert_eq!(disk.files().list().unwrap(), [4, 5]);
+    assert_eq!(disk.get(b"manifest").unwrap().as_deref(), Some(&b"5"[..]));
+}

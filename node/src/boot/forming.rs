@@ -206,3 +206,57 @@ async fn see(config: &Config, dialer: &Dialer, at: &str, ask: &JoinAsk) -> Said 
         Err(_) => Seen::Silent("it did not answer in time".to_owned()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::LocalSet;
+    use vineyard_wire::peer::Fresh;
+
+    use super::*;
+    use crate::boot::identity::Identity;
+    use crate::boot::token::Token;
+    use crate::system;
+
+    #[test]
+    fn a_proposal_that_comes_too_late_is_waited_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let env = system::env(folder.path()).unwrap();
+        let mut identity = Identity::join(&env, &Token::draw(env.random.as_ref()));
+        identity.key = 1;
+        let dialer = Dialer::new(
+            &env,
+            identity.credentials(&env),
+            std::time::Duration::from_secs(1),
+        );
+        let applicant = Applicant::new(&env, identity, "n1:1", Some(3));
+        let formation = applicant.formation().unwrap();
+        let candidate = |key: u128| Candidate {
+            key,
+            endpoint: format!("n{key}:1"),
+        };
+        let own = formation.borrow().fresh();
+        let seen = [1, 2, 3].map(|key| {
+            let fresh = Fresh {
+                candidate: candidate(key),
+                sees: vec![1, 2, 3],
+                ..own.clone()
+            };
+            let (named, dialled) = (format!("n{key}:1"), format!("n{key}:1"));
+            (Address { named, dialled }, Seen::Fresh(fresh))
+        });
+        let others = [0, 1, 2].map(candidate).to_vec();
+        LocalSet::new().block_on(&system::runtime().unwrap(), async {
+            // The disk takes the agreement to another set while this node is about to propose.
+            let (agreed, acted) = tokio::join!(
+                applicant.agree(others.clone()),
+                act(&applicant, formation, &dialer, seen.to_vec()),
+            );
+            agreed.unwrap();
+            let Acted::Waits(reason) = acted.unwrap() else {
+                panic!("it has agreed to another set")
+            };
+            assert!(reason.contains("it has agreed to form"), "{reason}");
+        });
+        assert_eq!(formation.borrow().fresh().agreed, others);
+    }
+}

@@ -61,6 +61,18 @@ pub struct Platter {
 /// A state of a disk, kept elsewhere.
 pub struct Copied(Table, BTreeMap<u64, Arc<Vec<u8>>>);
 
+impl Copied {
+    /// Whether there is a value that contains `text`.
+    pub fn has(&self, text: &str) -> bool {
+        self.0.values().any(|value| contains(value, text))
+    }
+}
+
+fn contains(value: &[u8], text: &str) -> bool {
+    let text = text.as_bytes();
+    value.windows(text.len()).any(|part| part == text)
+}
+
 struct Inner {
     who: String,
     chance: Chance,
@@ -174,10 +186,7 @@ impl Platter {
         let queued = inner.queue.iter().map(|(_, batch, _)| batch);
         let written = inner.written.iter().map(|(_, batch)| batch);
         let has = |change: &Change| match change {
-            Change::Put(_, value) => {
-                let text = text.as_bytes();
-                value.windows(text.len()).any(|part| part == text)
-            }
+            Change::Put(_, value) => contains(value, text),
             _ => false,
         };
         queued.chain(written).flatten().any(has)

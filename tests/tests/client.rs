@@ -199,6 +199,8 @@ macro_rules! use_every_verb {
         assert!($wait!(client.leave_cluster(true)).is_err());
         assert!($wait!(client.recover_cluster(None)).is_err());
         assert_eq!($wait!(client.token()).is_ok(), client.is_ipc());
+        assert_eq!($wait!(client.join_token()).is_ok(), client.is_ipc());
+        assert!($wait!(client.rotate_token(Duration::MAX)).is_err());
         $wait!(client.sync_meta()).unwrap();
         $wait!(client.debug()).unwrap();
 
@@ -266,6 +268,8 @@ macro_rules! call_one {
             "recover_cluster" => $wait!(client.recover_cluster(None)).map(drop),
             "list_events" => $wait!(client.list_events(0, 1)).map(drop),
             "token" => $wait!(client.token()).map(drop),
+            "join_token" => $wait!(client.join_token()).map(drop),
+            "rotate_token" => $wait!(client.rotate_token(Duration::MAX)).map(drop),
             "sync_meta" => $wait!(client.sync_meta()),
             "debug" => $wait!(client.debug()),
             "delete" => $wait!(client.delete(&[NOTHING], options)),

@@ -193,8 +193,11 @@ async fn copy_founder(stage: &Stage, chance: &mut Chance) -> bool {
     let Some(founder) = founder(stage).await else {
         return false;
     };
-    count(stage, "DirectoryCopied");
     let copy = stage.cluster.machine(founder).platter.copy();
+    if copy.has(FOUNDS) {
+        return false;
+    }
+    count(stage, "DirectoryCopied");
     stage.cluster.machine(FOURTH).platter.put_back(&copy);
     let here = stage.cluster.ip(founder);
     for other in NODES.into_iter().filter(|number| *number != founder) {

@@ -1,7 +1,7 @@
 //! The names of all verbs of the client, by how they are tried.
 
 /// Every verb that asks the node, by name.
-pub(super) const VERBS: [&str; 69] = [
+pub(super) const VERBS: [&str; 71] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -47,6 +47,8 @@ pub(super) const VERBS: [&str; 69] = [
     "recover_cluster",
     "list_events",
     "token",
+    "join_token",
+    "rotate_token",
     "sync_meta",
     "debug",
     "delete",

@@ -111,7 +111,7 @@ def test_forked_children_use_the_client_and_leave_the_parents_alone(raw):
     value = raw._get_tree(made.id)._buffer("buffer_")
     filling = raw.create_blob(10) if isinstance(raw, _C.IPCClient) else None
     children = []
-    # A child collects what it made itself: to look at all that other tests left takes a second in each.
+    # A child collects what it made itself: all that other tests left takes it a second.
     gc.freeze()
     for number in range(FORKS):
         pid = os.fork()

@@ -339,11 +339,9 @@ pub(crate) fn test(peer: Option<&Peer>, plan: &Plan, wheel: &Path) -> Result<()>
     together(tests)?;
     drop(node);
     if let Some(tester) = &tester {
-        shell::at_once(vec![
-            Box::new(|| on_our_node(tester, plan)),
-            Box::new(|| on_our_cluster(tester, plan)),
-            Box::new(|| on_the_released_server(tester)),
-        ])?;
+        on_our_node(tester, plan)?;
+        on_our_cluster(tester, plan)?;
+        on_the_released_server(tester)?;
     }
     shell::step("the package against the reference");
     shell::run(oldest.run().arg(REFERENCE))

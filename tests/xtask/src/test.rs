@@ -11,7 +11,6 @@ use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
 
 use crate::peer::Peer;
-use crate::shell::Work;
 use crate::suite::{self, Served, Tester};
 use crate::{dist, python, shell};
 
@@ -118,18 +117,18 @@ fn released_tests(options: &Options) -> Result<()> {
     }
     let peer = Peer::ready(options.peer.clone())?;
     ours_is(options.release)?;
-    let (peer, plan) = (&peer, &plan());
-    let mut works: Vec<Work> = Vec::new();
+    let plan = plan();
+    // One after the other: a released test measures the shared memory of the whole machine.
     if options.wants(Slice::Single) {
-        works.push(Box::new(|| released_on_one_node(peer, plan)));
+        released_on_one_node(&peer, &plan)?;
     }
     if options.wants(Slice::Cluster) {
-        works.push(Box::new(|| released_on_a_cluster(peer, plan)));
+        released_on_a_cluster(&peer, &plan)?;
     }
     if options.wants(Slice::Lost) {
-        works.push(Box::new(|| released_after_a_kill(peer, plan)));
+        released_after_a_kill(&peer, &plan)?;
     }
-    shell::at_once(works)
+    Ok(())
 }
 
 fn released_on_one_node(peer: &Peer, plan: &Plan) -> Result<()> {

@@ -303,7 +303,7 @@ fn no_two_found_whatever_order_things_happen_in() {
             chance ^= chance << 17;
             chance % below
         };
-        // What each disk says, and who has founded.
+        // What each disk says, and which nodes have founded.
         let mut disks: Vec<Vec<Candidate>> = vec![Vec::new(); 5];
         let mut founders = 0;
         let mut nodes: Vec<Formation> = keys.iter().map(|key| node(*key, &[])).collect();

@@ -311,6 +311,17 @@ impl Meta {
         self.shared.places.all(&self.state())
     }
 
+    /// The addresses of the members that the log names; also while nothing of the log has been applied here.
+    pub fn member_endpoints(&self) -> Vec<String> {
+        self.shared
+            .view
+            .load()
+            .endpoints
+            .values()
+            .cloned()
+            .collect()
+    }
+
     /// Gives the data directory `key`, whose node knows feature level `level`, a node id and adds it to the group;
     /// promotion to voter follows by itself. Answers the node id and the cluster's id.
     pub async fn admit(

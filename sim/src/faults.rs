@@ -250,8 +250,8 @@ impl Faults {
                     .trace
                     .note(Line::Fault, &name, format_args!("is killed and replaced"));
             }
-            Kind::NodeMoved => self.move_away(&[subject], until).await,
-            Kind::AllMoved => self.move_away(&self.cluster.numbers(), until).await,
+            Kind::NodeMoved => self.move_away(Some(subject), until).await,
+            Kind::AllMoved => self.move_away(None, until).await,
             Kind::ClockJumped => {
                 let by = self.between(0, 20_000) as i64 - 10_000;
                 self.cluster.machine(subject).clock.jump(by);
@@ -277,12 +277,15 @@ impl Faults {
 
     /// Nodes end and are started at other addresses: new ones, or those that others of them had. The operator names
     /// one of them, or all that there are.
-    async fn move_away(&self, numbers: &[usize], until: Instant) {
+    async fn move_away(&self, only: Option<usize>, until: Instant) {
         let power = self.chance.borrow_mut().happens(500);
-        for number in numbers {
-            self.cluster.kill(*number, power);
+        let those = || only.map_or_else(|| self.cluster.numbers(), |only| vec![only]);
+        for number in those() {
+            self.cluster.kill(number, power);
         }
         self.last(200, 3000, until).await;
+        // One that was started to join meanwhile has the addresses of before: it moves with the others.
+        let numbers = &those();
         let exchanged = numbers.len() > 1 && self.chance.borrow_mut().happens(300);
         let nth = self.counts.borrow().values().sum::<u64>();
         let to = |(index, number): (usize, &usize)| match exchanged {

@@ -8,6 +8,7 @@ pub mod a_delete_after_an_undecided_persist;
 pub mod a_delete_through_a_node_that_lags;
 pub mod a_disk_is_full_and_has_room_again;
 pub mod a_drained_node_is_started_anew;
+pub mod a_founder_moves_and_is_replaced;
 pub mod a_leader_is_drained_and_leaves;
 pub mod a_lost_majority_is_recovered;
 pub mod a_paused_node_returns;

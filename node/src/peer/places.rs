@@ -83,7 +83,8 @@ pub(crate) async fn tell_all(node: &Rc<NodeContext>) {
     join_all(told).await;
 }
 
-/// The seeds, and every address at which a node was known to listen.
+/// The seeds, and every address at which a node was known to listen. A founder has no seeds, and after a start it has
+/// applied nothing before it hears of a leader: then the members in the log are all that it knows.
 pub(crate) fn whom(node: &NodeContext) -> BTreeSet<String> {
     let state = node.meta.state();
     let learned = node.meta.places().into_iter().map(|place| place.endpoint);
@@ -93,7 +94,9 @@ pub(crate) fn whom(node: &NodeContext) -> BTreeSet<String> {
         [Some(known.endpoint.clone()), current]
     });
     let seeds = node.config.seeds.iter().cloned();
-    let mut all: BTreeSet<String> = seeds.chain(learned).chain(registered.flatten()).collect();
+    let members = node.meta.member_endpoints().into_iter();
+    let known = learned.chain(registered.flatten()).chain(members);
+    let mut all: BTreeSet<String> = seeds.chain(known).collect();
     all.remove(&node.endpoint);
     all
 }

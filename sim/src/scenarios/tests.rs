@@ -136,3 +136,8 @@ fn a_drained_node_is_started_anew_and_others_have_what_it_had() {
 fn a_disk_that_was_full_goes_on_when_it_has_room_again() {
     play(a_disk_is_full_and_has_room_again::play);
 }
+
+#[test]
+fn a_founder_that_moves_and_is_replaced_finds_the_others() {
+    play(a_founder_moves_and_is_replaced::play);
+}

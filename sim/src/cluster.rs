@@ -308,7 +308,7 @@ impl Cluster {
         let (trace, name) = (self.world.trace.clone(), slot.name.clone());
         let cluster = self.clone();
         slot.paused = false;
-        self.world.schedule.start(&slot.name, async move {
+        self.world.schedule.start_program(&slot.name, async move {
             tokio::task::spawn_local(platter.write());
             match Node::start(config, env).await {
                 Ok(node) => {

@@ -3,7 +3,7 @@
 //! Promise: one thread, one order. A process is a `LocalSet`; killing it drops every task it had at whatever await they
 //! stood. It knows nothing of what the processes do.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -46,6 +46,8 @@ struct Process {
     waker: Waker,
     paused: bool,
     last_ran: Option<Instant>,
+    /// Its main has returned, and it ends with it.
+    exits: Rc<Cell<bool>>,
 }
 
 /// The processes of one world.
@@ -76,6 +78,26 @@ impl Schedule {
 
     /// Starts a process that runs `main`; it lives until it is killed, or every task of it has ended.
     pub fn start(&self, name: &str, main: impl Future<Output = ()> + 'static) {
+        self.start_as(name, Rc::default(), main);
+    }
+
+    /// Starts a process that ends when `main` does, with whatever other tasks it has.
+    pub fn start_program(&self, name: &str, main: impl Future<Output = ()> + 'static) {
+        let exits: Rc<Cell<bool>> = Rc::default();
+        let exit = Rc::clone(&exits);
+        let program = async move {
+            main.await;
+            exit.set(true);
+        };
+        self.start_as(name, exits, program);
+    }
+
+    fn start_as(
+        &self,
+        name: &str,
+        exits: Rc<Cell<bool>>,
+        main: impl Future<Output = ()> + 'static,
+    ) {
         let set = LocalSet::new();
         set.spawn_local(main);
         let flag = Arc::new(Flag {
@@ -89,6 +111,7 @@ impl Schedule {
             waker,
             paused: false,
             last_ran: None,
+            exits,
         };
         self.inner
             .trace
@@ -202,7 +225,7 @@ impl Schedule {
         let ended = Pin::new(&mut process.set)
             .poll(&mut Context::from_waker(&waker))
             .is_ready();
-        if ended {
+        if ended || process.exits.get() {
             self.inner
                 .trace
                 .note(Kind::Event, name, format_args!("ends by itself"));
@@ -265,6 +288,22 @@ mod tests {
         schedule.drive(director).await;
         assert!(schedule.runs("n1") && !schedule.runs("n2"));
         schedule.kill_all();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_ends_with_its_main_and_drops_its_other_tasks() {
+        let schedule = Schedule::new(1, Trace::new(None));
+        let task = Rc::new(());
+        let held = Rc::clone(&task);
+        schedule.start_program("n1", async move {
+            tokio::task::spawn_local(async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+            });
+        });
+        schedule.drive(sleep(Duration::from_millis(1))).await;
+        assert!(!schedule.runs("n1"));
+        assert_eq!(Rc::strong_count(&task), 1);
     }
 
     #[tokio::test(start_paused = true)]

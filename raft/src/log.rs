@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{Stream, stream};
@@ -30,6 +31,8 @@ pub(crate) struct Log {
     inner: Arc<Mutex<Inner>>,
     /// How far the disk has the log.
     synced: Arc<Progress>,
+    /// Nobody else has to be sent what is appended.
+    is_alone: Arc<AtomicBool>,
     faults: Arc<dyn Faults>,
 }
 
@@ -78,6 +81,7 @@ impl Log {
             disk,
             inner,
             synced: Arc::default(),
+            is_alone: Arc::default(),
             faults,
         })
     }
@@ -97,6 +101,11 @@ impl Log {
     pub(crate) async fn synced(&self, index: u64) {
         // A command that waits for permits need not know that the disk has failed: raft says so.
         let _reached = self.synced.reached(index).await;
+    }
+
+    /// Whether this node is the only member of its cluster.
+    pub(crate) fn set_alone(&self, is_alone: bool) {
+        self.is_alone.store(is_alone, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -332,7 +341,11 @@ impl RaftLogStorage<TypeConfig> for Log {
                 }
                 callback.io_completed(result);
             };
-            self.disk.commit(batch, Box::new(done));
+            // While the only member waits for its disk, no other one waits for it.
+            match self.is_alone.load(Ordering::Relaxed) {
+                true => self.disk.commit_here(batch, Box::new(done)),
+                false => self.disk.commit(batch, Box::new(done)),
+            }
         }
         Ok(())
     }

@@ -146,15 +146,10 @@ impl Faults {
     /// Starts what ended by itself: an operator, or a service manager, would.
     fn revive(&self) {
         for number in self.cluster.numbers() {
-            let poisoned = self.cluster.machine(number).platter.is_poisoned();
-            if self.cluster.runs(number) && poisoned {
+            let platter = self.cluster.machine(number).platter;
+            if !self.cluster.runs(number) || platter.is_poisoned() {
                 self.cluster.kill(number, true);
-            }
-            if !self.cluster.runs(number) {
-                self.cluster
-                    .machine(number)
-                    .platter
-                    .set_health(Health::GOOD);
+                platter.set_health(Health::GOOD);
                 self.cluster.restart(number);
             }
         }

@@ -1,7 +1,7 @@
-//! The machine's disk: one sled tree behind one writer thread, and a journal before it. Large files stand in a folder
+//! The machine's disk: one sled tree behind one writer, and a journal before it. Large files stand in a folder
 //! beside it (`folder`).
 //!
-//! The thread writes a group of batches into the journal and syncs that; then the batches' callbacks are told. The
+//! The writer (`desk`) writes a group of batches into the journal and syncs that; then the batches' callbacks are told. The
 //! journal keeps the entries of the raft log by itself, and sled takes all else, which it writes when it will. When a
 //! segment of the journal is full, sled is flushed and synced, and the next one begins: what a crash kept sled from
 //! writing is given to it again at the next start. What lacks room for sled waits in memory, and in the journal
@@ -14,6 +14,7 @@
 )]
 
 mod descriptors;
+mod desk;
 mod files;
 pub(crate) mod journal;
 mod later;
@@ -37,6 +38,7 @@ use vineyard_env::{Batch, Disk, DiskRoom, Done, Pair};
 
 use super::folder::Folder;
 use descriptors::{Spares, Take};
+use desk::Desk;
 use files::Files;
 use journal::live::{Live, LogKeys, is_of};
 use later::Later;
@@ -63,6 +65,7 @@ pub struct SledDisk {
     measure: Measure,
     live: Arc<Mutex<Live>>,
     later: Arc<Mutex<Later>>,
+    desk: Arc<Desk>,
     writes: Option<mpsc::Sender<Write>>,
     writer: Option<JoinHandle<()>>,
     closing: Arc<AtomicBool>,
@@ -102,15 +105,18 @@ impl SledDisk {
         let writer = Writer::recover(db.clone(), path, log, sync, spares, measure.clone())?;
         let (live, later) = (writer.live(), writer.later());
         let (writes, queue) = mpsc::channel();
+        let desk = Desk::new(writer);
+        let served = desk.clone();
         let writer = std::thread::Builder::new()
             .name("disk".to_owned())
-            .spawn(move || writer.write_until_closed(&queue))?;
+            .spawn(move || served.write_until_closed(&queue))?;
         Ok(Self {
             db,
             folder,
             measure,
             live,
             later,
+            desk,
             writes: Some(writes),
             writer: Some(writer),
             closing,
@@ -156,9 +162,13 @@ impl Disk for SledDisk {
             .writes
             .as_ref()
             .expect("the queue closes only when the disk is dropped");
-        let done = Some(done);
-        // Without a writer the write is dropped, which tells the caller.
-        drop(writes.send(Write { batch, done }));
+        self.desk.queue(writes, batch, done);
+    }
+
+    fn commit_here(&self, batch: Batch, done: Done) {
+        if let Some((batch, done)) = self.desk.write_here(batch, done) {
+            self.commit(batch, done);
+        }
     }
 
     fn files(&self) -> &dyn vineyard_env::Files {
@@ -178,7 +188,8 @@ impl Drop for SledDisk {
         if let Some(writer) = self.writer.take()
             && writer.join().is_err()
         {
-            // As `Writer::abandon`: it panicked, and has failed its batches by dropping them.
+            // As `Writer::close` after a failure: it panicked, and has failed its batches by dropping them.
+            self.desk.abandon();
             std::mem::forget(self.db.clone());
         }
     }

@@ -271,6 +271,8 @@ async fn follow_metrics(driver: Rc<Driver>) {
         if let (Some(led), None) = (driver.shared.view.load().leads, view.leads) {
             driver.shared.contact.led_until(led.quorum);
         }
+        let members = view.status.voters.len() + view.status.learners.len();
+        driver.log.set_alone(members == 1 && view.status.is_leader);
         driver.shared.view.store(Arc::new(view));
         driver.group_changed.notify_one();
         if metrics.changed().await.is_err() {

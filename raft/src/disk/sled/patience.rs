@@ -67,6 +67,11 @@ impl For {
     }
 }
 
+/// Whether it is a lack that is waited out when all is written again.
+pub(super) fn passes(error: &io::Error) -> bool {
+    For::DescriptorsAndRoom.lacking(error).is_some()
+}
+
 /// Does `work` again for as long as it lacks what is waited for, unless the disk is being closed.
 pub(super) fn patiently<T>(
     waits: For,

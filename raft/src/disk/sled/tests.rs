@@ -14,6 +14,7 @@ use super::*;
 
 mod earlier;
 mod full;
+mod here;
 mod lacking;
 mod power;
 

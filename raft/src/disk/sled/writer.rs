@@ -1,5 +1,4 @@
-//! The one thread that writes: groups of batches into the journal and then into sled, checkpoints, and what a crash
-//! left.
+//! What is written: groups of batches into the journal and then into sled, checkpoints, and what a crash left.
 //!
 //! Promise: a batch's `Done` is told of success only when the batch survives a power loss; after one failure nothing is
 //! written any more.
@@ -8,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 
 use vineyard_env::{Batch, Change};
 
@@ -19,7 +18,7 @@ use super::journal::live::{Live, LogKeys, are_alone_in};
 use super::journal::{self, Journal, Mark, before};
 use super::later::{self, Later};
 use super::patience::{self, For, Measure};
-use super::queue::{GROUP_BYTES_MAX, Write, gather};
+use super::queue::{GROUP_BYTES_MAX, Write};
 
 /// The tree beside the default one, and its keys: what sled has of the journal, and what builds of before kept there.
 pub(super) const MARKS: &str = "journal";
@@ -29,7 +28,7 @@ const BEFORE: &str = "generation";
 /// Makes what was written survive a power loss.
 pub(super) type Sync = Box<dyn FnMut(Step) -> io::Result<()> + Send>;
 
-/// What the writer thread has.
+/// One at a time writes with it.
 pub(super) struct Writer {
     db: sled::Db,
     marks: sled::Tree,
@@ -42,6 +41,8 @@ pub(super) struct Writer {
     sync: Sync,
     spares: Spares,
     measure: Measure,
+    /// Why nothing is written any more.
+    failed: Option<String>,
 }
 
 impl Writer {
@@ -89,6 +90,7 @@ impl Writer {
             sync,
             spares,
             measure,
+            failed: None,
         };
         let made_whole = writer
             .redo(&left, mark.is_none(), moved)
@@ -151,38 +153,80 @@ impl Writer {
         self.later.clone()
     }
 
-    pub(super) fn write_until_closed(mut self, queue: &mpsc::Receiver<Write>) {
-        let mut failed: Option<String> = None;
-        while let Ok(first) = queue.recv() {
-            let group = gather(first, queue);
-            let mut all = group.iter().flat_map(|write| &write.batch).peekable();
-            let changes = all.peek().is_some();
-            let for_sled = all.any(|change| !are_alone_in(&self.keys, change));
-            let mut given = false;
-            if changes {
-                attempt(&mut failed, || {
-                    given = self.write_group(&group, for_sled)?;
-                    Ok(())
-                });
-            }
-            for write in group {
-                write.tell(match &failed {
-                    None => Ok(()),
-                    Some(reason) => Err(io::Error::other(reason.clone())),
-                });
-            }
-            // A group that changes nothing only says that those before it are durable: the reserve stays as it is.
-            if changes {
-                attempt(&mut failed, || self.tidy(given));
-                self.spares.top_up();
-            }
+    /// Writes a group, waits for what it lacks, and tells its callers.
+    pub(super) fn write(&mut self, group: Vec<Write>) {
+        let mut all = group.iter().flat_map(|write| &write.batch).peekable();
+        let changes = all.peek().is_some();
+        let for_sled = all.any(|change| !are_alone_in(&self.keys, change));
+        let mut given = false;
+        if changes {
+            self.attempt(|writer| {
+                given = writer.write_group(&group, for_sled)?;
+                Ok(())
+            });
         }
-        if failed.is_some() {
+        for write in group {
+            write.tell(self.outcome());
+        }
+        // A group that changes nothing only says that those before it are durable: the reserve stays as it is.
+        if changes {
+            self.attempt(|writer| writer.tidy(given));
+            self.spares.top_up();
+        }
+    }
+
+    /// Writes a batch without waiting for anything but its sync, if it is for the journal alone and there is room for
+    /// it. None if not: nothing has changed then.
+    pub(super) fn write_at_once(&mut self, batch: &Batch) -> Option<io::Result<()>> {
+        let alone = || batch.iter().all(|change| are_alone_in(&self.keys, change));
+        let one = || [batch].into_iter();
+        let is_idle = self.failed.is_none()
+            && !batch.is_empty()
+            && alone()
+            && !self.journal.is_full()
+            && self.journal.grows_by(one()) == 0
+            && later::lock(&self.later).is_empty();
+        if !is_idle {
+            return None;
+        }
+        let at = self.journal.append(one()).ok()?;
+        if let Err(error) = (self.sync)(Step::Journalled) {
+            self.journal.take_back(at);
+            // The thread waits for what is lacking.
+            if patience::passes(&error) {
+                return None;
+            }
+            self.attempt(|_| Err(error));
+        } else {
+            self.journal.show(at, one());
+        }
+        Some(self.outcome())
+    }
+
+    /// Does it, unless something failed before.
+    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> io::Result<()>) {
+        if self.failed.is_none()
+            && let Err(error) = work(self)
+        {
+            tracing::error!(%error, "the disk failed; nothing more is written to it");
+            self.failed = Some(error.to_string());
+        }
+    }
+
+    fn outcome(&self) -> io::Result<()> {
+        match &self.failed {
+            None => Ok(()),
+            Some(reason) => Err(io::Error::other(reason.clone())),
+        }
+    }
+
+    /// Closes sled, but not after a failure: it flushes then, and waits for ever for what it could not write.
+    pub(super) fn close(self) {
+        if self.failed.is_some() {
             self.abandon();
         }
     }
 
-    /// Does not close sled after a failure: it flushes then, and waits for ever for what it could not write.
     fn abandon(self) {
         std::mem::forget(self);
     }
@@ -328,16 +372,6 @@ impl Writer {
             spares.lend();
         }
         spares.wait_out(For::Descriptors, || sync(step))
-    }
-}
-
-/// Does it, unless something failed before.
-fn attempt(failed: &mut Option<String>, work: impl FnOnce() -> io::Result<()>) {
-    if failed.is_none()
-        && let Err(error) = work()
-    {
-        tracing::error!(%error, "the disk failed; nothing more is written to it");
-        *failed = Some(error.to_string());
     }
 }
 

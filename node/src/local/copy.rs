@@ -67,7 +67,9 @@ impl Local {
     /// Deletes fetched blobs of a copy that failed.
     pub(crate) fn discard(&mut self, blobs: &[ObjectId]) {
         for id in blobs {
-            self.store.delete(self.own_holder, *id, false);
+            if !self.store.delete(self.own_holder, *id, false) {
+                self.release_own(&[*id]);
+            }
         }
     }
 }

@@ -182,6 +182,17 @@ fn a_copy_that_failed_leaves_the_blobs_that_others_refer_to() {
 }
 
 #[test]
+fn a_blob_that_a_client_deletes_while_it_is_fetched_is_not_held_when_the_fetch_fails() {
+    let mut node = Node::new();
+    let own = node.local.own_holder();
+    let blob = node.local.store.create(own, 8).expect("it fits").id;
+    node.local.store.delete(node.holder, blob, false);
+    node.local.discard(&[blob]);
+    let usage = node.local.store.usage();
+    assert_eq!((usage.references, usage.deleted_bytes), (0, 0));
+}
+
+#[test]
 fn no_copy_begins_with_a_blob_that_a_delete_has_named() {
     let mut node = Node::new();
     let (blob, other) = (node.blob(), node.blob());

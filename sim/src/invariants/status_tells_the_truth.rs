@@ -51,15 +51,22 @@ impl StatusTellsTheTruth {
     /// This is the truth now, whether or not anybody says anything.
     pub fn pass(&mut self, truth: &Truth) {
         let now = truth.now_ms;
-        self.well.extend(truth.well.iter().map(|well| (*well, now)));
+        let went_on: BTreeSet<usize> = self.paused.difference(&truth.paused).copied().collect();
+        // One that went on was well for a moment, though its disk may have failed since the last look.
+        let well = truth.well.union(&went_on).copied().collect();
+        let there = Truth {
+            well,
+            ..truth.clone()
+        };
+        self.well.extend(there.well.iter().map(|well| (*well, now)));
         let healed = self.cuts.difference(&truth.cuts);
         self.held_back.extend(healed.map(|cut| (*cut, now)));
         self.cuts.clone_from(&truth.cuts);
-        let went_on = self.paused.difference(&truth.paused);
-        self.went_on.extend(went_on.map(|number| (*number, now)));
+        self.went_on
+            .extend(went_on.into_iter().map(|number| (number, now)));
         self.paused.clone_from(&truth.paused);
-        let may = truth.well.iter();
-        let may = may.filter(|number| may_agree(**number, &self.voters, truth));
+        let may = there.well.iter();
+        let may = may.filter(|number| may_agree(**number, &self.voters, &there));
         self.majority.extend(may.map(|number| (*number, now)));
     }
 
@@ -175,6 +182,25 @@ mod tests {
                 ..truth(100, &[1], &[])
             };
             judge.pass(&paused);
+            judge.pass(&truth(paused_until, &[2], &[]));
+            judge.observe(2, &led, &truth(4_000, &[2], &[]))
+        };
+        told(2_000).unwrap();
+        assert!(told(500).is_err());
+    }
+
+    #[test]
+    fn a_leader_that_went_on_led_before_its_disk_failed() {
+        let led = says(Some(1), 0);
+        let told = |paused_until: u64| {
+            let mut judge = StatusTellsTheTruth::default();
+            judge.observe(2, &led, &truth(0, &[1, 2], &[])).unwrap();
+            let paused = Truth {
+                paused: [1].into(),
+                ..truth(100, &[2], &[])
+            };
+            judge.pass(&paused);
+            // It goes on, and its disk has failed.
             judge.pass(&truth(paused_until, &[2], &[]));
             judge.observe(2, &led, &truth(4_000, &[2], &[]))
         };

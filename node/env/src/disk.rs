@@ -43,8 +43,8 @@ pub trait Disk: Send + Sync {
     /// Queues `batch`; returns at once.
     fn commit(&self, batch: Batch, done: Done);
 
-    /// As `commit`, for a caller that has nothing else to do before `done`: a disk may write on the caller's thread, and
-    /// return after it.
+    /// As `commit`, for a caller that has nothing else to do before `done`: a disk may write on the caller's thread,
+    /// and return after it.
     fn commit_here(&self, batch: Batch, done: Done) {
         self.commit(batch, done);
     }

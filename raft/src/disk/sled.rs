@@ -1,13 +1,13 @@
 //! The machine's disk: one sled tree behind one writer, and a journal before it. Large files stand in a folder
 //! beside it (`folder`).
 //!
-//! The writer (`desk`) writes a group of batches into the journal and syncs that; then the batches' callbacks are told. The
-//! journal keeps the entries of the raft log by itself, and sled takes all else, which it writes when it will. When a
-//! segment of the journal is full, sled is flushed and synced, and the next one begins: what a crash kept sled from
+//! The writer (`desk`) writes a group of batches into the journal and syncs that; then the batches' callbacks are told.
+//! The journal keeps the entries of the raft log by itself, and sled takes all else, which it writes when it will. When
+//! a segment of the journal is full, sled is flushed and synced, and the next one begins: what a crash kept sled from
 //! writing is given to it again at the next start. What lacks room for sled waits in memory, and in the journal
-//! (`later`). sled's own `flush` costs more than twice as much, does not survive a
-//! power loss on Linux, and `flush_async` can hang. After one failure nothing is written any more; a lack of
-//! descriptors or of room is none, the writer waits for them.
+//! (`later`). sled's own `flush` costs more than twice as much, does not survive a power loss on Linux, and
+//! `flush_async` can hang. After one failure nothing is written any more; a lack of descriptors or of room is none, the
+//! writer waits for them.
 #![allow(
     clippy::disallowed_methods,
     reason = "a maker: the writer thread and the synced file are the machine's"

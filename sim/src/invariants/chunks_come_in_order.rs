@@ -1,5 +1,6 @@
 //! A reader of a stream gets the chunks in the order in which they were written, none twice and none left out; of
-//! readers that share, each chunk goes to one, and what one had that failed comes to another later. A stream that says it has ended was read whole.
+//! readers that share, each chunk goes to one, and what one had that failed comes to another later. A stream that says
+//! it has ended was read whole.
 
 use std::collections::BTreeSet;
 

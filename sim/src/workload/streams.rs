@@ -1,5 +1,5 @@
 //! Streams between a writer and readers of one process, on the node that it is connected to; sometimes one of the
-//! readers is connected to another node.
+//! readers is connected to another node, and sometimes the stream has migrated there.
 
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ struct Plan {
     reader_ends_at: Option<u64>,
     /// The first reader asks another node.
     is_relayed: bool,
+    /// It asks for the stream that the other node has made of it.
+    is_migrated: bool,
 }
 
 /// What the writer was told.
@@ -59,7 +61,13 @@ impl Worker {
             true => self.connect_elsewhere().await,
             false => None,
         };
-        let opened = open(client, elsewhere.as_ref(), &plan, readers).await;
+        let migrated = match &elsewhere {
+            Some(elsewhere) if plan.is_migrated => {
+                self.move_stream(client, elsewhere, plan.id).await
+            }
+            _ => None,
+        };
+        let opened = open(client, elsewhere.as_ref(), &plan, migrated, readers).await;
         let (writer, readers) = match opened {
             Ok(sides) => sides,
             Err(error) => {
@@ -76,6 +84,10 @@ impl Worker {
         let writes = self.write(client, writer, &plan, Chance::stream(to_write, "writer"));
         let (wrote, read) = join(writes, join_all(reads)).await;
         if let Some(elsewhere) = elsewhere {
+            if let Some(migrated) = migrated {
+                // The node may have ended; the stream has then ended with it.
+                elsewhere.drop_stream(migrated).await.ok();
+            }
             elsewhere.close().await;
         }
         let dropped = client.drop_stream(plan.id).await;
@@ -91,6 +103,19 @@ impl Worker {
         let world = self.world.client(&machine, &self.name);
         let (endpoint, options) = (self.cluster.endpoint(node), Options::default());
         world.connect_rpc(&endpoint, &options).await.ok()
+    }
+
+    /// The stream that `elsewhere` makes of `id`; none if it is of the same node, or an older build.
+    async fn move_stream(
+        &self,
+        client: &Client,
+        elsewhere: &Client,
+        id: ObjectId,
+    ) -> Option<ObjectId> {
+        client.persist(id).await.ok()?;
+        let migrated = elsewhere.migrate_stream(id).await;
+        self.note(format_args!("migrate stream {id}"), &migrated);
+        migrated.ok().filter(|migrated| *migrated != id)
     }
 
     async fn write(
@@ -157,6 +182,8 @@ impl Worker {
             },
             reader_ends_at: chance.happens(200).then(|| chance.below(chunks)),
             is_relayed: chance.happens(400),
+            // Others would find the one reader there is taken.
+            is_migrated: readers == 1 && chance.happens(400),
         };
         let options = StreamOptions::default()
             .window_bytes_max(plan.window_bytes_max)
@@ -223,15 +250,21 @@ async fn open(
     client: &Client,
     elsewhere: Option<&Client>,
     plan: &Plan,
+    migrated: Option<ObjectId>,
     readers: u64,
 ) -> vineyard_client::Result<(Writer, Vec<Reader>)> {
     let writer = client.open_writer(plan.id).await?;
     let mut opened = Vec::new();
     for at in 0..readers {
         let options = ReaderOptions::cursor(format!("r{at}"));
-        let relayed = match elsewhere.filter(|_| at == 0) {
-            Some(elsewhere) => elsewhere.open_reader(plan.id, &options).await.ok(),
-            None => None,
+        let relayed = match (elsewhere.filter(|_| at == 0), migrated) {
+            (Some(elsewhere), Some(migrated)) => {
+                let options = ReaderOptions::default();
+                opened.push(elsewhere.open_reader(migrated, &options).await?);
+                continue;
+            }
+            (Some(elsewhere), None) => elsewhere.open_reader(plan.id, &options).await.ok(),
+            (None, _) => None,
         };
         // An older build serves no other node.
         opened.push(match relayed {

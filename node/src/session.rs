@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vineyard_env::Fault;
+use vineyard_env::{Fault, User};
 use vineyard_store::HolderId;
 use vineyard_wire::{ObjectId, Status};
 
@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) kind: Kind,
     /// The other side, for messages.
     pub(crate) caller: String,
+    /// Whose process maps the arena; `None` for who can read the memory of this process anyhow, and over TCP.
+    pub(crate) user: Option<User>,
     /// Number in the log; counted up as sessions open.
     pub(crate) number: u64,
     /// Number of requests so far.
@@ -74,11 +76,12 @@ impl Session {
         node: Rc<NodeContext>,
         kind: Kind,
         caller: String,
+        user: Option<User>,
         unregistered: Option<Counted>,
     ) -> Result<Self, Status> {
         let holder = node
             .local
-            .ask(|local, _| local.store.open_holder(false))
+            .ask(move |local, _| local.store.open_holder_of(user, false))
             .await?;
         Ok(Self {
             register_by: Instant::now() + node.config.limits.register_deadline,
@@ -87,6 +90,7 @@ impl Session {
             node,
             kind,
             caller,
+            user,
             holder: Cell::new(holder),
             registered: Cell::new(false),
             releases: Cell::new(false),

@@ -84,6 +84,14 @@ impl Allocator {
         self.runs_by_size.last().map_or(0, |(len, _)| *len)
     }
 
+    /// The maximal free runs, as start and length.
+    pub(crate) fn runs(&self) -> Vec<(u64, u64)> {
+        self.runs
+            .iter()
+            .map(|(start, len)| (*start, *len))
+            .collect()
+    }
+
     /// Takes exactly the extent of `size` bytes at `start`, which must be free.
     pub(crate) fn claim(&mut self, start: u64, size: u64) {
         let end = start + extent_bytes(size);

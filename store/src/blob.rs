@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use vineyard_env::User;
 use vineyard_wire::ObjectId;
 
 /// One blob: `size` bytes at `offset` of the arena.
@@ -85,6 +86,8 @@ pub(crate) struct Entry {
     /// What the allocator was asked for; more than `size` if it shrank under a reader.
     pub(crate) extent: u64,
     pub(crate) stage: Stage,
+    /// The user whose processes alone may have written the bytes; `None` if others may have.
+    pub(crate) writer: Option<User>,
     pub(crate) holders: BTreeSet<HolderId>,
     /// How many of `holders` can release.
     pub(crate) releasers: usize,
@@ -121,6 +124,9 @@ pub(crate) struct Tombstone {
 #[derive(Debug)]
 pub(crate) struct Holder {
     pub(crate) can_release: bool,
+    /// Whose process sees the arena through it; `None` for the node itself, and for those who can read its memory
+    /// anyhow.
+    pub(crate) user: Option<User>,
     pub(crate) holds: BTreeSet<ObjectId>,
     /// The unsealed blobs it created: they go with it.
     pub(crate) unsealed: BTreeSet<ObjectId>,

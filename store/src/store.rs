@@ -1,14 +1,15 @@
 //! The store: blobs by id, and the verbs that create, fill, seal and read them.
 //!
 //! Promise: every verb either does all it says or refuses and changes nothing.
-//! `store/` holds the other verbs: `holders` (who holds what), `tombstones` (deletion and the reuse of bytes) and
-//! `pages` (giving memory back).
+//! `store/` holds the other verbs: `holders` (who holds what), `tombstones` (deletion and the reuse of bytes),
+//! `pages` (giving memory back) and `wiping` (what other users can see of deleted bytes).
 
 mod holders;
 mod pages;
 #[cfg(test)]
 mod tests;
 mod tombstones;
+mod wiping;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,6 +22,7 @@ use vineyard_wire::id::IdMaker;
 
 use crate::allocator::{Allocator, RESERVED_BYTES};
 use crate::blob::{Entry, Holder, Stage, Tombstone};
+use crate::store::wiping::Onlookers;
 use crate::{Blob, Error, HolderId, Result, Shortage, Usage};
 
 /// The blobs of one node. It has one owner; others ask the owner.
@@ -44,6 +46,7 @@ pub struct Store {
     reusable_bytes: u64,
     /// How often bytes may have become free.
     releases: u64,
+    onlookers: Onlookers,
 }
 
 impl Store {
@@ -73,6 +76,7 @@ impl Store {
             borrowed: BTreeSet::new(),
             reusable_bytes: 0,
             releases: 0,
+            onlookers: Onlookers::default(),
             usage: Usage {
                 memory_limit: capacity_bytes,
                 ..Usage::default()
@@ -91,7 +95,7 @@ impl Store {
         if size == 0 {
             return Ok(Blob::EMPTY);
         }
-        let offset = self.allocate(size)?;
+        let offset = self.allocate(holder, size)?;
         let id = self.ids.blob();
         self.insert(holder, id, offset, size)
     }
@@ -104,12 +108,13 @@ impl Store {
         if size == 0 || self.exists(id) || self.tombstones.contains_key(&id) {
             return Err(Error::Exists { id });
         }
-        let offset = self.allocate(size)?;
+        let offset = self.allocate(holder, size)?;
         self.insert(holder, id, offset, size)
     }
 
     fn insert(&mut self, holder: HolderId, id: ObjectId, offset: u64, size: u64) -> Result<Blob> {
         let entry = Entry {
+            writer: self.holder(holder)?.user,
             offset,
             size,
             extent: size,

@@ -15,6 +15,7 @@ use vineyard_tests::raw::Raw;
 use vineyard_tests::skips::{skipped, works};
 use vineyard_tests::wait;
 
+mod deleted;
 mod namespaces;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);

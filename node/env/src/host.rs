@@ -21,6 +21,11 @@ pub trait Host: Send + Sync {
     /// It may block: a user's groups are in a database.
     fn may_connect(&self, user: User, path: &str) -> io::Result<bool>;
 
+    /// Whether the user can read the memory of this process anyhow: root, and the user whose process it is.
+    fn is_above_rights(&self, _user: User) -> bool {
+        false
+    }
+
     /// Fails if another user could point `path` somewhere else: by the owners and modes of the folders above it.
     fn check_above(&self, path: &str) -> io::Result<()>;
 

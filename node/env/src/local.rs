@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{BoxFuture, MemoryHandle, Stream};
+use crate::{BoxFuture, MemoryHandle, Stream, User};
 
 pub trait Local: Send + Sync {
     /// Connects to the socket at `path`.
@@ -26,6 +26,9 @@ pub trait LocalListener: Send {
 }
 
 pub trait LocalStream: Stream {
+    /// The user of the process at the other end, as it was when it connected.
+    fn peer_user(&self) -> User;
+
     /// Sends one dummy byte with `handle` attached. Call it only between frames.
     fn send_memory<'a>(&'a mut self, handle: &'a MemoryHandle) -> BoxFuture<'a, io::Result<()>>;
 

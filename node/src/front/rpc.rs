@@ -84,7 +84,7 @@ async fn run(parts: Parts) {
         }
     }
     let caller = stream.peer_address();
-    match Session::open(node, Kind::Rpc, caller, Some(unregistered)).await {
+    match Session::open(node, Kind::Rpc, caller, None, Some(unregistered)).await {
         Ok(session) => serve::serve(&session, Connection::tcp(stream, reader)).await,
         Err(status) => tracing::warn!(%status, "refused a connection"),
     }
@@ -97,7 +97,7 @@ async fn refuse_register(node: &Rc<NodeContext>, mut connection: Connection, ref
         return;
     };
     let caller = connection.caller();
-    let mut session = match Session::open(node.clone(), Kind::Rpc, caller, None).await {
+    let mut session = match Session::open(node.clone(), Kind::Rpc, caller, None, None).await {
         Ok(session) => session,
         Err(status) => return tracing::warn!(%status, "refused a connection"),
     };

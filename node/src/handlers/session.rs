@@ -35,10 +35,10 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
     }
     admit(session, &register).await?;
     if !session.registered.get() && register.features.iter().any(|feature| feature == RELEASES) {
-        let old = session.holder.get();
+        let (old, user) = (session.holder.get(), session.user);
         let opened = node.local.ask(move |local, _| {
             local.store.close_holder(old);
-            local.store.open_holder(true)
+            local.store.open_holder_of(user, true)
         });
         session.holder.set(opened.await?);
         session.releases.set(true);

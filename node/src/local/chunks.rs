@@ -73,7 +73,7 @@ impl Local {
             let text = format!("the stream {id} exists already");
             return Err(Status::new(Code::ObjectExists, text));
         }
-        let holder = self.store.open_holder(true);
+        let holder = self.store.open_holder_of(self.store.user_of(by), true);
         self.streams.insert(id, Stream::new(rules, holder, by));
         Ok(())
     }

@@ -38,6 +38,10 @@ impl vineyard_env::Host for SystemHost {
         users::may_connect(user, path)
     }
 
+    fn is_above_rights(&self, user: User) -> bool {
+        users::is_above_rights(user)
+    }
+
     fn check_above(&self, path: &str) -> io::Result<()> {
         ownership::check_above(Path::new(path))
     }

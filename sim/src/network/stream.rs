@@ -202,6 +202,10 @@ impl Detached for SimStream {
 }
 
 impl LocalStream for SimStream {
+    fn peer_user(&self) -> User {
+        USER
+    }
+
     fn send_memory<'a>(&'a mut self, handle: &'a MemoryHandle) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move {
             let mut inner = self.net.lock();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use vineyard_env::User;
 use vineyard_wire::ObjectId;
 
 use super::Store;
@@ -12,15 +13,26 @@ impl Store {
     /// A new holder. One that can not release (the released Python client never does) keeps bytes until it closes; of
     /// those that were deleted, the oldest are used again when memory is out.
     pub fn open_holder(&mut self, can_release: bool) -> HolderId {
+        self.open_holder_of(None, can_release)
+    }
+
+    /// `open_holder` for a process of `user`, who maps the arena; `None` for who can read the node's memory anyhow.
+    pub fn open_holder_of(&mut self, user: Option<User>, can_release: bool) -> HolderId {
         let id = HolderId(self.holders_opened);
         self.holders_opened += 1;
         let holder = Holder {
             can_release,
+            user,
             holds: BTreeSet::new(),
             unsealed: BTreeSet::new(),
         };
         self.holders.insert(id, holder);
         id
+    }
+
+    /// The user of a holder, as it was opened.
+    pub fn user_of(&self, id: HolderId) -> Option<User> {
+        self.holders.get(&id).and_then(|holder| holder.user)
     }
 
     /// Releases all that `id` holds and deletes the unsealed blobs it created. Returns these.
@@ -94,11 +106,15 @@ impl Store {
             .holders
             .get_mut(&holder)
             .ok_or(Error::HolderClosed { holder })?;
+        if keeper.user != entry.writer && entry.stage != Stage::Sealed {
+            entry.writer = None;
+        }
         if keeper.holds.insert(id) {
             entry.holders.insert(holder);
             entry.releasers += usize::from(keeper.can_release);
             self.usage.references += 1;
         }
+        self.show_to(holder);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The store's promises, one script each.
 
 mod machine;
+mod wiping;
 
 use vineyard_shm::{HeapMemory, MemfdMemory};
 use vineyard_wire::id::IdMaker;

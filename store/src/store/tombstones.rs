@@ -49,12 +49,13 @@ impl Store {
         }
     }
 
-    /// The offset of a new extent, at the expense of reusable bytes if it must be.
-    pub(super) fn allocate(&mut self, size: u64) -> Result<u64> {
+    /// The offset of a new extent for `holder`, at the expense of reusable bytes if it must be.
+    pub(super) fn allocate(&mut self, holder: HolderId, size: u64) -> Result<u64> {
         if size > self.usage.memory_limit - self.usage.memory_usage {
             return Err(self.out_of_memory(size));
         }
         self.free_unborrowed();
+        self.show_to(holder);
         let free = self.allocator.allocate(size);
         free.or_else(|| self.reuse(size))
             .ok_or_else(|| self.out_of_memory(size))
@@ -78,6 +79,7 @@ impl Store {
         }
         for id in freed {
             if offset.is_some() {
+                self.wipe_deleted(id);
                 self.forget(id);
             } else {
                 let entry = &self.tombstones[&id].entry;
@@ -105,6 +107,7 @@ impl Store {
             self.borrowed.insert(id);
         } else {
             let (offset, extent, trim) = (entry.offset, entry.extent, *trim);
+            self.wipe_deleted(id);
             self.allocator.free(offset, extent);
             self.releases += 1;
             self.forget(id);
@@ -127,9 +130,10 @@ impl Store {
             return;
         };
         let (kept, taken) = (extent_bytes(entry.size), extent_bytes(entry.extent));
-        let tail = entry.offset + kept;
+        let (tail, writer) = (entry.offset + kept, entry.writer);
         if kept < taken && !self.arena.is_borrowed(tail, taken - kept) {
             entry.extent = entry.size;
+            self.wipe_freed(tail, taken - kept, writer);
             self.allocator.free(tail, taken - kept);
             self.releases += 1;
         }

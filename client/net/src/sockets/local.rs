@@ -200,6 +200,10 @@ impl Stream for UnixLink {
 }
 
 impl LocalStream for UnixLink {
+    fn peer_user(&self) -> User {
+        user(&self.stream).unwrap_or(User::Unmapped)
+    }
+
     fn send_memory<'a>(&'a mut self, handle: &'a MemoryHandle) -> BoxFuture<'a, io::Result<()>> {
         Box::pin(async move {
             let MemoryHandle::Fd(fd) = handle else {
@@ -222,6 +226,12 @@ impl LocalStream for UnixLink {
             Ok(MemoryHandle::Fd(Arc::new(fd)))
         })
     }
+}
+
+/// The user who connected, as the kernel noted it.
+fn user(stream: &impl AsFd) -> io::Result<User> {
+    let credentials = sockopt::socket_peercred(stream)?;
+    Ok(owner::user(credentials.uid.as_raw()))
 }
 
 fn send_fd(socket: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
@@ -280,7 +290,6 @@ impl Detached for Loose {
     }
 
     fn peer_user(&self) -> io::Result<Option<User>> {
-        let credentials = sockopt::socket_peercred(&self.stream)?;
-        Ok(Some(owner::user(credentials.uid.as_raw())))
+        user(&self.stream).map(Some)
     }
 }

@@ -21,7 +21,7 @@ use crate::testing::with_node;
 const STEPS_MAX: usize = 12;
 
 async fn session(node: &Rc<NodeContext>) -> Session {
-    let session = Session::open(node.clone(), Kind::Ipc, String::new(), None).await;
+    let session = Session::open(node.clone(), Kind::Ipc, String::new(), None, None).await;
     session.unwrap_or_else(|status| panic!("{status}"))
 }
 

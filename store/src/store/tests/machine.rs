@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
+use vineyard_env::User;
 
 use super::*;
 
@@ -10,7 +11,7 @@ const CAPACITY_BYTES: u64 = 64 << 10;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Open(bool),
+    Open(Option<u32>, bool),
     Close(usize),
     Create(usize, Vec<u64>),
     Seal(usize, usize),
@@ -29,7 +30,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let size = || prop_oneof![1..500u64, 1..30_000u64];
     prop_oneof![
-        2 => any::<bool>().prop_map(Step::Open),
+        2 => (prop::option::of(0..2u32), any::<bool>()).prop_map(|(user, releases)| Step::Open(user, releases)),
         1 => any::<usize>().prop_map(Step::Close),
         12 => (any::<usize>(), size()).prop_map(|(h, size)| Step::Create(h, vec![size])),
         2 => (any::<usize>(), prop::collection::vec(size(), 0..4)).prop_map(|(h, s)| Step::Create(h, s)),
@@ -127,8 +128,9 @@ impl World {
 
     fn apply(&mut self, step: Step) {
         match step {
-            Step::Open(can_release) => {
-                let holder = self.store.open_holder(can_release);
+            Step::Open(user, can_release) => {
+                let user = user.map(User::Known);
+                let holder = self.store.open_holder_of(user, can_release);
                 self.holders.insert(holder, can_release);
             }
             Step::Close(index) => self.close(index),
@@ -276,6 +278,15 @@ impl World {
         assert_eq!(self.store.usage(), usage);
         assert!(usage.memory_usage <= usage.memory_limit);
         let bytes = Arena::new(self.store.region().clone());
+        if self.store.onlookers == Onlookers::Several {
+            for (start, len) in self.store.allocator.runs() {
+                let free = bytes.slice(start, len).unwrap();
+                assert!(
+                    free.iter().all(|byte| *byte == 0),
+                    "deleted bytes can be seen"
+                );
+            }
+        }
         for (id, known) in &self.known {
             let blob = known.blob;
             assert_eq!(self.store.info(*id), known.visible.then_some(blob));

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use vineyard_wire::describe::NodeDescription;
 use vineyard_wire::reply::{
     ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents,
     Recovery, RemovedNode,
@@ -213,6 +214,7 @@ verbs! {
     leave_cluster(discard: bool) -> Result<Left>;
     recover_cluster(confirm: Option<String>) -> Result<Recovery>;
     list_events(after: u64, limit: u64) -> Result<ListedEvents>;
+    describe_node(node: Option<NodeId>, held_by: Option<u64>) -> Result<NodeDescription>;
     token() -> Result<String>;
     join_token() -> Result<JoinToken>;
     rotate_token(grace: Duration) -> Result<JoinToken>;

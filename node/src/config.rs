@@ -30,6 +30,7 @@ pub use machine::Machine;
 pub use passwords::Passwords;
 pub use remembered::Remembered;
 pub use resolve::ConfigError;
+pub use settings::Setting;
 
 /// The default TCP port.
 pub const PORT_DEFAULT: u16 = 9600;
@@ -107,6 +108,8 @@ pub struct Config {
     /// The highest feature level that the node announces, for upgrades that may have to be reverted.
     pub feature_level: u8,
     pub limits: Limits,
+    /// How it was told, for `vineyardctl bundle`; no secret.
+    pub shown: Vec<Setting>,
 }
 
 impl Config {
@@ -135,6 +138,7 @@ impl Config {
             replace_after: REPLACE_AFTER_DEFAULT,
             feature_level: vineyard_raft::features::LATEST,
             limits: Limits::default(),
+            shown: Vec::new(),
         }
     }
 }

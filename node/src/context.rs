@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod call;
+pub(crate) mod clients;
 pub(crate) mod proposal;
 
 use std::cell::{Cell, RefCell};
@@ -19,6 +20,7 @@ use vineyard_store::HolderId;
 use vineyard_wire::reply::Payload;
 use vineyard_wire::{Code, InstanceId, Status, Trace};
 
+use self::clients::Clients;
 use crate::actors::bulk::Bulk;
 use crate::actors::drain::Drain;
 use crate::actors::history::History;
@@ -169,6 +171,8 @@ pub(crate) struct Counters {
     pub(crate) slow: Cell<u64>,
     traced: Cell<u64>,
     pub(crate) warnings: Warnings,
+    /// The connections themselves.
+    pub(crate) clients: Clients,
 }
 
 impl Counters {

@@ -27,6 +27,7 @@ use vineyard_wire::{Code, ObjectId, Reply, Request, Status};
 
 use crate::context::call;
 use crate::local::Local;
+use crate::peer::describe;
 use crate::session::Session;
 use crate::session::connection::Connection;
 
@@ -116,6 +117,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::DrainNode(drain) => leaving::drain_node(session, drain).await,
         Request::UncordonNode { node } => leaving::uncordon_node(session, node).await,
         Request::ListEvents { after, limit } => Ok(status::list_events(node, after, limit)),
+        Request::DescribeNode(request) => describe::answer(node, request).await,
         Request::LeaveCluster { discard } => leaving::leave_cluster(session, discard).await,
         Request::RecoverCluster(recover) => recover::recover_cluster(session, recover).await,
     }

@@ -1,6 +1,7 @@
 //! Connections between nodes: the handshake, the dialling and the serving side, the transfer of blobs, and relays of
 //! streams.
 
+pub(crate) mod describe;
 pub(crate) mod dial;
 pub(crate) mod fetch;
 pub(crate) mod frames;
@@ -14,3 +15,4 @@ pub(crate) mod places;
 pub(crate) mod relay;
 pub(crate) mod serve;
 pub(crate) mod stats;
+pub(crate) mod view;

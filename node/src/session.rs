@@ -27,6 +27,7 @@ use vineyard_env::{Fault, User};
 use vineyard_store::HolderId;
 use vineyard_wire::{ObjectId, Status};
 
+use crate::context::clients::Client;
 use crate::context::{Counted, NodeContext};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(crate) struct Session {
     pub(crate) kind: Kind,
     /// The other side, for messages.
     pub(crate) caller: String,
-    /// Whose process maps the arena; `None` for who can read the memory of this process anyhow, and over TCP.
+    /// Whose process maps the arena; `None` for those who can read the memory of this process anyhow, and over TCP.
     pub(crate) user: Option<User>,
     /// Number in the log; counted up as sessions open.
     pub(crate) number: u64,
@@ -76,16 +77,24 @@ impl Session {
         node: Rc<NodeContext>,
         kind: Kind,
         caller: String,
-        user: Option<User>,
+        peer: Option<User>,
         unregistered: Option<Counted>,
     ) -> Result<Self, Status> {
+        let user = peer.filter(|user| !node.env.host.is_above_rights(*user));
         let holder = node
             .local
             .ask(move |local, _| local.store.open_holder_of(user, false))
             .await?;
+        let number = node.counters.next_session();
+        let client = Client {
+            caller: caller.clone(),
+            user: peer,
+            holder,
+        };
+        node.counters.clients.enter(number, client);
         Ok(Self {
             register_by: Instant::now() + node.config.limits.register_deadline,
-            number: node.counters.next_session(),
+            number,
             requests: Cell::new(0),
             node,
             kind,
@@ -104,6 +113,12 @@ impl Session {
             unregistered: RefCell::new(unregistered),
             sent: RefCell::default(),
         })
+    }
+
+    /// The connection has another holder from now on.
+    pub(crate) fn hold_by(&self, holder: HolderId) {
+        self.holder.set(holder);
+        self.node.counters.clients.hold_by(self.number, holder);
     }
 
     /// The holder whose references a delete ends. `NOBODY` for a client that releases, because it may still read what
@@ -149,6 +164,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.node.counters.clients.leave(self.number);
         if !self.node.env.faults.has(Fault::LeakedReference) {
             self.node.closed_sessions.add(self.holder.get());
         }

@@ -195,6 +195,8 @@ macro_rules! use_every_verb {
         assert!($wait!(client.drain_node(STRANGER, false)).is_err());
         assert!($wait!(client.uncordon_node(STRANGER)).is_err());
         assert_eq!($wait!(client.list_events(0, 1)).unwrap().events[0].kind, "started");
+        let described = $wait!(client.describe_node(None, None)).unwrap();
+        assert_eq!(described.instance_id, client.instance_id());
         // The only node of its cluster cannot leave.
         assert!($wait!(client.leave_cluster(true)).is_err());
         assert!($wait!(client.recover_cluster(None)).is_err());
@@ -267,6 +269,7 @@ macro_rules! call_one {
             "leave_cluster" => $wait!(client.leave_cluster(true)).map(drop),
             "recover_cluster" => $wait!(client.recover_cluster(None)).map(drop),
             "list_events" => $wait!(client.list_events(0, 1)).map(drop),
+            "describe_node" => $wait!(client.describe_node(None, None)).map(drop),
             "token" => $wait!(client.token()).map(drop),
             "join_token" => $wait!(client.join_token()).map(drop),
             "rotate_token" => $wait!(client.rotate_token(Duration::MAX)).map(drop),

@@ -130,6 +130,30 @@ fn one_dead_voter_is_a_degraded_cluster() {
         Ok(events.contains("node_unreachable").then_some(()))
     })
     .unwrap();
+    one_file_has_what_all_tell(&cluster);
+}
+
+/// Of the node that is dead it has the reason.
+fn one_file_has_what_all_tell(cluster: &Cluster) {
+    let file = cluster.nodes[0].folder().join("bundle");
+    let asked = &cluster.nodes[0];
+    asked.ctl_ok(&["bundle", file.to_str().unwrap()]).unwrap();
+    let text = std::fs::read_to_string(file).unwrap();
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for node in &cluster.nodes {
+        let mut all = found["nodes"].as_array().unwrap().iter();
+        let told = all.find(|one| one["endpoint"] == node.endpoint()).unwrap();
+        match node.runs() {
+            true => {
+                let told = &told["told"];
+                assert_eq!(told["instance_id"], node.instance(), "{told}");
+                assert!(told["status"]["nodes"].is_array(), "{told}");
+            }
+            false => assert!(told["told"]["missing"].is_string(), "{told}"),
+        }
+    }
+    let token = asked.ctl_ok(&["token"]).unwrap();
+    assert!(!text.contains(token.rsplit('.').next().unwrap()));
 }
 
 #[test]

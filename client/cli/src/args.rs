@@ -215,6 +215,10 @@ pub(crate) struct Ls {
     /// Only objects with bytes on a node that has ended since
     #[arg(long)]
     pub(crate) lost: bool,
+    /// Only objects with blobs that a client holds: a session as `du --by client` prints it, as s7, or the id of a
+    /// process; of another node as n2/s7
+    #[arg(long, value_name = "CLIENT")]
+    pub(crate) held_by: Option<String>,
     /// The largest first, or by the name of the type; else by id
     #[arg(long, value_name = "WHAT", default_value = "id")]
     pub(crate) sort: Sort,

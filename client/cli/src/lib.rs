@@ -12,6 +12,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 mod args;
+mod clients;
 mod demo;
 mod doctor;
 mod failure;

@@ -14,6 +14,9 @@ use serde_json::Value;
 use vineyard_client::stream::{OnReaderGone, ReadersKind, StreamOptions};
 use vineyard_client::{Draft, Options, blocking};
 
+#[path = "commands/holds.rs"]
+mod holds;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_vineyardctl");
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -412,6 +415,7 @@ fn an_operator_sees_what_a_node_has_and_does() {
         assert_eq!(used["used_bytes"], 2_000_000, "{used}");
         assert_eq!(used["not_listed_bytes"], 0, "{used}");
     }
+    holds::who_holds_what(&node);
     let by_name = node.ok(&["du", "--by", "name"]);
     assert!(by_name.contains("mine") && by_name.contains("used in all"));
     let top = node.ok(&["top", "--count", "2", "--every", "0.05"]);
@@ -460,6 +464,11 @@ fn what_an_operator_passes_on_has_no_secret() {
     assert!(log.contains("ready; to add a node"), "{found}");
     assert_eq!(found["events"][0]["kind"], "started", "{found}");
     assert_eq!(found["doctor"][0]["check"], "node");
+    let told = &found["nodes"][0]["told"];
+    assert_eq!(told["events"]["events"][0]["kind"], "started", "{told}");
+    assert_eq!(told["status"]["cluster"]["voters"], 1, "{told}");
+    let mut settings = told["settings"].as_array().unwrap().iter();
+    assert!(settings.any(|one| one["name"] == "size" && one["value"] == "160 MiB"));
     for file in [&plain, &hashed] {
         let text = fs::read_to_string(file).unwrap();
         assert!(!text.contains(secret), "{}", file.display());

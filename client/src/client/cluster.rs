@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use vineyard_wire::describe::{DescribeNode, NodeDescription};
 use vineyard_wire::reply::{
     ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents,
     Recovery, RemovedNode,
@@ -95,6 +96,18 @@ impl Client {
     pub async fn list_events(&self, after: u64, limit: u64) -> Result<ListedEvents> {
         let request = Request::ListEvents { after, limit };
         let pick = only!(Reply::ListEvents(listed) => listed);
+        self.ask(request, pick).await
+    }
+
+    /// What `node`, or the one that is asked, says of itself and of its clients. With `held_by`, the number of one of
+    /// its sessions, only what that session holds.
+    pub async fn describe_node(
+        &self,
+        node: Option<NodeId>,
+        held_by: Option<u64>,
+    ) -> Result<NodeDescription> {
+        let request = Request::DescribeNode(DescribeNode { node, held_by });
+        let pick = only!(Reply::DescribeNode(description) => *description);
         self.ask(request, pick).await
     }
 

@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod describe;
 mod events;
 pub mod frame;
 pub mod id;

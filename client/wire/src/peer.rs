@@ -154,6 +154,11 @@ pub enum Ask {
         #[serde(deserialize_with = "items")]
         set: Vec<Candidate>,
     },
+    /// What the node says of itself to a client of the one that asks; with `held_by`, what that session holds. Only
+    /// asked of nodes at feature level 4 or above.
+    Describe {
+        held_by: Option<u64>,
+    },
 }
 
 /// A node that may become one of the first of a cluster.
@@ -338,6 +343,8 @@ pub enum Answer {
     Fresh(Fresh),
     /// To `Form`: the disk of the node that answers has it.
     Agreed,
+    /// To `Describe`: a `describe_node_reply` as JSON text.
+    Described(String),
 }
 
 /// A frame that is not what it should be.

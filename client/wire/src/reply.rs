@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::describe::NodeDescription;
 pub use crate::events::{Event, ListedEvents};
 use crate::id::{InstanceId, NodeId, ObjectId, Signature};
 use crate::json::items;
@@ -172,6 +173,7 @@ pub enum Reply {
     LeaveCluster(Left),
     RecoverCluster(Recovery),
     ListEvents(ListedEvents),
+    DescribeNode(Box<NodeDescription>),
 }
 
 /// How far a drain is. Bytes and blobs that were made since it began count from when the drain meets them.

@@ -12,6 +12,7 @@ use std::fmt;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::describe::DescribeNode;
 use crate::id::{NodeId, ObjectId};
 use crate::json::items;
 use crate::meta::Tree;
@@ -184,6 +185,8 @@ pub enum Request {
         after: u64,
         limit: u64,
     },
+    /// Ours: what a node says of itself and of its clients.
+    DescribeNode(DescribeNode),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use vineyard_env::Env;
 use super::log;
 use crate::boot::identity::Identity;
 use crate::config::resolve::default_socket;
+use crate::config::settings::settings;
 use crate::config::{Loaded, Machine, Remembered, Startup, load, remembered};
 use crate::system::{data_dir, ownership, place};
 use crate::{Error, Node, system};
@@ -21,7 +22,9 @@ const USAGE: u8 = 2;
 
 /// Runs a node until a signal stops it. Returns the exit code. `args` do not include the program's name.
 pub fn run(args: Vec<String>) -> u8 {
-    let startup = match load(args, &Machine::here()) {
+    let machine = Machine::here();
+    let shown = settings(args.clone(), &machine);
+    let mut startup = match load(args, &machine) {
         Ok(Loaded::Run(startup)) => startup,
         Ok(Loaded::Print(text)) => {
             print!("{text}");
@@ -32,6 +35,7 @@ pub fn run(args: Vec<String>) -> u8 {
             return USAGE;
         }
     };
+    startup.config.shown = shown.map(|shown| shown.list).unwrap_or_default();
     let filter = match EnvFilter::try_new(&startup.log) {
         Ok(filter) => filter,
         Err(error) => {

@@ -36,9 +36,8 @@ impl Actor for IpcSession {
 async fn run(stream: Box<dyn LocalStream>, counted: Counted) {
     let node = counted.node().clone();
     let caller = stream.peer_address();
-    let user = stream.peer_user();
-    let user = (!node.env.host.is_above_rights(user)).then_some(user);
-    match Session::open(node, Kind::Ipc, caller, user, None).await {
+    let peer = Some(stream.peer_user());
+    match Session::open(node, Kind::Ipc, caller, peer, None).await {
         Ok(session) => serve::serve(&session, Connection::unix(stream)).await,
         Err(status) => tracing::warn!(%status, "refused a connection"),
     }

@@ -40,7 +40,7 @@ pub(super) async fn register(session: &Session, register: Register) -> Result<Re
             local.store.close_holder(old);
             local.store.open_holder_of(user, true)
         });
-        session.holder.set(opened.await?);
+        session.hold_by(opened.await?);
         session.releases.set(true);
     }
     let offered = |feature: &&&str| register.features.iter().any(|asked| asked == **feature);

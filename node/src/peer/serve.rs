@@ -19,7 +19,7 @@ use crate::context::audit;
 use crate::context::{Counted, NodeContext};
 use crate::failure;
 use crate::peer::stats;
-use crate::peer::{places, relay};
+use crate::peer::{describe, places, relay};
 
 /// Serves a connection whose `MAGIC` has been read, until the other side leaves. `unregistered` counts the connection
 /// until the handshake is done; until then it is closed when `displaced` returns.
@@ -114,6 +114,7 @@ async fn converse(
                 taken.map(|()| Answer::CopiesTaken)
             }
             Ask::Form { .. } => Err(Status::invalid("it is a member of a cluster")),
+            Ask::Describe { held_by } => describe::for_a_peer(node, held_by).await,
             Ask::OpenRelay(open) => relay::serve::open(node, open).await,
             Ask::PullRelay(pull) => relay::serve::pull(node, pull).await,
             Ask::LeaveRelay {

@@ -68,6 +68,7 @@ async fn direct(stage: Stage) {
             insist(|| client.get(id)).await?;
         }
         insist(|| publish(&client, "after")).await?;
+        describe_all(&client).await?;
         is_told(&client, node).await
     });
     let read = read.await;
@@ -75,6 +76,17 @@ async fn direct(stage: Stage) {
     let told = matches!(read, Some(Ok(true)));
     stage.demand(told, &format!("that it left is an event: {read:?}"));
     stage.demand(whole, &format!("nothing was lost with it: {read:?}"));
+}
+
+/// Each member says what it sees, when another one is asked.
+async fn describe_all(client: &Client) -> Result<(), Error> {
+    let status = insist(|| client.cluster_status()).await?;
+    for member in status.nodes {
+        let node = Some(member.instance_id.node());
+        let told = insist(|| client.describe_node(node, None)).await?;
+        assert_eq!(told.instance_id, member.instance_id, "it speaks for itself");
+    }
+    Ok(())
 }
 
 /// Whether the node that is asked tells in time that `node` is no member any more.

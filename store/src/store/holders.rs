@@ -1,13 +1,14 @@
 //! Who holds what. A holder counts at most once per blob, and takes what it created but did not seal with it.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use vineyard_env::User;
 use vineyard_wire::ObjectId;
 
 use super::Store;
 use crate::blob::{Holder, Stage};
-use crate::{Error, HolderId, Result};
+use crate::{Blob, Error, HolderId, Result};
 
 impl Store {
     /// A new holder. One that can not release (the released Python client never does) keeps bytes until it closes; of
@@ -52,6 +53,23 @@ impl Store {
         }
         self.holders.remove(&id);
         unsealed
+    }
+
+    /// At most `max` of the blobs above `after` that `id` holds or fills, each with whether it was deleted.
+    pub fn held_by(&self, id: HolderId, after: ObjectId, max: usize) -> Vec<(Blob, bool)> {
+        let Some(holder) = self.holders.get(&id) else {
+            return Vec::new();
+        };
+        let above = (Bound::Excluded(after), Bound::Unbounded);
+        let held = holder.holds.range(above).take(max);
+        let filled = holder.unsealed.range(above).take(max);
+        let ids: BTreeSet<ObjectId> = held.chain(filled).copied().collect();
+        let known = ids.into_iter().take(max).filter_map(|id| {
+            let deleted = self.tombstones.get(&id).map(|tombstone| &tombstone.entry);
+            let entry = deleted.or_else(|| self.blobs.get(&id))?;
+            Some((entry.blob(id), deleted.is_some()))
+        });
+        known.collect()
     }
 
     /// Lets `holder` hold those of `ids` that are here.

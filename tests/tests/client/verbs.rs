@@ -1,7 +1,7 @@
 //! The names of all verbs of the client, by how they are tried.
 
 /// Every verb that asks the node, by name.
-pub(super) const VERBS: [&str; 71] = [
+pub(super) const VERBS: [&str; 72] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -46,6 +46,7 @@ pub(super) const VERBS: [&str; 71] = [
     "leave_cluster",
     "recover_cluster",
     "list_events",
+    "describe_node",
     "token",
     "join_token",
     "rotate_token",

@@ -75,6 +75,7 @@ pub(crate) enum By {
     Node,
     Type,
     Name,
+    Client,
 }
 
 #[derive(Debug, Args)]

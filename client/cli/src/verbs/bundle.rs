@@ -14,12 +14,13 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use vineyard_client::Client;
+use vineyard_wire::reply::NodeStatus;
 
 use super::events;
 use crate::args::{Bundle, ConnectArgs};
 use crate::failure::{Failure, Tried};
 use crate::process::Process;
-use crate::{doctor, find, output, time};
+use crate::{clients, doctor, find, output, time};
 
 /// The end of the log that is taken along.
 const LOG_BYTES_MAX: u64 = 1 << 20;
@@ -63,7 +64,9 @@ async fn collect(place: &ConnectArgs) -> (Value, BTreeSet<String>) {
         Err(failure) => found["status"] = json!({ "missing": failure.to_string() }),
         Ok(client) => {
             let status = client.cluster_status().await;
+            let mut nodes_known = Vec::new();
             if let Ok(status) = &status {
+                nodes_known.clone_from(&status.nodes);
                 for node in &status.nodes {
                     names.extend(node.about.name.clone());
                     names.insert(host_of(&node.endpoint).to_owned());
@@ -76,12 +79,41 @@ async fn collect(place: &ConnectArgs) -> (Value, BTreeSet<String>) {
             found["status"] = or_reason(status.tried(|| "ask for the status".to_owned()));
             let events = events::all(&client, 0).await;
             found["events"] = or_reason(events.map(|listed| listed.events));
+            found["nodes"] = nodes(&client, &nodes_known, &mut names).await;
             of_process(&client, &mut found, &mut names).await;
         }
     }
     names.retain(|name| !name.is_empty() && name.parse::<IpAddr>().is_err());
     names.remove("localhost");
     (found, names)
+}
+
+/// What each node says of itself: its view of the cluster, what it saw, its settings, its clients.
+async fn nodes(client: &Client, nodes: &[NodeStatus], names: &mut BTreeSet<String>) -> Value {
+    let mut all = Vec::new();
+    for (node, told) in clients::descriptions(client, nodes).await {
+        if let Ok(told) = &told {
+            for one in &told.settings {
+                names_in(&one.name, &one.value, names);
+            }
+        }
+        all.push(json!({
+            "node": node.instance_id.node().to_string(),
+            "name": node.about.name,
+            "endpoint": node.endpoint,
+            "told": or_reason(told),
+        }));
+    }
+    json!(all)
+}
+
+/// The names of hosts, nodes and users in a setting.
+fn names_in(setting: &str, value: &str, names: &mut BTreeSet<String>) {
+    let hosts = value.split(',').map(host_of);
+    if ["listen", "advertise", "join", "http-host", "name"].contains(&setting) {
+        names.extend(hosts.map(str::to_owned));
+    }
+    names.extend(users(value));
 }
 
 fn or_reason(found: Result<impl serde::Serialize, Failure>) -> Value {
@@ -110,11 +142,7 @@ async fn of_process(client: &Client, found: &mut Value, names: &mut BTreeSet<Str
     found["config"] = match process.settings() {
         Ok(settings) => {
             for one in &settings.list {
-                let hosts = one.value.split(',').map(host_of);
-                if ["listen", "advertise", "join", "http-host", "name"].contains(&one.name) {
-                    names.extend(hosts.map(str::to_owned));
-                }
-                names.extend(users(&one.value));
+                names_in(one.name, &one.value, names);
             }
             json!(settings.list)
         }

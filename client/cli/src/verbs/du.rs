@@ -1,5 +1,7 @@
 //! `du`: what the memory of the nodes is used for. The sums add up to the bytes that the nodes say are used.
 
+mod by_client;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -16,27 +18,39 @@ use crate::{find, output, tree};
 const NAMES_MAX: u64 = 1 << 20;
 const WITHOUT_A_NAME: &str = "(without a name)";
 const NOT_LISTED: &str = "(not listed)";
+const HELD_BY_NOBODY: &str = "(held by no client)";
 const WHAT_IS_NOT_LISTED: &str = "not listed: blobs that are still written, further copies, and what other nodes have that is not persisted";
 /// Blobs whose sizes are asked for at once.
 const ASKED_MAX: usize = 1000;
 
 pub(crate) async fn run(place: &ConnectArgs, format: Format, du: &Du) -> Result<(), Failure> {
     let client = find::connect(place).await?;
-    let found = client.list_metadatas("*", false, u64::MAX).await;
-    let found = found.tried(|| "list the objects".to_owned())?;
-    let names = match du.by {
-        By::Name => client.list_names("*", false, NAMES_MAX).await,
-        By::Node | By::Type => Ok(BTreeMap::new()),
+    let account = match du.by {
+        By::Client => {
+            let status = client.cluster_status().await;
+            let status = status.tried(|| "ask for the cluster's status".to_owned())?;
+            by_client::account(&client, &status, format).await
+        }
+        By::Node | By::Type | By::Name => of_objects(&client, du.by).await?,
     };
-    let names = names.tried(|| "list the names".to_owned())?;
-    let sizes = sizes(&client, &found).await?;
-    let status = client.cluster_status().await;
-    let status = status.tried(|| "ask for the cluster's status".to_owned())?;
-    let account = account(&found, &sizes, &names, &status, du.by);
     match format {
         Format::Json => output::print_json(&account.json()),
         Format::Table => account.show(du.by),
     }
+}
+
+async fn of_objects(client: &Client, by: By) -> Result<Account, Failure> {
+    let found = client.list_metadatas("*", false, u64::MAX).await;
+    let found = found.tried(|| "list the objects".to_owned())?;
+    let names = match by {
+        By::Name => client.list_names("*", false, NAMES_MAX).await,
+        By::Node | By::Type | By::Client => Ok(BTreeMap::new()),
+    };
+    let names = names.tried(|| "list the names".to_owned())?;
+    let sizes = sizes(client, &found).await?;
+    let status = client.cluster_status().await;
+    let status = status.tried(|| "ask for the cluster's status".to_owned())?;
+    Ok(account(&found, &sizes, &names, &status, by))
 }
 
 /// Every blob of the objects and its size. A list has the sizes of this node's blobs; those of others are asked for.
@@ -149,7 +163,7 @@ fn claims<'a>(
     let parts = tree::parts(found);
     let wholes = found.iter().filter(|(id, _)| !parts.contains(id));
     match by {
-        By::Node => wholes.map(|(_, tree)| (None, tree)).collect(),
+        By::Node | By::Client => wholes.map(|(_, tree)| (None, tree)).collect(),
         By::Type => wholes
             .map(|(_, tree)| (Some(tree::text(tree, key::TYPENAME).to_owned()), tree))
             .collect(),
@@ -194,8 +208,13 @@ impl Account {
             By::Node => "NODE",
             By::Type => "TYPE",
             By::Name => "NAME",
+            By::Client => "CLIENT",
         };
-        let mut table = output::Table::new(&["BYTES", "OBJECTS", header], &[0, 1]);
+        let (what, rest) = match by {
+            By::Client => ("BLOBS", HELD_BY_NOBODY),
+            By::Node | By::Type | By::Name => ("OBJECTS", NOT_LISTED),
+        };
+        let mut table = output::Table::new(&["BYTES", what, header], &[0, 1]);
         let mut lines: Vec<_> = self.lines.iter().collect();
         lines.sort_by_key(|(_, line)| std::cmp::Reverse(line.bytes));
         for (label, line) in lines {
@@ -205,11 +224,7 @@ impl Account {
                 label.clone(),
             ]);
         }
-        table.row([
-            size::show(self.rest()),
-            "-".to_owned(),
-            NOT_LISTED.to_owned(),
-        ]);
+        table.row([size::show(self.rest()), "-".to_owned(), rest.to_owned()]);
         table.row([
             size::show(self.counted() + self.rest()),
             "-".to_owned(),
@@ -217,7 +232,9 @@ impl Account {
         ]);
         output::print_table(&table)?;
         output::print("")?;
-        output::print(WHAT_IS_NOT_LISTED)?;
+        if by != By::Client {
+            output::print(WHAT_IS_NOT_LISTED)?;
+        }
         if self.deleted > 0 {
             let deleted = size::show(self.deleted);
             output::print(&format!(

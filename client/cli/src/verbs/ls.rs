@@ -10,7 +10,7 @@ use vineyard_wire::{InstanceId, ObjectId, Tree};
 
 use crate::args::{ConnectArgs, Format, Ls, Sort};
 use crate::failure::{Failure, Tried};
-use crate::{find, output, tree};
+use crate::{clients, find, output, tree};
 
 /// Names that are asked for, to show which objects have one.
 const NAMES_MAX: u64 = 1 << 20;
@@ -41,9 +41,14 @@ pub(crate) async fn run(place: &ConnectArgs, format: Format, ls: &Ls) -> Result<
         true => Some(lost(&client, &found).await?),
         false => None,
     };
+    let held = match &ls.held_by {
+        Some(who) => Some(held(&client, who, &found, format).await?),
+        None => None,
+    };
     let wanted = |row: &Row| {
         let is_lost = lost.as_ref().is_none_or(|lost| lost.contains(&row.id));
-        is_lost && (!ls.unnamed || (row.names.is_empty() && !row.part))
+        let is_held = held.as_ref().is_none_or(|held| held.contains(&row.id));
+        is_lost && is_held && (!ls.unnamed || (row.names.is_empty() && !row.part))
     };
     let mut rows: Vec<Row> = rows.filter(wanted).collect();
     match ls.sort {
@@ -78,6 +83,35 @@ async fn lost(
     };
     let lost = found.iter().filter(|(_, tree)| is_lost(tree));
     Ok(lost.map(|(id, _)| *id).collect())
+}
+
+/// Those with blobs that a client holds. Blobs of no listed object are counted on stderr.
+async fn held(
+    client: &Client,
+    who: &str,
+    found: &BTreeMap<ObjectId, Tree>,
+    format: Format,
+) -> Result<BTreeSet<ObjectId>, Failure> {
+    let held = clients::held_by(client, who).await?;
+    let mut listed = BTreeSet::new();
+    let mut is_held = |tree: &Tree| {
+        let bare = tree::bare_blob(tree).into_iter();
+        let all = bare.chain(tree::blobs(tree)).map(|blob| blob.id);
+        let its: Vec<ObjectId> = all.filter(|id| held.contains(id)).collect();
+        listed.extend(its.iter().copied());
+        !its.is_empty()
+    };
+    let objects = found.iter().filter(|(_, tree)| is_held(tree));
+    let objects = objects.map(|(id, _)| *id).collect();
+    let others = held.len() - listed.len();
+    if others > 0 {
+        let all = held.len();
+        output::warn(
+            format,
+            &format!("{others} of the {all} blobs that {who} holds belong to no listed object"),
+        );
+    }
+    Ok(objects)
 }
 
 fn cut_short(shown: u64, counted: u64) -> String {

@@ -107,6 +107,7 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         Reply::LeaveCluster(left) => body.fields(left),
         Reply::RecoverCluster(recovery) => body.fields(recovery),
         Reply::ListEvents(listed) => body.fields(listed),
+        Reply::DescribeNode(description) => body.fields(description),
         Reply::Token(token) => body.fields(token),
     }
 }
@@ -140,6 +141,7 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::LeaveCluster => Reply::LeaveCluster(all(text)?),
         Kind::RecoverCluster => Reply::RecoverCluster(all(text)?),
         Kind::ListEvents => Reply::ListEvents(all(text)?),
+        Kind::DescribeNode => Reply::DescribeNode(Box::new(all(text)?)),
         Kind::DebugCommand => Reply::DebugCommand,
         Kind::Register => Reply::Register(all(text)?),
         Kind::InstanceStatus => Reply::InstanceStatus(one(text, "meta")?),

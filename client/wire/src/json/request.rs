@@ -12,6 +12,7 @@ use super::body::Body;
 use super::lists::{Items, Numbered};
 use super::parse::{Fault, all, one};
 use super::table::RequestType as Verb;
+use crate::describe::DescribeNode;
 use crate::id::{ObjectId, Trace};
 use crate::limits::INLINE_BYTES_MAX;
 use crate::meta::Tree;
@@ -64,6 +65,11 @@ fn with_fields(body: Body, request: &Request) -> Body {
             None => body,
         },
         Request::ListEvents { after, limit } => body.field("after", after).field("limit", limit),
+        Request::DescribeNode(DescribeNode {
+            node: None,
+            held_by: None,
+        }) => body,
+        Request::DescribeNode(describe) => body.fields(describe),
         Request::GetName(get_name) => body.fields(get_name),
         Request::CreateStream(create) => body.fields(create),
         Request::OpenStream(open) => body.fields(open),
@@ -177,6 +183,7 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
             after: one(text, "after")?,
             limit: one(text, "limit")?,
         },
+        Verb::DescribeNode => Request::DescribeNode(all(text)?),
         Verb::GetName => Request::GetName(all(text)?),
         Verb::CreateStream => Request::CreateStream(all(text)?),
         Verb::OpenStream => Request::OpenStream(all(text)?),

@@ -100,6 +100,7 @@ table! {
         LeaveCluster = "leave_cluster_request",
         RecoverCluster = "recover_cluster_request",
         ListEvents = "list_events_request",
+        DescribeNode = "describe_node_request",
     }
 }
 
@@ -155,6 +156,7 @@ table! {
         LeaveCluster = "leave_cluster_reply",
         RecoverCluster = "recover_cluster_reply",
         ListEvents = "list_events_reply",
+        DescribeNode = "describe_node_reply",
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bounds;
+mod described;
 mod golden;
 mod hostile;
 mod peer_samples;

@@ -85,6 +85,7 @@ names! { ASKS ask_name(Ask) {
     Ask::Drain { .. } => "ask.drain",
     Ask::TakeCopies { .. } => "ask.take_copies",
     Ask::Form { .. } => "ask.form",
+    Ask::Describe { .. } => "ask.describe",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -105,6 +106,7 @@ names! { ANSWERS answer_name(Answer) {
     Answer::CopiesTaken => "answer.copies_taken",
     Answer::Fresh(_) => "answer.fresh",
     Answer::Agreed => "answer.agreed",
+    Answer::Described(_) => "answer.described",
 } }
 
 pub(crate) fn hellos() -> Vec<Hello> {
@@ -225,6 +227,7 @@ pub(crate) fn asks() -> Vec<Ask> {
         Ask::Form {
             set: vec![candidate()],
         },
+        Ask::Describe { held_by: Some(7) },
     ]
 }
 
@@ -305,6 +308,7 @@ pub(crate) fn answers() -> Vec<Answer> {
         Answer::CopiesTaken,
         Answer::Fresh(fresh()),
         Answer::Agreed,
+        Answer::Described("{}".into()),
     ]
 }
 

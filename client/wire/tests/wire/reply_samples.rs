@@ -10,6 +10,7 @@ use vineyard_wire::reply::{
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
+use crate::described::description;
 use crate::samples::{BLOB, OBJECT, OTHER_BLOB, OTHER_OBJECT, content};
 
 pub(crate) fn replies() -> Vec<(&'static str, Reply)> {
@@ -265,6 +266,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
                 last: 9,
             }),
         ),
+        ("", Reply::DescribeNode(Box::new(description()))),
         (
             "",
             Reply::LeaveCluster(Left {

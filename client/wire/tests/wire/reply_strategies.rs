@@ -11,6 +11,7 @@ use vineyard_wire::reply::{
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
+use crate::described::description;
 use crate::strategies::{id, ids, text, tree};
 use crate::stream_samples;
 
@@ -98,6 +99,7 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
             })
             .boxed(),
         Kind::ListEvents => listed_events().prop_map(Reply::ListEvents).boxed(),
+        Kind::DescribeNode => Just(Reply::DescribeNode(Box::new(description()))).boxed(),
         Kind::RemoveNode => removed_node().prop_map(Reply::RemoveNode).boxed(),
         Kind::RecoverCluster => recovery().prop_map(Reply::RecoverCluster).boxed(),
         Kind::ClusterStatus => cluster_status().prop_map(Reply::ClusterStatus).boxed(),

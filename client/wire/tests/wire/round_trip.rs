@@ -81,6 +81,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         any::<bool>().prop_map(|all| Ask::Drain { all }),
         vec(any::<u64>().prop_map(ObjectId), 0..4).prop_map(|blobs| Ask::TakeCopies { blobs }),
         vec(candidate(), 0..4).prop_map(|set| Ask::Form { set }),
+        any::<Option<u64>>().prop_map(|held_by| Ask::Describe { held_by }),
     ]
 }
 

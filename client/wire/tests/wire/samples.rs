@@ -39,6 +39,7 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     all.extend(data_requests());
     all.extend(name_requests());
     all.extend(crate::stream_samples::requests());
+    all.extend(crate::described::requests());
     all
 }
 

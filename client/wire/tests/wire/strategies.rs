@@ -3,6 +3,7 @@
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Number, Value};
+use vineyard_wire::describe::DescribeNode;
 use vineyard_wire::json::RequestType;
 use vineyard_wire::request::{
     DelData, DrainNode, GetName, GetObject, PutName, PutObject, RecoverCluster, Register,
@@ -88,6 +89,12 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
             .boxed(),
         Verb::ListEvents => any::<[u64; 2]>()
             .prop_map(|[after, limit]| Request::ListEvents { after, limit })
+            .boxed(),
+        Verb::DescribeNode => any::<[Option<u64>; 2]>()
+            .prop_map(|[node, held_by]| {
+                let node = node.map(NodeId);
+                Request::DescribeNode(DescribeNode { node, held_by })
+            })
             .boxed(),
         Verb::RotateToken => any::<u64>()
             .prop_map(|grace_ms| Request::RotateToken { grace_ms })

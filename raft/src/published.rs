@@ -188,6 +188,11 @@ impl Published {
         Some((leader, self.endpoint_of(leader)?))
     }
 
+    /// What people call `node`, as far as this node knows.
+    pub(crate) fn called(&self, node: NodeId) -> String {
+        self.state.load().called(node)
+    }
+
     /// Where `node` listens, as far as this node knows.
     pub(crate) fn endpoint_of(&self, node: NodeId) -> Option<String> {
         self.endpoints_of(node).into_iter().next()

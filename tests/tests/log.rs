@@ -1,5 +1,6 @@
 //! The log on stderr: a reader that reads nothing stops nothing, and what repeats is counted.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -148,9 +149,54 @@ fn quiet(node: &Node, before: usize) -> Result<Vec<String>> {
     })
 }
 
+const NAMES: [&str; 3] = ["blue", "red", "green"];
+
+/// Three nodes with names of their own.
+fn named() -> Result<Cluster> {
+    let folder = tempfile::tempdir()?;
+    let mut nodes: Vec<Node> = Vec::new();
+    for name in NAMES {
+        let plan = Plan {
+            join: nodes.first().map(Node::invitation).transpose()?,
+            arguments: vec!["--name".to_owned(), name.to_owned()],
+            ..Plan::default()
+        };
+        nodes.push(Node::start(&folder.path().join(name), plan)?);
+    }
+    let cluster = Cluster::of(nodes, folder);
+    cluster.wait_settled()?;
+    Ok(cluster)
+}
+
+/// The nodes of which `line` speaks, as `n1`.
+fn numbers(line: &str) -> Vec<&str> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let is_number = |word: &&str| {
+        let digits = word.strip_prefix('n');
+        digits
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    };
+    line.split(|c| !is_word(c)).filter(is_number).collect()
+}
+
+/// A node is never called by its number alone, once its name is known.
+fn every_line_names_the_nodes(node: &Node) {
+    let said = lines(node).unwrap();
+    let mut known = BTreeSet::new();
+    for line in &said {
+        for number in numbers(line) {
+            let is_called = |name: &&str| line.contains(&format!("{name} ({number})"));
+            let is_named = NAMES.iter().any(is_called);
+            assert!(is_named || !known.contains(number), "{line} in {said:#?}");
+            known.extend(is_named.then_some(number));
+        }
+    }
+    assert_eq!(known.len(), NAMES.len(), "{said:#?}");
+}
+
 #[test]
 fn a_voter_that_stays_dead_and_a_lost_majority_are_said_once() {
-    let mut cluster = Cluster::start(3, &Plan::default()).unwrap();
+    let mut cluster = named().unwrap();
     let leader = cluster.leader().unwrap();
     let before = lines(&cluster.nodes[leader]).unwrap().len();
     let dead = (leader + 1) % 3;
@@ -178,6 +224,9 @@ fn a_voter_that_stays_dead_and_a_lost_majority_are_said_once() {
     }
     let said = quiet(&cluster.nodes[leader], before).unwrap();
     assert!(said.len() <= LINES_MAX, "{} lines: {said:#?}", said.len());
+    let lost = |line: &&String| line.contains("no majority of the voters follows");
+    assert_eq!(said.iter().filter(lost).count(), 1, "{said:#?}");
+    every_line_names_the_nodes(&cluster.nodes[leader]);
 }
 
 #[test]

@@ -55,7 +55,7 @@ fn lines(node: &Node, trace: &str, said: &[&str]) -> Vec<Value> {
 #[test]
 fn a_put_with_persist_and_name_is_followed_from_the_client_over_the_follower_to_the_leader() {
     let verbose = plan(&[
-        "--log=info,openraft=warn,vineyard_node=debug,vineyard_raft=debug",
+        "--log=info,openraft=error,vineyard_node=debug,vineyard_raft=debug",
         "--log-format=json",
     ]);
     let cluster = Cluster::start(3, &verbose).unwrap();

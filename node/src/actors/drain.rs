@@ -263,7 +263,8 @@ async fn move_all(
                 node.drain.report(*progress);
             }
             Err((target, status)) => {
-                tracing::warn!(%target, %status, "a node did not take what this one has; trying others");
+                let called = node.meta.state().called(target.node());
+                tracing::warn!(node = %called, %status, "a node did not take what this one has; trying others");
                 failed.insert(target);
                 refused = Some(status);
             }

@@ -65,9 +65,20 @@ pub(crate) async fn watch(node: Rc<NodeContext>) {
         tokio::time::sleep(node.config.limits.liveness_period).await;
         let now = Look::now(&node, Some(&before));
         for change in changes(&before, &now) {
+            log(&change);
             node.history.add(node.env.clock.unix_ms(), change);
         }
         before = now;
+    }
+}
+
+/// As a line of the log, unless what noticed it has written one.
+fn log(change: &Change) {
+    let Change { kind, text, .. } = change;
+    match *kind {
+        "node_unreachable" | "node_up" | "node_failed" | "disk_short" | "disk_has_room" => {}
+        "quorum_lost" | "objects_lost" => tracing::warn!("{text}"),
+        _ => tracing::info!("{text}"),
     }
 }
 

@@ -158,6 +158,12 @@ impl Node {
         self.context.instance
     }
 
+    /// What people call it.
+    pub(crate) fn called(&self) -> String {
+        let context = &self.context;
+        format!("{} ({})", context.hostname, context.instance.node())
+    }
+
     /// The node and its cluster as text for people.
     pub(crate) fn name(&self) -> Option<String> {
         self.context.identity.name()

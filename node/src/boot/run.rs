@@ -200,6 +200,7 @@ fn is_whole(startup: &Startup, identity: Option<&Identity>) -> Result<(), ServeE
 fn announce(node: &Node, config: &crate::Config) {
     let group = node.group();
     tracing::info!(
+        node = %node.called(),
         instance = %node.instance_id(),
         cluster = %node.token().cluster,
         endpoint = node.endpoint(),

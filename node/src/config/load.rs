@@ -12,8 +12,9 @@ use crate::config::remembered::{self, RememberError, Remembered};
 use crate::config::{Config, ConfigError, FlagError, Flags, LogFormat, Machine, flags, resolve};
 use crate::system::ownership;
 
-/// The consensus library logs each of its steps at `info`.
-pub(super) const LOG_DEFAULT: &str = "info,openraft=warn";
+/// The consensus library logs each of its steps at `info`, and what does not answer at `warn`, without names: the raft
+/// crate says that in words of its own.
+pub(super) const LOG_DEFAULT: &str = "info,openraft=error";
 
 /// What a command line asks for.
 #[derive(Debug)]

@@ -47,9 +47,10 @@ pub(super) async fn remove_node(session: &Session, request: RemoveNode) -> Resul
             );
             return Err(Status::invalid(reason));
         }
+        let called = state.called(dead);
         let removed = registration::submit(node, Command::Remove { node: dead }).await;
         removed.map_err(failure::from_raft)?;
-        tracing::warn!(%dead, objects_lost, "a node was removed from the cluster");
+        tracing::warn!(node = %called, objects_lost, "a node was removed from the cluster");
         out_of_group(node, dead).await?;
     }
     Ok(Reply::RemoveNode(RemovedNode {

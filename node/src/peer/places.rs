@@ -29,7 +29,8 @@ pub(crate) fn take(node: &NodeContext, moved: Moved) -> Result<Answer, Status> {
         return Ok(Answer::Removed);
     }
     if node.boot.knows_better(&life) && !believes_all {
-        tracing::warn!(instance = %life.instance, endpoint, "a process that was replaced says where it listens");
+        let called = node.meta.state().called(life.instance.node());
+        tracing::warn!(node = %called, instance = %life.instance, endpoint, "a process that was replaced says where it listens");
         return Ok(Answer::Outlived);
     }
     if is_mine && !is_me {

@@ -158,7 +158,7 @@ async fn admit(
             return Err(failure::from_raft(error));
         }
     };
-    tracing::info!(node = %id, endpoint, caller, "admitted a node");
+    tracing::info!(node = %id, endpoint, caller, "admitted a node, which says its name when it registers");
     Ok(Answer::Joined {
         node: id,
         cluster,

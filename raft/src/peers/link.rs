@@ -80,10 +80,10 @@ impl Links {
             Err(_) => {
                 // The kept ones lead to the same silence: the next question finds out by dialling.
                 self.lock().remove(&node);
-                let waited = within.as_millis();
+                let (called, waited) = (self.shared.called(node), within.as_millis());
                 Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    format!("{node} did not answer within {waited} ms"),
+                    format!("{called} did not answer within {waited} ms"),
                 ))
             }
         };
@@ -95,15 +95,16 @@ impl Links {
     fn note(&self, node: NodeId, error: Option<&io::Error>) {
         let absences = || self.absences.lock().unwrap_or_else(PoisonError::into_inner);
         let endpoint = || self.shared.endpoint_of(node).unwrap_or_default();
+        let called = || self.shared.called(node);
         match error {
             Some(error) if absences().fails(node, Instant::now()) => {
-                tracing::warn!(%node, endpoint = endpoint(), %error, "a node does not answer");
+                tracing::warn!(node = %called(), endpoint = endpoint(), %error, "a node does not answer");
             }
             Some(_) => {}
             None => {
                 if let Some(away) = absences().answers(node, Instant::now()) {
                     let away_ms = away.as_millis();
-                    tracing::info!(%node, endpoint = endpoint(), away_ms, "a node answers again");
+                    tracing::info!(node = %called(), endpoint = endpoint(), away_ms, "a node answers again");
                 }
             }
         }
@@ -111,7 +112,7 @@ impl Links {
 
     /// Dials where this node knows that `node` listens, or has listened.
     async fn dial(&self, node: NodeId) -> io::Result<Box<dyn Stream>> {
-        let nowhere = format!("nobody knows where {node} is");
+        let nowhere = format!("nobody knows where {} is", self.shared.called(node));
         let mut outcome = Err(io::Error::new(io::ErrorKind::NotFound, nowhere));
         for endpoint in self.shared.endpoints_of(node) {
             outcome = self.dial_at(node, endpoint).await;

@@ -113,6 +113,15 @@ impl State {
         self.instances.current_of(node)
     }
 
+    /// What people call a node: its name and its id, as in `blue (n1)`; the id alone before its first boot has
+    /// registered.
+    pub fn called(&self, node: NodeId) -> String {
+        match self.current_instance_of(node) {
+            Some(instance) => format!("{} ({node})", instance.hostname),
+            None => node.to_string(),
+        }
+    }
+
     /// Whether a process that says to be `instance` is over for the cluster: a later boot of its node has registered,
     /// or another process with this boot, or one that its disk does not remember (`before`, as in `Command::Boot`).
     pub fn is_outlived(&self, instance: InstanceId, life: u128, before: &[u128]) -> bool {

@@ -72,7 +72,10 @@ impl Driver {
                 return Some(Err(error));
             }
             waits_for(match leader {
-                Some(leader) => format!("a majority to confirm to {leader} that it leads"),
+                Some(leader) => format!(
+                    "a majority to confirm to {} that it leads",
+                    self.shared.called(leader)
+                ),
                 None => "a leader".to_owned(),
             });
             match self.read_index_of(leader).await {

@@ -41,7 +41,13 @@ pub(crate) async fn keep(driver: Rc<Driver>) {
             driver.hand_over().await;
         }
         if let Some(change) = change(&driver, &mut leads_since) {
-            tracing::info!(?change, "changing the members");
+            let (what, nodes) = match &change {
+                Change::Voters(voters) => ("who votes", voters),
+                Change::Forget(nodes) => ("who is forgotten", nodes),
+            };
+            let called = nodes.iter().map(|node| driver.shared.called(*node));
+            let called = called.collect::<Vec<_>>().join(", ");
+            tracing::info!(what, nodes = %called, "changing the members");
             let (members, retain): (ChangeMembers<NodeId, Address>, bool) = match change {
                 Change::Voters(voters) => (ChangeMembers::ReplaceAllVoters(voters), true),
                 Change::Forget(nodes) => (ChangeMembers::RemoveNodes(nodes), false),

@@ -13,7 +13,8 @@ impl Driver {
         let Some(successor) = self.successor() else {
             return;
         };
-        tracing::info!(%successor, "handing leadership over before leaving");
+        let called = self.shared.called(successor);
+        tracing::info!(successor = %called, "handing leadership over before leaving");
         let within = Duration::from_millis(self.options.election_ms_min);
         let handing_over = async {
             // openraft waits until the successor has all that is in the log, and proposes nothing meanwhile.
@@ -23,7 +24,7 @@ impl Driver {
             }
         };
         if tokio::time::timeout(within, handing_over).await.is_err() {
-            tracing::info!(%successor, "leadership was not taken over in time; the others will elect");
+            tracing::info!(successor = %called, "leadership was not taken over in time; the others will elect");
         }
     }
 

@@ -100,7 +100,10 @@ impl Driver {
         match leader {
             None => "a leader".to_owned(),
             Some(node) if node == self.me => "a majority to store the entry".to_owned(),
-            Some(node) => format!("the leader {node} and a majority to store the entry"),
+            Some(node) => format!(
+                "the leader {} and a majority to store the entry",
+                self.shared.called(node)
+            ),
         }
     }
 

@@ -54,7 +54,7 @@ class Flags:
         if self.size:
             command += ["--size", str(self.size)]
         command += ["--join", ",".join(self.join)] if self.join else ["--found"]
-        return [*command, "--log", "debug,openraft=info" if self.debug else "info,openraft=warn"]
+        return [*command, "--log", "debug,openraft=info" if self.debug else "info,openraft=error"]
 
 
 class NodeProcess:

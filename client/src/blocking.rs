@@ -209,6 +209,7 @@ verbs! {
     instance_status() -> Result<InstanceStatus>;
     cluster_status() -> Result<ClusterStatus>;
     remove_node(node: NodeId, lose_objects: bool, dry_run: bool) -> Result<RemovedNode>;
+    begin_drain(node: NodeId, all: bool) -> Result<DrainProgress>;
     drain_node(node: NodeId, all: bool) -> Result<DrainProgress>;
     uncordon_node(node: NodeId) -> Result<()>;
     leave_cluster(discard: bool) -> Result<Left>;

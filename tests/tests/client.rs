@@ -192,6 +192,7 @@ macro_rules! use_every_verb {
         assert!($wait!(client.instance_status()).unwrap().memory_limit > 0);
         assert_eq!($wait!(client.cluster_status()).unwrap().cluster.voters, 1);
         assert!($wait!(client.remove_node(STRANGER, false, true)).is_err());
+        assert!($wait!(client.begin_drain(STRANGER, false)).is_err());
         assert!($wait!(client.drain_node(STRANGER, false)).is_err());
         assert!($wait!(client.uncordon_node(STRANGER)).is_err());
         assert_eq!($wait!(client.list_events(0, 1)).unwrap().events[0].kind, "started");
@@ -264,6 +265,7 @@ macro_rules! call_one {
             "instance_status" => $wait!(client.instance_status()).map(drop),
             "cluster_status" => $wait!(client.cluster_status()).map(drop),
             "remove_node" => $wait!(client.remove_node(STRANGER, false, true)).map(drop),
+            "begin_drain" => $wait!(client.begin_drain(STRANGER, false)).map(drop),
             "drain_node" => $wait!(client.drain_node(STRANGER, false)).map(drop),
             "uncordon_node" => $wait!(client.uncordon_node(STRANGER)),
             "leave_cluster" => $wait!(client.leave_cluster(true)).map(drop),

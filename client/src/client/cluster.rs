@@ -58,10 +58,19 @@ impl Client {
         self.ask_within(within, request, pick).await
     }
 
-    /// Begins to empty `node`, with `all` of its transient objects too, or says how far that is: ask again until it is
-    /// done. Over the Unix socket only, as the next two.
+    /// Begins to empty `node`, with `all` of its transient objects too, unless a drain of it runs. Then ask
+    /// `drain_node` until it is done. Over the Unix socket only, as the next three.
+    pub async fn begin_drain(&self, node: NodeId, all: bool) -> Result<DrainProgress> {
+        self.drain_step(node, all, true).await
+    }
+
+    /// How far the drain of `node` is, or how it ended; begins one where none was.
     pub async fn drain_node(&self, node: NodeId, all: bool) -> Result<DrainProgress> {
-        let request = Request::DrainNode(DrainNode { node, all });
+        self.drain_step(node, all, false).await
+    }
+
+    async fn drain_step(&self, node: NodeId, all: bool, begin: bool) -> Result<DrainProgress> {
+        let request = Request::DrainNode(DrainNode { node, all, begin });
         let pick = only!(Reply::DrainNode(progress) => progress);
         self.ask(request, pick).await
     }

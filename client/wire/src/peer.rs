@@ -159,6 +159,10 @@ pub enum Ask {
     Describe {
         held_by: Option<u64>,
     },
+    /// As `Drain`; how a drain ended that is over is no answer.
+    BeginDrain {
+        all: bool,
+    },
 }
 
 /// A node that may become one of the first of a cluster.

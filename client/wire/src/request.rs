@@ -203,6 +203,9 @@ pub struct DrainNode {
     /// Transient objects too: they are persisted first.
     #[serde(default)]
     pub all: bool,
+    /// The first question of a caller: how a drain ended that is over is no answer to it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub begin: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

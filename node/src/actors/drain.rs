@@ -60,10 +60,12 @@ enum Stage {
 
 impl Drain {
     /// Begins a drain unless one runs. Waits a moment for its end, and says how far it is, or why it could not go on.
+    /// How one ended that is over is told for a while to a caller who may have followed it, so not to one that begins.
     pub(crate) async fn step(
         &self,
         node: &Rc<NodeContext>,
         all: bool,
+        begin: bool,
     ) -> Result<DrainProgress, Status> {
         let limits = &node.config.limits;
         let ended = self.ended.notified();
@@ -71,7 +73,7 @@ impl Drain {
             Stage::Idle => true,
             Stage::Running(_) => false,
             Stage::Ended { at, .. } => {
-                at.elapsed() > limits.drain_outcome_kept || (all && !self.all.get())
+                begin || at.elapsed() > limits.drain_outcome_kept || (all && !self.all.get())
             }
         };
         self.all.set(all || (!begins && self.all.get()));
@@ -318,3 +320,6 @@ async fn stays(node: &Rc<NodeContext>) -> Result<(u64, u64, u64), Status> {
     };
     node.local.ask(count).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,12 +21,16 @@ use crate::session::Session;
 
 /// Begins to drain a node, or says how far that is.
 pub(super) async fn drain_node(session: &Session, request: DrainNode) -> Result<Reply, Status> {
-    let DrainNode { node: which, all } = request;
+    let DrainNode {
+        node: which,
+        all,
+        begin,
+    } = request;
     let node = &session.node;
     on_the_socket(session)?;
     let progress = match which == node.instance.node() {
-        true => node.drain.step(node, all).await?,
-        false => drain_another(node, which, all).await?,
+        true => node.drain.step(node, all, begin).await?,
+        false => drain_another(node, which, all, begin).await?,
     };
     Ok(Reply::DrainNode(progress))
 }
@@ -35,6 +39,7 @@ async fn drain_another(
     node: &Rc<NodeContext>,
     which: NodeId,
     all: bool,
+    begin: bool,
 ) -> Result<vineyard_wire::reply::DrainProgress, Status> {
     let state = node.meta.state();
     is_member(&state, which)?;
@@ -46,7 +51,11 @@ async fn drain_another(
         &instance.endpoint,
         call::patience(node.config.limits.metadata_deadline),
     );
-    match timeout(within, node.dialer.ask(endpoint, &Ask::Drain { all })).await {
+    let ask = match begin {
+        true => Ask::BeginDrain { all },
+        false => Ask::Drain { all },
+    };
+    match timeout(within, node.dialer.ask(endpoint, &ask)).await {
         Ok(Ok((answerer, Answer::Drain(progress)))) if answerer == which => Ok(progress),
         Ok(Ok((_, Answer::Refused(status)))) => Err(status),
         Ok(Ok((answerer, _))) => Err(Status::new(

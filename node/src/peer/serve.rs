@@ -108,7 +108,8 @@ async fn converse(
             Ask::StreamStats => stats::with_streams(node).await,
             Ask::About => stats::with_about(node).await,
             Ask::Moved(moved) => places::take(node, moved),
-            Ask::Drain { all } => node.drain.step(node, all).await.map(Answer::Drain),
+            Ask::Drain { all } => node.drain.step(node, all, false).await.map(Answer::Drain),
+            Ask::BeginDrain { all } => node.drain.step(node, all, true).await.map(Answer::Drain),
             Ask::TakeCopies { blobs } => {
                 let taken = node.migrator.take_copies(node, blobs).await;
                 taken.map(|()| Answer::CopiesTaken)

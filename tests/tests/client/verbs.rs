@@ -1,7 +1,7 @@
 //! The names of all verbs of the client, by how they are tried.
 
 /// Every verb that asks the node, by name.
-pub(super) const VERBS: [&str; 72] = [
+pub(super) const VERBS: [&str; 73] = [
     "create_blob",
     "create_blobs",
     "put_blob",
@@ -41,6 +41,7 @@ pub(super) const VERBS: [&str; 72] = [
     "instance_status",
     "cluster_status",
     "remove_node",
+    "begin_drain",
     "drain_node",
     "uncordon_node",
     "leave_cluster",

@@ -69,8 +69,13 @@ pub(super) async fn follow(
     let mut last = DrainProgress::default();
     let asking = async {
         let bar = progress::bytes(&format!("draining {node}"), 0);
+        let mut begins = true;
         loop {
-            let asked = client.drain_node(node, all).await;
+            let asked = match begins {
+                true => client.begin_drain(node, all).await,
+                false => client.drain_node(node, all).await,
+            };
+            begins = false;
             last = asked.tried(|| format!("drain {node}"))?;
             bar.set_length(last.bytes_moved + last.bytes_left);
             bar.set_position(last.bytes_moved);

@@ -1,6 +1,7 @@
-//! What a node says of itself, with every field set.
+//! What a node says of itself, with every field set, and requests of operators.
 
 use vineyard_wire::describe::{DescribeNode, NodeDescription, SessionHolds, SettingShown};
+use vineyard_wire::request::DrainNode;
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Request};
 
 pub(crate) fn description() -> NodeDescription {
@@ -33,7 +34,13 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
         node: Some(NodeId(3)),
         held_by: Some(7),
     };
+    let drain = DrainNode {
+        node: NodeId(3),
+        all: false,
+        begin: true,
+    };
     vec![
+        ("begin", Request::DrainNode(drain)),
         ("", Request::DescribeNode(DescribeNode::default())),
         ("told", Request::DescribeNode(told)),
     ]

@@ -86,6 +86,7 @@ names! { ASKS ask_name(Ask) {
     Ask::TakeCopies { .. } => "ask.take_copies",
     Ask::Form { .. } => "ask.form",
     Ask::Describe { .. } => "ask.describe",
+    Ask::BeginDrain { .. } => "ask.begin_drain",
 } }
 
 names! { ANSWERS answer_name(Answer) {
@@ -228,6 +229,7 @@ pub(crate) fn asks() -> Vec<Ask> {
             set: vec![candidate()],
         },
         Ask::Describe { held_by: Some(7) },
+        Ask::BeginDrain { all: true },
     ]
 }
 

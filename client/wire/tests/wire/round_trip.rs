@@ -79,6 +79,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         }),
         vec(range(), 0..4).prop_map(|ranges| Ask::Read { ranges }),
         any::<bool>().prop_map(|all| Ask::Drain { all }),
+        any::<bool>().prop_map(|all| Ask::BeginDrain { all }),
         vec(any::<u64>().prop_map(ObjectId), 0..4).prop_map(|blobs| Ask::TakeCopies { blobs }),
         vec(candidate(), 0..4).prop_map(|set| Ask::Form { set }),
         any::<Option<u64>>().prop_map(|held_by| Ask::Describe { held_by }),

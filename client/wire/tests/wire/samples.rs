@@ -83,6 +83,7 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
             Request::DrainNode(DrainNode {
                 node: NodeId(3),
                 all: true,
+                begin: false,
             }),
         ),
         ("", Request::UncordonNode { node: NodeId(3) }),

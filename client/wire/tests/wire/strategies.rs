@@ -75,7 +75,11 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
         Verb::DrainNode => (any::<u64>(), any::<bool>())
             .prop_map(|(node, all)| {
                 let node = NodeId(node);
-                Request::DrainNode(DrainNode { node, all })
+                Request::DrainNode(DrainNode {
+                    node,
+                    all,
+                    begin: !all,
+                })
             })
             .boxed(),
         Verb::UncordonNode => any::<u64>()

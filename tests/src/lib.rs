@@ -18,5 +18,6 @@ pub mod recorded;
 pub mod shared_memory;
 pub mod skips;
 pub mod statistics;
+pub mod switch;
 pub mod tidy;
 pub mod wait;

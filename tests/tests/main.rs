@@ -8,6 +8,7 @@
 mod addresses;
 mod audit;
 mod client;
+mod cuts;
 mod data_dir;
 mod descriptors;
 mod examples;

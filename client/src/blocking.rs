@@ -14,9 +14,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use vineyard_wire::describe::NodeDescription;
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents,
-    Recovery, RemovedNode,
+    ClusterSettings, ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, JoinToken, Left,
+    ListedEvents, Recovery, RemovedNode,
 };
+use vineyard_wire::request::Configure;
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Trace, Tree};
 
 use crate::stream::{StreamOptions, StreamStatus};
@@ -219,6 +220,7 @@ verbs! {
     token() -> Result<String>;
     join_token() -> Result<JoinToken>;
     rotate_token(grace: Duration) -> Result<JoinToken>;
+    configure(told: Configure) -> Result<ClusterSettings>;
     sync_meta() -> Result<()>;
     debug() -> Result<()>;
     clear() -> Result<()>;

@@ -48,8 +48,8 @@ pub use put::{GetOptions, PutBlob, PutObject, ReadOptions};
 pub use source::BlobSource;
 pub use vineyard_shm::SliceError;
 pub use vineyard_wire::reply::{
-    ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, JoinToken, Liveness, MemoryPieces,
-    NodeAbout, NodeStats, NodeStatus, Quorum, Role, StreamTotals,
+    ClusterSettings, ClusterStatus, GroupStatus, InstanceInfo, InstanceStatus, JoinToken, Liveness,
+    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Quorum, Role, StreamTotals,
 };
 pub use vineyard_wire::{Code, InstanceId, ObjectId, Signature, Trace, Tree, TreeText};
 #[doc(hidden)]

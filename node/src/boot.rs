@@ -10,6 +10,7 @@
 //! | `admission` | founding a cluster, or joining one |
 //! | `formation` | by which rules new nodes become one cluster |
 //! | `forming` | brings new nodes together by these rules |
+//! | `founding` | what the founder's line says for the whole cluster |
 //! | `listen` | where the node listens, and where others dial it |
 //! | `registration` | registering this boot with the cluster, and noticing that a later boot has replaced it |
 //! | `rotation` | takes over that the token was rotated |
@@ -20,6 +21,7 @@
 pub(crate) mod admission;
 pub(crate) mod formation;
 mod forming;
+mod founding;
 pub(crate) mod identity;
 mod listen;
 pub(crate) mod log;

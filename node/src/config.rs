@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use vineyard_raft::{Pace, ROUND_TRIP_MS};
 
 pub mod descriptors;
 pub mod flags;
@@ -58,6 +59,9 @@ pub const SIZE_BYTES_DEFAULT: u64 = 256 << 20;
 /// How long a voter may be dead before another node votes in its place.
 pub const REPLACE_AFTER_DEFAULT: Duration = Duration::from_secs(10 * 60);
 
+/// Bytes of metadata of transient objects.
+pub const TRANSIENT_QUOTA_BYTES_DEFAULT: u64 = 1 << 30;
+
 /// One node's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -105,6 +109,12 @@ pub struct Config {
     pub passwords: Option<Arc<Passwords>>,
     /// While this node leads: a voter that has not answered for so long loses its vote to a learner that answers.
     pub replace_after: Duration,
+    /// What a cluster that this node founds is set to; until the node knows the cluster's state, also its own pace.
+    pub round_trip_ms: Option<u64>,
+    /// The same for the bytes of metadata that the cluster keeps.
+    pub metadata_quota_bytes: Option<u64>,
+    /// Bytes of metadata of transient objects that this node keeps.
+    pub transient_quota_bytes: u64,
     /// The highest feature level that the node announces, for upgrades that may have to be reverted.
     pub feature_level: u8,
     pub limits: Limits,
@@ -136,10 +146,23 @@ impl Config {
             http_hosts: Vec::new(),
             passwords: None,
             replace_after: REPLACE_AFTER_DEFAULT,
+            round_trip_ms: None,
+            metadata_quota_bytes: None,
+            transient_quota_bytes: TRANSIENT_QUOTA_BYTES_DEFAULT,
             feature_level: vineyard_raft::features::LATEST,
             limits: Limits::default(),
             shown: Vec::new(),
         }
+    }
+
+    /// The pace of a node that does not know its cluster's yet.
+    pub fn pace(&self) -> Pace {
+        Pace::new(self.round_trip_ms.unwrap_or(ROUND_TRIP_MS))
+    }
+
+    /// How long such a node gives to what usually takes `time`.
+    pub(crate) fn stretch(&self, time: Duration) -> Duration {
+        self.pace().stretch(time)
     }
 }
 

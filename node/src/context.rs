@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use vineyard_env::{Access, Env, MemoryHandle};
-use vineyard_raft::Meta;
 use vineyard_raft::state::State;
+use vineyard_raft::{Meta, Pace};
 use vineyard_store::HolderId;
 use vineyard_wire::reply::Payload;
 use vineyard_wire::{Code, InstanceId, Status, Trace};
@@ -51,6 +51,8 @@ pub(crate) struct NodeContext {
     /// The `host:port` that was bound.
     pub(crate) endpoint: String,
     pub(crate) meta: Meta,
+    /// Of the group.
+    pub(crate) pace: Arc<Pace>,
     pub(crate) local: LocalHandle,
     pub(crate) migrator: Migrator,
     pub(crate) drain: Drain,
@@ -83,6 +85,11 @@ impl NodeContext {
         };
         identity.has_rotated(secrets.current(), &secrets.before());
         identity
+    }
+
+    /// How long other nodes get for what usually takes `time`: more if the cluster is set to a longer round trip.
+    pub(crate) fn stretch(&self, time: Duration) -> Duration {
+        self.pace.stretch(time)
     }
 
     /// A trace for a request without one.

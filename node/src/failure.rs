@@ -68,6 +68,7 @@ fn from_refusal(refusal: &Refusal) -> Status {
         Refusal::NoMember { .. } => Code::MetaTreeSubtreeNotExists,
         Refusal::NameTaken { .. } => Code::ObjectExists,
         Refusal::NameElsewhere { .. } => Code::KeyError,
+        Refusal::MetadataFull { .. } => Code::NotEnoughMemory,
         _ => Code::Invalid,
     };
     Status::new(code, refusal.to_string())

@@ -4,6 +4,7 @@
 
 mod agree;
 mod blobs;
+mod configure;
 mod delete;
 mod get_object;
 mod leaving;
@@ -112,6 +113,7 @@ pub(crate) async fn answer(session: &Session, request: Request) -> Result<Reply,
         Request::InstanceStatus => status::instance_status(node).await,
         Request::ClusterStatus => status::cluster_status(session).await,
         Request::Token => status::token(session),
+        Request::Configure(told) => configure::configure(session, told).await,
         Request::RotateToken { grace_ms } => rotate::rotate_token(session, grace_ms).await,
         Request::RemoveNode(remove) => members::remove_node(session, remove).await,
         Request::DrainNode(drain) => leaving::drain_node(session, drain).await,

@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use crate::features;
+use crate::state::Settings;
 use crate::state::instances::Instance;
 use crate::state::objects::{BlobRow, Record};
 
 /// The newest layout. An entry has the oldest that knows its command, so that members of before read what they can.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// A command as it stands in the log: who asked, under which number (for at-most-once), and what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,6 +171,12 @@ pub enum Command {
         after_unix_ms: u64,
         grace_ms: u64,
     },
+    /// Sets what `settings` has, for the whole cluster; the rest stays. With `if_unset` only what nobody has set yet: a
+    /// founder says so what it was started with. It may be said twice.
+    Configure {
+        settings: Settings,
+        if_unset: bool,
+    },
 }
 
 /// Two secrets, each hidden by the other one.
@@ -208,6 +215,7 @@ impl Command {
             Self::Cordon { .. } => "Cordon",
             Self::Leave { .. } => "Leave",
             Self::RotateToken { .. } => "RotateToken",
+            Self::Configure { .. } => "Configure",
         }
     }
 
@@ -232,6 +240,7 @@ impl Command {
         match features::needed_by(self) {
             features::BASE | features::LIVES => 1,
             features::PUBLISH | features::RELAY => 2,
+            features::MEMBERS => 3,
             _ => VERSION,
         }
     }
@@ -347,6 +356,12 @@ pub enum Refusal {
         "the token was rotated before, and the one of before that is valid until {until_unix_ms} ms of Unix time"
     )]
     Rotating { until_unix_ms: u64 },
+    /// Bytes, as `state::cost` counts them.
+    #[error(
+        "the metadata of the cluster is full: {used} of {quota} bytes are used, and this takes {wanted} more; delete what \
+         is not needed, or raise it with `vineyardctl config set metadata-quota SIZE`"
+    )]
+    MetadataFull { wanted: u64, used: u64, quota: u64 },
 }
 
 #[cfg(test)]

@@ -26,14 +26,17 @@ pub const RELAY: u8 = 3;
 /// (`Question::Standing`), and what a node says of itself for `status`. What only questions need is asked of a node
 /// that has said this level.
 pub const MEMBERS: u8 = 4;
+/// `Configure`, and a bound of the metadata that every replica keeps.
+pub const SETTINGS: u8 = 5;
 /// What this build understands.
-pub const LATEST: u8 = MEMBERS;
+pub const LATEST: u8 = SETTINGS;
 
 const PREFIX: &str = "vineyard.feature-level/";
 
 /// The level that a command needs.
 pub fn needed_by(command: &Command) -> u8 {
     match command {
+        Command::Configure { .. } => SETTINGS,
         Command::Stopped { .. }
         | Command::Remove { .. }
         | Command::Cordon { .. }

@@ -119,7 +119,7 @@ impl Machine {
         self.state = state;
         self.place = place;
         let index = self.place.applied.map_or(0, |applied| applied.index);
-        self.shared.state.store(Arc::new(self.state.clone()));
+        self.shared.put_state(self.state.clone());
         self.shared.progress.advance(index);
         self.shared.feeds.publish(&Update::Reset { index });
     }
@@ -135,7 +135,7 @@ impl Machine {
 
     fn publish(&self, events: Vec<crate::state::Event>) {
         let index = self.place.applied.map_or(0, |applied| applied.index);
-        self.shared.state.store(Arc::new(self.state.clone()));
+        self.shared.put_state(self.state.clone());
         self.shared.feeds.publish(&Update::Events {
             index,
             events: Arc::new(events),

@@ -108,7 +108,12 @@ impl Meta {
             false => options.quorum_lasts(),
         };
         let faults = env.faults.clone();
-        let shared = Arc::new(Published::new(member.node, quorum_lasts, faults));
+        let shared = Arc::new(Published::new(
+            member.node,
+            options.pace.clone(),
+            quorum_lasts,
+            faults,
+        ));
         // Requests never fill the places of other members' connections: votes and heartbeats come through here.
         let (jobs, queue) = mpsc::channel(JOBS_MAX + SERVED_MAX);
         let (ready, started) = oneshot::channel();

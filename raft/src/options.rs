@@ -1,4 +1,5 @@
-//! Every number that tunes the group, in one place, and how openraft hears of them.
+//! Every number that tunes the group, in one place, and how openraft hears of them. What depends on the network is for
+//! round trips of `pace::ROUND_TRIP_MS`; where more is set, it is stretched in proportion.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use openraft::{Config, SnapshotPolicy};
 
 use crate::error::Error;
+use crate::pace::Pace;
 
 /// Bytes of entries in one append message; a single larger entry travels alone.
 pub(crate) const APPEND_BYTES_MAX: usize = 4 << 20;
@@ -44,7 +46,7 @@ pub(crate) const LINK_IDLE_HEARTBEATS: u32 = 50;
 /// Heartbeats after which a connection that asked nothing is closed: the dialler has dropped it, or is gone.
 pub(crate) const SERVED_IDLE_HEARTBEATS: u32 = 100;
 /// A member that has not answered for this long is not made a voter.
-pub(crate) const PROMOTE_SILENT_MS_MAX: u64 = 1000;
+pub(crate) const PROMOTE_SILENT_MAX: Duration = Duration::from_secs(1);
 /// Time a member has to store entries, on top of what their bytes take.
 pub(crate) const APPEND_WITHIN: Duration = Duration::from_secs(1);
 /// More voters than these make every write slower, and two deaths are all that five outlive.
@@ -73,7 +75,7 @@ const QUORUM_LASTS_ELECTIONS: u32 = 2;
 /// The slowest transfer a timeout allows for, bytes per second.
 pub(crate) const SLOWEST_BYTES_PER_SECOND: u64 = 20 << 20;
 
-/// How the group behaves. The defaults suit a cluster in one data centre.
+/// How the group behaves. The defaults suit a cluster in one data centre; see `pace` for others.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub heartbeat_ms: u64,
@@ -98,6 +100,8 @@ pub struct Options {
     pub replace_after: Duration,
     /// The highest feature level that this node says to know; see `features`.
     pub feature_level: u8,
+    /// Shared with what else waits for other nodes.
+    pub pace: Arc<Pace>,
 }
 
 impl Default for Options {
@@ -114,6 +118,7 @@ impl Default for Options {
             proposals_bytes_max: 256 << 20,
             replace_after: Duration::from_secs(10 * 60),
             feature_level: crate::features::LATEST,
+            pace: Arc::default(),
         }
     }
 }

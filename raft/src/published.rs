@@ -19,6 +19,7 @@ use vineyard_wire::NodeId;
 
 use crate::error::Error;
 use crate::error::Shortage;
+use crate::pace::Pace;
 use crate::published::contact::{Contact, Said};
 use crate::published::feed::Feeds;
 use crate::published::places::Places;
@@ -38,7 +39,9 @@ pub(crate) struct Published {
     pub(crate) view: ArcSwap<View>,
     pub(crate) contact: Contact,
     began: Instant,
-    /// For how long a majority counts as following after its last sign of it.
+    /// Of the group; see `Pace::stretch`.
+    pub(crate) pace: Arc<Pace>,
+    /// For how long a majority counts as following after its last sign of it, at the usual pace.
     quorum_lasts: Duration,
     pub(crate) places: Places,
     pub(crate) shortage: ArcSwap<Option<Shortage>>,
@@ -65,7 +68,12 @@ pub(crate) struct Leads {
 }
 
 impl Published {
-    pub(crate) fn new(me: NodeId, quorum_lasts: Duration, faults: Arc<dyn Faults>) -> Self {
+    pub(crate) fn new(
+        me: NodeId,
+        pace: Arc<Pace>,
+        quorum_lasts: Duration,
+        faults: Arc<dyn Faults>,
+    ) -> Self {
         let status = Status {
             me,
             ..Status::default()
@@ -82,10 +90,23 @@ impl Published {
             }),
             contact: Contact::default(),
             began: Instant::now(),
+            pace,
             quorum_lasts,
             places: Places::new(faults),
             shortage: ArcSwap::default(),
         }
+    }
+
+    /// Lets every thread read `state`, and the group's time pass at the pace that is set in it, once it is a cluster's.
+    pub(crate) fn put_state(&self, state: State) {
+        if state.cluster().is_some() {
+            self.pace.set(state.round_trip_ms());
+        }
+        self.state.store(Arc::new(state));
+    }
+
+    fn quorum_lasts(&self) -> Duration {
+        self.pace.stretch(self.quorum_lasts)
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -102,7 +123,8 @@ impl Published {
             Some(error) => Some(error.to_string()),
             None => view.status.failure.clone(),
         };
-        let follows = |at: Instant| now.saturating_duration_since(at) < self.quorum_lasts;
+        let quorum_lasts = self.quorum_lasts();
+        let follows = |at: Instant| now.saturating_duration_since(at) < quorum_lasts;
         Status {
             applied_index: self.progress.applied(),
             silent_ms: silences(&view.heard),
@@ -135,7 +157,7 @@ impl Published {
         let others = members.filter(|node| **node != view.status.me);
         // A member that lives answers the first heartbeats of a term; one that died with the leader before is not to
         // count for long, and one that this process never heard of does not count.
-        let before = leads.since.checked_sub(self.quorum_lasts);
+        let before = leads.since.checked_sub(self.quorum_lasts());
         let before = before.unwrap_or(leads.since);
         let heard = |node: &NodeId| match view.heard.get(node) {
             Some(at) => Some(*at),

@@ -11,6 +11,9 @@
 //! | `persist`, `delete` | the two decisions that span many objects |
 //! | `members` | who is taken out, or cordoned |
 //! | `rotation` | which token was replaced last |
+//! | `settings` | what holds for the whole cluster |
+//! | `cost` | how much of the metadata's quota each row takes |
+//! | `quota` | refuses what would take more than there is |
 //! | `names`, `instances`, `nodes`, `locks` | one table each |
 //! | `dedup` | at most once |
 //! | `event` | what a node must react to |
@@ -23,6 +26,7 @@ use vineyard_wire::{NodeId, ObjectId};
 use xxhash_rust::xxh3::Xxh3Default;
 
 mod apply;
+pub mod cost;
 pub(crate) mod dedup;
 mod delete;
 mod event;
@@ -33,14 +37,17 @@ pub(crate) mod names;
 pub mod nodes;
 pub mod objects;
 mod persist;
+mod quota;
 mod read;
 mod rotation;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use event::Event;
 pub use members::Losses;
 pub use rotation::Rotation;
+pub use settings::{METADATA_QUOTA_BYTES, Settings};
 
 /// Who owns a name, an object, a lock. Only the root is in use; the others have their place in the state's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +83,7 @@ pub struct State {
     pub(crate) levels: OrdMap<NodeId, u8>,
     /// The last one of the token.
     pub(crate) rotation: Option<Rotation>,
+    pub(crate) settings: Settings,
 }
 
 impl Default for State {
@@ -92,6 +100,7 @@ impl Default for State {
             lives: OrdMap::new(),
             levels: OrdMap::new(),
             rotation: None,
+            settings: Settings::default(),
         }
     }
 }
@@ -111,10 +120,11 @@ impl State {
             lives,
             levels,
             rotation,
+            settings,
         } = self;
         let mut hasher = Xxh3Default::new();
         let tables = (nodes, instances, dedup, spaces, edited, lives, levels);
-        (applied, cluster, tables, rotation).hash(&mut hasher);
+        (applied, cluster, tables, rotation, settings).hash(&mut hasher);
         hasher.finish()
     }
 

@@ -9,6 +9,8 @@ mod disk;
 mod levels;
 #[path = "cluster/membership.rs"]
 mod membership;
+#[path = "cluster/pace.rs"]
+mod pace;
 #[path = "cluster/recovery.rs"]
 mod recovery;
 #[path = "cluster/room.rs"]

@@ -13,11 +13,12 @@ use std::time::Duration;
 use vineyard_node::config::{Config, Join, Limits, Listen};
 use vineyard_node::{Error, Node, Token};
 use vineyard_raft::features;
+use vineyard_raft::state::Settings;
 use vineyard_wire::{InstanceId, NodeId};
 
 pub use self::board::Board;
 use crate::disk::Durable;
-use crate::invariants::status_tells_the_truth::{Says, Truth};
+use crate::invariants::status_tells_the_truth::{Says, Truth, lag_ms_max};
 use crate::trace::Kind;
 use crate::world::{Machine, World};
 
@@ -55,6 +56,8 @@ pub struct Cluster {
     replace_after: Rc<Cell<Duration>>,
     /// How many nodes form a cluster, if none founds it by itself.
     expected: Rc<Cell<Option<u8>>>,
+    /// What the founder is told for the cluster.
+    told: Rc<Cell<Settings>>,
     /// Nodes advertise names.
     named: Rc<Cell<bool>>,
     /// Where the machines are that are not where they were first.
@@ -84,6 +87,7 @@ impl Cluster {
             arena_bytes: Rc::new(Cell::new(ARENA_BYTES)),
             replace_after: Rc::new(Cell::new(REPLACE_AFTER)),
             expected: Rc::default(),
+            told: Rc::default(),
             named: Rc::default(),
             moved: Rc::default(),
             slots: Rc::default(),
@@ -108,6 +112,11 @@ impl Cluster {
     /// Nodes that join from now on form the cluster, so many of them, if there is none.
     pub fn expect_nodes(&self, nodes: u8) {
         self.expected.set(Some(nodes));
+    }
+
+    /// Nodes that start from now on are told this for the cluster that they found; the cluster is set to it.
+    pub fn found_with(&self, settings: Settings) {
+        self.told.set(settings);
     }
 
     /// The next start of the node is given this token.
@@ -302,6 +311,8 @@ impl Cluster {
             advertise: Some(self.endpoint(number)),
             seeds: slot.seeds.clone(),
             expect: self.expected.get(),
+            round_trip_ms: self.told.get().round_trip_ms,
+            metadata_quota_bytes: self.told.get().metadata_quota_bytes,
             ..config(number, self.arena_bytes.get(), slot.join.clone())
         };
         let (platter, board) = (slot.machine.platter.clone(), Rc::clone(&slot.board));
@@ -394,6 +405,7 @@ impl Cluster {
         let cuts = pairs.filter(|(one, other)| net.is_cut(&self.ip(*one), &self.ip(*other)));
         Truth {
             now_ms: self.world.now_ms(),
+            lag_ms_max: lag_ms_max(self.told.get().round_trip_ms),
             cuts: cuts.collect(),
             well,
             paused,

@@ -107,8 +107,9 @@ impl Inner {
 
     fn delay(&mut self, from: &str, to: &str) -> Duration {
         let link = self.link(from, to);
+        // TCP sends it again after a round trip and its least timeout.
         let lost = if self.chance.happens(link.loss_per_mille) {
-            200
+            200 + 2 * link.delay_ms
         } else {
             0
         };

@@ -17,6 +17,7 @@ use vineyard_client::{
 use vineyard_tests::binaries::root;
 use vineyard_tests::cluster::Cluster;
 use vineyard_tests::node::{Node, Plan};
+use vineyard_wire::request::Configure;
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use self::place::{Place, partly_elsewhere, runtime};
@@ -204,6 +205,8 @@ macro_rules! use_every_verb {
         assert_eq!($wait!(client.token()).is_ok(), client.is_ipc());
         assert_eq!($wait!(client.join_token()).is_ok(), client.is_ipc());
         assert!($wait!(client.rotate_token(Duration::MAX)).is_err());
+        let set = $wait!(client.configure(Configure::default()));
+        assert_eq!(set.is_ok(), client.is_ipc());
         $wait!(client.sync_meta()).unwrap();
         $wait!(client.debug()).unwrap();
 
@@ -275,6 +278,7 @@ macro_rules! call_one {
             "token" => $wait!(client.token()).map(drop),
             "join_token" => $wait!(client.join_token()).map(drop),
             "rotate_token" => $wait!(client.rotate_token(Duration::MAX)).map(drop),
+            "configure" => $wait!(client.configure(Configure::default())).map(drop),
             "sync_meta" => $wait!(client.sync_meta()),
             "debug" => $wait!(client.debug()),
             "delete" => $wait!(client.delete(&[NOTHING], options)),

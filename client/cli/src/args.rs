@@ -9,7 +9,9 @@ use vineyard_node::config::Limits;
 mod look;
 mod named;
 
-pub(crate) use look::{Bundle, By, Completions, Config, ConfigVerb, Doctor, Du, Events, Man, Top};
+pub(crate) use look::{
+    Bundle, By, Completions, Config, ConfigVerb, Doctor, Du, Events, ForAll, Man, Top,
+};
 pub(crate) use named::{Name, NameVerb, Stream, StreamVerb};
 
 const EXIT_CODES: &str = "Exit codes:\n  \

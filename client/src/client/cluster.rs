@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use vineyard_wire::describe::{DescribeNode, NodeDescription};
 use vineyard_wire::reply::{
-    ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents,
-    Recovery, RemovedNode,
+    ClusterSettings, ClusterStatus, DrainProgress, InstanceInfo, InstanceStatus, JoinToken, Left,
+    ListedEvents, Recovery, RemovedNode,
 };
-use vineyard_wire::request::{DrainNode, RecoverCluster, RemoveNode};
+use vineyard_wire::request::{Configure, DrainNode, RecoverCluster, RemoveNode};
 use vineyard_wire::{InstanceId, NodeId, ObjectId, Reply, Request};
 
 use super::{Client, only};
@@ -137,6 +137,13 @@ impl Client {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         let request = Request::RotateToken { grace_ms };
         self.ask(request, only!(Reply::Token(token) => token)).await
+    }
+
+    /// Sets what `told` has for the whole cluster; the answer says what is set. Nothing told only asks. Over the Unix
+    /// socket only.
+    pub async fn configure(&self, told: Configure) -> Result<ClusterSettings> {
+        let pick = only!(Reply::Configure(settings) => settings);
+        self.ask(Request::Configure(told), pick).await
     }
 
     /// Waits until this node has applied what the cluster agreed on so far.

@@ -203,6 +203,9 @@ pub struct About {
     pub unix_ms: u64,
     /// What its disk lacks, if it has too little room.
     pub shortage: Option<String>,
+    /// Bytes of metadata of its objects that are not persisted, and how many it keeps.
+    pub transient_bytes: u64,
+    pub transient_quota_bytes: u64,
 }
 
 /// Where a process listens that the cluster has not registered there.

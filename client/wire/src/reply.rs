@@ -5,6 +5,8 @@
     reason = "most messages and fields are named as on the wire, and docs/protocol.md says what they mean"
 )]
 
+mod group;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ use crate::id::{InstanceId, NodeId, ObjectId, Signature};
 use crate::json::items;
 use crate::meta::TreeText;
 use crate::stream::{PulledChunks, StreamStatus};
+pub use group::{ClusterSettings, GroupStatus, Quorum};
 
 /// A blob's place in the arena.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,6 +173,7 @@ pub enum Reply {
     RemoveNode(RemovedNode),
     DrainNode(DrainProgress),
     UncordonNode,
+    Configure(ClusterSettings),
     LeaveCluster(Left),
     RecoverCluster(Recovery),
     ListEvents(ListedEvents),
@@ -360,34 +364,6 @@ pub struct ClusterStatus {
     pub nodes: Vec<NodeStatus>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GroupStatus {
-    pub id: String,
-    /// Instance id of the leader; absent while a majority of the voters is not known to follow one.
-    pub leader: Option<InstanceId>,
-    pub voters: u64,
-    /// Reachable voters minus a majority, now; 0 when the quorum is just met or lost.
-    pub tolerates: u64,
-    pub commit_index: u64,
-    /// Absent for nodes of earlier builds.
-    #[serde(flatten)]
-    pub quorum: Option<Quorum>,
-    /// Which of the clusters of this id it is: each recovery from a lost majority begins the next. Absent for nodes of
-    /// earlier builds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub epoch: Option<u64>,
-}
-
-/// Whether a majority of the voters agrees, as the node that was asked knows it now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quorum {
-    pub quorum: bool,
-    /// Milliseconds since a majority was last known to follow a leader; without one since the node began.
-    pub quorum_ms: u64,
-    pub voters_answering: u64,
-    pub voters_needed: u64,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -457,6 +433,11 @@ pub struct NodeAbout {
     /// Why it takes no copies of what others have, if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cordon: Option<Cordon>,
+    /// Bytes of metadata of its objects that are not persisted, and how many it keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transient_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transient_quota_bytes: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

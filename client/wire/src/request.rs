@@ -180,6 +180,8 @@ pub enum Request {
     /// Ours: makes the node that is asked the only one of a cluster whose majority is gone for ever. Answered on the
     /// Unix socket only.
     RecoverCluster(RecoverCluster),
+    /// Ours: sets what it has for the whole cluster, and leaves the rest. Answered on the Unix socket only.
+    Configure(Configure),
     /// Ours: what has changed in the cluster since the event `after`, as the node that is asked saw it.
     ListEvents {
         after: u64,
@@ -187,6 +189,14 @@ pub enum Request {
     },
     /// Ours: what a node says of itself and of its clients.
     DescribeNode(DescribeNode),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Configure {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_quota_bytes: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

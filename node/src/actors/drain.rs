@@ -173,7 +173,9 @@ async fn run(node: &Rc<NodeContext>) -> Result<DrainProgress, Status> {
 }
 
 async fn confirm(node: &NodeContext) -> Result<(), Status> {
-    let confirmed = node.meta.confirm(node.config.limits.metadata_deadline);
+    let confirmed = node
+        .meta
+        .confirm(node.stretch(node.config.limits.metadata_deadline));
     confirmed.await.map_err(failure::from_raft)
 }
 
@@ -287,7 +289,7 @@ async fn hand_over(node: &Rc<NodeContext>, batch: Batch) -> Result<(), (Instance
     } = batch;
     let limits = &node.config.limits;
     // The other side waits for the log, moves the bytes, and waits for the log again.
-    let within = limits.transfer_deadline(bytes) + 2 * limits.metadata_deadline;
+    let within = limits.transfer_deadline(bytes) + 2 * node.stretch(limits.metadata_deadline);
     let ask = Ask::TakeCopies { blobs };
     let status = match timeout(within, node.dialer.ask(&endpoint, &ask)).await {
         Ok(Ok((answerer, Answer::CopiesTaken))) if answerer == target.node() => return Ok(()),

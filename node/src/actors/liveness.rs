@@ -24,7 +24,8 @@ pub(crate) async fn watch(node: Rc<NodeContext>) {
         tokio::time::sleep(limits.liveness_period).await;
         let group = node.meta.status();
         let silent = silences(&group, &mut leader_term, Instant::now());
-        for command in transitions(&node.meta.state(), &silent, limits.unreachable_after) {
+        let unreachable_after = node.stretch(limits.unreachable_after);
+        for command in transitions(&node.meta.state(), &silent, unreachable_after) {
             if let Err(error) = registration::submit(&node, command).await {
                 // The next round sees the same change and retries.
                 tracing::debug!(%error, "could not record which nodes are reachable");

@@ -109,7 +109,7 @@ impl Migrator {
     /// The longest that a migration may take: no object is larger than the arena.
     pub(crate) fn deadline(&self, node: &NodeContext) -> Duration {
         let limits = &node.config.limits;
-        limits.transfer_deadline(node.config.size_bytes) + limits.metadata_deadline
+        limits.transfer_deadline(node.config.size_bytes) + node.stretch(limits.metadata_deadline)
     }
 }
 

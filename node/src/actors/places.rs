@@ -22,7 +22,7 @@ pub(crate) async fn keep(node: Rc<NodeContext>) {
     let mut pause = limits.join_retry;
     let mut rounds = 0u64;
     loop {
-        if is_elsewhere(&node) || node.meta.leaderless() >= limits.leaderless_after {
+        if is_elsewhere(&node) || node.meta.leaderless() >= node.stretch(limits.leaderless_after) {
             places::tell_all(&node).await;
             // A start that finds the others at once is not worth a line.
             if rounds == 1 {
@@ -33,7 +33,7 @@ pub(crate) async fn keep(node: Rc<NodeContext>) {
             }
             rounds += 1;
             tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(limits.places_retry_max);
+            pause = (2 * pause).min(node.stretch(limits.places_retry_max));
         } else {
             (pause, rounds) = (limits.join_retry, 0);
             tokio::time::sleep(pause).await;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use vineyard_env::Env;
@@ -100,9 +101,14 @@ async fn join(
     endpoint: &str,
     waits_for: &WaitsFor,
 ) -> Result<(), Error> {
-    let deadline = config.limits.metadata_deadline;
+    let deadline = config.stretch(config.limits.metadata_deadline);
     let identity = applicant.identity().await;
-    let dialer = Dialer::new(env, identity.credentials(env), deadline);
+    let dialer = Dialer::new(
+        env,
+        identity.credentials(env),
+        Arc::new(config.pace()),
+        config.limits.metadata_deadline,
+    );
     let ask = JoinAsk {
         key: identity.key,
         endpoint: endpoint.to_owned(),

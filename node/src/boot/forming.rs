@@ -3,6 +3,7 @@
 //! Promise: nothing is decided here. An address that belongs to a member ends in a join.
 
 use std::io;
+use std::sync::Arc;
 
 use futures::future::join_all;
 use vineyard_env::Env;
@@ -44,6 +45,7 @@ pub(crate) async fn form(
     let dialer = Dialer::new(
         env,
         identity.credentials(env),
+        Arc::new(config.pace()),
         config.limits.connect_deadline,
     );
     let ask = JoinAsk {
@@ -189,7 +191,8 @@ enum Said {
 
 async fn see(config: &Config, dialer: &Dialer, at: &str, ask: &JoinAsk) -> Said {
     let asked = ask_at(dialer, at, ask, config.feature_level);
-    let answered = tokio::time::timeout(config.limits.metadata_deadline, asked).await;
+    let answered =
+        tokio::time::timeout(config.stretch(config.limits.metadata_deadline), asked).await;
     Said::Seen(match answered {
         Ok(Ok((answerer, Answer::Joined { node, .. }))) if answerer == node => return Said::Own,
         Ok(Ok((_, Answer::Joined { node, epoch, .. }))) => return Said::Joined(node, epoch),
@@ -226,6 +229,7 @@ mod tests {
         let dialer = Dialer::new(
             &env,
             identity.credentials(&env),
+            Arc::default(),
             std::time::Duration::from_secs(1),
         );
         let applicant = Applicant::new(&env, identity, "n1:1", Some(3));

@@ -46,7 +46,7 @@ async fn route(config: &Config, env: &Env) -> String {
     const LOOPBACK: &str = "127.0.0.1";
     for endpoint in config.join.iter().flat_map(|join| &join.endpoints) {
         let connected = tokio::time::timeout(
-            config.limits.connect_deadline,
+            config.stretch(config.limits.connect_deadline),
             env.network.connect(endpoint),
         );
         if let Ok(Ok(stream)) = connected.await

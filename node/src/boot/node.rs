@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use vineyard_env::{Access, Env, Fault, Listener, LocalListener};
 use vineyard_raft::command::{Command, Refusal};
-use vineyard_raft::{Meta, features};
+use vineyard_raft::{Meta, Pace, features};
 use vineyard_store::Store;
 use vineyard_wire::id::IdMaker;
 use vineyard_wire::{InstanceId, NodeId};
@@ -285,7 +285,7 @@ impl Node {
         tokio::task::spawn_local(registration::register(node.clone()));
         match node
             .boot
-            .registered(node.config.limits.metadata_deadline)
+            .registered(node.stretch(node.config.limits.metadata_deadline))
             .await
         {
             Err(vineyard_raft::Error::Refused(_)) => Err(self.failed().await),
@@ -364,7 +364,7 @@ async fn assemble(
     })?;
     let local = Local::new(
         store,
-        Catalog::new(instance, ids()),
+        Catalog::new(instance, ids(), config.transient_quota_bytes),
         config.limits.stream_threshold_percent,
     );
     let own_holder = local.own_holder();
@@ -372,11 +372,17 @@ async fn assemble(
     if let Some(given) = identity.other_token(config.join.as_ref()) {
         credentials.secrets.give(given.secret);
     }
-    let dialer = Dialer::new(&env, credentials.clone(), config.limits.connect_deadline);
+    let pace = Arc::new(config.pace());
+    let dialer = Dialer::new(
+        &env,
+        credentials.clone(),
+        pace.clone(),
+        config.limits.connect_deadline,
+    );
     let member = identity.member(node, &endpoint, &credentials);
     let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));
     let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
-    let meta = Meta::start(&env, raft_options(&config), member, dial).await?;
+    let meta = Meta::start(&env, raft_options(&config, &pace), member, dial).await?;
     boot.judge_by(meta.reader());
     let limits = &config.limits;
     Ok(Rc::new(NodeContext {
@@ -392,6 +398,7 @@ async fn assemble(
             limits.page_decay,
         ),
         meta,
+        pace,
         boot,
         migrator: Migrator::start(limits.mailbox_capacity, limits.migrations_max),
         drain: Drain::default(),
@@ -426,7 +433,7 @@ fn share(store: &Store) -> io::Result<SharedArena> {
     })
 }
 
-fn raft_options(config: &Config) -> vineyard_raft::Options {
+fn raft_options(config: &Config, pace: &Arc<Pace>) -> vineyard_raft::Options {
     let limits = &config.limits;
     vineyard_raft::Options {
         heartbeat_ms: limits.raft_heartbeat.as_millis() as u64,
@@ -435,6 +442,7 @@ fn raft_options(config: &Config) -> vineyard_raft::Options {
         snapshot_after_entries: limits.raft_snapshot_entries,
         feature_level: config.feature_level,
         replace_after: config.replace_after,
+        pace: pace.clone(),
         ..vineyard_raft::Options::default()
     }
 }

@@ -17,8 +17,8 @@ use vineyard_raft::{Error as RaftError, Reader, Registered, features};
 use vineyard_wire::peer::Life;
 use vineyard_wire::{InstanceId, NodeId};
 
+use crate::boot::founding;
 use crate::boot::identity::Identity;
-use crate::config::Limits;
 use crate::context::{NodeContext, call};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,8 +133,8 @@ impl Boot {
     }
 
     /// The time left for a command once the cluster has registered this boot. Fails as `registered` does.
-    pub(crate) async fn left_of(&self, limits: &Limits) -> Result<Duration, RaftError> {
-        let patience = call::patience(limits.metadata_deadline);
+    pub(crate) async fn left_of(&self, deadline: Duration) -> Result<Duration, RaftError> {
+        let patience = call::patience(deadline);
         let until = Instant::now() + patience;
         self.registered(patience).await?;
         Ok(until.saturating_duration_since(Instant::now()))
@@ -178,9 +178,12 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
     loop {
         let instance = node.identity.instance_record(&node);
         let Life { key, before, .. } = node.boot.life.clone();
-        let registering = node
-            .meta
-            .boot(instance, key, before, limits.metadata_deadline);
+        let registering = node.meta.boot(
+            instance,
+            key,
+            before,
+            node.stretch(limits.metadata_deadline),
+        );
         match registering.await {
             Ok(Registered::WithLife) => {
                 let level = node.meta.feature_level();
@@ -188,7 +191,10 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
                     level,
                     "registered; all nodes of the cluster know this feature level"
                 );
-                return node.boot.advance(Stage::Registered);
+                match founding::settle(&node).await {
+                    Ok(()) => return node.boot.advance(Stage::Registered),
+                    Err(error) => tracing::warn!(%error, "the cluster is not set up yet"),
+                }
             }
             Ok(Registered::WithoutLife) => {
                 node.boot.advance(Stage::Registered);
@@ -240,7 +246,10 @@ pub(crate) async fn ended(node: &NodeContext) -> RaftError {
 
 /// Submits `command` for this boot. When this returns, this node has applied the command.
 pub(crate) async fn submit(node: &NodeContext, command: Command) -> Result<Applied, RaftError> {
-    let left = node.boot.left_of(&node.config.limits).await?;
+    let left = node
+        .boot
+        .left_of(node.stretch(node.config.limits.metadata_deadline))
+        .await?;
     let request = node.meta.request(node.instance).traced(call::trace());
     let submitted = node.meta.submit_as(&request, Arc::new(command), left);
     call::waiting_for("the cluster to agree", submitted).await

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use vineyard_raft::features::LATEST;
+use vineyard_raft::{ROUND_TRIP_MS, ROUND_TRIP_MS_MAX};
 use vineyard_wire::limits::ENDPOINT_BYTES_MAX;
 
 use crate::config::{size, with_port};
@@ -55,6 +56,9 @@ pub struct Flags {
     pub http_hosts: Option<Vec<String>>,
     pub htpasswd: Option<PathBuf>,
     pub replace_after: Option<Duration>,
+    pub round_trip_ms: Option<u64>,
+    pub metadata_quota_bytes: Option<u64>,
+    pub transient_quota_bytes: Option<u64>,
     pub feature_level: Option<u8>,
     /// Lines for the operator about flags that were accepted and have no effect.
     pub notices: Vec<String>,
@@ -247,6 +251,9 @@ impl Flags {
             Ours::Htpasswd => self.htpasswd = Some(PathBuf::from(value)),
             Ours::FeatureLevel => self.feature_level = Some(feature_level(value).map_err(bad)?),
             Ours::ReplaceAfter => self.replace_after = Some(duration(value).map_err(bad)?),
+            Ours::RoundTripMs => self.round_trip_ms = Some(round_trip_ms(value).map_err(bad)?),
+            Ours::MetadataQuota => self.metadata_quota_bytes = Some(quota(value).map_err(bad)?),
+            Ours::TransientQuota => self.transient_quota_bytes = Some(quota(value).map_err(bad)?),
             Ours::FlagFile => unreachable!("flag files are read before values are set"),
         }
         Ok(())
@@ -284,6 +291,33 @@ fn feature_level(value: &str) -> Result<u8, String> {
     let level = value.parse().ok().filter(|level| *level <= LATEST);
     level.ok_or_else(|| format!("write a level from 0 to {LATEST}"))
 }
+
+/// Milliseconds that a cluster can be set to.
+///
+/// # Errors
+/// What to write instead.
+pub fn round_trip_ms(value: &str) -> Result<u64, String> {
+    let known = ROUND_TRIP_MS..=ROUND_TRIP_MS_MAX;
+    let ms = value.parse().ok().filter(|ms| known.contains(ms));
+    ms.ok_or_else(|| {
+        format!(
+            "write milliseconds from {ROUND_TRIP_MS} to {ROUND_TRIP_MS_MAX}; the least is the usual"
+        )
+    })
+}
+
+/// Bytes of metadata.
+///
+/// # Errors
+/// What to write instead.
+pub fn quota(value: &str) -> Result<u64, String> {
+    let bytes = size::parse(value).map_err(|error| error.to_string())?;
+    let bytes = bytes.filter(|bytes| *bytes >= QUOTA_BYTES_MIN);
+    bytes.ok_or_else(|| "write a size of 1M at least, as in 512M or 4G".to_owned())
+}
+
+/// Less is hardly meant: a few thousand objects.
+const QUOTA_BYTES_MIN: u64 = 1 << 20;
 
 /// As in `90s`, `10m` or `2h`; at least a second.
 ///

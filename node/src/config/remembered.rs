@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Join, Listen, REPLACE_AFTER_DEFAULT};
+use crate::config::{Config, Join, Listen, REPLACE_AFTER_DEFAULT, TRANSIENT_QUOTA_BYTES_DEFAULT};
 
 const FILE: &str = "node.json";
 const VERSION: u32 = 1;
@@ -45,6 +45,14 @@ pub struct Remembered {
     /// Absent for the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replace_after_ms: Option<u64>,
+    /// What the cluster that is to be founded is set to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_quota_bytes: Option<u64>,
+    /// Absent for the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transient_quota_bytes: Option<u64>,
     #[serde(default)]
     pub rpc_open_to_anyone: bool,
     #[serde(default = "on")]
@@ -118,6 +126,10 @@ impl Remembered {
             replace_after_ms: Some(config.replace_after)
                 .filter(|told| *told != REPLACE_AFTER_DEFAULT)
                 .map(|told| told.as_millis() as u64),
+            round_trip_ms: config.round_trip_ms,
+            metadata_quota_bytes: config.metadata_quota_bytes,
+            transient_quota_bytes: Some(config.transient_quota_bytes)
+                .filter(|told| *told != TRANSIENT_QUOTA_BYTES_DEFAULT),
             rpc_open_to_anyone: config.rpc_open_to_anyone,
             http: config.http,
             http_hosts: config.http_hosts.clone(),
@@ -137,10 +149,14 @@ impl Remembered {
     pub fn of_node(self, node: Option<String>) -> Self {
         let founding_token = self.founding_token.filter(|_| node.is_none());
         let expect = self.expect.filter(|_| node.is_none());
+        let round_trip_ms = self.round_trip_ms.filter(|_| node.is_none());
+        let metadata_quota_bytes = self.metadata_quota_bytes.filter(|_| node.is_none());
         Self {
             node,
             expect,
             founding_token,
+            round_trip_ms,
+            metadata_quota_bytes,
             ..self
         }
     }

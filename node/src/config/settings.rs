@@ -138,7 +138,7 @@ fn path(path: Option<&PathBuf>) -> String {
         .unwrap_or_default()
 }
 
-static ROWS: [Row; 23] = [
+static ROWS: [Row; 26] = [
     row(
         "socket",
         |f| f.socket.is_some(),
@@ -242,6 +242,30 @@ static ROWS: [Row; 23] = [
         |f| f.replace_after.is_some(),
         |r| r.replace_after_ms.is_some(),
         |k| format!("{}s", k.config.replace_after.as_secs()),
+    ),
+    row(
+        "round-trip-ms",
+        |f| f.round_trip_ms.is_some(),
+        |r| r.round_trip_ms.is_some(),
+        |k| {
+            let told = k.config.round_trip_ms.map(|ms| ms.to_string());
+            told.unwrap_or_default()
+        },
+    ),
+    row(
+        "metadata-quota",
+        |f| f.metadata_quota_bytes.is_some(),
+        |r| r.metadata_quota_bytes.is_some(),
+        |k| {
+            let told = k.config.metadata_quota_bytes.map(size::show);
+            told.unwrap_or_default()
+        },
+    ),
+    row(
+        "transient-quota",
+        |f| f.transient_quota_bytes.is_some(),
+        |r| r.transient_quota_bytes.is_some(),
+        |k| size::show(k.config.transient_quota_bytes),
     ),
     row(
         "feature-level",

@@ -74,7 +74,8 @@ impl PendingProposal {
     }
 
     pub(crate) async fn submit(&self) -> Result<Applied, RaftError> {
-        let left = self.node.boot.left_of(&self.node.config.limits).await?;
+        let deadline = self.node.stretch(self.node.config.limits.metadata_deadline);
+        let left = self.node.boot.left_of(deadline).await?;
         let meta = &self.node.meta;
         let submitted = meta.submit_as(&self.request, self.command.clone(), left);
         call::waiting_for("the cluster to agree", submitted).await

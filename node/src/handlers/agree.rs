@@ -18,7 +18,7 @@ use crate::local::{Attempt, Local, Waiter};
 
 /// Waits until this node has applied what the cluster acknowledged before, if the cluster answers in time.
 pub(super) async fn catch_up(node: &Rc<NodeContext>) {
-    let deadline = node.config.limits.sync_deadline;
+    let deadline = node.stretch(node.config.limits.sync_deadline);
     let caught_up = call::waiting_for("a quorum to confirm", node.meta.confirm(deadline));
     if let Err(error) = caught_up.await {
         tracing::debug!(%error, "a client asked to catch up with a cluster that does not answer");
@@ -52,7 +52,7 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn begin(node: &NodeContext) -> Self {
-        let deadline = call::patience(node.config.limits.metadata_deadline);
+        let deadline = call::patience(node.stretch(node.config.limits.metadata_deadline));
         let until = Instant::now() + deadline;
         Self { deadline, until }
     }
@@ -82,7 +82,7 @@ pub(super) async fn is_known(node: &Rc<NodeContext>, id: ObjectId) -> Result<boo
 
 /// When this returns, the state that this node reads has everything that was acknowledged before the call.
 pub(super) async fn confirm(node: &Rc<NodeContext>) -> Result<(), Status> {
-    let deadline = call::patience(node.config.limits.metadata_deadline);
+    let deadline = call::patience(node.stretch(node.config.limits.metadata_deadline));
     call::waiting_for("a quorum to confirm", node.meta.confirm(deadline))
         .await
         .map_err(failure::from_raft)

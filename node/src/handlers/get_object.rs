@@ -69,7 +69,7 @@ async fn fetched(node: &Rc<NodeContext>, id: ObjectId) -> Result<ObjectId, Statu
 /// The longest that a `get_object` with `fetch` may take.
 pub(super) fn fetch_deadline(node: &NodeContext) -> Duration {
     // A quorum confirms the id, or the name and the id, before the copy begins.
-    node.migrator.deadline(node) + 2 * node.config.limits.metadata_deadline
+    node.migrator.deadline(node) + 2 * node.stretch(node.config.limits.metadata_deadline)
 }
 
 /// What `read` finds of `ids`, all of which must be known; a "no" is confirmed by the quorum.

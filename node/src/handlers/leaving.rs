@@ -49,7 +49,7 @@ async fn drain_another(
     };
     let (endpoint, within) = (
         &instance.endpoint,
-        call::patience(node.config.limits.metadata_deadline),
+        call::patience(node.stretch(node.config.limits.metadata_deadline)),
     );
     let ask = match begin {
         true => Ask::BeginDrain { all },
@@ -107,7 +107,7 @@ pub(super) async fn leave_cluster(session: &Session, discard: bool) -> Result<Re
     let node = &session.node;
     on_the_socket(session)?;
     knows_how(node)?;
-    let patience = call::patience(node.config.limits.metadata_deadline);
+    let patience = call::patience(node.stretch(node.config.limits.metadata_deadline));
     let until = Instant::now() + patience;
     let confirmed = node.meta.confirm(patience).await;
     confirmed.map_err(failure::from_raft)?;

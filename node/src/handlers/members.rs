@@ -28,7 +28,7 @@ pub(super) async fn remove_node(session: &Session, request: RemoveNode) -> Resul
         dry_run,
     } = request;
     on_the_socket(session)?;
-    let deadline = node.config.limits.metadata_deadline;
+    let deadline = node.stretch(node.config.limits.metadata_deadline);
     let confirmed = node.meta.confirm(deadline).await;
     confirmed.map_err(failure::from_raft)?;
     let state = node.meta.state();
@@ -96,7 +96,7 @@ async fn answers(node: &NodeContext, state: &State, other: NodeId) -> bool {
     if current.is_some_and(|instance| instance.liveness == Liveness::Up) {
         return true;
     }
-    let deadline = node.config.limits.connect_deadline;
+    let deadline = node.stretch(node.config.limits.connect_deadline);
     for endpoint in endpoints(node, state, other) {
         let asked = timeout(deadline, node.dialer.ask(&endpoint, &Ask::Stats)).await;
         if matches!(asked, Ok(Ok((answerer, _))) if answerer == other) {
@@ -109,7 +109,7 @@ async fn answers(node: &NodeContext, state: &State, other: NodeId) -> bool {
 /// Returns once the leader has taken the node out of the group.
 async fn out_of_group(node: &Rc<NodeContext>, removed: NodeId) -> Result<(), Status> {
     let limits = &node.config.limits;
-    let until = Instant::now() + limits.metadata_deadline;
+    let until = Instant::now() + node.stretch(limits.metadata_deadline);
     loop {
         let group = node.meta.status();
         if !group.voters.contains(&removed) && !group.learners.contains(&removed) {

@@ -178,7 +178,7 @@ pub(super) async fn label(
         let labels = labels.clone();
         move |local: &mut Local, state: &State| local.label(state, id, labels)
     };
-    if unblocked(node, label_here).await? {
+    if unblocked(node, label_here).await?? {
         return Ok(Reply::Label);
     }
     submit(node, Command::Label { id, labels }).await?;

@@ -43,7 +43,7 @@ pub(super) async fn recover_cluster(
 ) -> Result<Reply, Status> {
     let node = &session.node;
     on_the_socket(session)?;
-    let within = node.config.limits.metadata_deadline;
+    let within = node.stretch(node.config.limits.metadata_deadline);
     let survey = node.meta.survey(within).await;
     let survey = survey.map_err(failure::from_raft)?;
     let found = look_around(node).await;
@@ -92,7 +92,7 @@ async fn who_answers(node: &Rc<NodeContext>) -> Answering {
 }
 
 async fn who_is_at(node: &Rc<NodeContext>, endpoint: String) -> Option<(NodeId, Option<u64>)> {
-    let limit = node.config.limits.connect_deadline;
+    let limit = node.stretch(node.config.limits.connect_deadline);
     match timeout(limit, node.dialer.ask(&endpoint, &Ask::About)).await {
         Ok(Ok((other, Answer::About { about, .. }))) => Some((other, Some(about.applied_index))),
         Ok(Ok((other, _))) => Some((other, None)),

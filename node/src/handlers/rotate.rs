@@ -28,7 +28,7 @@ pub(super) async fn rotate_token(session: &Session, grace_ms: u64) -> Result<Rep
     // The new secret is hidden by the one that all have, so this node must not lag.
     let confirmed = node
         .meta
-        .confirm(node.config.limits.metadata_deadline)
+        .confirm(node.stretch(node.config.limits.metadata_deadline))
         .await;
     confirmed.map_err(failure::from_raft)?;
     rotation::heed(node);

@@ -11,6 +11,7 @@ mod expand;
 mod list;
 mod pattern;
 mod persist;
+mod room;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -18,8 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
-use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{Link, Record, is_reserved};
+use vineyard_raft::state::{State, cost};
 use vineyard_wire::id::IdMaker;
 use vineyard_wire::meta::BLOB_TYPENAME;
 use vineyard_wire::{Code, InstanceId, ObjectId, Status, Tree};
@@ -29,6 +30,7 @@ pub(crate) use delete::DeletePlan;
 pub(crate) use expand::{BlobNode, LostBlobs, Texts, blob_tree, copy_here, is_up};
 pub(crate) use pattern::Pattern;
 pub(crate) use persist::PersistPlan;
+pub(crate) use room::Room;
 
 /// The transient objects of this node, and how to read them together with the replicated state.
 pub(crate) struct Catalog {
@@ -37,15 +39,18 @@ pub(crate) struct Catalog {
     transients: BTreeMap<ObjectId, Arc<Record>>,
     /// For each object or blob, the transient objects that refer to it.
     parents: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
+    room: Room,
 }
 
 impl Catalog {
-    pub(crate) fn new(me: InstanceId, ids: IdMaker) -> Self {
+    /// `quota_bytes` bounds the metadata of its transient objects.
+    pub(crate) fn new(me: InstanceId, ids: IdMaker, quota_bytes: u64) -> Self {
         Self {
             me,
             ids,
             transients: BTreeMap::new(),
             parents: BTreeMap::new(),
+            room: Room::new(quota_bytes),
         }
     }
 
@@ -57,6 +62,11 @@ impl Catalog {
     /// Whether a transient object refers to `id`.
     pub(crate) fn is_referred_to(&self, id: ObjectId) -> bool {
         self.parents.contains_key(&id)
+    }
+
+    /// How much metadata of transient objects there is.
+    pub(crate) fn room(&self) -> Room {
+        self.room
     }
 
     /// Number of transient objects.
@@ -83,11 +93,23 @@ impl Catalog {
         self.transients.keys().copied().collect()
     }
 
-    /// Adds labels to a transient object; `None` if it is not transient.
-    pub(crate) fn label(&mut self, id: ObjectId, labels: BTreeMap<String, String>) -> Option<()> {
-        let record = Arc::make_mut(self.transients.get_mut(&id)?);
-        record.labels.extend(labels);
-        Some(())
+    /// Adds labels to a transient object; `false` if it is not transient.
+    pub(crate) fn label(
+        &mut self,
+        id: ObjectId,
+        labels: BTreeMap<String, String>,
+    ) -> Result<bool, Status> {
+        let Some(record) = self.transients.get_mut(&id) else {
+            return Ok(false);
+        };
+        let mut labelled = Record::clone(record);
+        labelled.labels.extend(labels);
+        let wanted = cost::of_record(&labelled).saturating_sub(cost::of_record(record));
+        self.room.check(wanted)?;
+        self.room.give(record);
+        self.room.take(&labelled);
+        *record = Arc::new(labelled);
+        Ok(true)
     }
 
     /// A copy of `id`'s record under a new id, with `extra` attributes set over it.
@@ -106,6 +128,7 @@ impl Catalog {
         for (key, value) in extra {
             set_extra(&mut copy, key, value)?;
         }
+        self.room.check(cost::of_record(&copy))?;
         copy.id = self.fresh_id(state);
         Ok(copy)
     }
@@ -124,12 +147,17 @@ impl Catalog {
         for child in children(&record) {
             self.parents.entry(child).or_default().insert(record.id);
         }
-        self.transients.insert(record.id, Arc::new(record));
+        self.room.take(&record);
+        let before = self.transients.insert(record.id, Arc::new(record));
+        if let Some(before) = before {
+            self.room.give(&before);
+        }
     }
 
     /// Removes a transient object, because it was deleted or has become persistent.
     pub(crate) fn remove(&mut self, id: ObjectId) -> Option<Arc<Record>> {
         let record = self.transients.remove(&id)?;
+        self.room.give(&record);
         for child in children(&record) {
             if let Some(parents) = self.parents.get_mut(&child) {
                 parents.remove(&id);

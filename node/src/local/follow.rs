@@ -24,6 +24,7 @@ impl Local {
                 | Event::NameDropped { .. }
                 | Event::InstanceChanged(_)
                 | Event::TokenRotated
+                | Event::SettingsChanged
                 | Event::LockFreed { .. } => {}
             }
         }

@@ -205,13 +205,13 @@ impl Local {
         state: &State,
         id: ObjectId,
         labels: BTreeMap<String, String>,
-    ) -> Attempt<bool> {
+    ) -> Attempt<Result<bool, Status>> {
         if state.contains(id) {
-            return Ok(false);
+            return Ok(Ok(false));
         }
         // The ledger never refuses a label.
         let _waits_or_goes_on = self.check(Asked::Label, &[id])?;
-        Ok(self.catalog.label(id, labels).is_some())
+        Ok(self.catalog.label(id, labels))
     }
 
     /// Waits while a pending delete has marked an object that `content` refers to.

@@ -29,7 +29,7 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let store = Store::new(&HeapMemory, 1 << 20, IdMaker::new(A, 1)).expect("a small arena");
-        let mut local = Local::new(store, Catalog::new(A, IdMaker::new(A, 1)), 80);
+        let mut local = Local::new(store, Catalog::new(A, IdMaker::new(A, 1), u64::MAX), 80);
         Self {
             world: World::new(),
             holder: local.store.open_holder(true),

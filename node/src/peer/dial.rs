@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vineyard_env::{BoxFuture, Env, Network, Random, Stream};
+use vineyard_raft::Pace;
 use vineyard_wire::NodeId;
 use vineyard_wire::peer::{Answer, Ask, Purpose};
 
@@ -18,23 +19,31 @@ pub(crate) struct Dialer {
     network: Arc<dyn Network>,
     random: Arc<dyn Random>,
     credentials: Credentials,
+    pace: Arc<Pace>,
     connect_deadline: Duration,
 }
 
 impl Dialer {
-    pub(crate) fn new(env: &Env, credentials: Credentials, connect_deadline: Duration) -> Self {
+    /// `connect_deadline` at the usual pace.
+    pub(crate) fn new(
+        env: &Env,
+        credentials: Credentials,
+        pace: Arc<Pace>,
+        connect_deadline: Duration,
+    ) -> Self {
         let (network, random) = (env.network.clone(), env.random.clone());
         Self {
             network,
             random,
             credentials,
+            pace,
             connect_deadline,
         }
     }
 
     /// How long a connection may take to open.
     pub(crate) fn deadline(&self) -> Duration {
-        self.connect_deadline
+        self.pace.stretch(self.connect_deadline)
     }
 
     /// A stream to the node at `endpoint`, ready for `purpose`. Fails at the connect deadline.
@@ -59,9 +68,10 @@ impl Dialer {
             }
             Err(refused.expect("there is a secret to call with"))
         };
-        match tokio::time::timeout(self.connect_deadline, open).await {
+        let deadline = self.deadline();
+        match tokio::time::timeout(deadline, open).await {
             Ok(opened) => opened,
-            Err(_) => Err(late(endpoint, self.connect_deadline)),
+            Err(_) => Err(late(endpoint, deadline)),
         }
     }
 
@@ -104,9 +114,10 @@ impl vineyard_raft::Dial for RaftDialer {
                 return Ok(stream);
             }
             let introduced = introduction::introduce(stream.as_mut(), &boot);
-            match tokio::time::timeout(dialer.connect_deadline, introduced).await {
+            let deadline = dialer.deadline();
+            match tokio::time::timeout(deadline, introduced).await {
                 Ok(introduced) => introduced.map(|()| stream),
-                Err(_) => Err(late(&endpoint, dialer.connect_deadline)),
+                Err(_) => Err(late(&endpoint, deadline)),
             }
         })
     }

@@ -29,7 +29,7 @@ impl Members {
         Self {
             group: node.meta.status(),
             state: node.meta.state(),
-            unreachable_after: node.config.limits.unreachable_after,
+            unreachable_after: node.stretch(node.config.limits.unreachable_after),
             answered: BTreeSet::new(),
         }
     }

@@ -103,7 +103,7 @@ pub(crate) fn whom(node: &NodeContext) -> BTreeSet<String> {
 }
 
 async fn tell(node: &NodeContext, endpoint: String, ask: &Ask) {
-    let limit = node.config.limits.connect_deadline;
+    let limit = node.stretch(node.config.limits.connect_deadline);
     let asked = tokio::time::timeout(limit, node.dialer.ask(&endpoint, ask)).await;
     match asked {
         Ok(Ok((_, Answer::Places { places }))) => {

@@ -44,7 +44,7 @@ impl Link {
     /// One question, answered in time or failed.
     async fn ask(&mut self, ask: &Ask) -> io::Result<Answer> {
         let limits = &self.node.config.limits;
-        let deadline = limits.relay_period + limits.connect_deadline;
+        let deadline = limits.relay_period + self.node.stretch(limits.connect_deadline);
         let asked = timeout(deadline, self.converse(ask)).await;
         let answer = asked.unwrap_or_else(|_| Err(late(deadline)));
         if answer.is_err() {

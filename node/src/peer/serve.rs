@@ -34,7 +34,7 @@ pub(crate) async fn serve(
     let (random, faults) = (node.env.random.as_ref(), node.env.faults.as_ref());
     let serves = |purpose| serves(&node.boot, purpose);
     let shake = handshake::accept(stream.as_mut(), credentials, me, random, faults, serves);
-    let deadline = node.config.limits.connect_deadline;
+    let deadline = node.stretch(node.config.limits.connect_deadline);
     let hello = {
         tokio::pin!(displaced);
         tokio::select! {
@@ -149,7 +149,7 @@ async fn admit(
     join: Join,
     level: u8,
 ) -> Result<Answer, Status> {
-    let deadline = node.config.limits.metadata_deadline;
+    let deadline = node.stretch(node.config.limits.metadata_deadline);
     let Join { key, endpoint } = join;
     let admitted = node.meta.admit(key, endpoint.clone(), level, deadline);
     let (id, cluster): (NodeId, String) = match admitted.await {

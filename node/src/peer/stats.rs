@@ -26,7 +26,7 @@ pub(crate) struct Told {
 pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<Told> {
     if instance.id.node() == node.instance.node() {
         return Some(Told {
-            about: Some(about(node)),
+            about: about(node).await.ok(),
             stats: here(node).await.ok(),
             pieces: pieces(node).await.ok(),
             streams: streams(node).await.ok(),
@@ -40,7 +40,7 @@ pub(crate) async fn of(node: &Rc<NodeContext>, instance: &Instance) -> Option<To
             _ => ask_earlier(node, &instance.endpoint).await,
         }
     };
-    match tokio::time::timeout(node.config.limits.stats_deadline, asked).await {
+    match tokio::time::timeout(node.stretch(node.config.limits.stats_deadline), asked).await {
         Ok(Ok(Some((id, told)))) if id == instance.id => Some(told),
         // A later boot that is not registered yet: the node is there, its figures are not this instance's.
         Ok(Ok(Some((id, _)))) if id.node() == instance.id.node() => Some(Told::default()),
@@ -136,16 +136,17 @@ pub(super) async fn with_streams(node: &NodeContext) -> Result<Answer, Status> {
 pub(super) async fn with_about(node: &NodeContext) -> Result<Answer, Status> {
     Ok(Answer::About {
         instance: node.instance,
-        about: about(node),
+        about: about(node).await?,
         stats: here(node).await?,
         pieces: pieces(node).await?,
         streams: streams(node).await?,
     })
 }
 
-fn about(node: &NodeContext) -> About {
+async fn about(node: &NodeContext) -> Result<About, Status> {
+    let transient = node.local.ask(|local, _| local.catalog.room()).await?;
     let group = node.meta.status();
-    About {
+    Ok(About {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_ms: node.started.elapsed().as_millis() as u64,
         commit_index: group.commit_index,
@@ -153,7 +154,9 @@ fn about(node: &NodeContext) -> About {
         failure: group.failure,
         unix_ms: node.env.clock.unix_ms(),
         shortage: group.shortage.map(|shortage| shortage.to_string()),
-    }
+        transient_bytes: transient.used,
+        transient_quota_bytes: transient.quota,
+    })
 }
 
 /// The streams of this node.

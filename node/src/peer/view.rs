@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use futures::future::join_all;
 use vineyard_raft::command::Cordon;
+use vineyard_raft::state::State;
 use vineyard_raft::state::instances::Instance;
-use vineyard_wire::reply::{self, ClusterStatus, GroupStatus, NodeAbout, NodeStatus, Role};
+use vineyard_wire::reply::{self, ClusterSettings, ClusterStatus, GroupStatus, NodeAbout, NodeStatus, Role};
 
 use super::members::Members;
 use super::stats::{self, Told};
@@ -40,6 +41,7 @@ pub(crate) async fn of_cluster(node: &Rc<NodeContext>) -> ClusterStatus {
         commit_index: members.group.commit_index,
         quorum: Some(members.quorum()),
         epoch: Some(node.credentials.epoch.get()),
+        settings: Some(settings(&members.state)),
     };
     let nodes = instances.iter().zip(told).map(|(instance, told)| {
         let told = told.unwrap_or_default();
@@ -47,6 +49,15 @@ pub(crate) async fn of_cluster(node: &Rc<NodeContext>) -> ClusterStatus {
     });
     let nodes = nodes.collect();
     ClusterStatus { cluster, nodes }
+}
+
+/// What holds for the whole cluster, as far as `state` goes.
+pub(crate) fn settings(state: &State) -> ClusterSettings {
+    ClusterSettings {
+        round_trip_ms: state.round_trip_ms(),
+        metadata_bytes: state.metadata_bytes(),
+        metadata_quota_bytes: state.metadata_quota_bytes(),
+    }
 }
 
 fn describe(members: &Members, instance: &Instance, told: Told, commit_index: u64) -> NodeStatus {
@@ -80,6 +91,8 @@ fn describe(members: &Members, instance: &Instance, told: Told, commit_index: u6
             unix_ms: Some(about.unix_ms),
             failure: about.failure,
             shortage: about.shortage,
+            transient_bytes: Some(about.transient_bytes),
+            transient_quota_bytes: Some(about.transient_quota_bytes),
             ..NodeAbout::default()
         })
     };

@@ -170,6 +170,13 @@ fn later_commands() -> Vec<Command> {
             after_unix_ms: 0,
             grace_ms: 86_400_000,
         },
+        Command::Configure {
+            settings: Settings {
+                round_trip_ms: Some(300),
+                metadata_quota_bytes: Some(1 << 30),
+            },
+            if_unset: true,
+        },
     ]
 }
 

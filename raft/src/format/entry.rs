@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, NodeId, ObjectId};
 
 use super::codec::Writer;
-use super::rows::{BlobRow, Cordon, Hidden, Instance, Pairs, Record, map, pairs};
+use super::rows::{BlobRow, Cordon, Hidden, Instance, Pairs, Record, Settings, map, pairs};
 use crate::command;
 
 #[derive(Serialize, Deserialize)]
@@ -181,6 +181,10 @@ enum Command<'a> {
         after_unix_ms: u64,
         grace_ms: u64,
     },
+    Configure {
+        settings: Settings,
+        if_unset: bool,
+    },
 }
 
 impl<'a> From<&'a command::Command> for Command<'a> {
@@ -308,6 +312,10 @@ impl<'a> From<&'a command::Command> for Command<'a> {
                 hidden: Hidden::from(*hidden),
                 after_unix_ms: *after_unix_ms,
                 grace_ms: *grace_ms,
+            },
+            command::Command::Configure { settings, if_unset } => Self::Configure {
+                settings: Settings::from(*settings),
+                if_unset: *if_unset,
             },
         }
     }
@@ -440,6 +448,10 @@ impl From<Command<'_>> for command::Command {
                 hidden: hidden.into(),
                 after_unix_ms,
                 grace_ms,
+            },
+            Command::Configure { settings, if_unset } => Self::Configure {
+                settings: settings.into(),
+                if_unset,
             },
         }
     }

@@ -98,6 +98,7 @@ pub(super) enum Refusal {
     OnlyCopies { node: u64, blobs: u64 },
     Leaves { node: u64 },
     Rotating { until_unix_ms: u64 },
+    MetadataFull { wanted: u64, used: u64, quota: u64 },
 }
 
 impl From<&command::Refusal> for Refusal {
@@ -168,6 +169,15 @@ impl From<&command::Refusal> for Refusal {
             command::Refusal::Rotating { until_unix_ms } => Self::Rotating {
                 until_unix_ms: *until_unix_ms,
             },
+            command::Refusal::MetadataFull {
+                wanted,
+                used,
+                quota,
+            } => Self::MetadataFull {
+                wanted: *wanted,
+                used: *used,
+                quota: *quota,
+            },
         }
     }
 }
@@ -230,6 +240,15 @@ impl From<Refusal> for command::Refusal {
             },
             Refusal::Leaves { node } => Self::Leaves { node: NodeId(node) },
             Refusal::Rotating { until_unix_ms } => Self::Rotating { until_unix_ms },
+            Refusal::MetadataFull {
+                wanted,
+                used,
+                quota,
+            } => Self::MetadataFull {
+                wanted,
+                used,
+                quota,
+            },
         }
     }
 }

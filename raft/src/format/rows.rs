@@ -8,7 +8,7 @@ use vineyard_wire::{InstanceId, ObjectId, Signature};
 
 use crate::command;
 use crate::state::instances::{self, Liveness as Seen};
-use crate::state::objects;
+use crate::state::{self, objects};
 
 /// A map of strings, as `BTreeMap` has it.
 pub(super) type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
@@ -329,6 +329,38 @@ impl From<Hidden> for command::Hidden {
             nonce,
             forward,
             backward,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Settings {
+    round_trip_ms: Option<u64>,
+    metadata_quota_bytes: Option<u64>,
+}
+
+impl From<state::Settings> for Settings {
+    fn from(settings: state::Settings) -> Self {
+        let state::Settings {
+            round_trip_ms,
+            metadata_quota_bytes,
+        } = settings;
+        Self {
+            round_trip_ms,
+            metadata_quota_bytes,
+        }
+    }
+}
+
+impl From<Settings> for state::Settings {
+    fn from(settings: Settings) -> Self {
+        let Settings {
+            round_trip_ms,
+            metadata_quota_bytes,
+        } = settings;
+        Self {
+            round_trip_ms,
+            metadata_quota_bytes,
         }
     }
 }

@@ -7,10 +7,11 @@
 //! | 3 | the nodes that were removed as well |
 //! | 4 | the nodes that are cordoned as well |
 //! | 5 | the last rotation of the token as well |
+//! | 6 | what is set for the cluster as well; retries may be told that the metadata was full |
 //!
 //! A state is written in the lowest version that holds it: until every member knows feature level 1 there are no
-//! lives, and until a node is removed or cordoned, or the token rotated, nothing that needs level 4, so members of
-//! older builds can read what they are sent.
+//! lives, until a node is removed or cordoned, or the token rotated, nothing that needs level 4, and until something is
+//! set nothing that needs level 5, so members of older builds can read what they are sent.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use vineyard_wire::{InstanceId, NodeId, ObjectId, Signature};
 use super::Malformed;
 use super::codec::{Reader, Writer};
 use super::outcome::Outcome;
-use super::rows::{BlobRow, Cordon, Hidden, Instance, Record};
+use super::rows::{BlobRow, Cordon, Hidden, Instance, Record, Settings};
 use crate::command;
 use crate::state::dedup::{Dedup, Window};
 use crate::state::instances::{self, Instances};
@@ -33,7 +34,7 @@ use crate::state::objects::{self, Objects};
 use crate::state::{Namespace, Rotation, Space, State};
 
 /// The newest version.
-pub(crate) const VERSION: u8 = 5;
+pub(crate) const VERSION: u8 = 6;
 
 pub(crate) fn encode(state: &State) -> Vec<u8> {
     let State {
@@ -47,19 +48,20 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         lives,
         levels,
         rotation,
+        settings,
     } = state;
-    let version = match (
-        lives.is_empty() && levels.is_empty(),
-        instances.removed.is_empty(),
-        instances.cordoned.is_empty(),
-        rotation,
-    ) {
-        (true, true, true, None) => 1,
-        (false, true, true, None) => 2,
-        (_, false, true, None) => 3,
-        (.., false, None) => 4,
-        (.., Some(_)) => VERSION,
-    };
+    // By version, whether the state has what that one brought.
+    let has = [
+        (VERSION, !settings.is_empty() || has_full(dedup)),
+        (5, rotation.is_some()),
+        (4, !instances.cordoned.is_empty()),
+        (3, !instances.removed.is_empty()),
+        (2, !lives.is_empty() || !levels.is_empty()),
+    ];
+    let version = has
+        .iter()
+        .find(|(_, has)| *has)
+        .map_or(1, |(version, _)| *version);
     let mut out = Writer::new(version);
     out.put(applied);
     out.put(cluster);
@@ -104,6 +106,9 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         let rows = known.map(|known| (Hidden::from(known.hidden), known.until_unix_ms));
         out.rows(usize::from(rotation.is_some()), rows);
     }
+    if version > 5 {
+        out.put(&Settings::from(*settings));
+    }
     out.end()
 }
 
@@ -139,6 +144,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<State, Malformed> {
                 until_unix_ms,
             })?;
         state.rotation = rows.into_iter().next();
+    }
+    if version > 5 {
+        state.settings = input.take::<Settings>()?.into();
     }
     input.end()?;
     Ok(state)
@@ -208,6 +216,13 @@ fn take_instances(input: &mut Reader) -> Result<Instances, Malformed> {
     })
 }
 
+/// Whether a retry would be told that the metadata was full: builds of before version 6 cannot read that.
+fn has_full(dedup: &Dedup) -> bool {
+    let windows = dedup.windows.values();
+    let mut outcomes = windows.flat_map(|window| window.outcomes.values());
+    outcomes.any(|outcome| matches!(**outcome, Err(command::Refusal::MetadataFull { .. })))
+}
+
 fn put_dedup(out: &mut Writer, dedup: &Dedup) {
     out.put(&(dedup.windows.len() as u64));
     for (instance, window) in &dedup.windows {
@@ -256,6 +271,7 @@ fn put_objects(out: &mut Writer, objects: &Objects) {
         edges,
         blobs,
         held,
+        bytes: _,
     } = objects;
     let rows = records.iter();
     out.rows(
@@ -280,7 +296,7 @@ fn put_objects(out: &mut Writer, objects: &Objects) {
 }
 
 fn take_objects(input: &mut Reader) -> Result<Objects, Malformed> {
-    Ok(Objects {
+    let mut objects = Objects {
         records: input.rows(|(id, record): (u64, Record)| {
             (ObjectId(id), Arc::new(objects::Record::from(record)))
         })?,
@@ -291,11 +307,18 @@ fn take_objects(input: &mut Reader) -> Result<Objects, Malformed> {
             (ObjectId(id), Arc::new(objects::BlobRow::from(row)))
         })?,
         held: input.rows(|(at, blob)| (InstanceId(at), ObjectId(blob)))?,
-    })
+        bytes: 0,
+    };
+    objects.bytes = objects.count();
+    Ok(objects)
 }
 
 fn put_names(out: &mut Writer, names: &Names) {
-    let Names { targets, by_object } = names;
+    let Names {
+        targets,
+        by_object,
+        bytes: _,
+    } = names;
     let rows = targets.iter();
     out.rows(
         targets.len(),
@@ -309,7 +332,7 @@ fn put_names(out: &mut Writer, names: &Names) {
 }
 
 fn take_names(input: &mut Reader) -> Result<Names, Malformed> {
-    Ok(Names {
+    let mut names = Names {
         targets: input.rows(|(name, id, set_at): (String, u64, u64)| {
             let id = ObjectId(id);
             (Arc::from(name), Target { id, set_at })
@@ -318,11 +341,18 @@ fn take_names(input: &mut Reader) -> Result<Names, Malformed> {
             let names: OrdSet<Arc<str>> = names.into_iter().map(Arc::from).collect();
             (ObjectId(id), names)
         })?,
-    })
+        bytes: 0,
+    };
+    names.bytes = names.count();
+    Ok(names)
 }
 
 fn put_locks(out: &mut Writer, locks: &Locks) {
-    let Locks { rows, by_end } = locks;
+    let Locks {
+        rows,
+        by_end,
+        bytes: _,
+    } = locks;
     let row = |(name, lock): (&Arc<str>, &Lock)| {
         let Lock {
             owner,
@@ -339,7 +369,7 @@ fn put_locks(out: &mut Writer, locks: &Locks) {
 }
 
 fn take_locks(input: &mut Reader) -> Result<Locks, Malformed> {
-    Ok(Locks {
+    let mut locks = Locks {
         rows: input.rows(
             |(name, owner, token, until_unix_ms): (String, u64, u64, u64)| {
                 let owner = InstanceId(owner);
@@ -352,7 +382,10 @@ fn take_locks(input: &mut Reader) -> Result<Locks, Malformed> {
             },
         )?,
         by_end: input.rows(|(end, name): (u64, String)| (end, Arc::from(name)))?,
-    })
+        bytes: 0,
+    };
+    locks.bytes = locks.count();
+    Ok(locks)
 }
 
 #[cfg(test)]

@@ -24,8 +24,11 @@ where
     async fn build(&self) -> Result<(G, Log, Machine), StorageError<TypeConfig>> {
         let (guard, disk) = (self.0)();
         let log = Log::load(disk.clone(), Arc::new(NoFaults)).unwrap();
-        let quorum_lasts = Options::default().quorum_lasts();
-        let shared = Arc::new(Published::new(NodeId(0), quorum_lasts, Arc::new(NoFaults)));
+        let options = Options::default();
+        let quorum_lasts = options.quorum_lasts();
+        let faults = Arc::new(NoFaults);
+        let shared = Published::new(NodeId(0), options.pace, quorum_lasts, faults);
+        let shared = Arc::new(shared);
         let machine =
             Machine::load(disk, Arc::new(LocalThreads), shared, Arc::new(NoFaults)).unwrap();
         Ok((guard, log, machine))

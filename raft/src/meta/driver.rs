@@ -129,8 +129,11 @@ pub(crate) struct Driver {
 
 /// Runs until a `Stop` job, or until every handle is gone.
 pub(crate) async fn run(parts: Parts, shared: Arc<Published>) {
-    let random = parts.ground.env.random.clone();
-    runtime::with_random(random, run_here(parts, shared)).await;
+    let scope = runtime::Scope {
+        random: parts.ground.env.random.clone(),
+        pace: shared.pace.clone(),
+    };
+    runtime::within(scope, run_here(parts, shared)).await;
 }
 
 async fn run_here(parts: Parts, shared: Arc<Published>) {
@@ -263,6 +266,14 @@ fn load(env: &Env, shared: &Arc<Published>) -> io::Result<Kept> {
     Ok(Kept { log, machine })
 }
 
+/// Notes on the disk that the round trip which is set was agreed on: the next start applies it before it hears a leader.
+async fn remember_pace(driver: Rc<Driver>) {
+    loop {
+        driver.shared.pace.changed().await;
+        driver.log.settle().await;
+    }
+}
+
 /// Publishes what openraft says of the group, as it says it.
 async fn follow_metrics(driver: Rc<Driver>) {
     let mut metrics = driver.raft.metrics();
@@ -285,6 +296,10 @@ async fn follow_metrics(driver: Rc<Driver>) {
 
 fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfig>) -> View {
     let now = Instant::now();
+    let ago = |at: Duration| {
+        let ago = driver.shared.pace.stretch(at);
+        now.checked_sub(ago).unwrap_or(now)
+    };
     let membership = metrics.membership_config.membership();
     let heartbeat = metrics.heartbeat.as_ref();
     let heard = heartbeat
@@ -303,7 +318,7 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
         let before = driver.shared.view.load().leads;
         let since = before.filter(|leads| leads.term == term);
         let since = since.map_or(now, |leads| leads.since);
-        let answered = metrics.last_quorum_acked.map(|at| now - at.elapsed());
+        let answered = metrics.last_quorum_acked.map(|at| ago(at.elapsed()));
         Leads {
             term,
             since,
@@ -326,7 +341,7 @@ fn view(driver: &Driver, metrics: &openraft::RaftMetrics<crate::types::TypeConfi
     View {
         status,
         heard: heard
-            .filter_map(|(node, at)| Some((*node, now - (*at)?.elapsed())))
+            .filter_map(|(node, at)| Some((*node, ago((*at)?.elapsed()))))
             .collect(),
         leads,
         endpoints: membership
@@ -372,6 +387,11 @@ impl Driver {
             .initialize(members)
             .await
             .map_err(|error| unusable(error.to_string()))
+    }
+
+    /// How long the group takes for `time` at its present pace.
+    pub(crate) fn stretch(&self, time: Duration) -> Duration {
+        self.shared.pace.stretch(time)
     }
 
     /// Why raft has stopped here, if it has: it never starts again in this process.

@@ -21,7 +21,7 @@ use vineyard_wire::{NodeId, peer};
 use super::Dial;
 use super::absences::Absences;
 use super::message::{Answer, Question};
-use crate::options::{DIAL_TIMEOUT, LINKS_IDLE_MAX, SLOWEST_BYTES_PER_SECOND};
+use crate::options::{AWAY_AFTER, DIAL_TIMEOUT, LINKS_IDLE_MAX, SLOWEST_BYTES_PER_SECOND};
 use crate::published::Published;
 use crate::types::runtime;
 
@@ -31,7 +31,7 @@ pub(crate) struct Links {
     dial: Arc<dyn Dial>,
     shared: Arc<Published>,
     idle: Arc<Mutex<Idle>>,
-    /// One that was idle for longer is about to be closed by the other side.
+    /// One that was idle for longer is about to be closed by the other side; at the usual pace.
     idle_max: Duration,
     absences: Arc<Mutex<Absences>>,
 }
@@ -48,6 +48,11 @@ impl Links {
             idle_max,
             absences: Arc::default(),
         }
+    }
+
+    /// How long the group takes for `time` at its present pace.
+    pub(crate) fn stretch(&self, time: Duration) -> Duration {
+        self.shared.pace.stretch(time)
     }
 
     /// Asks `node`, on a kept connection if there is one. A kept connection may have died since; then a new one is
@@ -97,7 +102,7 @@ impl Links {
         let endpoint = || self.shared.endpoint_of(node).unwrap_or_default();
         let called = || self.shared.called(node);
         match error {
-            Some(error) if absences().fails(node, Instant::now()) => {
+            Some(error) if absences().fails(node, Instant::now(), self.stretch(AWAY_AFTER)) => {
                 tracing::warn!(node = %called(), endpoint = endpoint(), %error, "a node does not answer");
             }
             Some(_) => {}
@@ -126,9 +131,10 @@ impl Links {
     async fn dial_at(&self, node: NodeId, endpoint: String) -> io::Result<Box<dyn Stream>> {
         let (links, dialling) = (self.clone(), self.dial.dial(node, endpoint));
         let (opened, stream) = oneshot::channel();
+        let within = self.stretch(DIAL_TIMEOUT);
         // Not part of the question: one that has no time left leaves the connection to the next.
         runtime::spawn(async move {
-            let dialled = tokio::time::timeout(DIAL_TIMEOUT, dialling).await;
+            let dialled = tokio::time::timeout(within, dialling).await;
             let dialled = dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             if let Err(Ok(unclaimed)) = opened.send(dialled) {
                 links.keep(node, unclaimed);
@@ -158,7 +164,8 @@ impl Links {
 
     /// Drops what was idle for too long.
     fn drop_old(&self, kept: &mut Vec<(Instant, Box<dyn Stream>)>) {
-        kept.retain(|(used, _)| used.elapsed() < self.idle_max);
+        let idle_max = self.stretch(self.idle_max);
+        kept.retain(|(used, _)| used.elapsed() < idle_max);
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {

@@ -39,11 +39,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// `within` is openraft's, at the usual pace.
     async fn ask(
         &self,
         question: &Question,
         within: Duration,
     ) -> Result<Answer, RPCError<TypeConfig>> {
+        let within = self.links.stretch(within);
         let answer = self.links.ask(self.target, question, within).await;
         answer.map_err(into_rpc)
     }
@@ -144,7 +146,8 @@ impl Peer {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let bytes = snapshot.snapshot.0;
         let total = bytes.len() as u64;
-        let within = option.hard_ttl() + Duration::from_secs(total / SLOWEST_BYTES_PER_SECOND);
+        let within = self.links.stretch(option.hard_ttl());
+        let within = within + Duration::from_secs(total / SLOWEST_BYTES_PER_SECOND);
         let mut answered = vote;
         for (index, chunk) in bytes.chunks(SNAPSHOT_CHUNK_BYTES).enumerate() {
             let chunk = Chunk {

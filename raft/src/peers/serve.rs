@@ -26,6 +26,7 @@ pub(crate) struct Arriving(BTreeMap<(String, u64), Vec<u8>>);
 pub(crate) async fn serve(driver: Rc<Driver>, mut stream: Box<dyn Stream>) -> io::Result<()> {
     let patience = Duration::from_millis(driver.options.heartbeat_ms) * SERVED_IDLE_HEARTBEATS;
     loop {
+        let patience = driver.stretch(patience);
         let len = match timeout(patience, link::read_length(stream.as_mut())).await {
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Ok(len) => len?,
@@ -65,25 +66,26 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
             .map_or_else(|e| failed(&e), Answer::Vote),
         Question::Snapshot(chunk) => receive(driver, chunk).await,
         Question::Forward { key, command } => {
-            known(driver, within(driver.propose(key, &command, None)).await)
+            let proposed = driver.propose(key, &command, None);
+            known(driver, within(driver, proposed).await)
         }
         Question::ForwardTraced {
             trace,
             key,
             command,
-        } => known(
-            driver,
-            within(driver.propose(key, &command, Some(trace))).await,
-        ),
+        } => {
+            let proposed = driver.propose(key, &command, Some(trace));
+            known(driver, within(driver, proposed).await)
+        }
         Question::ReadIndex => driver.read_index_here().await,
         Question::Admit { key, endpoint } => {
-            within(driver.admit_here(key, endpoint, features::BASE)).await
+            within(driver, driver.admit_here(key, endpoint, features::BASE)).await
         }
         Question::AdmitAt {
             key,
             endpoint,
             level,
-        } => within(driver.admit_here(key, endpoint, level)).await,
+        } => within(driver, driver.admit_here(key, endpoint, level)).await,
         Question::WhoLeads => Answer::Leads(driver.shared.leader()),
         Question::TakeOver(rpc) => driver
             .raft
@@ -95,9 +97,11 @@ async fn answer(driver: &Rc<Driver>, question: Question) -> Answer {
 }
 
 /// The caller gave up long before: without a majority a command could wait for ever.
-async fn within(answering: impl Future<Output = Answer>) -> Answer {
+async fn within(driver: &Driver, answering: impl Future<Output = Answer>) -> Answer {
     let late = |_| Answer::Failed("no majority stored it in time".to_owned());
-    timeout(SERVE_WITHIN, answering).await.unwrap_or_else(late)
+    timeout(driver.stretch(SERVE_WITHIN), answering)
+        .await
+        .unwrap_or_else(late)
 }
 
 /// An answer that a member of before knows as well, while there may be one: it would hang up on another.

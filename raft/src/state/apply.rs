@@ -27,7 +27,7 @@ impl State {
         self.advance(index);
         let mut events = Vec::new();
         let outcome = match entry.request {
-            None => self.run(entry, faults, &mut events),
+            None => self.run_within_quota(entry, faults, &mut events),
             Some(key) => self.run_once(key, entry, faults, &mut events),
         };
         (outcome, events)
@@ -63,7 +63,7 @@ impl State {
         if !is_boot {
             self.refuse_replaced(key.instance)?;
         }
-        let outcome = self.run(entry, faults, events);
+        let outcome = self.run_within_quota(entry, faults, events);
         if !self.instances.is_replaced(key.instance) {
             self.dedup.record(key, &outcome);
         }
@@ -78,7 +78,12 @@ impl State {
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each command")]
-    fn run(&mut self, entry: &Entry, faults: &dyn Faults, events: &mut Vec<Event>) -> Outcome {
+    pub(super) fn run(
+        &mut self,
+        entry: &Entry,
+        faults: &dyn Faults,
+        events: &mut Vec<Event>,
+    ) -> Outcome {
         let now_unix_ms = entry.at_unix_ms;
         match &entry.command {
             Command::Found { cluster } => self.found(cluster),
@@ -156,6 +161,9 @@ impl State {
                     until_unix_ms: now_unix_ms.saturating_add(*grace_ms),
                 };
                 self.rotate_token(rotation, *after_unix_ms, now_unix_ms, events)
+            }
+            Command::Configure { settings, if_unset } => {
+                self.configure(*settings, *if_unset, events)
             }
         }
     }

@@ -49,7 +49,7 @@ impl Dedup {
         (key.sequence < from).then_some(Err(Refusal::Forgotten))
     }
 
-    pub(super) fn record(&mut self, key: RequestKey, outcome: &Outcome) {
+    pub(crate) fn record(&mut self, key: RequestKey, outcome: &Outcome) {
         let window = Arc::make_mut(self.windows.entry(key.instance).or_default());
         window.forget_below(key.answered_below);
         window

@@ -29,6 +29,8 @@ pub enum Event {
     InstanceChanged(InstanceId),
     /// The token has another secret.
     TokenRotated,
+    /// Something else is set for the whole cluster.
+    SettingsChanged,
     /// The lock may be taken.
     LockFreed {
         name: String,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use vineyard_wire::InstanceId;
 
+use super::cost;
 use crate::command::Refusal;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,8 @@ pub struct Lock {
 pub(crate) struct Locks {
     pub(crate) rows: OrdMap<Arc<str>, Lock>,
     pub(crate) by_end: OrdSet<(u64, Arc<str>)>,
+    /// What the locks count for.
+    pub(crate) bytes: u64,
 }
 
 impl Locks {
@@ -53,6 +56,7 @@ impl Locks {
                 token: held.token,
             });
         }
+        self.bytes += cost::of_name(name);
         let name: Arc<str> = name.into();
         self.by_end.insert((lock.until_unix_ms, name.clone()));
         self.rows.insert(name, lock);
@@ -95,13 +99,20 @@ impl Locks {
 
     fn remove(&mut self, name: &str) {
         if let Some((name, lock)) = self.rows.remove_with_key(name) {
+            self.bytes -= cost::of_name(&name);
             self.by_end.remove(&(lock.until_unix_ms, name));
         }
+    }
+
+    /// What the rows count for.
+    pub(crate) fn count(&self) -> u64 {
+        self.rows.keys().map(|name| cost::of_name(name)).sum()
     }
 
     /// Panics unless both tables agree.
     pub(super) fn assert_exact(&self) {
         assert_eq!(self.rows.len(), self.by_end.len(), "each lock ends once");
+        assert_eq!(self.bytes, self.count(), "each lock is counted once");
         for (name, lock) in &self.rows {
             assert!(
                 self.by_end.contains(&(lock.until_unix_ms, name.clone())),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use vineyard_wire::ObjectId;
 
+use super::cost;
 use crate::command::{Condition, Refusal};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +21,8 @@ pub(crate) struct Target {
 pub(crate) struct Names {
     pub(crate) targets: OrdMap<Arc<str>, Target>,
     pub(crate) by_object: OrdMap<ObjectId, OrdSet<Arc<str>>>,
+    /// What the names count for.
+    pub(crate) bytes: u64,
 }
 
 impl Names {
@@ -65,6 +68,7 @@ impl Names {
 
     pub(super) fn set(&mut self, index: u64, name: &str, id: ObjectId) {
         self.remove(name);
+        self.bytes += cost::of_name(name);
         let name: Arc<str> = name.into();
         self.by_object.entry(id).or_default().insert(name.clone());
         self.targets.insert(name, Target { id, set_at: index });
@@ -75,6 +79,7 @@ impl Names {
         let Some(target) = self.targets.remove(name) else {
             return false;
         };
+        self.bytes -= cost::of_name(name);
         if let Some(names) = self.by_object.get_mut(&target.id) {
             names.remove(name);
             if names.is_empty() {
@@ -88,13 +93,20 @@ impl Names {
     pub(super) fn remove_all_of(&mut self, id: ObjectId) -> Vec<String> {
         let names = self.by_object.remove(&id).unwrap_or_default();
         for name in &names {
+            self.bytes -= cost::of_name(name);
             self.targets.remove(name);
         }
         names.iter().map(|name| name.to_string()).collect()
     }
 
+    /// What the rows count for.
+    pub(crate) fn count(&self) -> u64 {
+        self.targets.keys().map(|name| cost::of_name(name)).sum()
+    }
+
     /// Panics unless every name points to an object that `exists` and both tables agree.
     pub(super) fn assert_exact(&self, exists: impl Fn(ObjectId) -> bool) {
+        assert_eq!(self.bytes, self.count(), "each name is counted once");
         for (name, target) in &self.targets {
             assert!(
                 exists(target.id),

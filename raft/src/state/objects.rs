@@ -10,6 +10,8 @@ use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 use vineyard_wire::{InstanceId, ObjectId, Signature};
 
+use super::cost;
+
 /// Keys of a metadata tree that are fields of a `Record`, or computed when it is read; never among its attributes.
 pub const RESERVED_KEYS: [&str; 9] = [
     "id",
@@ -113,6 +115,8 @@ pub(crate) struct Objects {
     pub(crate) blobs: OrdMap<ObjectId, Arc<BlobRow>>,
     /// (instance, blob): `BlobRow::locations` read the other way.
     pub(crate) held: OrdSet<(InstanceId, ObjectId)>,
+    /// What the records and the rows count for.
+    pub(crate) bytes: u64,
 }
 
 /// Blobs that exist everywhere or nowhere: they have no row and no edges.
@@ -188,6 +192,7 @@ impl Objects {
             self.signatures
                 .insert((record.signature, record.instance, id));
         }
+        self.bytes += cost::of_record(&record);
         let before = self.records.insert(id, Arc::new(record));
         assert!(before.is_none(), "persist skips the records that are there");
     }
@@ -195,6 +200,7 @@ impl Objects {
     /// Takes a record and its edges to its members out. Its members stay.
     pub(super) fn remove(&mut self, id: ObjectId) -> Option<Arc<Record>> {
         let record = self.records.remove(&id)?;
+        self.bytes -= cost::of_record(&record);
         for member in members_of(&record) {
             self.edges.remove(&(member, id));
         }
@@ -208,7 +214,9 @@ impl Objects {
         let Some(record) = self.records.get_mut(&id) else {
             return false;
         };
+        self.bytes -= cost::of_record(record);
         change(Arc::make_mut(record));
+        self.bytes += cost::of_record(record);
         true
     }
 
@@ -238,11 +246,13 @@ impl Objects {
         for &instance in &row.locations {
             self.held.insert((instance, row.id));
         }
+        self.bytes += cost::of_blob(&row);
         self.blobs.insert(row.id, Arc::new(row));
     }
 
     pub(super) fn drop_blob(&mut self, id: ObjectId) {
         if let Some(row) = self.blobs.remove(&id) {
+            self.bytes -= cost::of_blob(&row);
             for &instance in &row.locations {
                 self.held.remove(&(instance, id));
             }
@@ -270,13 +280,22 @@ impl Objects {
             }
             let row = self.blobs.get_mut(&id).expect("holdings mirror the rows");
             let row = Arc::make_mut(row);
-            row.locations.remove(&instance);
+            if row.locations.remove(&instance) {
+                self.bytes -= cost::of_location();
+            }
             if row.locations.is_empty() {
                 row.lost = lost;
                 gone.push(id);
             }
         }
         gone
+    }
+
+    /// What the rows count for.
+    pub(crate) fn count(&self) -> u64 {
+        let records = self.records.values().map(|record| cost::of_record(record));
+        let blobs = self.blobs.values().map(|row| cost::of_blob(row));
+        records.sum::<u64>() + blobs.sum::<u64>()
     }
 
     /// Panics unless every index is what the records and rows say. For tests and the simulator.
@@ -321,5 +340,6 @@ impl Objects {
             held.extend(row.locations.iter().map(|&instance| (instance, id)));
         }
         assert!(self.held == held, "the holdings are the rows'");
+        assert_eq!(self.bytes, self.count(), "each row is counted once");
     }
 }

@@ -19,9 +19,11 @@ mod membership;
 mod naming;
 mod persisting;
 mod publishing;
+mod quota;
 mod random;
 mod retries;
 mod rotating;
+mod setting;
 
 const BLOB_BIT: u64 = 1 << 63;
 

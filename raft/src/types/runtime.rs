@@ -1,8 +1,11 @@
-//! The async runtime openraft runs on: tokio's local tasks and clock, channels that wake in a fixed order, and chance
-//! that belongs to the node.
+//! The async runtime openraft runs on: tokio's local tasks, channels that wake in a fixed order, and a clock and chance
+//! that belong to the node.
 //!
-//! openraft's runtime functions are static. Several simulated nodes share one thread, so a node's source of chance is a
-//! thread-local that is set around every poll of the node's tasks; tasks inherit it from the task that spawns them.
+//! openraft's runtime functions are static. Several simulated nodes share one thread, so a node's clock and its source
+//! of chance are a thread-local that is set around every poll of the node's tasks; tasks inherit it from the task that
+//! spawns them.
+
+mod instant;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -15,56 +18,75 @@ use std::time::Duration;
 
 use openraft::{AsyncRuntime, OptionalSend};
 use openraft_rt_sim::SimWatch;
-use openraft_rt_tokio::{TokioInstant, TokioMpsc, TokioMutex, TokioOneshot, TokioRuntime};
+use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use vineyard_env::Random;
 
+use crate::pace::Pace;
+use instant::PacedInstant;
+
 thread_local! {
-    static RANDOM: RefCell<Option<Arc<dyn Random>>> = const { RefCell::new(None) };
+    static SCOPE: RefCell<Option<Scope>> = const { RefCell::new(None) };
 }
 
-/// Polls `future` with `random` as the source of chance, for it and for the tasks it spawns.
-pub(crate) fn with_random<F: Future>(random: Arc<dyn Random>, future: F) -> Scoped<F> {
+/// A node's clock and its source of chance.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) pace: Arc<Pace>,
+}
+
+/// Polls `future` with the clock and the chance of `scope`, for it and for the tasks it spawns.
+pub(crate) fn within<F: Future>(scope: Scope, future: F) -> Scoped<F> {
     Scoped {
-        random: Some(random),
+        scope: Some(scope),
         future: Box::pin(future),
     }
 }
 
-/// Spawns a local task that inherits the source of chance.
+/// What `read` says of the clock of the task that runs, if it has one of its own.
+fn with_pace<T>(read: impl FnOnce(&Pace) -> T) -> Option<T> {
+    SCOPE.with_borrow(|scope| scope.as_ref().map(|scope| read(&scope.pace)))
+}
+
+fn stretch(duration: Duration) -> Duration {
+    with_pace(|pace| pace.stretch(duration)).unwrap_or(duration)
+}
+
+/// Spawns a local task that inherits clock and chance.
 pub(crate) fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let random = RANDOM.with_borrow(Clone::clone);
+    let scope = SCOPE.with_borrow(Clone::clone);
     tokio::task::spawn_local(Scoped {
-        random,
+        scope,
         future: Box::pin(future),
     })
 }
 
-/// Spawns a local task into `tasks`; it inherits the source of chance.
+/// Spawns a local task into `tasks`; it inherits clock and chance.
 pub(crate) fn spawn_into(tasks: &mut JoinSet<()>, future: impl Future<Output = ()> + 'static) {
-    let random = RANDOM.with_borrow(Clone::clone);
+    let scope = SCOPE.with_borrow(Clone::clone);
     tasks.spawn_local(Scoped {
-        random,
+        scope,
         future: Box::pin(future),
     });
 }
 
-/// A future that runs with its node's source of chance in place.
+/// A future that runs with its node's clock and chance in place.
 pub(crate) struct Scoped<F> {
-    random: Option<Arc<dyn Random>>,
+    scope: Option<Scope>,
     future: Pin<Box<F>>,
 }
 
-/// Puts the outer source back, also when a poll panics.
-struct Restore(Option<Arc<dyn Random>>);
+/// Puts the outer scope back, also when a poll panics.
+struct Restore(Option<Scope>);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        RANDOM.set(self.0.take());
+        SCOPE.set(self.0.take());
     }
 }
 
@@ -72,7 +94,7 @@ impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let _restore = Restore(RANDOM.replace(self.random.clone()));
+        let _restore = Restore(SCOPE.replace(self.scope.clone()));
         self.future.as_mut().poll(context)
     }
 }
@@ -113,7 +135,7 @@ impl AsyncRuntime for Runtime {
     type JoinError = tokio::task::JoinError;
     type JoinHandle<T: OptionalSend + 'static> = JoinHandle<T>;
     type Sleep = tokio::time::Sleep;
-    type Instant = TokioInstant;
+    type Instant = PacedInstant;
     type TimeoutError = tokio::time::error::Elapsed;
     type Timeout<R, T: Future<Output = R> + OptionalSend> = tokio::time::Timeout<T>;
     type ThreadLocalRng = NodeRandom;
@@ -127,25 +149,25 @@ impl AsyncRuntime for Runtime {
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {
-        tokio::time::sleep(duration)
+        tokio::time::sleep(stretch(duration))
     }
 
-    fn sleep_until(deadline: TokioInstant) -> Self::Sleep {
-        TokioRuntime::sleep_until(deadline)
+    fn sleep_until(deadline: PacedInstant) -> Self::Sleep {
+        tokio::time::sleep_until(deadline.real())
     }
 
     fn timeout<R, F: Future<Output = R> + OptionalSend>(
         duration: Duration,
         future: F,
     ) -> Self::Timeout<R, F> {
-        tokio::time::timeout(duration, future)
+        tokio::time::timeout(stretch(duration), future)
     }
 
     fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
-        deadline: TokioInstant,
+        deadline: PacedInstant,
         future: F,
     ) -> Self::Timeout<R, F> {
-        TokioRuntime::timeout_at(deadline, future)
+        tokio::time::timeout_at(deadline.real(), future)
     }
 
     fn is_panic(error: &Self::JoinError) -> bool {
@@ -153,8 +175,12 @@ impl AsyncRuntime for Runtime {
     }
 
     fn thread_rng() -> NodeRandom {
-        let random = RANDOM.with_borrow(Clone::clone);
-        NodeRandom(random.expect("openraft's tasks descend from the one that set the source"))
+        let scope = SCOPE.with_borrow(Clone::clone);
+        NodeRandom(
+            scope
+                .expect("openraft's tasks descend from the one that set the scope")
+                .random,
+        )
     }
 
     type Mpsc = TokioMpsc;

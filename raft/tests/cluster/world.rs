@@ -19,7 +19,7 @@ use vineyard_env::{
 use vineyard_raft::command::Command;
 use vineyard_raft::features::LATEST;
 use vineyard_raft::state::instances::{Instance, Liveness};
-use vineyard_raft::{Dial, Epoch, Error, Founding, Member, Meta, Options, Registered};
+use vineyard_raft::{Dial, Epoch, Error, Founding, Member, Meta, Options, Pace, Registered};
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::disk::Breakable;
@@ -45,6 +45,8 @@ struct Machine {
     boots: u64,
     /// As on its disk.
     epoch: Epoch,
+    /// Of its last boot.
+    pace: Arc<Pace>,
     up: Option<(Meta, JoinHandle<()>)>,
 }
 
@@ -55,6 +57,7 @@ impl Machine {
             endpoint: format!("{node}:0"),
             boots: 0,
             epoch: Epoch::new(1),
+            pace: Arc::default(),
             up: None,
         }
     }
@@ -109,14 +112,15 @@ impl World {
         options: &Options,
         found: Option<Founding>,
     ) -> Meta {
-        let (disk, endpoint, epoch) = {
+        let (disk, endpoint, epoch, pace) = {
             let mut inner = self.lock();
             let new = || Machine::new(node, Arc::default());
             let machine = inner.nodes.entry(node).or_insert_with(new);
             machine.boots += 1;
             machine.epoch = Epoch::new(machine.disk.epoch());
-            let epoch = machine.epoch.clone();
-            (machine.disk.clone(), machine.endpoint.clone(), epoch)
+            machine.pace = Arc::default();
+            let (epoch, pace) = (machine.epoch.clone(), machine.pace.clone());
+            (machine.disk.clone(), machine.endpoint.clone(), epoch, pace)
         };
         let env = env(disk, node);
         let member = Member {
@@ -131,7 +135,10 @@ impl World {
         });
         let (started, meta) = oneshot::channel();
         let set = LocalSet::new();
-        let options = options.clone();
+        let options = Options {
+            pace,
+            ..options.clone()
+        };
         set.spawn_local(async move {
             drop(started.send(Meta::start(&env, options, member, dial).await));
         });
@@ -186,6 +193,13 @@ impl World {
         let mut inner = self.lock();
         let machine = inner.nodes.get_mut(&node).unwrap();
         machine.endpoint = format!("{node}:{}", machine.boots);
+    }
+
+    /// How long the last boot of the node takes for what usually takes a second.
+    pub(crate) fn second(&self, node: NodeId) -> Duration {
+        self.lock().nodes[&node]
+            .pace
+            .stretch(Duration::from_secs(1))
     }
 
     /// Every write of the node fails from now on, until it is replaced by a new disk with the same content.

@@ -5,17 +5,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vineyard_raft::ROUND_TRIP_MS;
+
 use super::Judged;
 
 pub const NAME: &str = "status_tells_the_truth";
 
-/// How old may be what a node says.
+/// How old may be what a node says, in a cluster at the usual pace.
 pub const LAG_MS_MAX: u64 = 3_000;
+
+/// The same in one that is set to this round trip.
+pub fn lag_ms_max(round_trip_ms: Option<u64>) -> u64 {
+    LAG_MS_MAX * round_trip_ms.unwrap_or(ROUND_TRIP_MS) / ROUND_TRIP_MS
+}
 
 /// What is true at a moment. Nodes are numbers.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
     pub now_ms: u64,
+    pub lag_ms_max: u64,
     /// Nodes that run, and are neither paused nor without a disk.
     pub well: BTreeSet<usize>,
     pub paused: BTreeSet<usize>,
@@ -75,7 +83,8 @@ impl StatusTellsTheTruth {
         let now = truth.now_ms;
         self.voters.clone_from(&says.voters);
         self.pass(truth);
-        let recent = |at: Option<&u64>| at.is_some_and(|at| now - at <= LAG_MS_MAX);
+        let lag_ms_max = truth.lag_ms_max;
+        let recent = |at: Option<&u64>| at.is_some_and(|at| now - at <= lag_ms_max);
         let Some(leader) = says.leader else {
             return match says.tolerates {
                 0 => Ok(()),
@@ -90,7 +99,7 @@ impl StatusTellsTheTruth {
         }
         if !recent(self.majority.get(&number)) {
             return Err(format!(
-                "n{number} says that n{leader} leads, and can have heard of no majority for {LAG_MS_MAX} ms"
+                "n{number} says that n{leader} leads, and can have heard of no majority for {lag_ms_max} ms"
             ));
         }
         if !recent(self.well.get(&leader)) {
@@ -143,6 +152,7 @@ mod tests {
     fn truth(now_ms: u64, well: &[usize], cuts: &[(usize, usize)]) -> Truth {
         Truth {
             now_ms,
+            lag_ms_max: LAG_MS_MAX,
             well: well.iter().copied().collect(),
             cuts: cuts.iter().copied().collect(),
             paused: BTreeSet::new(),

@@ -141,3 +141,8 @@ fn a_disk_that_was_full_goes_on_when_it_has_room_again() {
 fn a_founder_that_moves_and_is_replaced_finds_the_others() {
     play(a_founder_moves_and_is_replaced::play);
 }
+
+#[test]
+fn the_network_is_slow_and_lossy_and_a_cluster_that_is_set_to_it_keeps_its_leader() {
+    play(the_network_is_slow_and_lossy::play);
+}

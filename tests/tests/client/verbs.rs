@@ -51,6 +51,7 @@ pub(super) const VERBS: [&str; 73] = [
     "token",
     "join_token",
     "rotate_token",
+    "configure",
     "sync_meta",
     "debug",
     "delete",

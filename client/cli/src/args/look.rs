@@ -34,6 +34,21 @@ pub(crate) enum ConfigVerb {
         #[arg(last = true, value_name = "FLAGS")]
         flags: Vec<String>,
     },
+    /// Set something for the whole cluster
+    Set {
+        setting: ForAll,
+        /// Milliseconds, or a size as in 4G
+        value: String,
+    },
+}
+
+/// What is set for the whole cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ForAll {
+    /// The longest usual round trip between its nodes
+    RoundTripMs,
+    /// How much metadata of persisted objects and names it keeps
+    MetadataQuota,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,16 @@
-//! `config show`: the settings of a node on this machine, or of one that is yet to be started.
+//! `config show`: the settings of a node on this machine, or of one that is yet to be started. `config set`: what holds
+//! for the whole cluster.
 
 use std::path::Path;
 
+use vineyard_client::ClusterSettings;
 use vineyard_node::config::machine::Machine;
 use vineyard_node::config::settings::{Settings, settings};
+use vineyard_node::config::{flags, size};
+use vineyard_wire::request::Configure;
 
-use crate::args::{Config, ConfigVerb, ConnectArgs, Format};
-use crate::failure::Failure;
+use crate::args::{Config, ConfigVerb, ConnectArgs, ForAll, Format};
+use crate::failure::{Failure, Tried};
 use crate::process::Process;
 use crate::{find, output};
 
@@ -15,7 +19,10 @@ pub(crate) async fn run(
     format: Format,
     config: &Config,
 ) -> Result<(), Failure> {
-    let ConfigVerb::Show { origin, flags } = &config.verb;
+    let (origin, flags) = match &config.verb {
+        ConfigVerb::Show { origin, flags } => (origin, flags),
+        ConfigVerb::Set { setting, value } => return set(place, format, *setting, value).await,
+    };
     let found = match flags.is_empty() {
         true => of_running(place).await?,
         false => settings(flags.clone(), &Machine::here())
@@ -25,6 +32,42 @@ pub(crate) async fn run(
         Format::Json => output::print_json(&found.list),
         Format::Table => output::print_table(&table(&found, *origin)),
     }
+}
+
+async fn set(
+    place: &ConnectArgs,
+    format: Format,
+    setting: ForAll,
+    value: &str,
+) -> Result<(), Failure> {
+    let usage = |reason: String| Failure::Usage(format!("{value}: {reason}"));
+    let told = match setting {
+        ForAll::RoundTripMs => Configure {
+            round_trip_ms: Some(flags::round_trip_ms(value).map_err(usage)?),
+            ..Configure::default()
+        },
+        ForAll::MetadataQuota => Configure {
+            metadata_quota_bytes: Some(flags::quota(value).map_err(usage)?),
+            ..Configure::default()
+        },
+    };
+    let client = find::connect(place).await?;
+    let set = client.configure(told).await;
+    let set = set.tried(|| "set what holds for the cluster".to_owned())?;
+    match format {
+        Format::Json => output::print_json(&set),
+        Format::Table => output::print(&all(&set)),
+    }
+}
+
+/// What holds for the cluster, on one line.
+pub(crate) fn all(set: &ClusterSettings) -> String {
+    format!(
+        "round trips of {} ms; metadata {} of {}",
+        set.round_trip_ms,
+        size::show(set.metadata_bytes),
+        size::show(set.metadata_quota_bytes),
+    )
 }
 
 async fn of_running(place: &ConnectArgs) -> Result<Settings, Failure> {

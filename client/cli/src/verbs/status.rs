@@ -11,6 +11,7 @@ use vineyard_wire::reply::{ClusterStatus, Cordon, NodeStatus, Quorum};
 use crate::args::{ConnectArgs, Format, Status};
 use crate::failure::{Failure, Tried};
 use crate::health::{self, Health};
+use crate::verbs::config;
 use crate::{find, output};
 
 /// Between two looks of `--watch`.
@@ -138,6 +139,9 @@ fn remarks(asked: InstanceId, status: &ClusterStatus) -> Vec<String> {
             false => format!("as {by} knows it now"),
         });
     }
+    if let Some(settings) = &status.cluster.settings {
+        remarks.push(format!("for {}", config::all(settings)));
+    }
     for node in &status.nodes {
         let name = name_of(status, node.instance_id);
         match node.about.cordon {
@@ -183,16 +187,33 @@ pub(crate) fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-const HEADERS: [&str; 18] = [
-    "INSTANCE", "NAME", "ROLE", "STATE", "ENDPOINT", "SOCKET", "MEMORY", "LIMIT", "BLOBS",
-    "OBJECTS", "CLIENTS", "WAITING", "DELETED", "LARGEST", "STREAMS", "LAG", "UPTIME", "VERSION",
+const HEADERS: [&str; 19] = [
+    "INSTANCE",
+    "NAME",
+    "ROLE",
+    "STATE",
+    "ENDPOINT",
+    "SOCKET",
+    "MEMORY",
+    "LIMIT",
+    "BLOBS",
+    "OBJECTS",
+    "CLIENTS",
+    "WAITING",
+    "DELETED",
+    "LARGEST",
+    "STREAMS",
+    "TRANSIENT",
+    "LAG",
+    "UPTIME",
+    "VERSION",
 ];
 /// Where the columns end of what nodes of different builds tell.
 const PIECES: usize = 14;
 const STREAMS: usize = 15;
 
 fn table(status: &ClusterStatus) -> output::Table {
-    let mut table = output::Table::new(&HEADERS, &[6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+    let mut table = output::Table::new(&HEADERS, &[6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]);
     for node in &status.nodes {
         table.row(row(node));
     }
@@ -230,6 +251,7 @@ fn row(node: &NodeStatus) -> Vec<String> {
     let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let about = &node.about;
     cells.extend([
+        known(transient(node)),
         known(about.lag.map(|lag| lag.to_string())),
         known(about.uptime_ms.map(age)),
         known(about.version.clone()),
@@ -237,11 +259,21 @@ fn row(node: &NodeStatus) -> Vec<String> {
     cells
 }
 
+/// The metadata of its objects that are not persisted.
+fn transient(node: &NodeStatus) -> Option<String> {
+    let (used, quota) = (
+        node.about.transient_bytes?,
+        node.about.transient_quota_bytes?,
+    );
+    Some(format!("{} of {}", size::show(used), size::show(quota)))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
     use vineyard_wire::reply::{
-        GroupStatus, Liveness, MemoryPieces, NodeAbout, NodeStats, Role, StreamTotals,
+        ClusterSettings, GroupStatus, Liveness, MemoryPieces, NodeAbout, NodeStats, Role,
+        StreamTotals,
     };
 
     /// Three voters, of which one is known as unreachable.
@@ -261,6 +293,8 @@ pub(crate) mod tests {
                 version: (id == 0).then(|| "0.1.0".to_owned()),
                 uptime_ms: (id == 0).then_some(303_000),
                 lag: (id == 0).then_some(12),
+                transient_bytes: (id == 0).then_some(2 << 20),
+                transient_quota_bytes: (id == 0).then_some(1 << 30),
                 ..NodeAbout::default()
             },
             stats,
@@ -292,6 +326,11 @@ pub(crate) mod tests {
                     voters_needed: 2,
                 }),
                 epoch: None,
+                settings: Some(ClusterSettings {
+                    round_trip_ms: 300,
+                    metadata_bytes: 3 << 20,
+                    metadata_quota_bytes: 1 << 30,
+                }),
             },
             nodes: vec![node(0, Some(stats)), node(1, None)],
         }
@@ -310,6 +349,7 @@ pub(crate) mod tests {
             "{lines:#?}"
         );
         assert!(lines[1].contains(" 77 "), "{lines:#?}");
+        assert!(lines[1].contains(" 2 MiB of 1 GiB "), "{lines:#?}");
         assert!(
             lines[1].contains("host0") && lines[1].contains(" 12 "),
             "{lines:#?}"
@@ -353,6 +393,7 @@ pub(crate) mod tests {
             remarks(InstanceId(0), &status),
             [
                 "as host0 (i0) knows it; a majority agreed 45 ms ago",
+                "for round trips of 300 ms; metadata 3 MiB of 1 GiB",
                 "host0 (i0) is cordoned: it takes no copies",
                 "host1 (i1) takes no part any more: the disk failed: full",
                 "the disk of host1 (i1) is short of room: 12 MiB free"
@@ -390,8 +431,11 @@ pub(crate) mod tests {
                 "commit_index",
                 "id",
                 "leader",
+                "metadata_bytes",
+                "metadata_quota_bytes",
                 "quorum",
                 "quorum_ms",
+                "round_trip_ms",
                 "tolerates",
                 "voters",
                 "voters_answering",
@@ -405,7 +449,8 @@ pub(crate) mod tests {
         );
         for field in "instance_id endpoint ipc_socket memory_usage memory_limit references unsealed blobs objects \
                       ipc_connections rpc_connections waiting open_fds rss deleted_bytes largest_free_bytes \
-                      streams stream_chunks stream_bytes stream_waits name version uptime_ms lag"
+                      streams stream_chunks stream_bytes stream_waits name version uptime_ms lag \
+                      transient_bytes transient_quota_bytes"
             .split_whitespace()
         {
             assert!(node.get(field).is_some(), "{field}");

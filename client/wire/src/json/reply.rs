@@ -46,6 +46,7 @@ fn with_fields(body: Body, reply: &Reply) -> Body {
         Reply::Register(registered) => body.fields(registered),
         Reply::InstanceStatus(status) => body.field("meta", status),
         Reply::ClusterStatus(status) => body.fields(status),
+        Reply::Configure(settings) => body.fields(settings),
         Reply::CreateBuffer { id, created, fd } => body
             .field("id", id)
             .field("created", created)
@@ -138,6 +139,7 @@ pub(super) fn decode(kind: Kind, text: &str) -> Result<Reply, Fault> {
         Kind::RemoveNode => Reply::RemoveNode(all(text)?),
         Kind::DrainNode => Reply::DrainNode(all(text)?),
         Kind::UncordonNode => Reply::UncordonNode,
+        Kind::Configure => Reply::Configure(all(text)?),
         Kind::LeaveCluster => Reply::LeaveCluster(all(text)?),
         Kind::RecoverCluster => Reply::RecoverCluster(all(text)?),
         Kind::ListEvents => Reply::ListEvents(all(text)?),

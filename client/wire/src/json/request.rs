@@ -16,7 +16,7 @@ use crate::describe::DescribeNode;
 use crate::id::{ObjectId, Trace};
 use crate::limits::INLINE_BYTES_MAX;
 use crate::meta::Tree;
-use crate::request::{PutObject, RecoverCluster, Request};
+use crate::request::{Configure, PutObject, RecoverCluster, Request};
 use crate::status::Status;
 use crate::stream::PushNextStreamChunk;
 
@@ -64,6 +64,8 @@ fn with_fields(body: Body, request: &Request) -> Body {
             Some(confirm) => body.field("confirm", confirm),
             None => body,
         },
+        Request::Configure(configure) if *configure == Configure::default() => body,
+        Request::Configure(configure) => body.fields(configure),
         Request::ListEvents { after, limit } => body.field("after", after).field("limit", limit),
         Request::DescribeNode(DescribeNode {
             node: None,
@@ -179,6 +181,7 @@ pub(super) fn decode(verb: Verb, text: &str, bytes: &[u8]) -> Result<Request, St
             discard: one(text, "discard")?,
         },
         Verb::RecoverCluster => Request::RecoverCluster(all(text)?),
+        Verb::Configure => Request::Configure(all(text)?),
         Verb::ListEvents => Request::ListEvents {
             after: one(text, "after")?,
             limit: one(text, "limit")?,

@@ -101,6 +101,7 @@ table! {
         RecoverCluster = "recover_cluster_request",
         ListEvents = "list_events_request",
         DescribeNode = "describe_node_request",
+        Configure = "configure_request",
     }
 }
 
@@ -157,6 +158,7 @@ table! {
         RecoverCluster = "recover_cluster_reply",
         ListEvents = "list_events_reply",
         DescribeNode = "describe_node_reply",
+        Configure = "configure_reply",
     }
 }
 

@@ -242,6 +242,8 @@ fn about() -> About {
         failure: Some("the disk failed".into()),
         unix_ms: 1_790_000_000_000,
         shortage: Some("12 MiB free".into()),
+        transient_bytes: 300,
+        transient_quota_bytes: 1 << 30,
     }
 }
 

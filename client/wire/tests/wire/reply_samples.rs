@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use vineyard_wire::reply::{
-    ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus, InstanceInfo,
-    InstanceStatus, JoinToken, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout,
-    NodeStats, NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role,
-    StreamTotals,
+    ClusterSettings, ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus,
+    InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents, Liveness, MadeObject,
+    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Recovery, Registered,
+    RemovedNode, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
@@ -253,6 +253,7 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         ("", Reply::RecoverCluster(recovery())),
         ("", Reply::DrainNode(drain_progress())),
         ("", Reply::UncordonNode),
+        ("", Reply::Configure(settings())),
         (
             "",
             Reply::ListEvents(ListedEvents {
@@ -373,6 +374,7 @@ pub(crate) fn cluster_status() -> ClusterStatus {
             commit_index: 42,
             quorum: None,
             epoch: None,
+            settings: None,
         },
         nodes: vec![
             node(0, Role::Leader, Liveness::Up, Some(stats())),
@@ -391,6 +393,14 @@ fn token(old_until_unix_ms: Option<u64>) -> JoinToken {
 fn of_epoch(mut status: ClusterStatus) -> ClusterStatus {
     status.cluster.epoch = Some(2);
     status
+}
+
+fn settings() -> ClusterSettings {
+    ClusterSettings {
+        round_trip_ms: 300,
+        metadata_bytes: 4096,
+        metadata_quota_bytes: 1 << 30,
+    }
 }
 
 /// Without a quorum, and with all that is known of a node.
@@ -412,7 +422,10 @@ fn known(mut status: ClusterStatus) -> ClusterStatus {
         failure: Some("the disk failed".into()),
         shortage: Some("12 MiB free".into()),
         cordon: None,
+        transient_bytes: Some(300),
+        transient_quota_bytes: Some(1 << 30),
     };
+    status.cluster.settings = Some(settings());
     status
 }
 

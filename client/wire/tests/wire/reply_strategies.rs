@@ -4,15 +4,15 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
-    ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus, InstanceInfo,
-    InstanceStatus, JoinToken, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout,
-    NodeStats, NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role,
-    StreamTotals,
+    ClusterSettings, ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus,
+    InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents, Liveness, MadeObject,
+    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Recovery, Registered,
+    RemovedNode, Role, StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 
 use crate::described::description;
-use crate::strategies::{id, ids, text, tree};
+use crate::strategies::{id, ids, settings, text, tree};
 use crate::stream_samples;
 
 fn instance() -> impl Strategy<Value = InstanceId> {
@@ -90,6 +90,7 @@ fn reply_of(kind: ReplyType) -> BoxedStrategy<Reply> {
         Kind::InstanceStatus => instance_status().prop_map(Reply::InstanceStatus).boxed(),
         Kind::DrainNode => drain_progress().prop_map(Reply::DrainNode).boxed(),
         Kind::UncordonNode => Just(Reply::UncordonNode).boxed(),
+        Kind::Configure => settings().prop_map(Reply::Configure).boxed(),
         Kind::LeaveCluster => any::<[u64; 2]>()
             .prop_map(|[blobs_lost, bytes_lost]| {
                 Reply::LeaveCluster(Left {
@@ -375,9 +376,13 @@ fn cluster_status() -> impl Strategy<Value = ClusterStatus> {
     );
     let quorum = proptest::option::of(quorum);
     let leader = proptest::option::of(instance());
-    let known = (quorum, any::<Option<u64>>());
+    let known = (
+        quorum,
+        any::<Option<u64>>(),
+        proptest::option::of(settings()),
+    );
     let group = (text(), leader, any::<[u64; 3]>(), known).prop_map(
-        |(id, leader, [voters, tolerates, commit_index], (quorum, epoch))| GroupStatus {
+        |(id, leader, [voters, tolerates, commit_index], (quorum, epoch, settings))| GroupStatus {
             id,
             leader,
             voters,
@@ -385,6 +390,7 @@ fn cluster_status() -> impl Strategy<Value = ClusterStatus> {
             commit_index,
             quorum,
             epoch,
+            settings,
         },
     );
     (group, vec(node_status(), 0..4)).prop_map(|(cluster, nodes)| ClusterStatus { cluster, nodes })
@@ -419,8 +425,11 @@ fn about() -> impl Strategy<Value = NodeAbout> {
     let number = || proptest::option::of(any::<u64>());
     let cordon = proptest::sample::select(&[None, Some(Cordon::Drains), Some(Cordon::Leaves)]);
     let numbers = (number(), number(), number(), number());
-    (text(), text(), numbers, (text(), text()), cordon).prop_map(
-        |(name, version, (uptime_ms, unix_ms, lag, silent_ms), (failure, shortage), cordon)| {
+    let transient = any::<[Option<u64>; 2]>();
+    (text(), text(), numbers, (text(), text()), cordon, transient).prop_map(
+        |(name, version, numbers, (failure, shortage), cordon, transient)| {
+            let (uptime_ms, unix_ms, lag, silent_ms) = numbers;
+            let [transient_bytes, transient_quota_bytes] = transient;
             NodeAbout {
                 name,
                 version,
@@ -431,6 +440,8 @@ fn about() -> impl Strategy<Value = NodeAbout> {
                 failure,
                 shortage,
                 cordon,
+                transient_bytes,
+                transient_quota_bytes,
             }
         },
     )

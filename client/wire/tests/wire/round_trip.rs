@@ -104,8 +104,15 @@ fn relayed() -> impl Strategy<Value = RelayedChunk> {
 
 fn about() -> impl Strategy<Value = About> {
     let texts = (any::<String>(), any::<[Option<String>; 2]>());
-    (texts, any::<[u64; 4]>()).prop_map(|((version, [failure, shortage]), numbers)| {
-        let [uptime_ms, commit_index, applied_index, unix_ms] = numbers;
+    (texts, any::<[u64; 6]>()).prop_map(|((version, [failure, shortage]), numbers)| {
+        let [
+            uptime_ms,
+            commit_index,
+            applied_index,
+            unix_ms,
+            transient_bytes,
+            transient_quota_bytes,
+        ] = numbers;
         About {
             version,
             uptime_ms,
@@ -114,6 +121,8 @@ fn about() -> impl Strategy<Value = About> {
             failure,
             unix_ms,
             shortage,
+            transient_bytes,
+            transient_quota_bytes,
         }
     })
 }

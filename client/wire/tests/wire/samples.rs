@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use vineyard_wire::request::{
-    DelData, DrainNode, GetName, GetObject, PutName, PutObject, RecoverCluster, Register,
-    RemoveNode,
+    Configure, DelData, DrainNode, GetName, GetObject, PutName, PutObject, RecoverCluster,
+    Register, RemoveNode,
 };
 use vineyard_wire::{NodeId, ObjectId, Request, Tree};
 
@@ -87,6 +87,13 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
             }),
         ),
         ("", Request::UncordonNode { node: NodeId(3) }),
+        (
+            "",
+            Request::Configure(Configure {
+                round_trip_ms: Some(300),
+                metadata_quota_bytes: None,
+            }),
+        ),
         (
             "",
             Request::ListEvents {

@@ -5,9 +5,10 @@ use proptest::prelude::*;
 use serde_json::{Number, Value};
 use vineyard_wire::describe::DescribeNode;
 use vineyard_wire::json::RequestType;
+use vineyard_wire::reply::ClusterSettings;
 use vineyard_wire::request::{
-    DelData, DrainNode, GetName, GetObject, PutName, PutObject, RecoverCluster, Register,
-    RemoveNode,
+    Configure, DelData, DrainNode, GetName, GetObject, PutName, PutObject, RecoverCluster,
+    Register, RemoveNode,
 };
 use vineyard_wire::{NodeId, ObjectId, Request, Tree};
 
@@ -84,6 +85,14 @@ fn request_of(verb: RequestType) -> BoxedStrategy<Request> {
             .boxed(),
         Verb::UncordonNode => any::<u64>()
             .prop_map(|node| Request::UncordonNode { node: NodeId(node) })
+            .boxed(),
+        Verb::Configure => any::<[Option<u64>; 2]>()
+            .prop_map(|[round_trip_ms, metadata_quota_bytes]| {
+                Request::Configure(Configure {
+                    round_trip_ms,
+                    metadata_quota_bytes,
+                })
+            })
             .boxed(),
         Verb::LeaveCluster => any::<bool>()
             .prop_map(|discard| Request::LeaveCluster { discard })
@@ -322,5 +331,15 @@ fn get_name() -> impl Strategy<Value = GetName> {
         name,
         wait,
         timeout_ms,
+    })
+}
+
+pub(crate) fn settings() -> impl Strategy<Value = ClusterSettings> {
+    any::<[u64; 3]>().prop_map(|[round_trip_ms, metadata_bytes, metadata_quota_bytes]| {
+        ClusterSettings {
+            round_trip_ms,
+            metadata_bytes,
+            metadata_quota_bytes,
+        }
     })
 }

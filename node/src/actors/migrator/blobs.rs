@@ -20,7 +20,9 @@ use crate::local::{Copied, Local, Proposal};
 pub(super) async fn take(node: &Rc<NodeContext>, blobs: Vec<ObjectId>) -> Result<(), Status> {
     super::refuse_cordoned(node)?;
     // The caller may have applied more than this node.
-    let confirmed = node.meta.confirm(node.config.limits.metadata_deadline);
+    let confirmed = node
+        .meta
+        .confirm(node.stretch(node.config.limits.metadata_deadline));
     confirmed.await.map_err(failure::from_raft)?;
     let state = node.meta.state();
     let wanted = blobs.into_iter();

@@ -56,6 +56,9 @@ pub(super) enum Ours {
     Htpasswd,
     FeatureLevel,
     ReplaceAfter,
+    RoundTripMs,
+    MetadataQuota,
+    TransientQuota,
 }
 
 const fn ours(name: &'static str, takes: Takes, ours: Ours, about: &'static str) -> Spec {
@@ -92,7 +95,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 71] = [
+static TABLE: [Spec; 74] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -248,6 +251,24 @@ static TABLE: [Spec; 71] = [
         Takes::Value("TIME"),
         Ours::ReplaceAfter,
         "while this node leads: a voter dead for so long loses its vote to a live learner [10m]",
+    ),
+    ours(
+        "round-trip-ms",
+        Takes::Value("MS"),
+        Ours::RoundTripMs,
+        "for a new cluster: the longest usual round trip between its nodes, to which all its times are fitted [30]",
+    ),
+    ours(
+        "metadata-quota",
+        Takes::Value("SIZE"),
+        Ours::MetadataQuota,
+        "for a new cluster: how much metadata of persisted objects and names it keeps [1G]",
+    ),
+    ours(
+        "transient-quota",
+        Takes::Value("SIZE"),
+        Ours::TransientQuota,
+        "how much metadata of objects that are not persisted this node keeps [1G]",
     ),
     ours(
         "feature-level",

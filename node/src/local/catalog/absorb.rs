@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use vineyard_raft::state::State;
 use vineyard_raft::state::objects::{Link, Record, is_reserved};
+use vineyard_raft::state::{State, cost};
 use vineyard_wire::meta::{BLOB_TYPENAME, key};
 use vineyard_wire::{Code, InstanceId, ObjectId, Signature, Status, Tree};
 
@@ -87,6 +87,8 @@ impl Catalog {
         };
         walk.members(content, &mut root)?;
         let members = walk.records;
+        let brings: u64 = members.values().map(cost::of_record).sum();
+        self.room.check(brings + cost::of_record(&root))?;
         let brought = members.keys().copied().collect();
         members.into_values().for_each(|record| self.insert(record));
         let created = Created {

@@ -97,7 +97,7 @@ fn ask(node: &mut Node, column: &str, id: ObjectId) -> String {
         "label it" if id.is_blob() => "-".to_owned(),
         "label it" => {
             let labels = [("key".to_owned(), "value".to_owned())].into();
-            told(node.local.label(&node.world.state, id, labels).map(Ok))
+            told(node.local.label(&node.world.state, id, labels))
         }
         "delete it" => {
             let deletion = deletion(&[id]);

@@ -45,6 +45,7 @@ fn dialer(pipe: Option<Pipe>) -> Dialer {
         network: Arc::new(Once(Mutex::new(pipe))),
         random: Arc::new(random(0)),
         credentials: credentials(),
+        pace: Arc::default(),
         connect_deadline: Duration::from_secs(2),
     }
 }

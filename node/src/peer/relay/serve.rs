@@ -62,7 +62,7 @@ async fn watch(node: Rc<NodeContext>, reader: InstanceId, stream: ObjectId) {
         let state = node.meta.state();
         let current = state.current_instance_of(reader.node());
         let is_over = current.is_some_and(|current| current.id != reader);
-        let is_silent = since.elapsed() >= node.config.limits.unreachable_after;
+        let is_silent = since.elapsed() >= node.stretch(node.config.limits.unreachable_after);
         if is_over || is_silent {
             let end =
                 move |local: &mut Local, state: &State| local.leave_relay(state, reader, stream);

@@ -105,7 +105,7 @@ impl Relay {
         if let Some(status) = lost(&node.meta.state(), self.origin.stream, owner) {
             return Err(status);
         }
-        match since.elapsed() >= node.config.limits.unreachable_after {
+        match since.elapsed() >= node.stretch(node.config.limits.unreachable_after) {
             true => Err(unanswered(self.origin.stream, owner, error)),
             false => Ok(()),
         }

@@ -6,6 +6,7 @@ use super::*;
 use crate::command::Command;
 use crate::command::tests::entries;
 use crate::features;
+use crate::state;
 
 /// A state in which each table has a row, and the outcomes one of each kind.
 fn state() -> State {
@@ -84,6 +85,13 @@ fn rotation() -> Rotation {
     }
 }
 
+fn settings() -> state::Settings {
+    state::Settings {
+        round_trip_ms: Some(300),
+        metadata_quota_bytes: None,
+    }
+}
+
 #[test]
 fn a_snapshot_has_the_bytes_it_always_had() {
     let mut later = state();
@@ -99,8 +107,10 @@ fn a_snapshot_has_the_bytes_it_always_had() {
     let fourth = hex(&encode(&later));
     later.rotation = Some(rotation());
     let fifth = hex(&encode(&later));
+    later.settings = settings();
+    let sixth = hex(&encode(&later));
     assert_eq!(
-        format!("1 {first}\n2 {second}\n3 {third}\n4 {fourth}\n5 {fifth}\n"),
+        format!("1 {first}\n2 {second}\n3 {third}\n4 {fourth}\n5 {fifth}\n6 {sixth}\n"),
         include_str!("../snapshots.txt")
     );
 }
@@ -120,8 +130,29 @@ fn a_state_is_written_in_the_lowest_version_that_holds_it() {
     assert_eq!(encode(&state)[0], 4);
     state.rotation = Some(rotation());
     assert_eq!(encode(&state)[0], 5);
+    state.settings = settings();
+    assert_eq!(encode(&state)[0], 6);
     let read = decode(&encode(&state)).unwrap();
     assert_eq!(read.digest(), state.digest());
+}
+
+#[test]
+fn a_retry_that_is_told_of_full_metadata_needs_the_newest_version() {
+    let mut state = state();
+    let request = command::RequestKey {
+        instance: InstanceId(65537),
+        sequence: 1,
+        answered_below: 0,
+    };
+    let full = command::Refusal::MetadataFull {
+        wanted: 3,
+        used: 2,
+        quota: 4,
+    };
+    state.dedup.record(request, &Err(full));
+    let bytes = encode(&state);
+    assert_eq!(bytes[0], VERSION);
+    assert_eq!(decode(&bytes).unwrap().digest(), state.digest());
 }
 
 /// Builds between the first and the second version wrote the lives behind the first version's fields.

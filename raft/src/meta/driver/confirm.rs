@@ -101,9 +101,9 @@ impl Driver {
             None => Answer::NotLeader(None),
             Some(node) if node == self.me => self.read_index_here().await,
             Some(node) => {
-                let asked = self
-                    .links
-                    .ask(node, &Question::ReadIndex, READ_INDEX_WITHIN);
+                let asked =
+                    self.links
+                        .ask(node, &Question::ReadIndex, self.stretch(READ_INDEX_WITHIN));
                 tokio::select! {
                     biased;
                     answer = asked => answer.unwrap_or_else(|error| Answer::Failed(error.to_string())),
@@ -116,7 +116,7 @@ impl Driver {
     /// The index a read that begins now must wait for, confirmed by a quorum, if this node leads.
     pub(crate) async fn read_index_here(&self) -> Answer {
         let asked = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
-        match tokio::time::timeout(READ_INDEX_WITHIN, asked).await {
+        match tokio::time::timeout(self.stretch(READ_INDEX_WITHIN), asked).await {
             Ok(Ok(linearizer)) => Answer::ReadIndex(linearizer.read_log_id().index()),
             Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward)))) => {
                 Answer::NotLeader(forward.leader_id.filter(|leader| *leader != self.me))

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use vineyard_env::Detached;
 
 use super::recover::Asked;
-use super::{Driver, Job, compact, follow_metrics, group, room, standing};
+use super::{Driver, Job, compact, follow_metrics, group, remember_pace, room, standing};
 use crate::options::SERVED_MAX;
 use crate::peers::serve;
 use crate::types::runtime;
@@ -36,6 +36,7 @@ impl Desk {
         runtime::spawn_into(&mut tasks, compact::keep(driver.clone()));
         runtime::spawn_into(&mut tasks, standing::keep(driver.clone()));
         runtime::spawn_into(&mut tasks, room::keep(driver.clone()));
+        runtime::spawn_into(&mut tasks, remember_pace(driver.clone()));
         Self {
             driver,
             tasks,

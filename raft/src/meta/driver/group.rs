@@ -15,7 +15,7 @@ use vineyard_wire::NodeId;
 use crate::command::Cordon;
 use crate::meta::driver::Driver;
 use crate::options::{
-    CHANGE_WITHIN, GROUP_TICK, PROMOTE_BEHIND_MAX, PROMOTE_SILENT_MS_MAX, VOTERS_MAX,
+    CHANGE_WITHIN, GROUP_TICK, PROMOTE_BEHIND_MAX, PROMOTE_SILENT_MAX, VOTERS_MAX,
 };
 use crate::types::Address;
 
@@ -53,7 +53,7 @@ pub(crate) async fn keep(driver: Rc<Driver>) {
                 Change::Forget(nodes) => (ChangeMembers::RemoveNodes(nodes), false),
             };
             let changing = driver.raft.change_membership(members, retain);
-            match tokio::time::timeout(CHANGE_WITHIN, changing).await {
+            match tokio::time::timeout(driver.stretch(CHANGE_WITHIN), changing).await {
                 Ok(Ok(_)) => {}
                 // The next look sees what is and tries again.
                 Ok(Err(error)) => tracing::debug!(%error, "the members could not be changed"),
@@ -92,9 +92,10 @@ fn change(driver: &Driver, leads_since: &mut LeadsSince) -> Option<Change> {
         matched.is_some_and(|matched| matched.index + PROMOTE_BEHIND_MAX >= last)
     };
     // One that died after it caught up would count for the majority and never vote.
+    let silent_max = driver.stretch(PROMOTE_SILENT_MAX);
     let answers = |node: &NodeId| {
         let silent = status.silent_ms.get(node);
-        silent.is_some_and(|silent| *silent <= PROMOTE_SILENT_MS_MAX)
+        silent.is_some_and(|silent| Duration::from_millis(*silent) <= silent_max)
     };
     let state = driver.shared.state.load();
     let members = || voters.union(&learners).copied();

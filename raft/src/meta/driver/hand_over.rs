@@ -15,7 +15,7 @@ impl Driver {
         };
         let called = self.shared.called(successor);
         tracing::info!(successor = %called, "handing leadership over before leaving");
-        let within = Duration::from_millis(self.options.election_ms_min);
+        let within = self.stretch(Duration::from_millis(self.options.election_ms_min));
         let handing_over = async {
             // openraft waits until the successor has all that is in the log, and proposes nothing meanwhile.
             match self.raft.trigger().transfer_leader(successor).await {
@@ -31,7 +31,8 @@ impl Driver {
     /// If this node leads: of the other voters that have answered within a few heartbeats and do not leave, the one
     /// that has most of the log.
     pub(super) fn successor(&self) -> Option<NodeId> {
-        let silent_ms_max = 3 * self.options.heartbeat_ms;
+        let silent_max = self.stretch(Duration::from_millis(3 * self.options.heartbeat_ms));
+        let silent_ms_max = silent_max.as_millis() as u64;
         let silent_ms = self.shared.status().silent_ms;
         let answers = |node: &NodeId| silent_ms.get(node).is_some_and(|ms| *ms <= silent_ms_max);
         let receiver = self.raft.metrics();

@@ -126,7 +126,9 @@ impl Driver {
                     "forwarded"
                 );
                 let _permit = self.forwards.acquire().await;
-                let asked = self.links.ask(node, &question, FORWARD_WITHIN);
+                let asked = self
+                    .links
+                    .ask(node, &question, self.stretch(FORWARD_WITHIN));
                 let answered = tokio::select! {
                     biased;
                     answered = asked => answered,
@@ -261,7 +263,11 @@ impl Driver {
             }
             let asked = self
                 .links
-                .ask(*member, &Question::WhoLeads, WHO_LEADS_TIMEOUT)
+                .ask(
+                    *member,
+                    &Question::WhoLeads,
+                    self.stretch(WHO_LEADS_TIMEOUT),
+                )
                 .await;
             if let Ok(Answer::Leads(Some((leader, endpoint)))) = asked {
                 self.shared.places.hear(leader, endpoint);
@@ -295,7 +301,10 @@ impl Driver {
                     }
                     Some(node) => {
                         let question = self.question_to_admit(key, &endpoint, level);
-                        let asked = self.links.ask(node, &question, FORWARD_WITHIN).await;
+                        let asked = self
+                            .links
+                            .ask(node, &question, self.stretch(FORWARD_WITHIN))
+                            .await;
                         asked.unwrap_or_else(|error| Answer::Failed(error.to_string()))
                     }
                     None => Answer::NotLeader(None),

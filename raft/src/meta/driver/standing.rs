@@ -17,12 +17,13 @@ use crate::published::contact::Said;
 /// Asks until the group stops; idle while this node leads.
 pub(super) async fn keep(driver: Rc<Driver>) {
     loop {
-        tokio::time::sleep(STANDING_TICK).await;
+        tokio::time::sleep(driver.stretch(STANDING_TICK)).await;
         if let Some(leader) = whom_to_ask(&driver) {
             let asked = Instant::now();
-            let asking = driver
-                .links
-                .ask(leader, &Question::Standing, STANDING_WITHIN);
+            let asking =
+                driver
+                    .links
+                    .ask(leader, &Question::Standing, driver.stretch(STANDING_WITHIN));
             // No answer is what `Contact` takes for silence.
             if let Ok(Answer::Standing(standing)) = asking.await {
                 driver.shared.contact.learn(said(leader, standing, asked));

@@ -312,12 +312,12 @@ fn labels_are_shown_as_one_text() {
     assert!(!world.tree(child).contains_key("__labels"));
     assert_eq!(
         world.catalog.label(child, label(&[("b", "1"), ("a", "2")])),
-        Some(())
+        Ok(true)
     );
-    assert_eq!(world.catalog.label(child, label(&[("b", "3")])), Some(()));
+    assert_eq!(world.catalog.label(child, label(&[("b", "3")])), Ok(true));
     assert_eq!(world.tree(child)["__labels"], r#"{"a":"2","b":"3"}"#);
     world.persist(child);
-    assert_eq!(world.catalog.label(child, label(&[("c", "4")])), None);
+    assert_eq!(world.catalog.label(child, label(&[("c", "4")])), Ok(false));
     world.run(Command::Label {
         id: child,
         labels: label(&[("c", "4")]),

@@ -33,7 +33,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let mut world = Self {
             state: State::default(),
-            catalog: Catalog::new(A, IdMaker::new(A, 1)),
+            catalog: Catalog::new(A, IdMaker::new(A, 1), u64::MAX),
             pending: Pending::default(),
             index: 0,
         };

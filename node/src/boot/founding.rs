@@ -1,0 +1,43 @@
+//! What the line of a founder says for the whole cluster.
+//!
+//! Promise: it is agreed on before the founder counts as registered, and changes nothing that has been set since. Of any
+//! other node it changes nothing.
+
+use vineyard_raft::Error as RaftError;
+use vineyard_raft::command::Command;
+use vineyard_raft::state::Settings;
+
+use crate::context::NodeContext;
+
+/// Sets it if this node founded the cluster. Says so if the cluster is set to something else.
+pub(crate) async fn settle(node: &NodeContext) -> Result<(), RaftError> {
+    let told = Settings {
+        round_trip_ms: node.config.round_trip_ms,
+        metadata_quota_bytes: node.config.metadata_quota_bytes,
+    };
+    let set = node.meta.state().settings();
+    if node.identity.founder && set.or(told) != set {
+        let command = Command::Configure {
+            settings: told,
+            if_unset: true,
+        };
+        let deadline = node.stretch(node.config.limits.metadata_deadline);
+        match node.meta.submit(node.instance, command, deadline).await {
+            Ok(_) => {}
+            Err(error @ RaftError::FeatureLevel { .. }) => {
+                tracing::warn!(%error, "what was told for the cluster is not set");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let state = node.meta.state();
+    if told.or(state.settings()) != state.settings() {
+        tracing::warn!(
+            round_trip_ms = state.round_trip_ms(),
+            metadata_quota_bytes = state.metadata_quota_bytes(),
+            "the cluster is set to these, not to what this node was told: that is for its founding; `vineyardctl config \
+             set` changes it"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! How much metadata of transient objects a node keeps.
+//!
+//! Promise: what is counted is exactly what is there. What would take more than the quota is refused, and changes
+//! nothing; what frees some, or makes an object persistent, never is.
+
+use vineyard_raft::state::cost;
+use vineyard_raft::state::objects::Record;
+use vineyard_wire::{Code, Status};
+
+/// Bytes, as `vineyard_raft::state::cost` counts them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) used: u64,
+    pub(crate) quota: u64,
+}
+
+impl Room {
+    pub(super) fn new(quota: u64) -> Self {
+        Self { used: 0, quota }
+    }
+
+    /// Refuses `wanted` bytes more if they do not fit.
+    pub(super) fn check(self, wanted: u64) -> Result<(), Status> {
+        let Self { used, quota } = self;
+        if wanted == 0 || used.saturating_add(wanted) <= quota {
+            return Ok(());
+        }
+        Err(Status::new(
+            Code::NotEnoughMemory,
+            format!(
+                "the metadata of this node's transient objects is full: {used} of {quota} bytes are used, and this takes \
+                 {wanted} more; delete what is not needed, persist it, or start the node with a larger --transient-quota"
+            ),
+        ))
+    }
+
+    pub(super) fn take(&mut self, record: &Record) {
+        self.used += cost::of_record(record);
+    }
+
+    pub(super) fn give(&mut self, record: &Record) {
+        self.used -= cost::of_record(record);
+    }
+}

@@ -13,7 +13,6 @@ mod log;
 mod machine;
 mod meta;
 mod options;
-mod pace;
 mod peers;
 mod published;
 pub mod state;
@@ -25,8 +24,8 @@ pub use error::{Error, Shortage};
 /// The keys of the log's entries on the disk.
 pub use format::keys::entries as log_keys;
 pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status, Survey, Whereabouts};
-pub use options::Options;
-pub use pace::{Pace, ROUND_TRIP_MS, ROUND_TRIP_MS_MAX};
+pub use options::{Options, Pace};
 pub use peers::Dial;
 pub use published::epoch::Epoch;
 pub use published::feed::{Feed, Update};
+pub use state::{ROUND_TRIP_MS, ROUND_TRIP_MS_MAX};

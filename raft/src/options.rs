@@ -1,5 +1,7 @@
 //! Every number that tunes the group, in one place, and how openraft hears of them. What depends on the network is for
-//! round trips of `pace::ROUND_TRIP_MS`; where more is set, it is stretched in proportion.
+//! round trips of `state::ROUND_TRIP_MS`; where more is set, it is stretched in proportion.
+
+mod pace;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use openraft::{Config, SnapshotPolicy};
 
 use crate::error::Error;
-use crate::pace::Pace;
+pub use pace::Pace;
 
 /// Bytes of entries in one append message; a single larger entry travels alone.
 pub(crate) const APPEND_BYTES_MAX: usize = 4 << 20;
@@ -100,7 +102,7 @@ pub struct Options {
     pub replace_after: Duration,
     /// The highest feature level that this node says to know; see `features`.
     pub feature_level: u8,
-    /// Shared with what else waits for other nodes.
+    /// What else waits for other nodes goes by it, too.
     pub pace: Arc<Pace>,
 }
 

@@ -19,7 +19,7 @@ use vineyard_wire::NodeId;
 
 use crate::error::Error;
 use crate::error::Shortage;
-use crate::pace::Pace;
+use crate::options::Pace;
 use crate::published::contact::{Contact, Said};
 use crate::published::feed::Feeds;
 use crate::published::places::Places;

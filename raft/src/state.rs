@@ -47,7 +47,7 @@ mod tests;
 pub use event::Event;
 pub use members::Losses;
 pub use rotation::Rotation;
-pub use settings::{METADATA_QUOTA_BYTES, Settings};
+pub use settings::{METADATA_QUOTA_BYTES, ROUND_TRIP_MS, ROUND_TRIP_MS_MAX, Settings};
 
 /// Who owns a name, an object, a lock. Only the root is in use; the others have their place in the state's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

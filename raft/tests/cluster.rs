@@ -19,6 +19,8 @@ mod room;
 mod snapshots;
 #[path = "cluster/steps.rs"]
 mod steps;
+#[path = "cluster/unused.rs"]
+mod unused;
 #[path = "cluster/versions.rs"]
 mod versions;
 #[path = "cluster/world.rs"]

@@ -23,6 +23,7 @@ pub mod new_nodes_form_one_cluster;
 pub mod the_cluster_is_cut_in_two;
 pub mod the_disk_forgets;
 pub mod the_leader_dies;
+pub mod the_metadata_is_full;
 pub mod the_network_is_slow_and_lossy;
 pub mod the_nodes_are_replaced_one_by_one;
 pub mod the_source_dies_in_a_migration;

@@ -103,12 +103,8 @@ async fn join(
 ) -> Result<(), Error> {
     let deadline = config.stretch(config.limits.metadata_deadline);
     let identity = applicant.identity().await;
-    let dialer = Dialer::new(
-        env,
-        identity.credentials(env),
-        Arc::new(config.pace()),
-        config.limits.metadata_deadline,
-    );
+    let (credentials, pace) = (identity.credentials(env), Arc::new(config.pace()));
+    let dialer = Dialer::new(env, credentials, pace, config.limits.metadata_deadline);
     let ask = JoinAsk {
         key: identity.key,
         endpoint: endpoint.to_owned(),

@@ -1,7 +1,7 @@
 //! What the line of a founder says for the whole cluster.
 //!
-//! Promise: it is agreed on before the founder counts as registered, and changes nothing that has been set since. Of any
-//! other node it changes nothing.
+//! Promise: it is agreed on before the founder counts as registered, and changes nothing that has been set since. What
+//! the line of any other node says changes nothing.
 
 use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::Command;
@@ -10,7 +10,7 @@ use vineyard_raft::state::Settings;
 use crate::context::NodeContext;
 
 /// Sets it if this node founded the cluster. Says so if the cluster is set to something else.
-pub(crate) async fn settle(node: &NodeContext) -> Result<(), RaftError> {
+pub(crate) async fn agree(node: &NodeContext) -> Result<(), RaftError> {
     let told = Settings {
         round_trip_ms: node.config.round_trip_ms,
         metadata_quota_bytes: node.config.metadata_quota_bytes,

@@ -352,16 +352,10 @@ async fn assemble(
         false => IdMaker::new(instance, env.random.next_u64() as u32),
         true => IdMaker::new(InstanceId::new(node, 0), 1),
     };
-    let store = Store::new(env.memory.as_ref(), config.size_bytes, ids()).map_err(|source| {
-        Error::Arena {
-            bytes: config.size_bytes,
-            source,
-        }
-    })?;
-    let arena = share(&store).map_err(|source| Error::Arena {
-        bytes: config.size_bytes,
-        source,
-    })?;
+    let bytes = config.size_bytes;
+    let no_arena = |source| Error::Arena { bytes, source };
+    let store = Store::new(env.memory.as_ref(), bytes, ids()).map_err(no_arena)?;
+    let arena = share(&store).map_err(no_arena)?;
     let local = Local::new(
         store,
         Catalog::new(instance, ids(), config.transient_quota_bytes),
@@ -372,13 +366,8 @@ async fn assemble(
     if let Some(given) = identity.other_token(config.join.as_ref()) {
         credentials.secrets.give(given.secret);
     }
-    let pace = Arc::new(config.pace());
-    let dialer = Dialer::new(
-        &env,
-        credentials.clone(),
-        pace.clone(),
-        config.limits.connect_deadline,
-    );
+    let (pace, connect) = (Arc::new(config.pace()), config.limits.connect_deadline);
+    let dialer = Dialer::new(&env, credentials.clone(), pace.clone(), connect);
     let member = identity.member(node, &endpoint, &credentials);
     let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));
     let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));

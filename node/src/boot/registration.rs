@@ -191,7 +191,7 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
                     level,
                     "registered; all nodes of the cluster know this feature level"
                 );
-                match founding::settle(&node).await {
+                match founding::agree(&node).await {
                     Ok(()) => return node.boot.advance(Stage::Registered),
                     Err(error) => tracing::warn!(%error, "the cluster is not set up yet"),
                 }

@@ -3,6 +3,8 @@
 //!
 //! Pure: the machine's facts and the remembered settings are arguments.
 
+mod bounds;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -192,14 +194,7 @@ pub fn config(
     let known = remembered.and_then(|r| r.replace_after_ms);
     let replace_after = flags.replace_after.or(known.map(Duration::from_millis));
     config.replace_after = replace_after.unwrap_or(config.replace_after);
-    config.round_trip_ms = flags
-        .round_trip_ms
-        .or(remembered.and_then(|r| r.round_trip_ms));
-    let known = remembered.and_then(|r| r.metadata_quota_bytes);
-    config.metadata_quota_bytes = flags.metadata_quota_bytes.or(known);
-    let known = remembered.and_then(|r| r.transient_quota_bytes);
-    let quota = flags.transient_quota_bytes.or(known);
-    config.transient_quota_bytes = quota.unwrap_or(config.transient_quota_bytes);
+    bounds::set(&mut config, flags, remembered);
     config.http = flags
         .http
         .or(remembered.map(|r| r.http))

@@ -11,7 +11,7 @@ mod expand;
 mod list;
 mod pattern;
 mod persist;
-mod room;
+mod quota;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -30,7 +30,7 @@ pub(crate) use delete::DeletePlan;
 pub(crate) use expand::{BlobNode, LostBlobs, Texts, blob_tree, copy_here, is_up};
 pub(crate) use pattern::Pattern;
 pub(crate) use persist::PersistPlan;
-pub(crate) use room::Room;
+pub(crate) use quota::Quota;
 
 /// The transient objects of this node, and how to read them together with the replicated state.
 pub(crate) struct Catalog {
@@ -39,7 +39,7 @@ pub(crate) struct Catalog {
     transients: BTreeMap<ObjectId, Arc<Record>>,
     /// For each object or blob, the transient objects that refer to it.
     parents: BTreeMap<ObjectId, BTreeSet<ObjectId>>,
-    room: Room,
+    quota: Quota,
 }
 
 impl Catalog {
@@ -50,7 +50,7 @@ impl Catalog {
             ids,
             transients: BTreeMap::new(),
             parents: BTreeMap::new(),
-            room: Room::new(quota_bytes),
+            quota: Quota::new(quota_bytes),
         }
     }
 
@@ -65,8 +65,8 @@ impl Catalog {
     }
 
     /// How much metadata of transient objects there is.
-    pub(crate) fn room(&self) -> Room {
-        self.room
+    pub(crate) fn quota(&self) -> Quota {
+        self.quota
     }
 
     /// Number of transient objects.
@@ -105,9 +105,9 @@ impl Catalog {
         let mut labelled = Record::clone(record);
         labelled.labels.extend(labels);
         let wanted = cost::of_record(&labelled).saturating_sub(cost::of_record(record));
-        self.room.check(wanted)?;
-        self.room.give(record);
-        self.room.take(&labelled);
+        self.quota.check(wanted)?;
+        self.quota.give(record);
+        self.quota.take(&labelled);
         *record = Arc::new(labelled);
         Ok(true)
     }
@@ -128,7 +128,7 @@ impl Catalog {
         for (key, value) in extra {
             set_extra(&mut copy, key, value)?;
         }
-        self.room.check(cost::of_record(&copy))?;
+        self.quota.check(cost::of_record(&copy))?;
         copy.id = self.fresh_id(state);
         Ok(copy)
     }
@@ -147,17 +147,17 @@ impl Catalog {
         for child in children(&record) {
             self.parents.entry(child).or_default().insert(record.id);
         }
-        self.room.take(&record);
+        self.quota.take(&record);
         let before = self.transients.insert(record.id, Arc::new(record));
         if let Some(before) = before {
-            self.room.give(&before);
+            self.quota.give(&before);
         }
     }
 
     /// Removes a transient object, because it was deleted or has become persistent.
     pub(crate) fn remove(&mut self, id: ObjectId) -> Option<Arc<Record>> {
         let record = self.transients.remove(&id)?;
-        self.room.give(&record);
+        self.quota.give(&record);
         for child in children(&record) {
             if let Some(parents) = self.parents.get_mut(&child) {
                 parents.remove(&id);

@@ -144,7 +144,7 @@ pub(super) async fn with_about(node: &NodeContext) -> Result<Answer, Status> {
 }
 
 async fn about(node: &NodeContext) -> Result<About, Status> {
-    let transient = node.local.ask(|local, _| local.catalog.room()).await?;
+    let transient = node.local.ask(|local, _| local.catalog.quota()).await?;
     let group = node.meta.status();
     Ok(About {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -155,7 +155,7 @@ async fn about(node: &NodeContext) -> Result<About, Status> {
         unix_ms: node.env.clock.unix_ms(),
         shortage: group.shortage.map(|shortage| shortage.to_string()),
         transient_bytes: transient.used,
-        transient_quota_bytes: transient.quota,
+        transient_quota_bytes: transient.limit,
     })
 }
 

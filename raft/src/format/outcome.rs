@@ -102,6 +102,7 @@ pub(super) enum Refusal {
 }
 
 impl From<&command::Refusal> for Refusal {
+    #[allow(clippy::too_many_lines, reason = "a table: one arm for each refusal")]
     fn from(refusal: &command::Refusal) -> Self {
         match refusal {
             command::Refusal::NoObject { id } => Self::NoObject { id: id.0 },

@@ -50,18 +50,7 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         rotation,
         settings,
     } = state;
-    // By version, whether the state has what that one brought.
-    let has = [
-        (VERSION, !settings.is_empty() || has_full(dedup)),
-        (5, rotation.is_some()),
-        (4, !instances.cordoned.is_empty()),
-        (3, !instances.removed.is_empty()),
-        (2, !lives.is_empty() || !levels.is_empty()),
-    ];
-    let version = has
-        .iter()
-        .find(|(_, has)| *has)
-        .map_or(1, |(version, _)| *version);
+    let version = lowest(state);
     let mut out = Writer::new(version);
     out.put(applied);
     out.put(cluster);
@@ -110,6 +99,25 @@ pub(crate) fn encode(state: &State) -> Vec<u8> {
         out.put(&Settings::from(*settings));
     }
     out.end()
+}
+
+/// The lowest version that holds the state.
+fn lowest(state: &State) -> u8 {
+    let instances = &state.instances;
+    // By version, whether the state has what that one brought.
+    let has = [
+        (
+            VERSION,
+            !state.settings.is_empty() || has_full(&state.dedup),
+        ),
+        (5, state.rotation.is_some()),
+        (4, !instances.cordoned.is_empty()),
+        (3, !instances.removed.is_empty()),
+        (2, !state.lives.is_empty() || !state.levels.is_empty()),
+    ];
+    has.iter()
+        .find(|(_, has)| *has)
+        .map_or(1, |(version, _)| *version)
 }
 
 pub(crate) fn decode(bytes: &[u8]) -> Result<State, Malformed> {

@@ -266,7 +266,8 @@ fn load(env: &Env, shared: &Arc<Published>) -> io::Result<Kept> {
     Ok(Kept { log, machine })
 }
 
-/// Notes on the disk that the round trip which is set was agreed on: the next start applies it before it hears a leader.
+/// Notes on the disk that the round trip which is set was agreed on, so that the next start applies it before it hears
+/// a leader.
 async fn remember_pace(driver: Rc<Driver>) {
     loop {
         driver.shared.pace.changed().await;

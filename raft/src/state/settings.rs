@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Event, State};
 use crate::command::{Applied, Outcome};
-use crate::pace::ROUND_TRIP_MS;
 
+/// The round trip that all times of the group are chosen for, where nothing else is set; the least that can be set.
+pub const ROUND_TRIP_MS: u64 = 30;
+/// The greatest that can be set: a dead leader is then replaced within half a minute or so.
+pub const ROUND_TRIP_MS_MAX: u64 = 1000;
 /// Metadata that the cluster keeps where nothing else is set, bytes; see `Refusal::MetadataFull`.
 pub const METADATA_QUOTA_BYTES: u64 = 1 << 30;
 

@@ -22,7 +22,7 @@ use openraft_rt_tokio::{TokioMpsc, TokioMutex, TokioOneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use vineyard_env::Random;
 
-use crate::pace::Pace;
+use crate::options::Pace;
 use instant::PacedInstant;
 
 thread_local! {

@@ -12,9 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, LocalSet};
 use vineyard_env::{
-    Access, BoxFuture, Change, Clock, Detached, Disk, Env, Host, Listener, Local, LocalListener,
-    LocalStream, Main, Memory, MemoryHandle, Network, NoFaults, Random, Region, Stream, Threads,
-    User,
+    BoxFuture, Change, Detached, Disk, Env, Main, NoFaults, Random, Stream, Threads, User,
 };
 use vineyard_raft::command::Command;
 use vineyard_raft::features::LATEST;
@@ -23,6 +21,7 @@ use vineyard_raft::{Dial, Epoch, Error, Founding, Member, Meta, Options, Pace, R
 use vineyard_wire::{InstanceId, NodeId};
 
 use crate::disk::Breakable;
+use crate::unused::Unused;
 
 pub(crate) const WAIT: Duration = Duration::from_secs(10);
 pub(crate) const CLUSTER: &str = "test-cluster";
@@ -436,78 +435,5 @@ impl Random for Seeded {
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         word ^ (word >> 31)
-    }
-}
-
-/// What the group has no business with.
-struct Unused;
-
-impl Clock for Unused {
-    fn unix_ms(&self) -> u64 {
-        1_000_000
-    }
-}
-
-impl Network for Unused {
-    fn connect<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
-        unreachable!("the group dials through `Dial`")
-    }
-
-    fn listen<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
-        unreachable!("the node listens")
-    }
-}
-
-impl Local for Unused {
-    fn connect<'a>(&'a self, _: &'a str) -> BoxFuture<'a, io::Result<Box<dyn LocalStream>>> {
-        unreachable!("the group knows no local sockets")
-    }
-
-    fn listen<'a>(
-        &'a self,
-        _: &'a str,
-        _: u32,
-    ) -> BoxFuture<'a, io::Result<Box<dyn LocalListener>>> {
-        unreachable!("the group knows no local sockets")
-    }
-}
-
-impl Memory for Unused {
-    fn create(&self, _: &str, _: usize) -> io::Result<Arc<dyn Region>> {
-        unreachable!("the group knows no shared memory")
-    }
-
-    fn open(&self, _: &MemoryHandle, _: usize, _: Access) -> io::Result<Arc<dyn Region>> {
-        unreachable!("the group knows no shared memory")
-    }
-}
-
-impl Host for Unused {
-    fn hostname(&self) -> String {
-        "test".to_owned()
-    }
-
-    fn open_fds(&self) -> u64 {
-        0
-    }
-
-    fn open_fds_max(&self) -> u64 {
-        0
-    }
-
-    fn resident_bytes(&self) -> u64 {
-        0
-    }
-
-    fn may_connect(&self, _: User, _: &str) -> io::Result<bool> {
-        unreachable!("the group knows no users")
-    }
-
-    fn check_above(&self, _: &str) -> io::Result<()> {
-        unreachable!("the group knows no files")
-    }
-
-    fn user_name(&self, _: User) -> Option<String> {
-        unreachable!("the group knows no users")
     }
 }

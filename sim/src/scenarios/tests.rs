@@ -146,3 +146,8 @@ fn a_founder_that_moves_and_is_replaced_finds_the_others() {
 fn the_network_is_slow_and_lossy_and_a_cluster_that_is_set_to_it_keeps_its_leader() {
     play(the_network_is_slow_and_lossy::play);
 }
+
+#[test]
+fn the_metadata_is_full_and_all_refuse_alike_until_deletes_make_room() {
+    play(the_metadata_is_full::play);
+}

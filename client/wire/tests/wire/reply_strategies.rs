@@ -4,10 +4,10 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
-    ClusterSettings, ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus,
-    InstanceInfo, InstanceStatus, JoinToken, Left, ListedEvents, Liveness, MadeObject,
-    MemoryPieces, NodeAbout, NodeStats, NodeStatus, Payload, PutDone, Quorum, Recovery, Registered,
-    RemovedNode, Role, StreamTotals,
+    ClusterStatus, Cordon, DrainProgress, Event, GivenUp, GotObjects, GroupStatus, InstanceInfo,
+    InstanceStatus, JoinToken, Left, ListedEvents, Liveness, MadeObject, MemoryPieces, NodeAbout,
+    NodeStats, NodeStatus, Payload, PutDone, Quorum, Recovery, Registered, RemovedNode, Role,
+    StreamTotals,
 };
 use vineyard_wire::{Code, InstanceId, NodeId, ObjectId, Reply, Signature, Status, TreeText};
 

@@ -43,6 +43,14 @@ pub(crate) fn requests() -> Vec<(&'static str, Request)> {
     all
 }
 
+fn configure() -> (&'static str, Request) {
+    let told = Configure {
+        round_trip_ms: Some(300),
+        metadata_quota_bytes: None,
+    };
+    ("", Request::Configure(told))
+}
+
 fn connection_requests() -> Vec<(&'static str, Request)> {
     let register = Register {
         version: "0.24.2".into(),
@@ -87,13 +95,7 @@ fn connection_requests() -> Vec<(&'static str, Request)> {
             }),
         ),
         ("", Request::UncordonNode { node: NodeId(3) }),
-        (
-            "",
-            Request::Configure(Configure {
-                round_trip_ms: Some(300),
-                metadata_quota_bytes: None,
-            }),
-        ),
+        configure(),
         (
             "",
             Request::ListEvents {

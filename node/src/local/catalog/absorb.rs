@@ -88,7 +88,7 @@ impl Catalog {
         walk.members(content, &mut root)?;
         let members = walk.records;
         let brings: u64 = members.values().map(cost::of_record).sum();
-        self.room.check(brings + cost::of_record(&root))?;
+        self.quota.check(brings + cost::of_record(&root))?;
         let brought = members.keys().copied().collect();
         members.into_values().for_each(|record| self.insert(record));
         let created = Created {

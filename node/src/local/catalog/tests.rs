@@ -7,6 +7,7 @@ mod delete;
 mod expand;
 mod list;
 mod persist;
+mod quota;
 mod round_trip;
 pub(crate) mod world;
 

@@ -1,8 +1,7 @@
 //! What is set for the whole cluster.
 
 use super::*;
-use crate::pace::ROUND_TRIP_MS;
-use crate::state::{METADATA_QUOTA_BYTES, Settings};
+use crate::state::{METADATA_QUOTA_BYTES, ROUND_TRIP_MS, Settings};
 
 pub(super) fn configure(settings: Settings, if_unset: bool) -> Command {
     Command::Configure { settings, if_unset }

@@ -20,7 +20,7 @@ impl PacedInstant {
 
 impl openraft::Instant for PacedInstant {
     fn now() -> Self {
-        Self(with_pace(crate::pace::Pace::now).unwrap_or_else(Instant::now))
+        Self(with_pace(crate::options::Pace::now).unwrap_or_else(Instant::now))
     }
 }
 

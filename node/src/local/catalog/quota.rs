@@ -9,26 +9,26 @@ use vineyard_wire::{Code, Status};
 
 /// Bytes, as `vineyard_raft::state::cost` counts them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
+pub(crate) struct Quota {
     pub(crate) used: u64,
-    pub(crate) quota: u64,
+    pub(crate) limit: u64,
 }
 
-impl Room {
-    pub(super) fn new(quota: u64) -> Self {
-        Self { used: 0, quota }
+impl Quota {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { used: 0, limit }
     }
 
     /// Refuses `wanted` bytes more if they do not fit.
     pub(super) fn check(self, wanted: u64) -> Result<(), Status> {
-        let Self { used, quota } = self;
-        if wanted == 0 || used.saturating_add(wanted) <= quota {
+        let Self { used, limit } = self;
+        if wanted == 0 || used.saturating_add(wanted) <= limit {
             return Ok(());
         }
         Err(Status::new(
             Code::NotEnoughMemory,
             format!(
-                "the metadata of this node's transient objects is full: {used} of {quota} bytes are used, and this takes \
+                "the metadata of this node's transient objects is full: {used} of {limit} bytes are used, and this takes \
                  {wanted} more; delete what is not needed, persist it, or start the node with a larger --transient-quota"
             ),
         ))

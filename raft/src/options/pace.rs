@@ -1,9 +1,9 @@
 //! How fast the group's time passes: the slower the network, the slower.
 //!
-//! Promise: every election time, heartbeat and patience of the group is in proportion to the round trip that the cluster
-//! is set to, also when the setting changes while the group runs. openraft takes its times once, when it starts. So its
-//! numbers stay what they are, and its clock goes slower: at twice the usual round trip, twice as slow. What this crate
-//! waits for itself is stretched by the same factor. Nothing that must be right depends on any clock.
+//! Promise: every election time, heartbeat and patience of the group is in proportion to the round trip that the
+//! cluster is set to, also when the setting changes while the group runs. openraft takes its times once, when it
+//! starts. So its numbers stay what they are, and its clock goes slower: at twice the usual round trip, twice as slow.
+//! What this crate waits for itself is stretched by the same factor. Nothing that must be right depends on any clock.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The round trip that all times of the group are chosen for, where nothing else is set; the least that can be set.
-pub const ROUND_TRIP_MS: u64 = 30;
-/// The greatest that can be set: a dead leader is then replaced within half a minute or so.
-pub const ROUND_TRIP_MS_MAX: u64 = 1000;
+use crate::state::{ROUND_TRIP_MS, ROUND_TRIP_MS_MAX};
 
 /// The clock of one node's part of the group.
 #[derive(Debug)]

@@ -89,3 +89,45 @@ fn token_on_disk(data_dir: &Path) -> Result<String> {
         Ok(Some(format!("vy1.{cluster}.{hex}")))
     })
 }
+
+#[test]
+fn what_a_founder_is_told_for_the_cluster_holds_until_it_is_set_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = [
+        "--round-trip-ms=300",
+        "--metadata-quota=4M",
+        "--transient-quota=1M",
+    ];
+    let plan = Plan {
+        size: "1M".to_owned(),
+        arguments: told.map(str::to_owned).to_vec(),
+        ..Plan::default()
+    };
+    let mut node = Node::start(folder.path(), plan).unwrap();
+    let holds = |node: &Node, ms: u64, quota: u64| {
+        let status = node.status().unwrap();
+        let cluster = &status["cluster"];
+        assert_eq!(cluster["round_trip_ms"], ms, "{status}");
+        assert_eq!(cluster["metadata_quota_bytes"], quota, "{status}");
+        assert_eq!(
+            status["nodes"][0]["transient_quota_bytes"],
+            1 << 20,
+            "{status}"
+        );
+    };
+    holds(&node, 300, 4 << 20);
+    let set = node
+        .ctl_ok(&["config", "set", "metadata-quota", "8M"])
+        .unwrap();
+    assert!(set.contains("round trips of 300 ms; metadata"), "{set}");
+    let set = node.ctl(&["config", "set", "round-trip-ms", "5"]).unwrap();
+    assert_eq!(set.status.code(), Some(2));
+    // The same line again, and one without it.
+    node.terminate().unwrap();
+    node.start_again().unwrap();
+    holds(&node, 300, 8 << 20);
+    node.plan_mut().arguments = Vec::new();
+    node.terminate().unwrap();
+    node.start_again().unwrap();
+    holds(&node, 300, 8 << 20);
+}

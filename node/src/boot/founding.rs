@@ -1,7 +1,8 @@
 //! What the line of a founder says for the whole cluster.
 //!
-//! Promise: it is agreed on before the founder counts as registered, and changes nothing that has been set since. What
-//! the line of any other node says changes nothing.
+//! Promise: it is agreed on before the founder counts as registered, or, while some member does not know that there are
+//! settings, once all do. It changes nothing that has been set since. What the line of any other node says changes
+//! nothing.
 
 use vineyard_raft::Error as RaftError;
 use vineyard_raft::command::Command;
@@ -10,6 +11,9 @@ use vineyard_raft::state::Settings;
 use crate::context::NodeContext;
 
 /// Sets it if this node founded the cluster. Says so if the cluster is set to something else.
+///
+/// # Errors
+/// As `Meta::submit`; `FeatureLevel` while some member does not know the command.
 pub(crate) async fn agree(node: &NodeContext) -> Result<(), RaftError> {
     let told = Settings {
         round_trip_ms: node.config.round_trip_ms,
@@ -22,13 +26,7 @@ pub(crate) async fn agree(node: &NodeContext) -> Result<(), RaftError> {
             if_unset: true,
         };
         let deadline = node.stretch(node.config.limits.metadata_deadline);
-        match node.meta.submit(node.instance, command, deadline).await {
-            Ok(_) => {}
-            Err(error @ RaftError::FeatureLevel { .. }) => {
-                tracing::warn!(%error, "what was told for the cluster is not set");
-            }
-            Err(error) => return Err(error),
-        }
+        node.meta.submit(node.instance, command, deadline).await?;
     }
     let state = node.meta.state();
     if told.or(state.settings()) != state.settings() {

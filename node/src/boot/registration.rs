@@ -193,6 +193,11 @@ pub(crate) async fn register(node: Rc<NodeContext>) {
                 );
                 match founding::agree(&node).await {
                     Ok(()) => return node.boot.advance(Stage::Registered),
+                    Err(RaftError::FeatureLevel { .. }) => {
+                        // One that joins at this moment may not have said its level yet.
+                        node.boot.advance(Stage::Registered);
+                        node.meta.level_reached(features::SETTINGS).await;
+                    }
                     Err(error) => tracing::warn!(%error, "the cluster is not set up yet"),
                 }
             }

@@ -6,7 +6,7 @@ use serde_json::json;
 use vineyard_raft::state::cost;
 use vineyard_wire::{Code, ObjectId};
 
-use super::world::World;
+use super::world::{A, World, node, o};
 use super::{code, just, with};
 use crate::local::pending::Pending;
 
@@ -40,7 +40,9 @@ fn what_does_not_fit_is_refused_with_figures_and_fits_after_a_delete() {
     let figures = format!("{used} of 5000 bytes are used");
     assert!(refused.message.contains(&figures), "{refused}");
     // Members that come with it count as well, and a refused object leaves none of them behind.
-    let brings = with(json!({ "part": with(json!({ "text": text })) }));
+    let mut part = node(o(77), A);
+    part.insert("text".to_owned(), json!(text));
+    let brings = with(json!({ "part": part }));
     assert_eq!(code(world.try_create(&brings)), Code::NotEnoughMemory);
     let copied =
         world

@@ -6,8 +6,8 @@ use vineyard_raft::{ROUND_TRIP_MS, ROUND_TRIP_MS_MAX};
 use vineyard_wire::request::Configure;
 use vineyard_wire::{Reply, Status};
 
-use super::members::on_the_socket;
 use super::agree;
+use super::members::on_the_socket;
 use crate::peer::view;
 use crate::session::Session;
 

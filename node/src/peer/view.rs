@@ -6,7 +6,9 @@ use futures::future::join_all;
 use vineyard_raft::command::Cordon;
 use vineyard_raft::state::State;
 use vineyard_raft::state::instances::Instance;
-use vineyard_wire::reply::{self, ClusterSettings, ClusterStatus, GroupStatus, NodeAbout, NodeStatus, Role};
+use vineyard_wire::reply::{
+    self, ClusterSettings, ClusterStatus, GroupStatus, NodeAbout, NodeStatus, Role,
+};
 
 use super::members::Members;
 use super::stats::{self, Told};

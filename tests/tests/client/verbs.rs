@@ -1,7 +1,7 @@
 //! The names of all verbs of the client, by how they are tried.
 
 /// Every verb that asks the node, by name.
-pub(super) const VERBS: [&str; 73] = [
+pub(super) const VERBS: [&str; 74] = [
     "create_blob",
     "create_blobs",
     "put_blob",

@@ -376,11 +376,8 @@ fn cluster_status() -> impl Strategy<Value = ClusterStatus> {
     );
     let quorum = proptest::option::of(quorum);
     let leader = proptest::option::of(instance());
-    let known = (
-        quorum,
-        any::<Option<u64>>(),
-        proptest::option::of(settings()),
-    );
+    let settings = proptest::option::of(settings());
+    let known = (quorum, any::<Option<u64>>(), settings);
     let group = (text(), leader, any::<[u64; 3]>(), known).prop_map(
         |(id, leader, [voters, tolerates, commit_index], (quorum, epoch, settings))| GroupStatus {
             id,

@@ -110,7 +110,7 @@ impl StatusTellsTheTruth {
         let there = says
             .voters
             .iter()
-            .filter(|voter| recent(self.well.get(voter)));
+            .filter(|voter| recent(self.well.get(voter)) || self.was_held_back(**voter, now));
         let (there, majority) = (there.count(), says.voters.len() / 2 + 1);
         if says.tolerates > there.saturating_sub(majority) {
             return Err(format!(
@@ -120,6 +120,14 @@ impl StatusTellsTheTruth {
             ));
         }
         Ok(())
+    }
+}
+
+impl StatusTellsTheTruth {
+    /// Whether bytes of node `from` have arrived somewhere lately, that a cut had held back.
+    fn was_held_back(&self, from: usize, now: u64) -> bool {
+        let of_it = self.held_back.iter().filter(|((by, _), _)| *by == from);
+        of_it.into_iter().any(|(_, at)| now - at <= LAG_MS_MAX)
     }
 }
 
@@ -213,6 +221,20 @@ mod tests {
             // It goes on, and its disk has failed.
             judge.pass(&truth(paused_until, &[2], &[]));
             judge.observe(2, &led, &truth(4_000, &[2], &[]))
+        };
+        told(2_000).unwrap();
+        assert!(told(500).is_err());
+    }
+
+    #[test]
+    fn a_voter_whose_bytes_a_cut_held_back_has_been_there() {
+        let led = says(Some(1), 1);
+        let told = |cut_until: u64| {
+            let mut judge = StatusTellsTheTruth::default();
+            judge.observe(1, &led, &truth(0, &[1, 2, 3], &[])).unwrap();
+            judge.pass(&truth(100, &[1, 2], &[(3, 1)]));
+            judge.pass(&truth(cut_until, &[1, 2], &[]));
+            judge.observe(1, &led, &truth(4_000, &[1, 2], &[]))
         };
         told(2_000).unwrap();
         assert!(told(500).is_err());

@@ -14,11 +14,13 @@
 //! | `listen` | where the node listens, and where others dial it |
 //! | `registration` | registering this boot with the cluster, and noticing that a later boot has replaced it |
 //! | `rotation` | takes over that the token was rotated |
+//! | `encrypting` | notices that the nodes encrypt from here on |
 //! | `secrets` | the secrets that are valid now |
 //! | `token` | the join token |
 //! | `log` | the log on stderr |
 
 pub(crate) mod admission;
+pub(crate) mod encrypting;
 pub(crate) mod formation;
 mod forming;
 mod founding;

@@ -22,6 +22,7 @@ pub mod remembered;
 pub mod resolve;
 pub mod settings;
 pub mod size;
+mod tls;
 
 pub use descriptors::TooFewDescriptors;
 pub use flags::{FlagError, Flags, LogFormat};
@@ -32,6 +33,7 @@ pub use passwords::Passwords;
 pub use remembered::Remembered;
 pub use resolve::ConfigError;
 pub use settings::Setting;
+pub use tls::Tls;
 
 /// The default TCP port.
 pub const PORT_DEFAULT: u16 = 9600;
@@ -101,6 +103,8 @@ pub struct Config {
     /// Without passwords, serve also TCP clients whose user may not open the Unix socket, and clients on other
     /// machines.
     pub rpc_open_to_anyone: bool,
+    /// Which TCP connections must be encrypted.
+    pub tls: Tls,
     /// Serve probes over HTTP on the TCP port.
     pub http: bool,
     /// Names of this node that HTTP requests may use, beside addresses, `localhost` and the name in `listen`.
@@ -142,6 +146,7 @@ impl Config {
             compression: true,
             rpc: true,
             rpc_open_to_anyone: false,
+            tls: Tls::default(),
             http: true,
             http_hosts: Vec::new(),
             passwords: None,

@@ -31,6 +31,7 @@ use crate::boot::registration::Boot;
 use crate::config::Config;
 use crate::local::Local;
 use crate::peer::dial::Dialer;
+use crate::peer::encryption::Encryption;
 use crate::peer::handshake::Credentials;
 use crate::session::logins::Logins;
 use crate::session::tcp_access::TcpAccess;
@@ -42,6 +43,7 @@ pub(crate) struct NodeContext {
     /// As it was when the node started; `NodeContext::identity_now` has the epoch of now.
     pub(crate) identity: Identity,
     pub(crate) credentials: Credentials,
+    pub(crate) encryption: Encryption,
     pub(crate) instance: InstanceId,
     pub(crate) boot: Arc<Boot>,
     /// What the cluster calls this node: `--name`, else the name of its host.
@@ -81,6 +83,7 @@ impl NodeContext {
         let secrets = &self.credentials.secrets;
         let mut identity = Identity {
             epoch: self.credentials.epoch.get(),
+            encrypts: self.encryption.has_begun(),
             ..self.identity.clone()
         };
         identity.has_rotated(secrets.current(), &secrets.before());

@@ -11,21 +11,24 @@ mod ipc;
 mod limit;
 pub(crate) mod lobby;
 pub(crate) mod rpc;
+mod tls;
 
 use std::io;
 use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use vineyard_env::{Listener, LocalListener, Stream};
-use vineyard_wire::Status;
 use vineyard_wire::opening::{OPENING_BYTES, Opening};
+use vineyard_wire::{Code, Status};
 
 use self::http::Http;
 use self::ipc::IpcSession;
 use self::limit::{ConnectionLimit, Displaced, Silent};
 use self::rpc::RpcSession;
+use self::tls::Begun;
 use crate::context::{Counted, NodeContext, audit};
 use crate::peer;
+use crate::peer::encryption::CLIENT_PLAIN_REFUSED;
 use crate::session::writer;
 
 /// Accepts clients of this machine until the node stops.
@@ -209,11 +212,16 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, protocols: Rc<Protocols>
         tracing::debug!(%caller, "a connection closed before its first bytes");
         return;
     }
-    match (Opening::of(&first), &protocols.http) {
+    let begun = Begun::plain(stream, first);
+    let Some(begun) = decrypted(&node, begun, &mut displaced).await else {
+        return;
+    };
+    match (Opening::of(&begun.first), &protocols.http) {
         (Opening::Node, _) => {
-            let served = peer::serve::serve(node.clone(), stream, unregistered, async move {
-                displaced.told().await;
-            });
+            let refused = begun.refused_of_nodes(&node.encryption);
+            let displaced = async move { displaced.told().await };
+            let stream = begun.stream;
+            let served = peer::serve::serve(node.clone(), stream, refused, unregistered, displaced);
             tokio::select! {
                 biased;
                 () = node.stopping.begun() => {}
@@ -226,6 +234,11 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, protocols: Rc<Protocols>
         }
         (Opening::Client, _) if node.config.rpc => {
             drop(unregistered);
+            if begun.is_refused_of_clients(&node.encryption) {
+                let status = Status::new(Code::ConnectionFailed, CLIENT_PLAIN_REFUSED);
+                return refuse(&node, begun.stream, status);
+            }
+            let Begun { stream, first, .. } = begun;
             match protocols.limits.acquire() {
                 Ok((counted, unregistered)) => {
                     RpcSession::start(stream, first.to_vec(), counted, unregistered);
@@ -234,7 +247,7 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, protocols: Rc<Protocols>
             }
         }
         (Opening::Http, Some(http)) => {
-            if let Err(error) = http.take(stream, first, unregistered) {
+            if let Err(error) = http.take(begun.stream, begun.first, unregistered) {
                 tracing::debug!(%caller, %error, "an HTTP connection was not served");
             }
         }
@@ -242,4 +255,27 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, protocols: Rc<Protocols>
             tracing::debug!(%caller, "closed a connection that speaks no protocol of this port");
         }
     }
+}
+
+/// The connection within TLS, if it begins with that; `None` if it was closed.
+async fn decrypted(node: &NodeContext, begun: Begun, displaced: &mut Displaced) -> Option<Begun> {
+    if !begun.is_tls(&node.encryption) {
+        return Some(begun);
+    }
+    let caller = begun.stream.peer_address();
+    let deadline = node.config.limits.register_deadline;
+    let decrypted = tokio::select! {
+        biased;
+        () = displaced.told() => return None,
+        decrypted = tokio::time::timeout(deadline, begun.decrypt(&node.encryption)) => decrypted,
+    };
+    match decrypted {
+        Ok(Ok(decrypted)) => return Some(decrypted),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            audit::refused_tls(&caller, &error);
+        }
+        Ok(Err(error)) => tracing::debug!(%caller, %error, "TLS was not opened"),
+        Err(_) => tracing::debug!(%caller, "TLS was not opened in time"),
+    }
+    None
 }

@@ -23,3 +23,4 @@ pub use boot::node::{Error, Node};
 pub use boot::run::run;
 pub use boot::token::{ParseTokenError, Token};
 pub use config::Config;
+pub use peer::encryption::authority::Authority;

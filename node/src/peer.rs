@@ -3,6 +3,7 @@
 
 pub(crate) mod describe;
 pub(crate) mod dial;
+pub(crate) mod encryption;
 pub(crate) mod fetch;
 pub(crate) mod frames;
 pub(crate) mod fresh;

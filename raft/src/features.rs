@@ -28,8 +28,10 @@ pub const RELAY: u8 = 3;
 pub const MEMBERS: u8 = 4;
 /// `Configure`, and a bound of the metadata that every replica keeps.
 pub const SETTINGS: u8 = 5;
+/// Connections between nodes are encrypted. No command needs it.
+pub const TLS: u8 = 6;
 /// What this build understands.
-pub const LATEST: u8 = SETTINGS;
+pub const LATEST: u8 = TLS;
 
 const PREFIX: &str = "vineyard.feature-level/";
 

@@ -19,4 +19,10 @@ pub trait Dial: Send + Sync {
         node: NodeId,
         endpoint: String,
     ) -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
+
+    /// Whether a stream that was dialled earlier may be used for another question.
+    fn may_keep(&self, stream: &dyn Stream) -> bool {
+        let _any = stream;
+        true
+    }
 }

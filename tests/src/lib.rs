@@ -8,6 +8,7 @@
 )]
 
 pub mod binaries;
+pub mod capture;
 pub mod cluster;
 pub mod http;
 pub mod node;

@@ -11,6 +11,7 @@ mod client;
 mod cuts;
 mod data_dir;
 mod descriptors;
+mod encryption;
 mod examples;
 mod exit_codes;
 mod failing_disk;

@@ -13,6 +13,9 @@ const METHODS: [&[u8; 4]; 9] = [
     b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC", b"TRAC", b"CONN",
 ];
 
+/// How a record of TLS begins that has the first message of a client: its type, and the major version.
+const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
+
 /// A protocol of the node's TCP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
@@ -22,6 +25,8 @@ pub enum Opening {
     Client,
     /// HTTP/1.
     Http,
+    /// TLS, within which the first bytes say the protocol again.
+    Tls,
     /// None of them.
     Unknown,
 }
@@ -36,6 +41,8 @@ impl Opening {
             Self::Client
         } else if METHODS.iter().any(|known| known.as_slice() == method) {
             Self::Http
+        } else if first.starts_with(&TLS_HANDSHAKE) {
+            Self::Tls
         } else {
             Self::Unknown
         }
@@ -60,7 +67,8 @@ mod tests {
             assert_eq!(Opening::of(line), Opening::Http);
         }
         let tls = [0x16, 3, 1, 2, 0, 1, 0, 1];
-        for other in [tls, *b"get / ht", *b"*1\r\n$4\r\n", [0xff; 8], *b"PRI * HT"] {
+        assert_eq!(Opening::of(&tls), Opening::Tls);
+        for other in [*b"get / ht", *b"*1\r\n$4\r\n", [0xff; 8], *b"PRI * HT"] {
             assert_eq!(Opening::of(&other), Opening::Unknown);
         }
     }

@@ -34,6 +34,11 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
     /// The other side, for messages to people.
     fn peer_address(&self) -> String;
 
+    /// A secret that the two ends of an encrypted stream share and nobody else knows; `None` if the stream is plain.
+    fn channel(&self) -> Option<[u8; 32]> {
+        None
+    }
+
     /// Takes the stream off this thread's reactor so that another thread may `attach` it.
     fn detach(self: Box<Self>) -> io::Result<Box<dyn Detached>>;
 }

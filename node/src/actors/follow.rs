@@ -5,13 +5,14 @@ use std::rc::Rc;
 
 use vineyard_raft::Update;
 
-use crate::boot::{registration, rotation};
+use crate::boot::{encrypting, registration, rotation};
 use crate::context::NodeContext;
 
 /// Follows the replicated state until the node stops.
 pub(crate) async fn follow(node: Rc<NodeContext>) {
     let mut changes = node.meta.subscribe();
     rotation::heed(&node);
+    encrypting::heed(&node);
     while let Some(update) = changes.next().await {
         let followed = match update {
             Update::Events { events, .. } => {
@@ -28,5 +29,6 @@ pub(crate) async fn follow(node: Rc<NodeContext>) {
         }
         registration::heed_successor(&node);
         rotation::heed(&node);
+        encrypting::heed(&node);
     }
 }

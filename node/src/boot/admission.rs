@@ -13,6 +13,7 @@ use vineyard_raft::features;
 use vineyard_wire::NodeId;
 use vineyard_wire::peer::{Answer, Ask, Join as JoinAsk};
 
+use crate::boot::encrypting;
 use crate::boot::formation::CLOSED;
 use crate::boot::forming;
 use crate::boot::identity::Identity;
@@ -104,7 +105,9 @@ async fn join(
     let deadline = config.stretch(config.limits.metadata_deadline);
     let identity = applicant.identity().await;
     let (credentials, pace) = (identity.credentials(env), Arc::new(config.pace()));
-    let dialer = Dialer::new(env, credentials, pace, config.limits.metadata_deadline);
+    let encryption = encrypting::told(config, &credentials, false);
+    let connect = config.limits.metadata_deadline;
+    let dialer = Dialer::new(env, credentials, encryption, pace, connect);
     let ask = JoinAsk {
         key: identity.key,
         endpoint: endpoint.to_owned(),

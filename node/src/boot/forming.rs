@@ -11,6 +11,7 @@ use vineyard_wire::peer::{Answer, Ask, Candidate, Join as JoinAsk};
 use vineyard_wire::{Code, NodeId};
 
 use crate::boot::admission::{ask_at, copied, why_unreachable};
+use crate::boot::encrypting;
 use crate::boot::formation::{Address, Formation, Seen, Step};
 use crate::boot::node::Error;
 use crate::config::{Config, Join};
@@ -42,12 +43,10 @@ pub(crate) async fn form(
         .formation()
         .expect("a node that was told how many to expect forms a cluster");
     let identity = applicant.identity().await;
-    let dialer = Dialer::new(
-        env,
-        identity.credentials(env),
-        Arc::new(config.pace()),
-        config.limits.connect_deadline,
-    );
+    let (credentials, pace) = (identity.credentials(env), Arc::new(config.pace()));
+    let encryption = encrypting::told(config, &credentials, false);
+    let connect = config.limits.connect_deadline;
+    let dialer = Dialer::new(env, credentials, encryption, pace, connect);
     let ask = JoinAsk {
         key: identity.key,
         endpoint: formation.borrow().fresh().candidate.endpoint,
@@ -226,12 +225,11 @@ mod tests {
         let env = system::env(folder.path()).unwrap();
         let mut identity = Identity::join(&env, &Token::draw(env.random.as_ref()));
         identity.key = 1;
-        let dialer = Dialer::new(
-            &env,
-            identity.credentials(&env),
-            Arc::default(),
-            std::time::Duration::from_secs(1),
-        );
+        let credentials = identity.credentials(&env);
+        let config = Config::new(folder.path(), "/unused");
+        let encryption = encrypting::told(&config, &credentials, false);
+        let within = std::time::Duration::from_secs(1);
+        let dialer = Dialer::new(&env, credentials, encryption, Arc::default(), within);
         let applicant = Applicant::new(&env, identity, "n1:1", Some(3));
         let formation = applicant.formation().unwrap();
         let candidate = |key: u128| Candidate {

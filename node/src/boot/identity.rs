@@ -56,6 +56,9 @@ pub(crate) struct Identity {
     /// Hashes of the secrets that rotations of the token have replaced: a token with one of them is an old one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) replaced: Vec<String>,
+    /// Every member of the cluster knew TLS once: nodes that call in plain are refused since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) encrypts: bool,
     /// Why the cluster has refused a life of this node. The next life would have an id that is new to the cluster, but
     /// this disk lacks what the node's other process acknowledged, so it must not start either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,6 +102,7 @@ impl Identity {
             lives: Vec::new(),
             agreed: Vec::new(),
             replaced: Vec::new(),
+            encrypts: false,
             refused: None,
             removed: false,
         }
@@ -118,6 +122,7 @@ impl Identity {
             lives: Vec::new(),
             agreed: Vec::new(),
             replaced: Vec::new(),
+            encrypts: false,
             refused: None,
             removed: false,
         }

@@ -22,6 +22,7 @@ use crate::actors::local::LocalHandle;
 use crate::actors::migrator::Migrator;
 use crate::actors::{discards, follow, history, liveness, places};
 use crate::boot::admission;
+use crate::boot::encrypting;
 use crate::boot::identity::{BOOTS_MAX, Identity};
 use crate::boot::listen::{advertised, bind_local, bind_network};
 use crate::boot::registration::{self, Boot};
@@ -34,6 +35,7 @@ use crate::local::Local;
 use crate::local::catalog::Catalog;
 use crate::peer::dial::{Dialer, RaftDialer};
 use crate::peer::fresh::Applicant;
+use crate::peer::handshake::Credentials;
 use crate::peer::members::Members;
 use crate::session::logins::Logins;
 use crate::session::tcp_access::TcpAccess;
@@ -111,8 +113,16 @@ impl Node {
             Some(_) => identity,
             None => {
                 let waits_for = WaitsFor::default();
+                let encryption = encrypting::told(&config, &identity.credentials(&env), false);
                 let applicant = Rc::new(Applicant::new(&env, identity, &endpoint, config.expect));
-                let lobby = Lobby::new(&config, &env, &endpoint, &waits_for, &applicant);
+                let lobby = Lobby::new(
+                    &config,
+                    &env,
+                    &endpoint,
+                    &waits_for,
+                    &applicant,
+                    &encryption,
+                );
                 tokio::select! {
                     biased;
                     admitted = admission::admit(&config, &env, &applicant, &endpoint, &waits_for) => admitted?,
@@ -362,17 +372,22 @@ async fn assemble(
         config.limits.stream_threshold_percent,
     );
     let own_holder = local.own_holder();
-    let credentials = identity.credentials(&env);
-    if let Some(given) = identity.other_token(config.join.as_ref()) {
-        credentials.secrets.give(given.secret);
-    }
+    let credentials = credentials(&config, &env, &identity);
+    let encryption = encrypting::told(&config, &credentials, identity.encrypts);
     let (pace, connect) = (Arc::new(config.pace()), config.limits.connect_deadline);
-    let dialer = Dialer::new(&env, credentials.clone(), pace.clone(), connect);
+    let dialer = Dialer::new(
+        &env,
+        credentials.clone(),
+        encryption.clone(),
+        pace.clone(),
+        connect,
+    );
     let member = identity.member(node, &endpoint, &credentials);
     let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));
-    let dial = Arc::new(RaftDialer::new(dialer.clone(), boot.clone()));
-    let meta = Meta::start(&env, raft_options(&config, &pace), member, dial).await?;
+    let dial = RaftDialer::new(dialer.clone(), boot.clone());
+    let meta = Meta::start(&env, raft_options(&config, &pace), member, Arc::new(dial)).await?;
     boot.judge_by(meta.reader());
+    encryption.judge_by(meta.reader());
     let limits = &config.limits;
     Ok(Rc::new(NodeContext {
         instance,
@@ -410,7 +425,17 @@ async fn assemble(
         env,
         identity,
         credentials,
+        encryption,
     }))
+}
+
+/// What this node proves to others, with a token that it was given meanwhile.
+fn credentials(config: &Config, env: &Env, identity: &Identity) -> Credentials {
+    let credentials = identity.credentials(env);
+    if let Some(given) = identity.other_token(config.join.as_ref()) {
+        credentials.secrets.give(given.secret);
+    }
+    credentials
 }
 
 fn share(store: &Store) -> io::Result<SharedArena> {

@@ -30,7 +30,8 @@ pub(crate) fn heed(node: &Rc<NodeContext>) {
     }
 }
 
-async fn save_while_it_runs(node: Rc<NodeContext>) {
+/// Saves this node's identity as it is, at once or when the disk has room again.
+pub(crate) async fn save_while_it_runs(node: Rc<NodeContext>) {
     tokio::select! {
         biased;
         () = node.stopping.begun() => {}
@@ -40,12 +41,12 @@ async fn save_while_it_runs(node: Rc<NodeContext>) {
     }
 }
 
-/// Returns once the disk has the secret of now.
+/// Returns once the disk has it.
 async fn save(node: &NodeContext) {
     let mut is_said = false;
     while let Err(error) = node.identity_now().save(node.env.disk.as_ref()).await {
         if !std::mem::replace(&mut is_said, true) {
-            tracing::error!(%error, "could not save the token that was rotated; trying again");
+            tracing::error!(%error, "could not save the identity of this node; trying again");
         }
         tokio::time::sleep(node.config.limits.save_retry).await;
     }

@@ -23,6 +23,13 @@ pub(crate) const REPLACED: &str = "the caller's token was replaced by `vineyardc
 pub(crate) const OTHER_REPLACED: &str = "the node that answered has a token that was replaced by `vineyardctl token \
                                          rotate`, and its time has ended: start it with --join and with the new one in \
                                          --token-file";
+/// As `REPLACED`, on the side of the caller.
+pub(crate) const REPLACED_HERE: &str = "this node's token was replaced by `vineyardctl token rotate`, and its time has \
+                                        ended: start it with --join and with the new one in --token-file";
+/// As `REPLACED_HERE`, on the side that was called.
+pub(crate) const REPLACED_AT_LISTENER: &str = "the caller has a newer token than this node, whose own was replaced by \
+                                               `vineyardctl token rotate`: start this node with --join and with the \
+                                               new one in --token-file";
 
 /// Bytes of a nonce that are random; the others are the mark.
 const RANDOM_BYTES: usize = PROOF_BYTES - MARK_BYTES;
@@ -70,6 +77,10 @@ impl Secrets {
         }
     }
 
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -115,11 +126,16 @@ impl Secrets {
         all.collect()
     }
 
+    /// The one whose time has ended, if there is one.
+    pub(crate) fn replaced(&self) -> Vec<Secret> {
+        let is_over = self.older_until_unix_ms().is_none();
+        let older = self.lock().older.filter(|_| is_over);
+        older.map(|(older, _)| older).into_iter().collect()
+    }
+
     /// Whether `is_it` is true of the secret whose time has ended.
     pub(crate) fn is_of_replaced(&self, is_it: impl Fn(&Secret) -> bool) -> bool {
-        let is_over = self.older_until_unix_ms().is_none();
-        let older = self.lock().older;
-        is_over && older.is_some_and(|(older, _)| is_it(&older))
+        self.replaced().iter().any(is_it)
     }
 
     /// The secret by which to answer a caller with this nonce.

@@ -52,6 +52,8 @@ pub struct Flags {
     pub compression: Option<bool>,
     pub rpc: Option<bool>,
     pub rpc_open_to_anyone: Option<bool>,
+    pub insecure: Option<bool>,
+    pub require_tls: Option<bool>,
     pub http: Option<bool>,
     pub http_hosts: Option<Vec<String>>,
     pub htpasswd: Option<PathBuf>,
@@ -242,6 +244,8 @@ impl Flags {
             Ours::RpcOpenToAnyone => {
                 self.rpc_open_to_anyone = Some(on()?);
             }
+            Ours::Insecure => self.insecure = Some(on()?),
+            Ours::RequireTls => self.require_tls = Some(on()?),
             Ours::Http => self.http = Some(on_or_off(value).map_err(bad)?),
             Ours::HttpHost => {
                 let names = value.split(',').filter(|name| !name.is_empty());

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Join, Listen, REPLACE_AFTER_DEFAULT, TRANSIENT_QUOTA_BYTES_DEFAULT};
+use crate::config::{
+    Config, Join, Listen, REPLACE_AFTER_DEFAULT, TRANSIENT_QUOTA_BYTES_DEFAULT, Tls,
+};
 
 const FILE: &str = "node.json";
 const VERSION: u32 = 1;
@@ -55,6 +57,10 @@ pub struct Remembered {
     pub transient_quota_bytes: Option<u64>,
     #[serde(default)]
     pub rpc_open_to_anyone: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_tls: bool,
     #[serde(default = "on")]
     pub http: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -131,6 +137,8 @@ impl Remembered {
             transient_quota_bytes: Some(config.transient_quota_bytes)
                 .filter(|told| *told != TRANSIENT_QUOTA_BYTES_DEFAULT),
             rpc_open_to_anyone: config.rpc_open_to_anyone,
+            insecure: config.tls == Tls::Never,
+            require_tls: config.tls == Tls::Always,
             http: config.http,
             http_hosts: config.http_hosts.clone(),
             htpasswd: config

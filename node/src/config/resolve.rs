@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::config::flags::{Flags, NOT_A_SWITCH, advertise, endpoints, mode, switch};
 use crate::config::memory::Memory;
 use crate::config::size::{self, SizeError};
-use crate::config::{Config, Join, Listen, Machine, PORT_DEFAULT, Remembered};
+use crate::config::{Config, Join, Listen, Machine, PORT_DEFAULT, Remembered, tls};
 
 /// Settings that contradict each other or are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,8 @@ pub enum ConfigError {
     ExpectWithoutJoin,
     #[error("--token and --token-file: give one of them")]
     TwoTokens,
+    #[error("--insecure and --require-tls: give one of them")]
+    InsecureAndTls,
     #[error("--found and --join: a node founds a cluster or becomes part of one")]
     FoundAndJoin,
     #[error(
@@ -195,6 +197,7 @@ pub fn config(
     let replace_after = flags.replace_after.or(known.map(Duration::from_millis));
     config.replace_after = replace_after.unwrap_or(config.replace_after);
     bounds::set(&mut config, flags, remembered);
+    config.tls = tls::of(flags, remembered)?;
     config.http = flags
         .http
         .or(remembered.map(|r| r.http))

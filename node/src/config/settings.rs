@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::load::{LOG_DEFAULT, LoadError, complete};
 use super::remembered::{self, Remembered};
-use super::{Config, Flags, Listen, LogFormat, Machine, resolve, size};
+use super::{Config, Flags, Listen, LogFormat, Machine, Tls, resolve, size};
 
 /// From the nearest to the farthest: the first that says something counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -138,7 +138,7 @@ fn path(path: Option<&PathBuf>) -> String {
         .unwrap_or_default()
 }
 
-static ROWS: [Row; 26] = [
+static ROWS: [Row; 28] = [
     row(
         "socket",
         |f| f.socket.is_some(),
@@ -284,6 +284,18 @@ static ROWS: [Row; 26] = [
         |f| f.rpc_open_to_anyone.is_some(),
         always,
         |k| k.config.rpc_open_to_anyone.to_string(),
+    ),
+    row(
+        "insecure",
+        |f| f.insecure.is_some(),
+        always,
+        |k| (k.config.tls == Tls::Never).to_string(),
+    ),
+    row(
+        "require-tls",
+        |f| f.require_tls.is_some(),
+        always,
+        |k| (k.config.tls == Tls::Always).to_string(),
     ),
     row(
         "http",

@@ -40,6 +40,11 @@ pub(crate) fn refused_node(caller: &str, reason: &dyn Display) {
     tracing::warn!(source = machine(caller), caller, %reason, "refused a node");
 }
 
+/// A caller and this node do not trust each other's certificates; a node called, or a client.
+pub(crate) fn refused_tls(caller: &str, reason: &dyn Display) {
+    tracing::warn!(source = machine(caller), caller, %reason, "refused an encrypted connection");
+}
+
 /// A node with the right token was not admitted.
 pub(crate) fn refused_join(caller: &str, endpoint: &str, reason: &dyn Display) {
     tracing::warn!(source = machine(caller), caller, endpoint, %reason, "refused a join");

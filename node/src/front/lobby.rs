@@ -16,8 +16,10 @@ use vineyard_wire::opening::{OPENING_BYTES, Opening};
 use vineyard_wire::{Code, Status};
 
 use super::http::Http;
+use super::tls::Begun;
 use crate::config::{Config, Limits};
 use crate::context::audit;
+use crate::peer::encryption::Encryption;
 use crate::peer::fresh::Applicant;
 use crate::session::frame_reader::FrameReader;
 use crate::session::writer;
@@ -52,6 +54,7 @@ struct Desk {
     limits: Limits,
     waits_for: WaitsFor,
     applicant: Rc<Applicant>,
+    encryption: Encryption,
     /// `None` if the node serves no HTTP.
     http: Option<Http>,
 }
@@ -64,11 +67,13 @@ impl Lobby {
         endpoint: &str,
         waits_for: &WaitsFor,
         applicant: &Rc<Applicant>,
+        encryption: &Encryption,
     ) -> Self {
         Self(Rc::new(Desk {
             limits: config.limits.clone(),
             waits_for: waits_for.clone(),
             applicant: applicant.clone(),
+            encryption: encryption.clone(),
             http: Http::of_applicant(config, env, endpoint, waits_for),
         }))
     }
@@ -148,11 +153,23 @@ impl Caller {
         };
         let mut first = [0; OPENING_BYTES];
         stream.read_exact(&mut first).await?;
-        match (Opening::of(&first), &desk.http) {
+        let caller = stream.peer_address();
+        let mut begun = Begun::plain(stream, first);
+        if begun.is_tls(&desk.encryption) {
+            begun = match begun.decrypt(&desk.encryption).await {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    audit::refused_tls(&caller, &error);
+                    return Err(error);
+                }
+                decrypted => decrypted?,
+            };
+        }
+        match (Opening::of(&begun.first), &desk.http) {
             (Opening::Node, _) => {
-                let caller = stream.peer_address();
                 let within = desk.limits.connect_deadline;
-                let served = desk.applicant.serve(stream.as_mut(), within).await;
+                let refused = begun.refused_of_nodes(&desk.encryption);
+                let stream = begun.stream.as_mut();
+                let served = desk.applicant.serve(stream, refused, within).await;
                 if let Err(error) = &served
                     && error.kind() == io::ErrorKind::PermissionDenied
                 {
@@ -161,10 +178,10 @@ impl Caller {
                 served
             }
             (Opening::Client, _) => {
-                let reader = FrameReader::new(first.to_vec());
-                refuse(&mut *stream, reader, desk).await
+                let reader = FrameReader::new(begun.first.to_vec());
+                refuse(begun.stream.as_mut(), reader, desk).await
             }
-            (Opening::Http, Some(http)) => http.take(stream, first, ()),
+            (Opening::Http, Some(http)) => http.take(begun.stream, begun.first, ()),
             _ => Ok(()),
         }
     }
@@ -197,6 +214,7 @@ mod tests {
     use vineyard_wire::Request;
 
     use super::*;
+    use crate::boot::encrypting;
     use crate::boot::identity::Identity;
     use crate::boot::token::Token;
     use crate::system;
@@ -215,9 +233,17 @@ mod tests {
             let mut local = env.local.listen(&socket, 0o600).await.unwrap();
             let endpoint = network.address();
             let identity = Identity::join(&env, &Token::draw(env.random.as_ref()));
+            let encryption = encrypting::told(&config, &identity.credentials(&env), false);
             let applicant = Rc::new(Applicant::new(&env, identity, &endpoint, None));
             let waits_for = WaitsFor::default();
-            let lobby = Lobby::new(&config, &env, &endpoint, &waits_for, &applicant);
+            let lobby = Lobby::new(
+                &config,
+                &env,
+                &endpoint,
+                &waits_for,
+                &applicant,
+                &encryption,
+            );
             let calls = async {
                 let mut idle = Vec::new();
                 for _ in 0..5 {

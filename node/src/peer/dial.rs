@@ -9,9 +9,11 @@ use vineyard_raft::Pace;
 use vineyard_wire::NodeId;
 use vineyard_wire::peer::{Answer, Ask, Purpose};
 
+use super::encryption::{self, Encryption, Opened, PLAIN_REFUSED, Side};
 use super::handshake::{self, Credentials};
 use super::{frames, introduction};
 use crate::boot::registration::Boot;
+use crate::boot::secrets::Secret;
 
 /// Dials on behalf of one node. May be used from any of its threads.
 #[derive(Clone)]
@@ -19,6 +21,7 @@ pub(crate) struct Dialer {
     network: Arc<dyn Network>,
     random: Arc<dyn Random>,
     credentials: Credentials,
+    encryption: Encryption,
     pace: Arc<Pace>,
     connect_deadline: Duration,
 }
@@ -28,6 +31,7 @@ impl Dialer {
     pub(crate) fn new(
         env: &Env,
         credentials: Credentials,
+        encryption: Encryption,
         pace: Arc<Pace>,
         connect_deadline: Duration,
     ) -> Self {
@@ -36,6 +40,7 @@ impl Dialer {
             network,
             random,
             credentials,
+            encryption,
             pace,
             connect_deadline,
         }
@@ -55,10 +60,8 @@ impl Dialer {
         let open = async {
             let mut refused = None;
             for secret in self.credentials.secrets.to_call_with() {
-                let mut stream = self.network.connect(endpoint).await?;
-                let (mine, random) = (&self.credentials, self.random.as_ref());
-                match handshake::dial(stream.as_mut(), mine, &secret, purpose, random).await {
-                    Ok(node) => return Ok((stream, node)),
+                match self.open(endpoint, &secret, purpose).await {
+                    Ok(opened) => return Ok(opened),
                     Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                         // What was said to the node's own secret says most.
                         refused.get_or_insert(error);
@@ -73,6 +76,57 @@ impl Dialer {
             Ok(opened) => opened,
             Err(_) => Err(late(endpoint, deadline)),
         }
+    }
+
+    /// Connects and shakes hands, in TLS where it must be, or may be and the other side knows it.
+    async fn open(
+        &self,
+        endpoint: &str,
+        secret: &Secret,
+        purpose: Purpose,
+    ) -> io::Result<(Box<dyn Stream>, NodeId)> {
+        let stream = self.network.connect(endpoint).await?;
+        let opened = self.encryption.of_call(&stream.peer_address());
+        if opened == Opened::Plain {
+            let shaken = self.shake(stream, secret, purpose).await;
+            let is_refused = |error: &io::Error| error.to_string() == PLAIN_REFUSED;
+            return match shaken {
+                Err(error) if is_refused(&error) && self.encryption.is_known() => {
+                    let stream = self.network.connect(endpoint).await?;
+                    let link = self.encryption.connect(stream).await?;
+                    self.shake(Box::new(link), secret, purpose).await
+                }
+                shaken => shaken,
+            };
+        }
+        match self.encryption.connect(stream).await {
+            Ok(link) => self.shake(Box::new(link), secret, purpose).await,
+            Err(error) if !encryption::is_unknown_there(&error) => Err(error),
+            Err(_) if opened == Opened::Offered => {
+                tracing::debug!(endpoint, "the other side knows no TLS: calling in plain");
+                let stream = self.network.connect(endpoint).await?;
+                self.shake(stream, secret, purpose).await
+            }
+            Err(error) => {
+                let reason = format!(
+                    "it closed the connection at the beginning of TLS ({error}): it is of a build that knows none, or no \
+                     node"
+                );
+                Err(io::Error::new(error.kind(), reason))
+            }
+        }
+    }
+
+    async fn shake(
+        &self,
+        mut stream: Box<dyn Stream>,
+        secret: &Secret,
+        purpose: Purpose,
+    ) -> io::Result<(Box<dyn Stream>, NodeId)> {
+        let (mine, random) = (&self.credentials, self.random.as_ref());
+        let shaken = handshake::dial(stream.as_mut(), mine, secret, purpose, random).await;
+        let node = shaken.map_err(|error| encryption::explained(error, Side::Dialler))?;
+        Ok((stream, node))
     }
 
     /// Asks one question on a connection of its own. Returns the answer and the id of the node that answered.
@@ -97,6 +151,11 @@ impl RaftDialer {
 }
 
 impl vineyard_raft::Dial for RaftDialer {
+    fn may_keep(&self, stream: &dyn Stream) -> bool {
+        let encryption = &self.dialer.encryption;
+        stream.channel().is_some() || !encryption.refuses_plain(&stream.peer_address())
+    }
+
     fn dial(
         &self,
         node: NodeId,

@@ -19,7 +19,8 @@ where
 {
     stream
         .write_all(&frame::with_header(&peer::encode(message)))
-        .await
+        .await?;
+    stream.flush().await
 }
 
 /// The next message of at most `bytes_max` bytes; `UnexpectedEof` at the end of the stream.

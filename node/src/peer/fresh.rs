@@ -12,6 +12,7 @@ use vineyard_env::{Env, Fault, Stream};
 use vineyard_wire::peer::{Answer, Ask, Candidate, Purpose};
 use vineyard_wire::{Code, NodeId, Status};
 
+use super::encryption::{self, Side};
 use super::{frames, handshake};
 use crate::boot::formation::Formation;
 use crate::boot::identity::Identity;
@@ -88,19 +89,27 @@ impl Applicant {
         Ok(())
     }
 
-    /// Serves a connection whose `MAGIC` has been read. `within` is the time for the handshake, and between questions.
-    pub(crate) async fn serve(&self, stream: &mut dyn Stream, within: Duration) -> io::Result<()> {
+    /// Serves a connection whose `MAGIC` has been read. A caller that is `refused` is told
+    /// so. `within` is the time for the handshake, and between questions.
+    pub(crate) async fn serve(
+        &self,
+        stream: &mut dyn Stream,
+        refused: Option<&'static str>,
+        within: Duration,
+    ) -> io::Result<()> {
         let Some(formation) = self.formation() else {
             return Ok(());
         };
         let credentials = self.identity().await.credentials(&self.env);
         let (random, faults) = (self.env.random.as_ref(), self.env.faults.as_ref());
-        let serves = |purpose| match purpose {
-            Purpose::Node => Ok(()),
+        let serves = |purpose| match (purpose, refused) {
+            (_, Some(reason)) => Err(reason),
+            (Purpose::Node, None) => Ok(()),
             _ => Err("this node waits for its cluster to form"),
         };
         let shaken = handshake::accept(stream, &credentials, NOBODY, random, faults, serves);
-        let hello = tokio::time::timeout(within, shaken).await??;
+        let shaken = tokio::time::timeout(within, shaken).await?;
+        let hello = shaken.map_err(|error| encryption::explained(error, Side::Listener))?;
         if hello.from.is_some() {
             // A member looks for another one here. It tries again later.
             return Ok(());

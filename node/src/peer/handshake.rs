@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 use std::io;
 
+use tokio::io::AsyncWriteExt;
 use vineyard_env::{Fault, Faults, Random, Stream};
 use vineyard_raft::Epoch;
 use vineyard_wire::NodeId;
@@ -20,6 +21,9 @@ const HANDSHAKE_BYTES_MAX: usize = 1 << 10;
 /// The refusal of a node that has another secret. It may not have heard of a rotation of the token yet.
 pub(crate) const UNKNOWN_SECRET: &str =
     "the secret here is not the one of the cluster that answered";
+
+/// The refusal of a caller that has another secret.
+pub(crate) const WRONG_SECRET: &str = "wrong secret for this cluster";
 
 /// What both sides must agree on.
 #[derive(Clone)]
@@ -37,21 +41,27 @@ enum Side {
     Listener,
 }
 
+/// What a proof is for: one connection. `channel` is that of an encrypted one, so that a proof is worth nothing to who
+/// decrypts in the middle.
+struct Proven<'a> {
+    hello: &'a Hello,
+    listener_nonce: &'a [u8; PROOF_BYTES],
+    channel: Option<[u8; 32]>,
+}
+
 /// A keyed hash over the nonces of this connection, this side and the secret.
-fn proof(
-    secret: &Secret,
-    side: Side,
-    hello: &Hello,
-    listener_nonce: &[u8; PROOF_BYTES],
-) -> blake3::Hash {
+fn proof(secret: &Secret, side: Side, of: &Proven<'_>) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new_keyed(secret);
     hasher.update(match side {
         Side::Dialler => b"vineyard peer dialler ",
         Side::Listener => b"vineyard peer listener",
     });
-    hasher.update(&hello.nonce);
-    hasher.update(listener_nonce);
-    hasher.update(&peer::encode(hello));
+    hasher.update(&of.hello.nonce);
+    hasher.update(of.listener_nonce);
+    hasher.update(&peer::encode(of.hello));
+    if let Some(channel) = &of.channel {
+        hasher.update(channel);
+    }
     hasher.finalize()
 }
 
@@ -75,20 +85,26 @@ pub(crate) async fn dial(
     };
     let mut opening = MAGIC.to_vec();
     opening.extend(vineyard_wire::frame::with_header(&peer::encode(&hello)));
-    tokio::io::AsyncWriteExt::write_all(stream, &opening).await?;
+    stream.write_all(&opening).await?;
+    stream.flush().await?;
     let (theirs, proven) = match frames::read(stream, HANDSHAKE_BYTES_MAX).await? {
         Challenge::Proceed { nonce, proof } => (nonce, proof),
         Challenge::Refused(reason) => return Err(denied(reason)),
     };
+    let of = Proven {
+        hello: &hello,
+        listener_nonce: &theirs,
+        channel: stream.channel(),
+    };
     // A node that has not heard of a rotation yet proves by the secret of before.
-    let is_theirs = |secret: &Secret| proof(secret, Side::Listener, &hello, &theirs) == proven;
+    let is_theirs = |secret: &Secret| proof(secret, Side::Listener, &of) == proven;
     let Some(secret) = mine.secrets.valid().into_iter().find(is_theirs) else {
         return Err(denied(match mine.secrets.is_of_replaced(is_theirs) {
             true => secrets::OTHER_REPLACED,
             false => UNKNOWN_SECRET,
         }));
     };
-    let proof = *proof(&secret, Side::Dialler, &hello, &theirs).as_bytes();
+    let proof = *proof(&secret, Side::Dialler, &of).as_bytes();
     frames::write(stream, &Response { proof }).await?;
     match frames::read(stream, HANDSHAKE_BYTES_MAX).await? {
         Welcome::Welcome { node, .. } => Ok(node),
@@ -128,7 +144,12 @@ pub(crate) async fn accept(
     let secret = mine.secrets.of_caller(&hello.nonce).map_err(denied)?;
     let mut nonce = [0; PROOF_BYTES];
     random.fill(&mut nonce);
-    let proven = *proof(&secret, Side::Listener, &hello, &nonce).as_bytes();
+    let of = Proven {
+        hello: &hello,
+        listener_nonce: &nonce,
+        channel: stream.channel(),
+    };
+    let proven = *proof(&secret, Side::Listener, &of).as_bytes();
     let challenge = Challenge::Proceed {
         nonce,
         proof: proven,
@@ -141,9 +162,9 @@ pub(crate) async fn accept(
         ),
         _ => error,
     })?;
-    let knows_secret = proof(&secret, Side::Dialler, &hello, &nonce) == response.proof;
+    let knows_secret = proof(&secret, Side::Dialler, &of) == response.proof;
     if !knows_secret && !faults.has(Fault::AdmitsAnySecret) {
-        let reason = "wrong secret for this cluster".to_owned();
+        let reason = WRONG_SECRET.to_owned();
         frames::write(stream, &Welcome::Refused(reason.clone())).await?;
         return Err(denied(reason));
     }
@@ -182,7 +203,7 @@ fn admissible(mine: &Credentials, epoch: u64, hello: &Hello) -> Result<(), Strin
 const REMEDY: &str = "To use the node that was left behind, stop it and start it with an empty --data-dir and with \
                       --join";
 
-fn denied(reason: impl Into<String>) -> io::Error {
+pub(super) fn denied(reason: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, invalid(reason.into()))
 }
 

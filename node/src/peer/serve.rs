@@ -12,6 +12,7 @@ use vineyard_wire::peer::{Answer, Ask, Join, Purpose, Range};
 use vineyard_wire::{NodeId, Status, Trace};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::encryption::{self, PLAIN_REFUSED, Side};
 use super::fetch::HASH_BYTES;
 use super::{frames, handshake, introduction};
 use crate::boot::registration::Boot;
@@ -21,18 +22,19 @@ use crate::failure;
 use crate::peer::stats;
 use crate::peer::{describe, places, relay};
 
-/// Serves a connection whose `MAGIC` has been read, until the other side leaves. `unregistered` counts the connection
-/// until the handshake is done; until then it is closed when `displaced` returns.
+/// Serves a connection whose `MAGIC` has been read, until the other side leaves, unless it is `refused`.
+/// `unregistered` counts the connection until the handshake is done; until then it is closed when `displaced` returns.
 pub(crate) async fn serve(
     node: Rc<NodeContext>,
     mut stream: Box<dyn Stream>,
+    refused: Option<&'static str>,
     unregistered: Counted,
     displaced: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let me = node.instance.node();
     let credentials = &node.credentials;
     let (random, faults) = (node.env.random.as_ref(), node.env.faults.as_ref());
-    let serves = |purpose| serves(&node.boot, purpose);
+    let serves = |purpose| refused.map_or_else(|| serves(&node.boot, purpose), Err);
     let shake = handshake::accept(stream.as_mut(), credentials, me, random, faults, serves);
     let deadline = node.stretch(node.config.limits.connect_deadline);
     let hello = {
@@ -40,7 +42,9 @@ pub(crate) async fn serve(
         tokio::select! {
             biased;
             () = displaced => return Err(io::Error::other("closed for a newer connection: too many are unregistered")),
-            shaken = tokio::time::timeout(deadline, shake) => shaken.map_err(io::Error::other)??,
+            shaken = tokio::time::timeout(deadline, shake) => shaken
+                .map_err(io::Error::other)?
+                .map_err(|error| encryption::explained(error, Side::Listener))?,
         }
     };
     drop(unregistered);
@@ -88,6 +92,9 @@ async fn converse(
             return Err(io::Error::other(
                 "the cluster was recovered without the caller",
             ));
+        }
+        if stream.channel().is_none() && node.encryption.refuses_plain(&caller) {
+            return Err(io::Error::other(PLAIN_REFUSED));
         }
         let answer = match ask {
             Ask::Read { ranges } => {
@@ -228,7 +235,8 @@ async fn send(stream: &mut dyn Stream, slices: Vec<Slice>) -> io::Result<()> {
             stream.write_all(chunk).await?;
         }
     }
-    stream.write_all(&checksum.digest().to_le_bytes()).await
+    stream.write_all(&checksum.digest().to_le_bytes()).await?;
+    stream.flush().await
 }
 
 #[cfg(test)]

@@ -44,6 +44,10 @@ pub(crate) async fn of_cluster(node: &Rc<NodeContext>) -> ClusterStatus {
         quorum: Some(members.quorum()),
         epoch: Some(node.credentials.epoch.get()),
         settings: Some(settings(&members.state)),
+        traffic: Some(node.encryption.described(&node.endpoint, |id| {
+            let current = members.state.current_instance_of(id);
+            current.map_or_else(|| id.to_string(), |current| current.hostname.clone())
+        })),
     };
     let nodes = instances.iter().zip(told).map(|(instance, told)| {
         let told = told.unwrap_or_default();

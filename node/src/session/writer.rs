@@ -32,7 +32,8 @@ pub(crate) async fn write<S>(stream: &mut S, outcome: &Result<Reply, Status>) ->
 where
     S: AsyncWrite + Unpin + ?Sized,
 {
-    stream.write_all(&encode(outcome)).await
+    stream.write_all(&encode(outcome)).await?;
+    stream.flush().await
 }
 
 #[cfg(test)]

@@ -162,10 +162,12 @@ impl Links {
         }
     }
 
-    /// Drops what was idle for too long.
+    /// Drops what was idle for too long, and what is not to be used any more.
     fn drop_old(&self, kept: &mut Vec<(Instant, Box<dyn Stream>)>) {
         let idle_max = self.stretch(self.idle_max);
-        kept.retain(|(used, _)| used.elapsed() < idle_max);
+        kept.retain(|(used, stream)| {
+            used.elapsed() < idle_max && self.dial.may_keep(stream.as_ref())
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
@@ -175,6 +177,7 @@ impl Links {
 
 async fn exchange(stream: &mut dyn Stream, frame: &[u8]) -> io::Result<Answer> {
     stream.write_all(frame).await?;
+    stream.flush().await?;
     let len = read_length(stream).await?;
     read_body(stream, len).await
 }
@@ -187,7 +190,8 @@ pub(super) fn transfer_time(bytes: usize) -> Duration {
 pub(super) async fn write<T: Serialize>(stream: &mut dyn Stream, message: &T) -> io::Result<()> {
     stream
         .write_all(&frame::with_header(&peer::encode(message)))
-        .await
+        .await?;
+    stream.flush().await
 }
 
 /// The length of the body that follows.

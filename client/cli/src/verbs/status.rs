@@ -142,6 +142,9 @@ fn remarks(asked: InstanceId, status: &ClusterStatus) -> Vec<String> {
     if let Some(settings) = &status.cluster.settings {
         remarks.push(format!("for {}", config::all(settings)));
     }
+    if let Some(traffic) = &status.cluster.traffic {
+        remarks.push(format!("between nodes: {traffic}"));
+    }
     for node in &status.nodes {
         let name = name_of(status, node.instance_id);
         match node.about.cordon {
@@ -331,6 +334,7 @@ pub(crate) mod tests {
                     metadata_bytes: 3 << 20,
                     metadata_quota_bytes: 1 << 30,
                 }),
+                traffic: None,
             },
             nodes: vec![node(0, Some(stats)), node(1, None)],
         }

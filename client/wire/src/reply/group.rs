@@ -23,6 +23,9 @@ pub struct GroupStatus {
     /// Absent for nodes of earlier builds.
     #[serde(flatten)]
     pub settings: Option<ClusterSettings>,
+    /// Whether the nodes encrypt what they send each other, and why not, in words. Absent for nodes of earlier builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<String>,
 }
 
 /// Whether a majority of the voters agrees, as the node that was asked knows it now.

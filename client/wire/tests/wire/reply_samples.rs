@@ -287,6 +287,10 @@ fn cluster_replies() -> Vec<(&'static str, Reply)> {
         ("known", Reply::ClusterStatus(known(cluster_status()))),
         ("cordoned", Reply::ClusterStatus(cordoned(cluster_status()))),
         ("epoch", Reply::ClusterStatus(of_epoch(cluster_status()))),
+        (
+            "traffic",
+            Reply::ClusterStatus(with_traffic(cluster_status())),
+        ),
         ("", Reply::Token(token(None))),
         ("rotated", Reply::Token(token(Some(1_790_000_000_000)))),
     ]
@@ -375,6 +379,7 @@ pub(crate) fn cluster_status() -> ClusterStatus {
             quorum: None,
             epoch: None,
             settings: None,
+            traffic: None,
         },
         nodes: vec![
             node(0, Role::Leader, Liveness::Up, Some(stats())),
@@ -388,6 +393,11 @@ fn token(old_until_unix_ms: Option<u64>) -> JoinToken {
         token: "c1-00ff".into(),
         old_until_unix_ms,
     }
+}
+
+fn with_traffic(mut status: ClusterStatus) -> ClusterStatus {
+    status.cluster.traffic = Some("encrypted".to_owned());
+    status
 }
 
 fn of_epoch(mut status: ClusterStatus) -> ClusterStatus {

@@ -1,6 +1,7 @@
 //! Arbitrary replies, one strategy per type of the table, so that none is forgotten.
 
 use proptest::collection::{btree_map, vec};
+use proptest::option::of as maybe;
 use proptest::prelude::*;
 use vineyard_wire::json::ReplyType;
 use vineyard_wire::reply::{
@@ -193,7 +194,7 @@ fn many_created(created: Vec<Created>) -> Reply {
 }
 
 fn put_done() -> impl Strategy<Value = PutDone> {
-    (proptest::option::of(created()), ids()).prop_map(|(made, blobs)| PutDone {
+    (maybe(created()), ids()).prop_map(|(made, blobs)| PutDone {
         object: made.map(|(id, signature, instance_id)| MadeObject {
             id,
             signature,
@@ -252,12 +253,7 @@ fn instance_info() -> impl Strategy<Value = InstanceInfo> {
 }
 
 fn instance_status() -> impl Strategy<Value = InstanceStatus> {
-    let told = (
-        text(),
-        instance(),
-        any::<[u64; 5]>(),
-        proptest::option::of(pieces()),
-    );
+    let told = (text(), instance(), any::<[u64; 5]>(), maybe(pieces()));
     told.prop_map(|(deployment, instance_id, numbers, pieces)| {
         let [
             memory_usage,
@@ -314,7 +310,7 @@ pub(crate) fn drain_progress() -> impl Strategy<Value = DrainProgress> {
 }
 
 fn given_up() -> impl Strategy<Value = GivenUp> {
-    let applied_index = proptest::option::of(any::<u64>());
+    let applied_index = maybe(any::<u64>());
     (
         any::<u64>(),
         [text(), text()],
@@ -334,7 +330,7 @@ fn given_up() -> impl Strategy<Value = GivenUp> {
 }
 
 fn recovery() -> impl Strategy<Value = Recovery> {
-    let (written_ms, given_up) = (proptest::option::of(any::<u64>()), vec(given_up(), 0..3));
+    let (written_ms, given_up) = (maybe(any::<u64>()), vec(given_up(), 0..3));
     (text(), any::<[u64; 9]>(), written_ms, given_up).prop_map(
         |(cluster, figures, written_ms, given_up)| {
             let [epoch, last_index, agreed_index, quorum_ms, names, ..] = figures;
@@ -374,20 +370,23 @@ fn cluster_status() -> impl Strategy<Value = ClusterStatus> {
             voters_needed,
         },
     );
-    let quorum = proptest::option::of(quorum);
-    let leader = proptest::option::of(instance());
-    let settings = proptest::option::of(settings());
-    let known = (quorum, any::<Option<u64>>(), settings);
+    let quorum = maybe(quorum);
+    let leader = maybe(instance());
+    let told = (maybe(settings()), maybe(text()));
+    let known = (quorum, any::<Option<u64>>(), told);
     let group = (text(), leader, any::<[u64; 3]>(), known).prop_map(
-        |(id, leader, [voters, tolerates, commit_index], (quorum, epoch, settings))| GroupStatus {
-            id,
-            leader,
-            voters,
-            tolerates,
-            commit_index,
-            quorum,
-            epoch,
-            settings,
+        |(id, leader, [voters, tolerates, commit_index], (quorum, epoch, (settings, traffic)))| {
+            GroupStatus {
+                id,
+                leader,
+                voters,
+                tolerates,
+                commit_index,
+                quorum,
+                epoch,
+                settings,
+                traffic,
+            }
         },
     );
     (group, vec(node_status(), 0..4)).prop_map(|(cluster, nodes)| ClusterStatus { cluster, nodes })
@@ -418,8 +417,8 @@ fn listed_events() -> impl Strategy<Value = ListedEvents> {
 }
 
 fn about() -> impl Strategy<Value = NodeAbout> {
-    let text = || proptest::option::of(text());
-    let number = || proptest::option::of(any::<u64>());
+    let text = || maybe(text());
+    let number = || maybe(any::<u64>());
     let cordon = proptest::sample::select(&[None, Some(Cordon::Drains), Some(Cordon::Leaves)]);
     let numbers = (number(), number(), number(), number());
     let transient = any::<[Option<u64>; 2]>();
@@ -457,9 +456,9 @@ fn node_status() -> impl Strategy<Value = NodeStatus> {
         role,
         state,
         (text(), text(), about()),
-        proptest::option::of(stats()),
-        proptest::option::of(pieces()),
-        proptest::option::of(streams()),
+        maybe(stats()),
+        maybe(pieces()),
+        maybe(streams()),
     )
         .prop_map(
             |(instance_id, role, state, (endpoint, ipc_socket, about), stats, pieces, streams)| {

@@ -17,6 +17,7 @@ fn identity() -> Identity {
         lives: vec![5],
         agreed: Vec::new(),
         replaced: Vec::new(),
+        encrypts: false,
         refused: None,
         removed: false,
     }

@@ -87,6 +87,8 @@ impl Flags {
             compression: self.compression.or(file.compression),
             rpc: self.rpc.or(file.rpc),
             rpc_open_to_anyone: self.rpc_open_to_anyone.or(file.rpc_open_to_anyone),
+            insecure: self.insecure.or(file.insecure),
+            require_tls: self.require_tls.or(file.require_tls),
             http: self.http.or(file.http),
             http_hosts: self.http_hosts.or(file.http_hosts),
             htpasswd: self.htpasswd.or(file.htpasswd),

@@ -51,6 +51,8 @@ pub(super) enum Ours {
     Compression,
     Rpc,
     RpcOpenToAnyone,
+    Insecure,
+    RequireTls,
     Http,
     HttpHost,
     Htpasswd,
@@ -95,7 +97,7 @@ const NO_SPILL: &str = "this version does not spill to disk; a full store refuse
 const NO_METRICS: &str = "this version prints no metrics; see vineyardctl status -o json";
 const NO_GLOG: &str = "logging is set by --log, as in --log info or --log vineyard_node=debug";
 
-static TABLE: [Spec; 74] = [
+static TABLE: [Spec; 76] = [
     ours(
         "socket",
         Takes::Value("PATH"),
@@ -227,6 +229,18 @@ static TABLE: [Spec; 74] = [
         Takes::Switch,
         Ours::RpcOpenToAnyone,
         "over TCP, serve those whom the Unix socket refuses as well [false]",
+    ),
+    ours(
+        "insecure",
+        Takes::Switch,
+        Ours::Insecure,
+        "between nodes, do not encrypt and take what is not encrypted [false]",
+    ),
+    ours(
+        "require-tls",
+        Takes::Switch,
+        Ours::RequireTls,
+        "take no plain TCP, of clients and of loopback addresses neither [false]",
     ),
     ours(
         "http",

@@ -10,6 +10,7 @@ use vineyard_wire::peer::MAGIC;
 use super::*;
 use crate::boot::secrets::tests::secrets;
 use crate::boot::token::SECRET_BYTES;
+use crate::peer::encryption::tests::plain;
 use crate::peer::pipe::{Pipe, pipes, random};
 
 /// A network with one stream; all later connects hang.
@@ -41,10 +42,12 @@ fn credentials() -> Credentials {
 }
 
 fn dialer(pipe: Option<Pipe>) -> Dialer {
+    let credentials = credentials();
     Dialer {
         network: Arc::new(Once(Mutex::new(pipe))),
         random: Arc::new(random(0)),
-        credentials: credentials(),
+        encryption: plain(&credentials),
+        credentials,
         pace: Arc::default(),
         connect_deadline: Duration::from_secs(2),
     }

@@ -346,16 +346,26 @@ async fn a_listeners_own_proof_is_not_a_diallers() {
 }
 
 #[tokio::test]
-async fn a_proof_is_of_one_purpose() {
+async fn a_proof_is_of_one_purpose_and_of_one_channel() {
     let secret = [0x5e; SECRET_BYTES];
-    let nonce = [9; PROOF_BYTES];
+    let proof = |hello: &Hello, channel| {
+        let of = Proven {
+            hello,
+            listener_nonce: &[9; PROOF_BYTES],
+            channel,
+        };
+        proof(&secret, Side::Dialler, &of)
+    };
     let for_raft = Hello {
         purpose: Purpose::Raft,
         ..hello()
     };
+    let plain = proof(&hello(), None);
+    assert_ne!(plain, proof(&for_raft, None));
+    assert_ne!(plain, proof(&hello(), Some([1; 32])));
     assert_ne!(
-        proof(&secret, Side::Dialler, &hello(), &nonce),
-        proof(&secret, Side::Dialler, &for_raft, &nonce)
+        proof(&hello(), Some([1; 32])),
+        proof(&hello(), Some([2; 32]))
     );
 }
 

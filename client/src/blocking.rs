@@ -87,6 +87,11 @@ impl Client {
         self.client.last_trace()
     }
 
+    /// How the connection to the node is protected.
+    pub fn security(&self) -> crate::Security {
+        self.client.security()
+    }
+
     /// The instance this client is connected to.
     pub fn instance_id(&self) -> InstanceId {
         self.client.instance_id()

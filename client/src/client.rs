@@ -31,7 +31,7 @@ use self::blobs::check_size;
 pub(crate) use self::holds::Hold;
 use self::holds::Holds;
 pub(crate) use self::streams::Batch;
-use crate::connection::{Call, Connection, Limit, Mapped, Target, Traces};
+use crate::connection::{Call, Connection, Limit, Mapped, Security, Target, Traces};
 use crate::{Error, Options, Result, World};
 
 pub use metadata::Created;
@@ -48,6 +48,7 @@ struct Inner {
     target: Target,
     registered: Registered,
     traces: Option<Traces>,
+    security: Security,
     /// What the connection has mapped, for others to the same node.
     mapped: Weak<Lock<Mapped>>,
     /// `None` once closed.
@@ -118,6 +119,7 @@ impl Client {
             target: target.clone(),
             registered,
             traces: connection.traces(),
+            security: connection.security(),
             mapped: connection.mapped(),
             connection: Mutex::new(Some(connection)),
             closed: AtomicBool::new(false),
@@ -158,6 +160,11 @@ impl Client {
     /// The protocol version the node speaks.
     pub fn version(&self) -> &str {
         &self.inner.registered.version
+    }
+
+    /// How the connection to the node is protected.
+    pub fn security(&self) -> Security {
+        self.inner.security
     }
 
     /// Whether blobs are read in place, over a Unix socket.
@@ -314,12 +321,11 @@ impl Client {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Client({} at {})",
-            self.instance_id(),
-            self.inner.target.text()
-        )
+        let (id, target) = (self.instance_id(), self.inner.target.text());
+        match self.inner.security {
+            Security::Local => write!(f, "Client({id} at {target})"),
+            security => write!(f, "Client({id} at {target}, {security})"),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod arenas;
 mod call;
+mod secure;
 mod transfer;
 
 use std::future;
@@ -19,16 +20,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use vineyard_env::{LocalStream, Stream};
 use vineyard_wire::frame::{self, HEADER_BYTES};
 use vineyard_wire::limits::CLIENT_FRAME_BYTES_MAX;
+use vineyard_wire::opening::PLAIN_REFUSED;
 use vineyard_wire::reply::Registered;
 use vineyard_wire::request::Register;
 use vineyard_wire::{Reply, Request, Trace};
 
 pub(crate) use arenas::{Arenas, Mapped};
 pub(crate) use call::{Call, Limit};
+pub use secure::Security;
 pub(crate) use transfer::data_size;
 
 use crate::error::CONNECTING;
-use crate::{Options, Result, World};
+use crate::{Error, Options, Result, World};
 
 /// The protocol version we speak. Servers never refuse one; clients warn below it.
 const VERSION: &str = "0.24.2";
@@ -84,6 +87,7 @@ impl Socket {
 pub(crate) struct Connection {
     socket: Socket,
     pub(crate) arenas: Arenas,
+    security: Security,
     /// False from the start of an exchange until its end.
     in_step: bool,
     /// Notices that go before the next request, or the rest of one that the socket did not take whole.
@@ -117,19 +121,42 @@ impl Connection {
         target: &Target,
         options: &Options,
     ) -> Result<(Self, Registered)> {
+        let opened = Self::open_as(world, target, options, false).await;
+        match opened {
+            Err(Error::Status { message, .. }) if message == PLAIN_REFUSED => {
+                Self::open_as(world, target, options, true).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn open_as(
+        world: &World,
+        target: &Target,
+        options: &Options,
+        must_encrypt: bool,
+    ) -> Result<(Self, Registered)> {
         let limit = Limit::new(target.text(), options.deadline);
-        let socket = limit
+        let (socket, security) = limit
             .run(CONNECTING, async {
-                match target {
-                    Target::Ipc(path) => world.local.connect(path).await.map(Socket::Ipc),
-                    Target::Rpc(address) => world.network.connect(address).await.map(Socket::Rpc),
-                }
+                Ok(match target {
+                    Target::Ipc(path) => (
+                        Socket::Ipc(world.local.connect(path).await?),
+                        Security::Local,
+                    ),
+                    Target::Rpc(address) => {
+                        let ca = options.ca.as_deref();
+                        let opened = secure::connect(world, address, ca, must_encrypt).await?;
+                        (Socket::Rpc(opened.0), opened.1)
+                    }
+                })
             })
             .await?;
         let arenas = Arenas::new(world.memory.clone());
         let mut connection = Self {
             socket,
             arenas,
+            security,
             in_step: true,
             unsent: Vec::new(),
             is_sending: false,
@@ -163,6 +190,10 @@ impl Connection {
             connection.traces = Some(Traces(Arc::new(registered.first_trace.into())));
         }
         Ok((connection, registered))
+    }
+
+    pub(crate) fn security(&self) -> Security {
+        self.security
     }
 
     /// If the node wants to know them.

@@ -41,6 +41,7 @@ mod world;
 
 pub use blob::{Blob, BlobWriter};
 pub use client::{Client, Created};
+pub use connection::Security;
 pub use error::{Error, Result};
 pub use object::{Draft, Member, Object, RawObject};
 pub use options::{DeleteOptions, Options};

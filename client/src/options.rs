@@ -16,6 +16,10 @@ pub struct Options {
     pub username: String,
     /// The user's password.
     pub password: String,
+    /// Over TCP, take only nodes whose certificate an authority of these has signed: the path of a file in PEM, PEM
+    /// itself, or fingerprints as `vineyardctl token ca` prints them, parted by commas. `None`: what `VINEYARD_CA` says;
+    /// without that, connections that leave the machine are encrypted and nobody is verified.
+    pub ca: Option<String>,
     /// Compress blobs on RPC connections (zstd). Off: on a fast network it costs more than it saves.
     pub compression: bool,
     /// Use what the protocol has beyond vineyard 0.24's, where the node offers it. Off: speak as the released client
@@ -33,6 +37,7 @@ impl Default for Options {
             transfer_bytes_per_second: 50_000_000,
             username: String::new(),
             password: String::new(),
+            ca: None,
             compression: false,
             additions: true,
             copy_threads_max: 1,

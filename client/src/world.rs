@@ -18,6 +18,8 @@ pub struct World {
     pub local: Arc<dyn Local>,
     /// Maps what a node shares.
     pub memory: Arc<dyn Memory>,
+    /// Whether connections that leave the machine are encrypted where the options do not say it.
+    pub encrypts: bool,
 }
 
 impl World {
@@ -27,6 +29,7 @@ impl World {
             network: Arc::new(SystemNetwork),
             local: Arc::new(SystemLocal),
             memory: Arc::new(MemfdMemory),
+            encrypts: true,
         }
     }
 

@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use vineyard_env::{Listener, LocalListener, Stream};
-use vineyard_wire::opening::{OPENING_BYTES, Opening};
+use vineyard_wire::opening::{OPENING_BYTES, Opening, PLAIN_REFUSED};
 use vineyard_wire::{Code, Status};
 
 use self::http::Http;
@@ -28,7 +28,6 @@ use self::rpc::RpcSession;
 use self::tls::Begun;
 use crate::context::{Counted, NodeContext, audit};
 use crate::peer;
-use crate::peer::encryption::CLIENT_PLAIN_REFUSED;
 use crate::session::writer;
 
 /// Accepts clients of this machine until the node stops.
@@ -235,7 +234,7 @@ async fn greet(node: Rc<NodeContext>, arrival: Arrival, protocols: Rc<Protocols>
         (Opening::Client, _) if node.config.rpc => {
             drop(unregistered);
             if begun.is_refused_of_clients(&node.encryption) {
-                let status = Status::new(Code::ConnectionFailed, CLIENT_PLAIN_REFUSED);
+                let status = Status::new(Code::ConnectionFailed, PLAIN_REFUSED);
                 return refuse(&node, begun.stream, status);
             }
             let Begun { stream, first, .. } = begun;

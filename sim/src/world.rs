@@ -136,6 +136,7 @@ impl World {
             ..
         } = self.env(machine, name, 0);
         vineyard_client::World {
+            encrypts: false,
             network,
             local,
             memory,

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use vineyard_client::blocking::Client;
+use vineyard_client::{Draft, Options, Security};
 use vineyard_raft::features;
 use vineyard_tests::capture::Capture;
 use vineyard_tests::cluster::Cluster;
@@ -236,4 +238,53 @@ fn encryption_begins_when_the_last_node_of_before_is_replaced() {
     node.plan_mut().arguments = before.arguments;
     node.start_again().unwrap();
     assert_eq!(traffic(node).unwrap(), "encrypted");
+}
+
+#[test]
+fn a_client_is_sure_of_the_node_by_what_token_ca_prints() {
+    let cluster = Cluster::start(1, &plan(&["--require-tls"])).unwrap();
+    let node = &cluster.nodes[0];
+    let endpoint = node.endpoint();
+    let connect = |ca: Option<&str>| {
+        let mut options = Options::default();
+        options.ca = ca.map(str::to_owned);
+        let client = Client::connect_rpc(endpoint, &options);
+        client.map_err(|error| error.to_string())
+    };
+    let fingerprint = node.ctl_ok(&["token", "ca"]).unwrap();
+    let pem = node.ctl_ok(&["token", "ca", "--pem"]).unwrap();
+    let file = cluster.folder().join("ca.pem").display().to_string();
+    std::fs::write(&file, &pem).unwrap();
+    for ca in [&fingerprint, &pem, &file] {
+        let client = connect(Some(ca)).unwrap();
+        assert_eq!(client.security(), Security::Verified);
+        assert!(format!("{client:?}").contains("TLS, node verified"));
+    }
+    let client = connect(None).unwrap();
+    assert_eq!(client.security(), Security::Unverified);
+    // More than the sockets hold, so that each side waits for the other.
+    let bytes = vec![7; 32 << 20];
+    let draft = Draft::new("test::Bytes").blob("bytes", bytes.clone());
+    let id = client.put(draft).unwrap().id;
+    let object = client.get(id).unwrap();
+    assert!(object.blob("bytes").unwrap()[..] == bytes);
+    let other = format!("sha256:{}", "0".repeat(64));
+    let refused = connect(Some(&other)).unwrap_err();
+    assert!(
+        refused.contains("is no node of the authority in ca"),
+        "{refused}"
+    );
+    // As the released client calls.
+    let refused = Raw::tcp(endpoint).unwrap().register().unwrap();
+    assert!(
+        refused["message"].to_string().contains("--require-tls"),
+        "{refused}"
+    );
+    node.ctl_ok(&["token", "rotate", "--grace", "1h"]).unwrap();
+    let next = node.ctl_ok(&["token", "ca"]).unwrap();
+    assert_ne!(next, fingerprint);
+    for ca in [&fingerprint, &next] {
+        assert_eq!(connect(Some(ca)).unwrap().security(), Security::Verified);
+    }
+    assert!(connect(Some(&other)).is_err());
 }

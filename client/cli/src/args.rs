@@ -102,6 +102,9 @@ pub(crate) struct ConnectArgs {
         hide_env_values = true
     )]
     pub(crate) password: String,
+    /// Over TCP, take only nodes of this authority: a file, or the fingerprint of `token ca`
+    #[arg(long, global = true, value_name = "CA", env = "VINEYARD_CA")]
+    pub(crate) ca: Option<String>,
     /// Seconds to wait for an answer that moves no bytes [default: 5]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) timeout: Option<std::time::Duration>,
@@ -256,6 +259,12 @@ pub(crate) enum TokenVerb {
         /// For how long, as in 90s, 10m or 24h; 720h at most
         #[arg(long, value_name = "TIME", default_value = "24h", value_parser = grace)]
         grace: std::time::Duration,
+    },
+    /// The fingerprint by which clients verify the nodes of the cluster, for VINEYARD_CA
+    Ca {
+        /// The certificate itself, for a file
+        #[arg(long)]
+        pem: bool,
     },
     /// A token for a cluster that is yet to be founded, by `vineyardd --found` or --expect; asks no node
     New,

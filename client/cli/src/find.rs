@@ -33,6 +33,7 @@ pub(crate) async fn connect(place: &ConnectArgs) -> Result<Client, Failure> {
     options.deadline = place.timeout.unwrap_or(options.deadline);
     options.username.clone_from(&place.username);
     options.password.clone_from(&place.password);
+    options.ca.clone_from(&place.ca);
     let (mut tried, mut reached) = (Vec::new(), None);
     for candidate in candidates(place, &Machine::here(), &|path| path.exists()) {
         let (result, what) = match &candidate {
@@ -169,6 +170,7 @@ mod tests {
             endpoint: endpoint.map(Into::into),
             username: String::new(),
             password: String::new(),
+            ca: None,
             timeout: None,
         }
     }

@@ -29,8 +29,8 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 /// What fits into the address of a Unix socket (`sockaddr_un`), less its final zero.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// Place, user, password.
-type Key = (Target, String, String);
+/// Place, user, password, authority.
+type Key = (Target, String, String, Option<String>);
 
 /// Never locked while the interpreter is released, so that no fork finds it locked.
 static CLIENTS: Mutex<BTreeMap<Key, Py<PyWeakrefReference>>> = Mutex::new(BTreeMap::new());
@@ -38,9 +38,10 @@ static CLIENTS: Mutex<BTreeMap<Key, Py<PyWeakrefReference>>> = Mutex::new(BTreeM
 /// The client of a Unix socket, `_connect(socket)`, or of a TCP endpoint, `_connect(host, port)`.
 ///
 /// socket, host: str. port: int or str. session: accepted on a Unix socket, refused over TCP. username, password: str,
-/// where the node asks for them. ConnectionFailedException, which is also a ConnectionError, if there is no connection.
+/// where the node asks for them. ca: str, whose nodes are taken over TCP.
+/// ConnectionFailedException, which is also a ConnectionError, if there is no connection.
 #[pyfunction]
-#[pyo3(signature = (socket, port = None, session = None, username = None, password = None))]
+#[pyo3(signature = (socket, port = None, session = None, username = None, password = None, ca = None))]
 pub(crate) fn _connect<'py>(
     py: Python<'py>,
     socket: &str,
@@ -48,6 +49,7 @@ pub(crate) fn _connect<'py>(
     session: Option<u64>,
     username: Option<String>,
     password: Option<String>,
+    ca: Option<String>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let target = match port {
         None => Target::Ipc(socket.to_owned()),
@@ -61,12 +63,14 @@ pub(crate) fn _connect<'py>(
     let mut options = Options::default();
     options.username = username.unwrap_or_default();
     options.password = password.unwrap_or_default();
+    options.ca = ca;
     options.compression = port.is_some();
     options.copy_threads_max = COPY_THREADS_MAX;
     let key = (
         target.clone(),
         options.username.clone(),
         options.password.clone(),
+        options.ca.clone(),
     );
     if let Some(known) = known(py, &key) {
         return Ok(known);

@@ -17,7 +17,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use vineyard_client::{Client, Error, Options};
+use vineyard_client::{Client, Error, Options, Security};
 use vineyard_wire::{Code, InstanceId};
 
 use crate::errors::{raise, raise_connecting, refuse};
@@ -205,6 +205,7 @@ pub(crate) struct Facts {
     pub(crate) ipc_socket: String,
     pub(crate) rpc_endpoint: String,
     pub(crate) version: String,
+    pub(crate) security: Security,
 }
 
 impl Facts {
@@ -214,6 +215,7 @@ impl Facts {
             ipc_socket: client.ipc_socket().to_owned(),
             rpc_endpoint: client.rpc_endpoint().to_owned(),
             version: client.version().to_owned(),
+            security: client.security(),
         }
     }
 }

@@ -270,7 +270,7 @@ def test_forked_processes_each_reconnect(client):
 def test_repr_says_where_and_whether(node):
     client = vineyard.connect(node.socket, endpoint=node.endpoint)
     assert repr(client) == (
-        f"Client(ipc_socket={node.socket!r}, rpc_endpoint={node.endpoint!r}, connected)"
+        f"Client(ipc_socket={node.socket!r}, rpc_endpoint={node.endpoint!r} (plain), connected)"
     )
     client.close()
     assert "closed" in repr(client)

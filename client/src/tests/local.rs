@@ -61,6 +61,7 @@ async fn a_connection_that_the_node_closed_is_known_to_have_ended() {
 async fn each_arena_is_received_once_and_mapped_for_what_it_is_used() {
     let recorder = Arc::new(Recorder::default());
     let world = World {
+        encrypts: false,
         memory: recorder.clone(),
         ..World::system()
     };

@@ -16,6 +16,10 @@ const METHODS: [&[u8; 4]; 9] = [
 /// How a record of TLS begins that has the first message of a client: its type, and the major version.
 const TLS_HANDSHAKE: [u8; 2] = [0x16, 3];
 
+/// What a client is told, with code `ConnectionFailed`, whose connection is plain and may not be.
+pub const PLAIN_REFUSED: &str =
+    "this node takes clients over TCP in TLS alone, as it was told by --require-tls";
+
 /// A protocol of the node's TCP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {

@@ -31,9 +31,6 @@ pub(crate) const PLAIN_REFUSED: &str = "the nodes of this cluster encrypt their 
 
 /// What a node is told that opens TLS and shows no certificate.
 pub(crate) const NO_CERTIFICATE: &str = "the caller has shown no certificate of this cluster";
-/// What a client is told that calls in plain.
-pub(crate) const CLIENT_PLAIN_REFUSED: &str = "this node takes clients over TCP in TLS alone, as it was told by \
-                                               --require-tls";
 
 /// Which connections need no encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

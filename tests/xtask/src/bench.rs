@@ -96,6 +96,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         if let Some(package) = &bench.package {
             shell::step(&format!("round {}, our package on our node", round + 1));
             bench.package(package, &mut report)?;
+            shell::step(&format!("round {}, our nodes with TLS", round + 1));
+            bench.encrypted(&mut report)?;
         }
     }
     if !options.noise {
@@ -159,6 +161,22 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// The rows of a cluster once more, beside those that `cluster` has measured in plain.
+    fn encrypted(&self, report: &mut Report) -> Result<()> {
+        let plan = Plan {
+            arguments: vec!["--require-tls".to_owned()],
+            ..plan()
+        };
+        let cluster = Cluster::start_in(self.folder()?, CLUSTER_NODES, &plan)?;
+        let mut command = self.script(&self.peer.python(), "cluster_bench.py");
+        let sockets = [0, 1].map(|at: usize| cluster.nodes[at].socket());
+        match self.figures(command.args(sockets)) {
+            Ok(figures) => report.encrypted.add(Side::Ours, &figures),
+            Err(error) => report.broken.push(format!("with TLS: {error:#}")),
+        }
+        Ok(())
+    }
+
     /// Our package on our node, with the same script; and what importing it takes.
     fn package(&self, package: &Environment, report: &mut Report) -> Result<()> {
         let folder = self.folder()?;
@@ -207,7 +225,13 @@ impl Bench<'_> {
     fn cluster_bench(&self, side: Side, sockets: &[PathBuf; 2], report: &mut Report) {
         let mut command = self.script(&self.peer.python(), "cluster_bench.py");
         match self.figures(command.args(sockets)) {
-            Ok(figures) => report.servers.add(side, &figures),
+            Ok(figures) => {
+                report.servers.add(side, &figures);
+                if side == Side::Ours {
+                    // Of one kind of node each column: this one is plain.
+                    report.encrypted.add(Side::Released, &figures);
+                }
+            }
             Err(error) => report.broken.push(format!("{}: {error:#}", side.name())),
         }
     }

@@ -1,10 +1,11 @@
 //! `token`: what another node needs to join, of a cluster that is there or of one that is yet to be founded.
 
+use std::io;
 use std::time::Duration;
 
 use serde_json::json;
 use vineyard_client::{Client, JoinToken};
-use vineyard_node::Token;
+use vineyard_node::{Authority, ParseTokenError, Token};
 
 use crate::args::{ConnectArgs, Format, TokenVerb};
 use crate::failure::{Failure, Tried};
@@ -18,6 +19,7 @@ pub(crate) async fn run(
     match verb {
         Some(TokenVerb::New) => new(format),
         Some(TokenVerb::Show { expires }) => show(place, *expires, format).await,
+        Some(TokenVerb::Ca { pem }) => authority(place, *pem, format).await,
         Some(TokenVerb::Rotate { grace }) => rotate(place, *grace, format).await,
         None => show(place, false, format).await,
     }
@@ -42,6 +44,28 @@ async fn show(place: &ConnectArgs, expires: bool, format: Format) -> Result<(), 
         .await
         .tried(|| "ask for the join token".to_owned())?;
     print(&client, &token, expires, format)
+}
+
+async fn authority(place: &ConnectArgs, pem: bool, format: Format) -> Result<(), Failure> {
+    let client = connect(place).await?;
+    let told = client.join_token().await;
+    let told = told.tried(|| "ask for the join token".to_owned())?;
+    let token: Token = told.token.parse().map_err(|error| {
+        Failure::local(
+            "read the node's token",
+            io::Error::other::<ParseTokenError>(error),
+        )
+    })?;
+    let authority = Authority::of(&token);
+    let fingerprint = authority.fingerprint().to_string();
+    match (format, pem) {
+        (Format::Json, _) => output::print_json(&json!({
+            "fingerprint": fingerprint,
+            "pem": authority.pem(),
+        })),
+        (Format::Table, true) => authority.pem().lines().try_for_each(output::print),
+        (Format::Table, false) => output::print(&fingerprint),
+    }
 }
 
 async fn rotate(place: &ConnectArgs, grace: Duration, format: Format) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
@@ -28,6 +29,22 @@ impl Fingerprint {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest.as_ref());
         Self(bytes)
+    }
+
+    /// Of the certificates in a text in PEM.
+    ///
+    /// # Errors
+    /// What is wrong with the text; one without a certificate is wrong.
+    pub fn all_in_pem(pem: &[u8]) -> Result<Vec<Self>, String> {
+        let certificates = CertificateDer::pem_slice_iter(pem);
+        let fingerprints = certificates.map(|one| Ok(Self::of(&one?)));
+        let fingerprints: Result<Vec<_>, pem::Error> = fingerprints.collect();
+        match fingerprints {
+            Ok(none) if none.is_empty() => Err("there is no certificate in it".to_owned()),
+            Ok(fingerprints) => Ok(fingerprints),
+            // The library's words have the text byte by byte.
+            Err(_) => Err("it is no certificate in PEM".to_owned()),
+        }
     }
 }
 
@@ -64,8 +81,8 @@ impl FromStr for Fingerprint {
 pub enum Trusted {
     /// Any: the bytes are encrypted, and nobody knows for whom.
     Any,
-    /// Those with a certificate of an authority that has this fingerprint.
-    Authority(Fingerprint),
+    /// Those with a certificate of an authority that has one of these fingerprints.
+    Authorities(Vec<Fingerprint>),
 }
 
 /// The settings of a client that takes the nodes in `trusted`.
@@ -102,19 +119,21 @@ impl ServerCertVerifier for Pinned {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let Trusted::Authority(fingerprint) = &self.trusted else {
+        let Trusted::Authorities(fingerprints) = &self.trusted else {
             return Ok(ServerCertVerified::assertion());
         };
-        let authority = intermediates
-            .iter()
-            .find(|one| Fingerprint::of(one) == *fingerprint)
-            .ok_or(CertificateError::UnknownIssuer)?;
         let mut roots = RootCertStore::empty();
-        roots.add(authority.clone().into_owned())?;
+        let known = |one: &&CertificateDer<'_>| fingerprints.contains(&Fingerprint::of(one));
+        for authority in intermediates.iter().filter(known) {
+            roots.add(authority.clone().into_owned())?;
+        }
+        if roots.is_empty() {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
         verify_server_cert_signed_by_trust_anchor(
             &ParsedCertificate::try_from(end_entity)?,
             &roots,
-            &[],
+            intermediates,
             now,
             self.provider.signature_verification_algorithms.all,
         )?;

@@ -219,6 +219,8 @@ class ClientBase:
     @property
     def version(self) -> str: ...
     @property
+    def security(self) -> str: ...
+    @property
     def is_ipc(self) -> bool: ...
     @property
     def is_rpc(self) -> bool: ...
@@ -406,6 +408,7 @@ def _connect(
     session: int | None = None,
     username: str | None = None,
     password: str | None = None,
+    ca: str | None = None,
 ) -> IPCClient: ...
 @overload
 def _connect(
@@ -414,6 +417,7 @@ def _connect(
     session: int | None = None,
     username: str | None = None,
     password: str | None = None,
+    ca: str | None = None,
 ) -> RPCClient: ...
 def memory_copy(
     *arguments: _Pointer | int,

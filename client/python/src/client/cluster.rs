@@ -43,6 +43,12 @@ impl PyClientBase {
         self.channel().facts().ipc_socket
     }
 
+    /// How the connection is protected (str): "local", "plain", "TLS, node not verified" or "TLS, node verified".
+    #[getter]
+    fn security(&self) -> String {
+        self.channel().facts().security.to_string()
+    }
+
     /// The node's `host:port` (str).
     #[getter]
     fn rpc_endpoint(&self) -> String {

@@ -41,13 +41,7 @@ impl Authority {
     /// The authority of a token.
     pub fn of(token: &Token) -> Self {
         let key = key_of(token);
-        let mut params = CertificateParams::default();
-        params.distinguished_name = name(&format!("vineyard authority {}", mark_of(&key)));
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.serial_number = Some(SerialNumber::from(1));
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(9999, 12, 31);
+        let params = params_of(&key);
         let signed = params.self_signed(&key);
         let certificate = signed.expect("these parameters have a form").der().clone();
         Self {
@@ -55,6 +49,12 @@ impl Authority {
             issuer: Issuer::new(params, key),
             cluster: cluster_name(&token.cluster),
         }
+    }
+
+    /// Says that `next` speaks for this authority too: who knows this one alone takes what `next` signs.
+    pub(crate) fn vouch_for(&self, next: &Self) -> CertificateDer<'static> {
+        let signed = params_of(next.issuer.key()).signed_by(next.issuer.key(), &self.issuer);
+        signed.expect("these parameters have a form").der().clone()
     }
 
     /// In DER.
@@ -95,6 +95,17 @@ impl Authority {
         let signed = params.signed_by(key, &self.issuer);
         signed.expect("these parameters have a form").der().clone()
     }
+}
+
+fn params_of(key: &KeyPair) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name(&format!("vineyard authority {}", mark_of(key)));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.serial_number = Some(SerialNumber::from(1));
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(9999, 12, 31);
+    params
 }
 
 /// The name that every certificate of a cluster has. What a cluster is called may have no form as such a name.

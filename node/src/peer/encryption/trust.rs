@@ -94,11 +94,16 @@ impl Shown {
         for authority in authorities {
             let private = PrivatePkcs8KeyDer::from(key.serialize_der());
             let signer = provider.key_provider.load_private_key(private.into())?;
-            // With its authority, by which a client knows it that was told a fingerprint.
-            let chain = vec![
+            // With the authorities, by which a client knows it that was told a fingerprint before a rotation or after.
+            let mut chain = vec![
                 authority.sign(key, unix_ms),
                 authority.certificate().clone(),
             ];
+            for other in authorities {
+                if other.certificate() != authority.certificate() {
+                    chain.extend([other.vouch_for(authority), other.certificate().clone()]);
+                }
+            }
             let subjects = roots([authority])?.subjects();
             let subject = subjects.into_iter().next().expect("one was added");
             shown.push((subject, Arc::new(CertifiedKey::new(chain, signer))));

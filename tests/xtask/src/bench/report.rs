@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use vineyard_tests::statistics::median;
 
-use super::rows::{IMPORT_SECONDS_MAX, PACKAGE_ROWS, Row, SERVER_ROWS};
+use super::rows::{ENCRYPTED_ROWS, IMPORT_SECONDS_MAX, PACKAGE_ROWS, Row, SERVER_ROWS};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -44,6 +44,8 @@ struct Figures {
 #[derive(Debug)]
 pub(super) struct Table {
     title: &'static str,
+    /// What the columns are called.
+    columns: [&'static str; 2],
     required: &'static [Row],
     rows: BTreeMap<String, Figures>,
 }
@@ -54,6 +56,8 @@ pub(super) struct Report {
     pub(super) servers: Table,
     /// The released client on the released server, our package on our node.
     pub(super) package: Table,
+    /// Our nodes, which talk in plain between loopback addresses, and our nodes that encrypt there too.
+    pub(super) encrypted: Table,
     /// What `import vineyard` took, in seconds, once a round.
     pub(super) imports: Vec<f64>,
     pub(super) floors: Vec<(&'static str, f64, &'static str)>,
@@ -80,9 +84,10 @@ impl Figures {
 }
 
 impl Table {
-    fn new(title: &'static str, required: &'static [Row]) -> Self {
+    fn new(title: &'static str, columns: [&'static str; 2], required: &'static [Row]) -> Self {
         Self {
             title,
+            columns,
             required,
             rows: BTreeMap::new(),
         }
@@ -122,7 +127,7 @@ impl Table {
     fn print(&self) {
         println!(
             "{:38} {:>12} {:>12}      {:>8} {:>9}",
-            self.title, "released", "ours", "ratio", "required"
+            self.title, self.columns[0], self.columns[1], "ratio", "required"
         );
         let none = Figures::default();
         for row in self.required {
@@ -158,11 +163,14 @@ impl Table {
     }
 }
 
+const RELEASED_AND_OURS: [&str; 2] = ["released", "ours"];
+
 impl Default for Report {
     fn default() -> Self {
         Self {
-            servers: Table::new("released client", SERVER_ROWS),
-            package: Table::new("our package", PACKAGE_ROWS),
+            servers: Table::new("released client", RELEASED_AND_OURS, SERVER_ROWS),
+            package: Table::new("our package", RELEASED_AND_OURS, PACKAGE_ROWS),
+            encrypted: Table::new("between our nodes", ["plain", "TLS"], ENCRYPTED_ROWS),
             imports: Vec::new(),
             floors: Vec::new(),
             broken: Vec::new(),
@@ -177,6 +185,7 @@ impl Report {
         let mut failed: Vec<String> = self.servers.failed().collect();
         if with_package {
             failed.extend(self.package.failed());
+            failed.extend(self.encrypted.failed());
             if !self.imports_in_time() {
                 failed.push("import vineyard".to_owned());
             }
@@ -209,6 +218,7 @@ impl Report {
         self.servers.print();
         if with_package {
             self.package.print();
+            self.encrypted.print();
             self.print_import();
         }
         println!("\nfloors of this machine, measured in this run");
@@ -234,6 +244,7 @@ impl Report {
             ((*name).to_owned(), json!({"figure": figure, "unit": unit}))
         });
         json!({"rows": self.servers.to_json(), "package": self.package.to_json(),
+            "encrypted": self.encrypted.to_json(),
             "import_seconds": self.imports, "floors": floors.collect::<serde_json::Map<_, _>>(), "client": self.client,
             "broken": self.broken})
     }
@@ -292,7 +303,10 @@ mod tests {
         let mut report = Report::default();
         report.servers.add(Side::Released, &all_rows(1000.0, 1.0));
         report.servers.add(Side::Ours, &all_rows(1.0, 5.0));
-        assert_eq!(report.failed(true).len(), PACKAGE_ROWS.len() + 1);
+        let others = PACKAGE_ROWS.len() + ENCRYPTED_ROWS.len();
+        assert_eq!(report.failed(true).len(), others + 1);
+        report.encrypted.add(Side::Released, &all_rows(1.0, 1.0));
+        report.encrypted.add(Side::Ours, &all_rows(1.1, 0.5));
         report.package.add(Side::Released, &all_rows(1000.0, 1.0));
         report.package.add(Side::Ours, &all_rows(60.0, 0.96));
         report.imports = vec![0.1, 0.2, 0.9];

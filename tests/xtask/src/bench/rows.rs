@@ -73,5 +73,11 @@ pub(super) const PACKAGE_ROWS: &[Row] = &[
     row("put 256MiB ndarray", 0.95),
 ];
 
+/// Our nodes that encrypt beside our nodes that do not: what TLS may cost.
+pub(super) const ENCRYPTED_ROWS: &[Row] = &[
+    row("migrate big", 0.5),
+    row("put_name on A then get_name on B", 0.9),
+];
+
 /// What `import vineyard` may take, with no library of values loaded.
 pub(super) const IMPORT_SECONDS_MAX: f64 = 0.3;

@@ -63,6 +63,7 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs, St
         password: str | None = None,
         config: str | None = None,
         pickle: str | None = None,
+        ca: str | os.PathLike[str] | None = None,
     ) -> None:
         """Connects. With neither a socket nor an endpoint, the environment and the configuration
         file are asked.
@@ -92,6 +93,10 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs, St
             pickle: str or None
                 ``"allow"`` or ``"refuse"``: whether a get may read pickles, which runs code that
                 their writer chose. None: what VINEYARD_PICKLE says, or else ``"allow"``.
+            ca: str, os.PathLike or None
+                Over TCP, take only nodes of this cluster: the path of a file in PEM, PEM itself, or
+                the fingerprint that ``vineyardctl token ca`` prints. None: what VINEYARD_CA says;
+                without that, TCP that leaves the machine is encrypted and nobody is verified.
 
         Raises:
             ConnectionFailedException: nothing to connect to, nothing answers, or the node refuses.
@@ -108,7 +113,11 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs, St
             raise ConnectionFailedException(
                 f"Connection failed: session {session} was asked for, but nodes have no sessions"
             )
-        self._login = {"username": username, "password": password}
+        self._login = {
+            "username": username,
+            "password": password,
+            "ca": None if ca is None else os.fspath(ca),
+        }
         self._compression = True
         self._spread = False
         self._use(*self._open(addresses))
@@ -191,7 +200,8 @@ class Client(ObjectVerbs, BlobVerbs, MetadataVerbs, NameVerbs, InstanceVerbs, St
         if self._ipc_client is not None:
             parts.append(f"ipc_socket={self._ipc_client.ipc_socket!r}")
         if self._rpc_client is not None:
-            parts.append(f"rpc_endpoint={self._rpc_client.rpc_endpoint!r}")
+            rpc = self._rpc_client
+            parts.append(f"rpc_endpoint={rpc.rpc_endpoint!r} ({rpc.security})")
         return f"Client({', '.join(parts)}, {'connected' if self.connected else 'closed'})"
 
     def close(self) -> None:

@@ -51,6 +51,10 @@ def connect(*args: Any, **kwargs: Any) -> Client:
         pickle: str or None
             ``"allow"`` or ``"refuse"``: whether a get may read pickles, which runs code that their
             writer chose. None: what the environment says in VINEYARD_PICKLE, or else ``"allow"``.
+        ca: str, os.PathLike or None
+            Over TCP, take only nodes of this cluster: the path of a file in PEM, PEM itself, or the
+            fingerprint that ``vineyardctl token ca`` prints. None: what VINEYARD_CA says; without
+            that, TCP that leaves the machine is encrypted and nobody is verified.
 
     Returns:
         Client: an ``IPCClient``, an ``RPCClient`` or both, in the sense of isinstance.
@@ -62,7 +66,7 @@ def connect(*args: Any, **kwargs: Any) -> Client:
             the two.
         TypeError: an unknown argument.
     """
-    says_where = args or kwargs.keys() - {"username", "password", "pickle"}
+    says_where = args or kwargs.keys() - {"username", "password", "pickle", "ca"}
     if not says_where and not from_surroundings():
         from vineyard.deploy.local import private_socket
 

@@ -11,7 +11,12 @@ from vineyard._C import ConnectionFailedException, IPCClient, RPCClient, _connec
 PROBE_SECONDS = 5.0
 
 
-def open_ipc(socket: str, username: str | None = None, password: str | None = None) -> IPCClient:
+def open_ipc(
+    socket: str,
+    username: str | None = None,
+    password: str | None = None,
+    ca: str | None = None,
+) -> IPCClient:
     """Connects to the Unix socket of a node.
 
     Parameters:
@@ -21,6 +26,8 @@ def open_ipc(socket: str, username: str | None = None, password: str | None = No
             The user name, for nodes that ask for one.
         password: str or None
             The password of that user.
+        ca: str or None
+            Whose nodes are taken where bytes are read from other nodes over TCP.
 
     Returns:
         IPCClient
@@ -29,13 +36,14 @@ def open_ipc(socket: str, username: str | None = None, password: str | None = No
         ConnectionFailedException: nothing answers there, after ten tries a second apart (one, if
             the environment has VINEYARD_IPC_SKIP_RETRY=1), or the node refuses.
     """
-    return _connect(socket, username=username or "", password=password or "")
+    return _connect(socket, username=username or "", password=password or "", ca=ca)
 
 
 def open_rpc(
     endpoint: tuple[str, int],
     username: str | None = None,
     password: str | None = None,
+    ca: str | None = None,
     patient: bool = True,
 ) -> RPCClient:
     """Connects to the TCP endpoint of a node.
@@ -47,6 +55,8 @@ def open_rpc(
             The user name, for nodes that ask for one.
         password: str or None
             The password of that user.
+        ca: str or None
+            Whose nodes are taken: a file in PEM, PEM itself, or fingerprints.
         patient: bool
             Whether to try ten times, a second apart, while no node listens there (once, if the
             environment has VINEYARD_RPC_SKIP_RETRY=1).
@@ -60,7 +70,7 @@ def open_rpc(
     host, port = endpoint
     if not patient:
         _expect_listener(endpoint)
-    return _connect(host, port, username=username or "", password=password or "")
+    return _connect(host, port, username=username or "", password=password or "", ca=ca)
 
 
 def _expect_listener(endpoint: tuple[str, int]) -> None:

@@ -4,6 +4,7 @@
 //! whether it leads. The checks take it from the board.
 
 mod board;
+mod truth;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use vineyard_wire::{InstanceId, NodeId};
 
 pub use self::board::Board;
 use crate::disk::Durable;
-use crate::invariants::status_tells_the_truth::{Says, Truth, lag_ms_max};
+use crate::invariants::status_tells_the_truth::Says;
 use crate::trace::Kind;
 use crate::world::{Machine, World};
 
@@ -386,30 +387,6 @@ impl Cluster {
             slot.paused = paused;
         }
         self.world.schedule.pause(&self.name(number), paused);
-    }
-
-    /// Who runs now, and whose bytes reach whom.
-    pub fn truth(&self) -> Truth {
-        let slots = self.slots.borrow();
-        let is_well = |(number, slot): &(&usize, &Slot)| {
-            self.runs(**number) && !slot.paused && !slot.machine.platter.is_poisoned()
-        };
-        let well = slots.iter().filter(is_well);
-        let well: BTreeSet<usize> = well.map(|(number, _)| *number).collect();
-        let paused = slots.iter().filter(|(_, slot)| slot.paused);
-        let paused = paused.map(|(number, _)| *number).collect();
-        let pairs = slots
-            .keys()
-            .flat_map(|one| slots.keys().map(|other| (*one, *other)));
-        let net = &self.world.net;
-        let cuts = pairs.filter(|(one, other)| net.is_cut(&self.ip(*one), &self.ip(*other)));
-        Truth {
-            now_ms: self.world.now_ms(),
-            lag_ms_max: lag_ms_max(self.told.get().round_trip_ms),
-            cuts: cuts.collect(),
-            well,
-            paused,
-        }
     }
 
     /// What nodes say of their group, each with when it said so; of those that go on, and whose builds know it.

@@ -71,6 +71,7 @@ fn a_removed_socket_file_is_there_again_and_says_so_once() {
     std::fs::remove_file(node.socket()).unwrap();
     wait_served(&node);
     asks(&mut client);
+    wait_said(&node, AGAIN);
     assert_eq!((said(&node, AGAIN), said(&node, CANNOT)), (1, 0));
     assert!(node.terminate().unwrap().success());
     assert!(!node.socket().exists(), "a clean stop removes the new file");
@@ -87,6 +88,7 @@ fn a_socket_that_another_process_took_is_left_to_it_until_it_goes() {
     // Its file stays behind, stale.
     drop(other);
     wait_served(&node);
+    wait_said(&node, AGAIN);
     assert_eq!((said(&node, AGAIN), said(&node, CANNOT)), (1, 1));
 }
 

@@ -375,13 +375,8 @@ async fn assemble(
     let credentials = credentials(&config, &env, &identity);
     let encryption = encrypting::told(&config, &credentials, identity.encrypts);
     let (pace, connect) = (Arc::new(config.pace()), config.limits.connect_deadline);
-    let dialer = Dialer::new(
-        &env,
-        credentials.clone(),
-        encryption.clone(),
-        pace.clone(),
-        connect,
-    );
+    let (shown, secured) = (credentials.clone(), encryption.clone());
+    let dialer = Dialer::new(&env, shown, secured, pace.clone(), connect);
     let member = identity.member(node, &endpoint, &credentials);
     let boot = Arc::new(Boot::new(instance, &identity.lives, config.feature_level));
     let dial = RaftDialer::new(dialer.clone(), boot.clone());

@@ -25,7 +25,7 @@ pub use error::{Error, Shortage};
 pub use format::keys::entries as log_keys;
 pub use meta::{Founding, Member, Meta, Reader, Registered, Request, Status, Survey, Whereabouts};
 pub use options::{Options, Pace};
-pub use peers::Dial;
+pub use peers::{Dial, MayAsk};
 pub use published::epoch::Epoch;
 pub use published::feed::{Feed, Update};
 pub use state::{ROUND_TRIP_MS, ROUND_TRIP_MS_MAX};

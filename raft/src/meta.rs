@@ -20,7 +20,7 @@ use crate::command::{Applied, Command, Refusal};
 use crate::error::Error;
 use crate::features;
 use crate::options::{JOBS_MAX, Options, SERVED_MAX};
-use crate::peers::Dial;
+use crate::peers::{Dial, MayAsk};
 use crate::published::Published;
 use crate::published::epoch::Epoch;
 use crate::published::feed::Feed;
@@ -382,13 +382,15 @@ impl Meta {
         .await
     }
 
-    /// Serves an accepted peer connection whose handshake is done, for nodes of `epoch`, and whose purpose is raft.
-    pub fn serve(&self, connection: Box<dyn Detached>, epoch: u64) {
-        if self
-            .jobs
-            .try_send(Job::Serve { connection, epoch })
-            .is_err()
-        {
+    /// Serves an accepted peer connection whose handshake is done, for nodes of `epoch`, and whose purpose is raft, for
+    /// as long as it `may_ask`.
+    pub fn serve(&self, connection: Box<dyn Detached>, epoch: u64, may_ask: MayAsk) {
+        let job = Job::Serve {
+            connection,
+            epoch,
+            may_ask,
+        };
+        if self.jobs.try_send(job).is_err() {
             tracing::warn!("a peer connection was dropped: the raft thread is busy or has stopped");
         }
     }

@@ -11,6 +11,9 @@ use std::io;
 use vineyard_env::{BoxFuture, Stream};
 use vineyard_wire::NodeId;
 
+/// Asked before each answer on an accepted connection: why it is answered no more, if so.
+pub type MayAsk = Box<dyn Fn() -> Result<(), &'static str> + Send>;
+
 /// Connects to other members; implemented by the node, which shakes hands before it returns.
 pub trait Dial: Send + Sync {
     /// A connected and authenticated stream to `node`, last known at `endpoint` (`host:port`).

@@ -65,11 +65,19 @@ pub(super) async fn connect(
     match tls::connect(stream, tls::client_config(Trusted::Any)).await {
         Ok(link) => Ok((Box::new(link), Security::Unverified)),
         // A build that knows no TLS closes at its first bytes.
-        Err(error) if tls::cause(&error).is_none() && !must_encrypt => {
+        Err(error) if is_unknown_there(&error) && !must_encrypt => {
             Ok((world.network.connect(address).await?, Security::Plain))
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the node closed as a build does that knows no TLS.
+fn is_unknown_there(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn is_loopback(address: &str) -> bool {

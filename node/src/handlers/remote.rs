@@ -226,18 +226,19 @@ async fn pour(
         for slice in &slices {
             compressor.write_blob(stream, slice).await?;
         }
-        return Ok(());
+        return stream.flush().await;
     }
     let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
     if bytes <= ONE_WRITE_BYTES_MAX {
         slices
             .iter()
             .for_each(|slice| head.extend_from_slice(slice));
-        return stream.write_all(&head).await;
+        stream.write_all(&head).await?;
+        return stream.flush().await;
     }
     stream.write_all(&head).await?;
     for slice in &slices {
         stream.write_all(slice).await?;
     }
-    Ok(())
+    stream.flush().await
 }

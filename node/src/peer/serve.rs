@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use tokio::io::AsyncWriteExt;
 use vineyard_env::Stream;
-use vineyard_raft::features;
+use vineyard_raft::{MayAsk, features};
 use vineyard_shm::Slice;
 use vineyard_store::Store;
-use vineyard_wire::peer::{Answer, Ask, Join, Purpose, Range};
+use vineyard_wire::peer::{Answer, Ask, Join, PROOF_BYTES, Purpose, Range};
 use vineyard_wire::{NodeId, Status, Trace};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -49,9 +49,10 @@ pub(crate) async fn serve(
     };
     drop(unregistered);
     let member_of = hello.from.map(|_| hello.epoch);
+    let may_ask = may_ask(&node, stream.as_ref(), hello.nonce);
     match hello.purpose {
         Purpose::Raft => {
-            node.meta.serve(stream.detach()?, hello.epoch);
+            node.meta.serve(stream.detach()?, hello.epoch, may_ask);
             Ok(())
         }
         Purpose::IntroducedRaft => {
@@ -59,10 +60,10 @@ pub(crate) async fn serve(
             tokio::time::timeout(deadline, met)
                 .await
                 .map_err(io::Error::other)??;
-            node.meta.serve(stream.detach()?, hello.epoch);
+            node.meta.serve(stream.detach()?, hello.epoch, may_ask);
             Ok(())
         }
-        Purpose::Node => converse(&node, stream, member_of).await,
+        Purpose::Node => converse(&node, stream, member_of, may_ask).await,
     }
 }
 
@@ -80,11 +81,26 @@ fn serves(boot: &Boot, purpose: Purpose) -> Result<(), &'static str> {
     }
 }
 
+/// A connection is answered for as long as the secret is valid that the caller proved with this `nonce`, and for as long
+/// as it may be plain if it is.
+fn may_ask(node: &NodeContext, stream: &dyn Stream, nonce: [u8; PROOF_BYTES]) -> MayAsk {
+    let (secrets, encryption) = (node.credentials.secrets.clone(), node.encryption.clone());
+    let (is_plain, caller) = (stream.channel().is_none(), stream.peer_address());
+    Box::new(move || {
+        secrets.of_caller(&nonce)?;
+        match is_plain && encryption.refuses_plain(&caller) {
+            true => Err(PLAIN_REFUSED),
+            false => Ok(()),
+        }
+    })
+}
+
 /// `member_of` is the epoch of a caller that is a member.
 async fn converse(
     node: &Rc<NodeContext>,
     mut stream: Box<dyn Stream>,
     member_of: Option<u64>,
+    may_ask: MayAsk,
 ) -> io::Result<()> {
     let caller = stream.peer_address();
     while let Some(ask) = next_ask(node, stream.as_mut()).await? {
@@ -93,9 +109,7 @@ async fn converse(
                 "the cluster was recovered without the caller",
             ));
         }
-        if stream.channel().is_none() && node.encryption.refuses_plain(&caller) {
-            return Err(io::Error::other(PLAIN_REFUSED));
-        }
+        may_ask().map_err(io::Error::other)?;
         let answer = match ask {
             Ask::Read { ranges } => {
                 stream = read(node, stream, ranges, None).await?;

@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::machine::{Machine, SnapshotStore};
 use crate::options::{FORWARDS_MAX, LINK_IDLE_HEARTBEATS, Options};
 use crate::peers::Dial;
+use crate::peers::MayAsk;
 use crate::peers::link::Links;
 use crate::peers::network::Network;
 use crate::peers::serve::Arriving;
@@ -79,6 +80,7 @@ pub(crate) enum Job {
         connection: Box<dyn Detached>,
         /// Of the cluster that the handshake was about.
         epoch: u64,
+        may_ask: MayAsk,
     },
     Stop {
         reply: oneshot::Sender<()>,

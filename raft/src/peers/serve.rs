@@ -10,6 +10,7 @@ use openraft::storage::Snapshot;
 use tokio::time::{Instant, timeout};
 use vineyard_env::Stream;
 
+use super::MayAsk;
 use super::link;
 use super::message::{Answer, Chunk, Question};
 use crate::features;
@@ -23,7 +24,11 @@ pub(crate) struct Arriving(BTreeMap<(String, u64), Vec<u8>>);
 
 /// Answers until the other side leaves, or asks nothing for so long that it must have: a machine that lost its power
 /// closes nothing.
-pub(crate) async fn serve(driver: Rc<Driver>, mut stream: Box<dyn Stream>) -> io::Result<()> {
+pub(crate) async fn serve(
+    driver: Rc<Driver>,
+    mut stream: Box<dyn Stream>,
+    may_ask: MayAsk,
+) -> io::Result<()> {
     let patience = Duration::from_millis(driver.options.heartbeat_ms) * SERVED_IDLE_HEARTBEATS;
     loop {
         let patience = driver.stretch(patience);
@@ -34,6 +39,7 @@ pub(crate) async fn serve(driver: Rc<Driver>, mut stream: Box<dyn Stream>) -> io
         };
         let within = patience + link::transfer_time(len);
         let question = timeout(within, link::read_body(stream.as_mut(), len)).await??;
+        may_ask().map_err(io::Error::other)?;
         let answer = answer(&driver, question).await;
         timeout(patience, link::write(stream.as_mut(), &answer)).await??;
     }

@@ -326,7 +326,7 @@ impl Dial for Road {
                 ends: (from, node),
                 stream,
             };
-            target.serve(Box::new(wire(far)), epoch);
+            target.serve(Box::new(wire(far)), epoch, Box::new(|| Ok(())));
             Ok(Box::new(wire(near)) as Box<dyn Stream>)
         })
     }

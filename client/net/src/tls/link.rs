@@ -61,6 +61,12 @@ impl AsyncRead for TlsLink {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // A write is done when the library has the bytes. Who reads next waits for an answer to them.
+        if self.stream.get_ref().1.wants_write()
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

@@ -91,16 +91,18 @@ impl Shown {
         provider: &CryptoProvider,
     ) -> Result<Self, rustls::Error> {
         let mut shown = Vec::new();
-        for authority in authorities {
+        for (at, authority) in authorities.iter().enumerate() {
+            let (is_first, others) = (at == 0, &authorities[1..]);
             let private = PrivatePkcs8KeyDer::from(key.serialize_der());
             let signer = provider.key_provider.load_private_key(private.into())?;
-            // With the authorities, by which a client knows it that was told a fingerprint before a rotation or after.
             let mut chain = vec![
                 authority.sign(key, unix_ms),
                 authority.certificate().clone(),
             ];
-            for other in authorities {
-                if other.certificate() != authority.certificate() {
+            // Clients are shown the first one. Those that were told a fingerprint before a rotation know it by what the
+            // others say of it. Nothing is said of the others: their secrets may be known to strangers.
+            if is_first {
+                for other in others {
                     chain.extend([other.vouch_for(authority), other.certificate().clone()]);
                 }
             }
@@ -292,5 +294,68 @@ impl ClientCertVerifier for Trust {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::PKCS_ED25519;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::boot::secrets::tests::Stands;
+    use crate::boot::token::{SECRET_BYTES, Token};
+    use crate::peer::pipe::pipes;
+
+    fn authority(secret: u8) -> Authority {
+        Authority::of(&Token {
+            cluster: "c".to_owned(),
+            secret: [secret; SECRET_BYTES],
+        })
+    }
+
+    fn key() -> KeyPair {
+        KeyPair::generate_for(&PKCS_ED25519).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_shown_that_vouches_for_another_authority_than_the_first() {
+        let (new, old) = (authority(1), authority(2));
+        let shown = Shown::new(&[new, old], &key(), 0, &tls::provider()).unwrap();
+        let lengths: Vec<usize> = shown.0.iter().map(|(_, key)| key.cert.len()).collect();
+        assert_eq!(lengths, [4, 2]);
+        let vouched = authority(2).vouch_for(&authority(1));
+        assert_eq!(shown.0[0].1.cert[2], vouched);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_written_leaves_while_its_writer_reads() {
+        let clock: Arc<dyn Clock> = Arc::new(Stands::default());
+        let both = settings("c", &[authority(1)], &[], &key(), &clock).unwrap();
+        // The stream below takes far less at once than is written.
+        let (near, far) = pipes();
+        let (client, server) = (both.client.clone(), both.server.clone());
+        let opened = tokio::join!(
+            tls::connect(Box::new(near) as Box<dyn vineyard_env::Stream>, client),
+            tls::accept(Box::new(far), b"", server)
+        );
+        let (mut reader, mut writer) = (opened.0.unwrap(), opened.1.unwrap());
+        let written = vec![7; 100 << 10];
+        let writes = async {
+            writer.write_all(&written).await.unwrap();
+            writer.read_exact(&mut [0]).await.unwrap();
+        };
+        let reads = async {
+            // Time passes only when the writer can do no more.
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            reader.read_exact(&mut vec![0; 100 << 10]).await.unwrap();
+            reader.write_all(b"!").await.unwrap();
+            reader.flush().await.unwrap();
+        };
+        let within = std::time::Duration::from_secs(60);
+        let both = async { tokio::join!(writes, reads) };
+        tokio::time::timeout(within, both)
+            .await
+            .expect("no side waits for ever");
     }
 }

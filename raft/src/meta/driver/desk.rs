@@ -11,7 +11,7 @@ use vineyard_env::Detached;
 use super::recover::Asked;
 use super::{Driver, Job, compact, follow_metrics, group, remember_pace, room, standing};
 use crate::options::SERVED_MAX;
-use crate::peers::serve;
+use crate::peers::{MayAsk, serve};
 use crate::types::runtime;
 
 /// The tasks of one life of raft, and its jobs.
@@ -71,8 +71,12 @@ impl Desk {
                         "a peer connection was dropped: {SERVED_MAX} are served already"
                     );
                 }
-                Job::Serve { connection, .. } => {
-                    runtime::spawn_into(&mut self.served, accept(driver, connection));
+                Job::Serve {
+                    connection,
+                    may_ask,
+                    ..
+                } => {
+                    runtime::spawn_into(&mut self.served, accept(driver, connection, may_ask));
                 }
                 job => runtime::spawn_into(&mut self.tasks, answer(driver, job)),
             }
@@ -128,9 +132,9 @@ async fn answer(driver: Rc<Driver>, job: Job) {
     }
 }
 
-async fn accept(driver: Rc<Driver>, connection: Box<dyn Detached>) {
+async fn accept(driver: Rc<Driver>, connection: Box<dyn Detached>, may_ask: MayAsk) {
     let served = match connection.attach() {
-        Ok(stream) => serve::serve(driver.clone(), stream).await,
+        Ok(stream) => serve::serve(driver.clone(), stream, may_ask).await,
         Err(error) => Err(error),
     };
     if let Err(error) = served {

@@ -81,8 +81,8 @@ fn serves(boot: &Boot, purpose: Purpose) -> Result<(), &'static str> {
     }
 }
 
-/// A connection is answered for as long as the secret is valid that the caller proved with this `nonce`, and for as long
-/// as it may be plain if it is.
+/// A connection is answered while the secret is valid that the caller proved with this `nonce`. If it is plain, it must
+/// still be allowed to be.
 fn may_ask(node: &NodeContext, stream: &dyn Stream, nonce: [u8; PROOF_BYTES]) -> MayAsk {
     let (secrets, encryption) = (node.credentials.secrets.clone(), node.encryption.clone());
     let (is_plain, caller) = (stream.channel().is_none(), stream.peer_address());

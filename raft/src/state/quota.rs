@@ -1,7 +1,8 @@
 //! How much metadata the cluster keeps, and the refusal of more.
 //!
 //! Promise: what is counted is exactly what is there, on every replica. What would make the state larger than the quota
-//! is refused, but for what nodes need to come, to go and to be drained; what makes it smaller never is.
+//! is refused, but for what nodes need to come and to go, and the blobs that a drain moves; what makes it smaller never
+//! is.
 
 use vineyard_env::Faults;
 

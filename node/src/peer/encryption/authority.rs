@@ -16,12 +16,11 @@ use vineyard_net::tls::Fingerprint;
 
 use crate::boot::token::Token;
 
-/// For how long a certificate is valid. Nodes whose clocks differ by more do not reach each other.
+/// A certificate is valid from so long before it was made until so long after: clocks differ. Nodes whose clocks differ
+/// by more do not reach each other.
 pub(crate) const VALID_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// A node makes its next certificate when this one is so old.
+/// A node makes its next certificate when this one is so old. What is left then is how far a clock may be ahead.
 pub(crate) const RENEWED_AFTER: Duration = Duration::from_secs(10 * 24 * 60 * 60);
-/// A certificate is valid from so long before it was made: clocks differ.
-const SKEW_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the key is derived for.
 const PURPOSE: &str = "vineyard 2026 key of the certificate authority of a join token";
@@ -88,9 +87,9 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        params.serial_number = Some(SerialNumber::from(unix_ms));
+        params.serial_number = Some(serial_of(key));
         let made = date_time_ymd(1970, 1, 1) + Duration::from_millis(unix_ms);
-        params.not_before = made - SKEW_MAX.min(Duration::from_millis(unix_ms));
+        params.not_before = made - VALID_FOR.min(Duration::from_millis(unix_ms));
         params.not_after = made + VALID_FOR;
         let signed = params.signed_by(key, &self.issuer);
         signed.expect("these parameters have a form").der().clone()
@@ -102,7 +101,7 @@ fn params_of(key: &KeyPair) -> CertificateParams {
     params.distinguished_name = name(&format!("vineyard authority {}", mark_of(key)));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params.serial_number = Some(SerialNumber::from(1));
+    params.serial_number = Some(serial_of(key));
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(9999, 12, 31);
     params
@@ -127,6 +126,14 @@ fn key_of(token: &Token) -> KeyPair {
         .expect("any 32 bytes are an Ed25519 key")
 }
 
+/// What one authority signs has as many serial numbers as keys. 20 bytes are the most there may be.
+fn serial_of(key: &KeyPair) -> SerialNumber {
+    let mut serial = blake3::hash(key.public_key_raw()).as_bytes()[..20].to_vec();
+    // The number is positive, and fills its bytes.
+    serial[0] = serial[0] & 0x7f | 0x40;
+    SerialNumber::from(serial)
+}
+
 /// Tells the authorities of different secrets apart.
 fn mark_of(key: &KeyPair) -> String {
     blake3::hash(key.public_key_raw()).to_hex()[..16].to_owned()
@@ -134,6 +141,8 @@ fn mark_of(key: &KeyPair) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::boot::token::SECRET_BYTES;
 
@@ -152,5 +161,26 @@ mod tests {
         let printed = "sha256:";
         assert!(one.fingerprint().to_string().starts_with(printed));
         assert!(one.pem().starts_with("-----BEGIN CERTIFICATE-----\nMII"));
+    }
+
+    #[test]
+    fn no_two_certificates_of_an_authority_have_the_same_serial_number() {
+        let (old, new) = (Authority::of(&token(1)), Authority::of(&token(2)));
+        let key = || KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let signed = [
+            old.certificate().clone(),
+            old.vouch_for(&new),
+            old.sign(&key(), 1),
+            old.sign(&key(), 1),
+        ];
+        let serials: BTreeSet<&[u8]> = signed.iter().map(|one| serial(one)).collect();
+        assert_eq!(serials.len(), signed.len());
+    }
+
+    /// The first 20 bytes that DER says are a number.
+    fn serial(certificate: &[u8]) -> &[u8] {
+        let begin = certificate.windows(2).position(|two| two == [2, 20]);
+        let begin = begin.expect("a number of 20 bytes") + 2;
+        &certificate[begin..begin + 20]
     }
 }

@@ -119,6 +119,23 @@ async fn a_certificate_is_renewed_and_one_that_has_expired_is_refused_on_both_si
 }
 
 #[tokio::test]
+async fn a_clock_may_be_behind_by_as_much_as_a_certificate_is_valid() {
+    let clock = Arc::new(Stands::default());
+    let made = Duration::from_millis(1_700_000_000_000);
+    let at = |time: Duration| clock.put(time.as_millis() as u64);
+    at(made);
+    let ahead = of(&credentials("c", SECRET, &clock)).settings().unwrap();
+    at(made - VALID_FOR);
+    let behind = of(&credentials("c", SECRET, &clock)).settings().unwrap();
+    for said in meet(&behind, &ahead).await {
+        said.unwrap();
+    }
+    at(made - VALID_FOR - Duration::from_secs(1));
+    let said = meet(&behind, &ahead).await;
+    assert_denied(said, "not valid yet", "has expired, or is not valid yet");
+}
+
+#[tokio::test]
 async fn after_a_rotation_both_authorities_count_until_the_old_one_is_over() {
     let (new, hidden) = secrets::rotate(&SECRET, &random(1));
     let rotation = vineyard_raft::state::Rotation {

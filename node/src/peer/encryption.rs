@@ -318,7 +318,9 @@ fn does_not_trust(alert: AlertDescription, side: Side) -> String {
             "the caller takes no certificate of this cluster: its token, or its ca, is another one"
                 .to_owned()
         }
-        (AlertDescription::BadCertificate, _) => format!("{other} belongs to another cluster"),
+        (AlertDescription::BadCertificate, _) => {
+            format!("{other} takes no certificate of this node: it may belong to another cluster")
+        }
         (AlertDescription::CertificateRevoked, Side::Dialler) => secrets::REPLACED_HERE.to_owned(),
         (AlertDescription::CertificateRevoked, Side::Listener) => {
             secrets::REPLACED_AT_LISTENER.to_owned()

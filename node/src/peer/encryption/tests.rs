@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use vineyard_env::NoFaults;
+use vineyard_wire::peer::{MAGIC, Purpose};
 
 use super::*;
 use crate::boot::secrets::tests::Stands;
@@ -12,7 +15,7 @@ use crate::peer::pipe::{pipes, random};
 
 const SECRET: Secret = [7; SECRET_BYTES];
 
-fn credentials(cluster: &str, secret: Secret, clock: &Arc<Stands>) -> Credentials {
+pub(crate) fn credentials(cluster: &str, secret: Secret, clock: &Arc<Stands>) -> Credentials {
     Credentials {
         cluster: cluster.to_owned(),
         secrets: Secrets::new(secret, clock.clone()),
@@ -30,7 +33,8 @@ pub(crate) fn plain(credentials: &Credentials) -> Encryption {
     told(Exempt::All, credentials, false)
 }
 
-fn of(credentials: &Credentials) -> Encryption {
+/// For tests of what encrypts always.
+pub(crate) fn of(credentials: &Credentials) -> Encryption {
     told(Exempt::None, credentials, true)
 }
 
@@ -90,7 +94,74 @@ async fn who_has_another_token_or_another_cluster_is_refused_on_both_sides() {
     assert_denied(
         said,
         "belongs to another cluster",
-        "belongs to another cluster",
+        "may belong to another cluster",
+    );
+}
+
+#[tokio::test]
+async fn a_listener_refuses_who_takes_any_certificate_and_shows_a_foreign_one() {
+    let clock = Arc::new(Stands::default());
+    let settings = |cluster, secret| {
+        of(&credentials(cluster, secret, &clock))
+            .settings()
+            .unwrap()
+    };
+    let member = settings("amber-fox", SECRET);
+    for (cluster, dialler, listener) in [
+        (
+            "amber-fox",
+            handshake::UNKNOWN_SECRET,
+            handshake::WRONG_SECRET,
+        ),
+        (
+            "blue-cat",
+            "may belong to another cluster",
+            "the caller belongs to another cluster",
+        ),
+    ] {
+        let mut thief = settings(cluster, [8; SECRET_BYTES]);
+        let mut client = ClientConfig::clone(&tls::client_config(tls::Trusted::Any));
+        client.client_auth_cert_resolver = thief.client.client_auth_cert_resolver.clone();
+        thief.client = Arc::new(client);
+        assert_denied(meet(&thief, &member).await, dialler, listener);
+    }
+}
+
+/// A link in TLS between two members.
+async fn link(dialler: &Encryption, listener: &Encryption) -> (tls::TlsLink, tls::TlsLink) {
+    let (near, far) = pipes();
+    let opened = tokio::join!(
+        dialler.connect(Box::new(near)),
+        listener.accept(Box::new(far), b"")
+    );
+    (opened.0.unwrap(), opened.1.unwrap())
+}
+
+#[tokio::test]
+async fn a_handshake_is_worth_nothing_when_it_is_carried_into_another_link() {
+    let clock = Arc::new(Stands::default());
+    let member = credentials("c", SECRET, &clock);
+    let encryption = of(&member);
+    // Who stands in the middle opens both links, and passes on what each says.
+    let (mut dialler, mut one) = link(&encryption, &encryption).await;
+    let (mut other, mut listener) = link(&encryption, &encryption).await;
+    let dials = async move {
+        let secret = member.secrets.current();
+        handshake::dial(&mut dialler, &member, &secret, Purpose::Node, &random(0)).await
+    };
+    let passes = async move { tokio::io::copy_bidirectional(&mut one, &mut other).await };
+    let mine = credentials("c", SECRET, &clock);
+    let listens = async {
+        listener.read_exact(&mut [0; MAGIC.len()]).await?;
+        let serves = |_| Ok(());
+        let (random, me) = (random(1_000), NodeId(7));
+        handshake::accept(&mut listener, &mine, me, &random, &NoFaults, serves).await
+    };
+    let (dialled, _, listened) = tokio::join!(dials, passes, listens);
+    assert_denied(
+        [dialled.map(drop), listened.map(drop)],
+        handshake::UNKNOWN_SECRET,
+        "the caller left at the challenge",
     );
 }
 

@@ -18,7 +18,7 @@ pub struct Options {
     pub password: String,
     /// Over TCP, take only nodes whose certificate an authority of these has signed: the path of a file in PEM, PEM
     /// itself, or fingerprints as `vineyardctl token ca` prints them, parted by commas. `None`: what `VINEYARD_CA`
-    /// says; without that, connections that leave the machine are encrypted and nobody is verified.
+    /// says; without that, or if it is empty, connections that leave the machine are encrypted and nobody is verified.
     pub ca: Option<String>,
     /// Compress blobs on RPC connections (zstd). Off: on a fast network it costs more than it saves.
     pub compression: bool,

@@ -102,8 +102,9 @@ pub(crate) struct ConnectArgs {
         hide_env_values = true
     )]
     pub(crate) password: String,
-    /// Over TCP, take only nodes of this authority: a file, or the fingerprint of `token ca`
-    #[arg(long, global = true, value_name = "CA", env = "VINEYARD_CA")]
+    /// Over TCP, take only nodes of this authority: a file, or the fingerprint of `token ca` [env: VINEYARD_CA=]
+    // The client reads the variable itself, and tells an empty one from an empty flag.
+    #[arg(long, global = true, value_name = "CA")]
     pub(crate) ca: Option<String>,
     /// Seconds to wait for an answer that moves no bytes [default: 5]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]

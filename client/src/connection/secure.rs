@@ -3,6 +3,7 @@
 //! Promise: with a `ca` nothing is sent before the node has shown a certificate of that authority. Without one a
 //! connection that leaves the machine is encrypted if the node's build knows TLS. [`Security`] says what came of it.
 
+use std::env::VarError;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -47,12 +48,8 @@ pub(super) async fn connect(
     ca: Option<&str>,
     must_encrypt: bool,
 ) -> io::Result<(Box<dyn Stream>, Security)> {
-    let said = match ca {
-        Some(ca) => Some(ca.to_owned()),
-        None => std::env::var(VARIABLE).ok(),
-    };
-    let trusted = said.filter(|ca| !ca.is_empty()).map(|ca| trusted(&ca));
-    let trusted = trusted.transpose()?;
+    let said = said(ca, || std::env::var(VARIABLE))?;
+    let trusted = said.map(|ca| trusted(&ca)).transpose()?;
     let stream = world.network.connect(address).await?;
     if let Some(trusted) = trusted {
         let opened = tls::connect(stream, tls::client_config(trusted)).await;
@@ -69,6 +66,24 @@ pub(super) async fn connect(
             Ok((world.network.connect(address).await?, Security::Plain))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// What names the authority: the options, else the variable, where empty is as unset.
+fn said(
+    ca: Option<&str>,
+    variable: impl FnOnce() -> Result<String, VarError>,
+) -> io::Result<Option<String>> {
+    let bad = |reason: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    match ca.map_or_else(variable, |ca| Ok(ca.to_owned())) {
+        Ok(empty) if empty.is_empty() && ca.is_some() => bad(
+            "ca: it is empty and names no authority; leave it out to connect to a node without verifying it",
+        ),
+        Ok(said) => Ok(Some(said).filter(|said| !said.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => bad(
+            "VINEYARD_CA: it is not UTF-8; set it to a file, or to what `vineyardctl token ca` prints, or unset it",
+        ),
     }
 }
 
@@ -125,6 +140,28 @@ fn trusted(ca: &str) -> io::Result<Trusted> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_verified_only_where_nothing_names_an_authority() {
+        let of = |ca: Option<&str>, variable: Result<&str, VarError>| {
+            let said = said(ca, || variable.map(str::to_owned));
+            said.map_err(|error| error.to_string())
+        };
+        let unset = || Err(VarError::NotPresent);
+        assert_eq!(of(None, unset()), Ok(None));
+        assert_eq!(of(None, Ok("")), Ok(None));
+        assert_eq!(of(None, Ok("there")), Ok(Some("there".to_owned())));
+        assert_eq!(of(Some("here"), Ok("there")), Ok(Some("here".to_owned())));
+        for variable in [unset(), Ok("there")] {
+            let refused = of(Some(""), variable).unwrap_err();
+            assert!(refused.starts_with("ca: it is empty"), "{refused}");
+        }
+        let refused = of(None, Err(VarError::NotUnicode("?".into()))).unwrap_err();
+        assert!(
+            refused.starts_with("VINEYARD_CA: it is not UTF-8"),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn what_names_no_authority_is_refused_with_the_forms_there_are() {

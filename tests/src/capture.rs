@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -14,6 +15,8 @@ pub struct Capture {
     /// Where it passes the bytes on to; nowhere at first.
     target: Arc<Mutex<Option<String>>>,
     seen: Arc<Mutex<Vec<u8>>>,
+    /// The ways of connections that have not ended.
+    open: Arc<AtomicUsize>,
 }
 
 impl Capture {
@@ -24,6 +27,7 @@ impl Capture {
             address: listener.local_addr()?.to_string(),
             target: Arc::default(),
             seen: Arc::default(),
+            open: Arc::default(),
         };
         let wire = capture.clone();
         thread::spawn(move || {
@@ -43,6 +47,11 @@ impl Capture {
     /// From now on it passes to this address.
     pub fn pass_to(&self, address: &str) {
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = Some(address.to_owned());
+    }
+
+    /// How many ways of connections have not ended. What went over these is not kept yet.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     /// How many bytes went over it, both ways.
@@ -76,6 +85,7 @@ impl Capture {
         let called = TcpStream::connect(target)?;
         for (from, to) in [(caller.try_clone()?, called.try_clone()?), (called, caller)] {
             let wire = self.clone();
+            self.open.fetch_add(1, Ordering::SeqCst);
             thread::spawn(move || wire.copy(from, to));
         }
         Ok(())
@@ -93,5 +103,6 @@ impl Capture {
         // Each way of a connection is kept in one piece.
         self.lock().append(&mut way);
         let _closed = (to.shutdown(Shutdown::Write), from.shutdown(Shutdown::Read));
+        self.open.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -115,6 +115,19 @@ fn exchange(cluster: &Cluster) -> Vec<Vec<u8>> {
     ]
 }
 
+/// Kills the nodes, and waits until the wires keep all that they sent each other.
+fn end(cluster: &mut Cluster, wires: &[Capture]) {
+    for node in &mut cluster.nodes {
+        node.kill().unwrap();
+    }
+    wait::until("the wires to keep what they saw", WITHIN, || {
+        let open: usize = wires.iter().map(Capture::open).sum();
+        ensure!(open == 0, "{open} ways are open");
+        Ok(Some(()))
+    })
+    .unwrap();
+}
+
 fn saw(wires: &[Capture], bytes: &[u8]) -> bool {
     wires.iter().any(|wire| wire.has(bytes))
 }
@@ -124,16 +137,9 @@ fn between_nodes_no_byte_of_an_object_and_no_secret_is_in_clear() {
     let (mut cluster, wires) = captured("--require-tls");
     let hidden = exchange(&cluster);
     assert_eq!(traffic(&cluster.nodes[1]).unwrap(), "encrypted");
-    cluster
-        .nodes
-        .iter_mut()
-        .for_each(|node| node.kill().unwrap());
-    wait::until("the bytes of the object", WITHIN, || {
-        let seen: usize = wires.iter().map(Capture::len).sum();
-        ensure!(seen > 900_000, "{seen}");
-        Ok(Some(()))
-    })
-    .unwrap();
+    end(&mut cluster, &wires);
+    let seen: usize = wires.iter().map(Capture::len).sum();
+    assert!(seen > 900_000, "the object did not go over the wires");
     for bytes in &hidden {
         assert!(!saw(&wires, bytes), "{:?}", String::from_utf8_lossy(bytes));
     }
@@ -142,14 +148,8 @@ fn between_nodes_no_byte_of_an_object_and_no_secret_is_in_clear() {
     let shown = exchange(&cluster);
     let said = traffic(&cluster.nodes[1]).unwrap();
     assert_eq!(said, "plain: this node was started with --insecure");
-    cluster
-        .nodes
-        .iter_mut()
-        .for_each(|node| node.kill().unwrap());
-    wait::until("the wires to see it", WITHIN, || {
-        Ok((saw(&wires, &shown[0]) && saw(&wires, &shown[1])).then_some(()))
-    })
-    .unwrap();
+    end(&mut cluster, &wires);
+    assert!(saw(&wires, &shown[0]) && saw(&wires, &shown[1]));
     assert!(
         !saw(&wires, &shown[2]) && !saw(&wires, &shown[3]),
         "the token is never sent"
